@@ -1,0 +1,3 @@
+"""Config-as-code for AI evaluations."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,188 @@
+"""Every error we raise on purpose, drawn as a tree, each with the exit code it ends a run with.
+
+ReconcilerError                     1   what happened, where, what next
+├── ManifestsInvalid                1   every problem found in the manifests, with positions
+├── SettingsInvalid                 1   the environment, a credential or an option is unusable
+├── StateUnreadable                 1   the remembered state can not be trusted
+├── LooksLikeOutage                 1   the platform lists (almost) nothing of what we own
+├── ApiError                        1   a request to a vendor failed; says method, path and status
+│   ├── NotApplied                      nothing happened at the vendor, for certain
+│   │   ├── Unreachable                 the request never left (connection refused, DNS, TLS)
+│   │   ├── NotAuthorized               401, 403: stop sending
+│   │   ├── PlanLimit                   402: the vendor's plan does not allow it
+│   │   ├── NotFound                    404
+│   │   ├── MethodMissing               405, or 404 for a whole route: the server is too old
+│   │   ├── InvalidRequest              400, 413, 415, 422: the vendor refuses what we sent
+│   │   └── RateLimited                 429 for longer than we are willing to wait
+│   ├── Conflict                        409: somebody else holds the name, or a lost create of ours does
+│   ├── OutcomeUnknown                  a write may or may not have happened
+│   └── ReadFailed                      a read failed for good, or its answer makes no sense
+├── RefusedByPolicy                 3   the plan asks for something that was not acknowledged
+├── StepsFailed                     4   some steps failed, were skipped or have an unknown outcome
+├── GateFailed                      5   an evaluation does not pass its gate
+├── StalePlan                       6   something moved since the plan was saved
+├── LockHeld                        6   another run holds the lock
+├── ConfirmationRequired            7   no terminal to ask on, and no --yes
+├── UsageInvalid                    64  the command line makes no sense
+└── Interrupted                     130 stopped by a signal, cleanly
+
+Classified by what may have happened, not by status code: an applier may try ``NotApplied`` again, must never
+blindly repeat ``OutcomeUnknown``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ReconcilerError(Exception):
+    """The root.  ``str()`` is one or more sentences for a person; ``hint`` says what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a manifest.  ``line`` and ``column`` count from 1; 0 means the file as a whole."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where}: {what}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ManifestsInvalid(ReconcilerError):
+    """The manifests are unusable; ``problems`` lists everything that is wrong, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        count = len(self.problems)
+        lines = "\n".join(map(str, self.problems))
+        super().__init__(f"{lines}\n{count} problem{'' if count == 1 else 's'} in the manifests")
+
+
+class SettingsInvalid(ReconcilerError):
+    """A credential, an environment variable or an environment's settings are missing or unusable."""
+
+
+class StateUnreadable(ReconcilerError):
+    """The state or its journal is damaged, newer than this program, or belongs to another platform."""
+
+
+class LooksLikeOutage(ReconcilerError):
+    """The platform suddenly lists so little of what we own that it is more likely broken than empty."""
+
+
+class ApiError(ReconcilerError):
+    """A request failed.  ``status`` is None when no HTTP answer came back."""
+
+    def __init__(self, message: str, *, method: str, path: str, status: int | None = None, hint: str = "") -> None:
+        super().__init__(f"{method} {path}: {message}", hint=hint)
+        self.method = method
+        self.path = path
+        self.status = status
+
+
+class NotApplied(ApiError):
+    """The vendor certainly did not act on the request."""
+
+
+class Unreachable(NotApplied):
+    """Nothing was sent: connection refused, unknown host, TLS failure."""
+
+
+class NotAuthorized(NotApplied):
+    """401 or 403.  Nothing further is sent with this credential."""
+
+
+class PlanLimit(NotApplied):
+    """402: the account's plan does not include this."""
+
+
+class NotFound(NotApplied):
+    """404: the object is not there (any more)."""
+
+
+class MethodMissing(NotApplied):
+    """The server has no such operation, usually because it is older than the API we speak."""
+
+
+class InvalidRequest(NotApplied):
+    """The vendor read the request and refused it; the message is the vendor's own."""
+
+
+class RateLimited(NotApplied):
+    """429, and the pause it asks for is longer than the run's deadline."""
+
+
+class Conflict(ApiError):
+    """409: the name is taken, by a stranger or by an earlier attempt of ours whose answer was lost."""
+
+
+class OutcomeUnknown(ApiError):
+    """The request may or may not have been carried out; look before sending it again."""
+
+
+class ReadFailed(ApiError):
+    """A read failed for good, or its answer can not be understood."""
+
+
+class RefusedByPolicy(ReconcilerError):
+    """The plan holds refusals, or risks that were not acknowledged by name and number."""
+
+    exit_code = 3
+
+
+class StepsFailed(ReconcilerError):
+    """Not every step was carried out; the report before it says which and why."""
+
+    exit_code = 4
+
+
+class GateFailed(ReconcilerError):
+    """At least one gate failed."""
+
+    exit_code = 5
+
+
+class StalePlan(ReconcilerError):
+    """A saved plan no longer describes the world; names what moved."""
+
+    exit_code = 6
+
+
+class LockHeld(ReconcilerError):
+    """Another run holds the lock of this state; names who and since when."""
+
+    exit_code = 6
+
+
+class ConfirmationRequired(ReconcilerError):
+    """The question could not be asked."""
+
+    exit_code = 7
+
+
+class UsageInvalid(ReconcilerError):
+    """Options that contradict each other or name something that does not exist."""
+
+    exit_code = 64
+
+
+class Interrupted(ReconcilerError):
+    """A signal arrived; running requests were finished and recorded.  ``exit_code`` is 128 + the signal."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""The nouns: what the rest of the program talks about.  Frozen, no I/O."""

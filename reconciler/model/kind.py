@@ -1,0 +1,352 @@
+"""How a kind of resource is declared: its fields and their marks, its identity, its HTTP flows.  No I/O.
+
+One kind stands in one module.  From that declaration come the JSON schema, validation, the order of steps, the
+differ's canonical form, refusals and a battery of contract tests.  Flows describe requests and are sent the
+replies, after httpx's ``auth_flow``; whoever drives them does the I/O.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from reconciler.model.outcome import Evaluation, TaskState, TimeRange
+from reconciler.model.resource import Address, Lifecycle, LiveObject
+from reconciler.model.values import Fields, Json
+
+T = TypeVar("T")
+
+
+class Mark(Enum):
+    """What is special about a field."""
+
+    CREATE_ONLY = "can not be changed in place"
+    UNORDERED = "a list whose order means nothing"
+    WRITE_ONLY = "the vendor never shows it; compared with what was last applied"
+    SENSITIVE = "never printed"
+    LOCAL = "ours alone: neither sent nor compared"
+    OVERRIDABLE = "an Environment may override it"
+    BLANK_IS_ABSENT = 'null, "" and {} mean the same'
+    REDEFINES = "changes what is measured, so past values say nothing about the new test"
+    SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class RefTo:
+    """The field names resources of another kind that share this one's parent."""
+
+    kind: str
+
+
+class Removal(StrEnum):
+    """What "remove" means for a kind."""
+
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    FORGET = "forget"
+
+
+class Replace(StrEnum):
+    """What happens when a create-only field changes."""
+
+    CREATE_FIRST = "create_first"
+    REFUSE = "refuse"
+
+
+class Part(BaseModel):
+    """A mapping inside a spec (a threshold, a data backend): camelCase, strict, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, validate_by_name=False
+    )
+
+
+class Spec(Part):
+    """What a user may write about one resource.  The fields every kind has; kinds add their own."""
+
+    name: Annotated[str, Field(min_length=1, description="The name at the platform, and the identity here.")]
+    renamed_from: Annotated[
+        str | None, Mark.LOCAL, Field(description="The former name; keeps the object when the name changes.")
+    ] = None
+    labels: Annotated[
+        dict[str, str],
+        Mark.LOCAL,
+        Field(description="For selecting in manifests; never sent to the platform."),
+    ] = Field(default_factory=dict)
+    lifecycle: Annotated[Lifecycle, Mark.LOCAL] = Field(default_factory=Lifecycle)
+
+    def written(self) -> Fields:
+        """The vendor's fields that the user wrote, by manifest name, in canonical spelling."""
+        local = {name for name, info in type(self).model_fields.items() if Mark.LOCAL in info.metadata}
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=local)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How one value compares: its marks, and the shapes inside it.
+
+    ``fields`` is set for an object with known keys: only written keys are compared.  ``item`` is set for a list.
+    With neither, the value is opaque and compared whole.
+    """
+
+    marks: frozenset[Mark] = frozenset()
+    ref: RefTo | None = None
+    fields: Mapping[str, Shape] | None = None
+    item: Shape | None = None
+
+
+def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
+    """The shape of a type annotation.  Looks through Annotated, Optional and lists of parts."""
+    marks = {mark for mark in metadata if isinstance(mark, Mark)}
+    ref = next((mark for mark in metadata if isinstance(mark, RefTo)), None)
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        inner, *extra = typing.get_args(annotation)
+        return shape_of(inner, [*metadata, *extra])
+    if origin in (typing.Union, types.UnionType):
+        shapes = [shape_of(arg, metadata) for arg in typing.get_args(annotation) if arg is not type(None)]
+        objects = {key: shape for option in shapes for key, shape in (option.fields or {}).items()}
+        item = next((option.item for option in shapes if option.item), None)
+        return Shape(frozenset(marks), ref, objects or None, item)
+    if origin is list:
+        return Shape(frozenset(marks), ref, None, shape_of(typing.get_args(annotation)[0]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return Shape(frozenset(marks), ref, fields_of(annotation), None)
+    return Shape(frozenset(marks), ref)
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, Shape]:
+    """The shapes of a model's fields, by manifest name."""
+    return {info.alias or name: shape_of(info.annotation, info.metadata) for name, info in model.model_fields.items()}
+
+
+# ---------------------------------------------------------------------------------------------- flows
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, described.  ``path`` is relative to the vendor's base URL, its segments already encoded.
+
+    ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
+    joined with commas.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    query: Mapping[str, str | int | bool] = field(default_factory=dict)
+    body: Json = None
+    repeatable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A pause, in seconds; the driver decides what a second is."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful (2xx) answer.  ``body`` is the decoded JSON, None when there was none."""
+
+    status: int
+    body: Json = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Flow = Generator[Call | Wait, Reply, T]
+"""Yields requests and pauses, is sent the reply to each request (None after a pause), returns its result.
+
+Errors of a request are thrown into the flow as ``reconciler.errors.ApiError``; a flow may catch those that it
+knows how to live with (404 on DELETE is success)."""
+
+
+def url_path(*segments: str) -> str:
+    """``/a/b/c`` with each segment percent-encoded, so that no id or name can change the route.
+
+    >>> url_path("projects", "../x?y", "tests")
+    '/projects/..%2Fx%3Fy/tests'
+    """
+    return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What a flow needs to know of the world: remote ids by address, and the server's dialect."""
+
+    ids: Mapping[Address, str]
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One object to be written.
+
+    ``fields`` is everything the user wrote; ``changed`` names the top-level fields that differ, for an update;
+    ``op`` is the operation id for the ownership marker, None when there shall be none.
+    """
+
+    address: Address
+    fields: Fields
+    changed: frozenset[str] = frozenset()
+    live: LiveObject | None = None
+    op: str | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An evaluation that was triggered and runs at the vendor.  ``pipeline`` is the vendor's id, or None."""
+
+    task_id: str
+    pipeline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One evaluation to be started: what, where (vendor's id of the pipeline, None for all), over which range."""
+
+    address: Address
+    remote_id: str
+    pipeline: str | None
+    range: TimeRange
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How a kind is evaluated.
+
+    ``targets``  (fields, addresses of all pipelines of the parent) -> pipelines to trigger one by one; an empty
+                 tuple means one trigger for all of them.
+    ``possible`` "" when the API can evaluate it on demand, else the reason why not.
+    ``trigger``  starts an evaluation; not repeatable.
+    ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
+    ``results``  reads what was recorded for the range, newest first.
+    """
+
+    possible: Callable[[Fields], str]
+    targets: Callable[[Address, Fields], tuple[Address, ...]]
+    trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...]]]
+    poll: Callable[[Task, Wire], Flow[TaskState]]
+    results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One condition that a measured value must meet; several on one key must all hold.
+
+    ``key`` identifies what is measured (insight, parameters, measurement).  ``automatic``: the vendor learns the
+    limit by itself, so ``value`` says nothing.
+    """
+
+    key: str
+    operator: Literal["is", "!=", ">", ">=", "<", "<="]
+    value: Json
+    automatic: bool = False
+    label: str = ""
+
+
+S = TypeVar("S", bound=Spec)
+Listing = Callable[[str | None, Wire], Flow[list[Fields]]]
+
+
+@dataclass(frozen=True)
+class Kind(Generic[S]):
+    """Everything the program knows of a kind.
+
+    ``id``        ``"openlayer.Test"``.
+    ``field``     the list in the parent's document that holds these (``"tests"``); None for a document of its own.
+    ``parent``    id of the kind it lives in; None for a root.
+    ``identity``  the manifest fields that, after the parent's path, make the address.
+    ``defaults``  (all fields as written) -> the fields completed with what a create must spell out.
+    ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
+    ``read``      one raw item -> a live object; None for what is not ours to see (machine-made suggestions).
+                  Given the parent's path and a function from (kind, remote id) to a name, or None if unknown.
+    ``create``    -> the new object's remote id.  ``update`` and ``remove`` take up to ``batch`` objects that
+                  share a parent.  None where the vendor has no such operation.
+    ``criteria``  the thresholds in a vendor-neutral form, for judging whether a change loosens.
+    ``marker``    the text field that can carry the ownership marker, or None.
+    ``check``     (fields) -> (path, message, is_error) for rules that types can not express.
+    """
+
+    id: str
+    spec: type[S]
+    identity: tuple[str, ...]
+    list: Listing
+    read: Callable[[Fields, tuple[str, ...], Callable[[str, str], str | None]], LiveObject | None]
+    create: Callable[[Write, Wire], Flow[str]] | None = None
+    update: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
+    remove: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
+    removal: Removal = Removal.DELETE
+    replace: Replace = Replace.REFUSE
+    batch: int = 1
+    parent: str | None = None
+    field: str | None = None
+    defaults_field: str | None = None
+    set_document: str | None = None
+    unique_names: bool = False
+    marker: str | None = None
+    refusal_hint: str = ""
+    complete: Callable[[Fields], Fields] = dict
+    criteria: Callable[[Fields], tuple[Criterion, ...]] = lambda _: ()
+    check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
+    gate: Callable[[S], Any] | None = None
+    measuring: Measuring | None = None
+    example: Fields = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the vendor's fields (local ones left out), by manifest name.  Cached."""
+        cached = _SHAPES.get(self.spec)
+        if cached is None:
+            cached = {name: s for name, s in fields_of(self.spec).items() if Mark.LOCAL not in s.marks}
+            _SHAPES[self.spec] = cached
+        return cached
+
+    @property
+    def word(self) -> str:
+        """The kind without its vendor: ``"Test"``."""
+        return self.id.rpartition(".")[2]
+
+    def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
+        """The address of an object with these fields below ``parent``."""
+        return Address(self.id, (*parent, *(str(fields[name]) for name in self.identity)))
+
+
+_SHAPES: dict[type[Spec], dict[str, Shape]] = {}
+AnyKind = Kind[Any]
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """One platform: its kinds, parents before children, and how to reach it.
+
+    ``prefix`` is what every environment variable that may hold its credential starts with.  ``plan_url`` is
+    not a secret; the credential is bound to the origin of ``base_url``.
+    """
+
+    name: str
+    api_version: str
+    kinds: tuple[AnyKind, ...]
+    base_url: str
+    key_variable: str
+    url_variable: str
+    prefix: str
+    dialect_variable: str = ""
+    dialects: tuple[str, ...] = ("",)
+
+    def kind(self, kind_id: str) -> AnyKind:
+        """The kind with this id.  Raises KeyError."""
+        return next(kind for kind in self.kinds if kind.id == kind_id)

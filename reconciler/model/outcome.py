@@ -1,0 +1,108 @@
+"""What came of it: outcomes of steps, evaluations, verdicts.  Frozen, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.model.resource import Address, Severity, Source
+from reconciler.model.values import Json
+
+
+class StepStatus(StrEnum):
+    """What became of a step.  ``UNKNOWN`` is an answer of its own: the request may have been carried out."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """The end of one step.  ``error`` says why when it is not done."""
+
+    step_id: str
+    status: StepStatus
+    error: str = ""
+    hint: str = ""
+    remote_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Unix seconds, start inclusive, end exclusive."""
+
+    start: int
+    end: int
+
+
+class EvaluationStatus(StrEnum):
+    """What the platform says of one result; ``MISSING`` and ``UNREADABLE`` are ours."""
+
+    PASSING = "passing"
+    FAILING = "failing"
+    SKIPPED = "skipped"
+    ERROR = "error"
+    RUNNING = "running"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """How a task is doing.  ``error`` non-empty means it failed, whatever ``complete`` says."""
+
+    complete: bool
+    error: str = ""
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One recorded result: a resource, measured on one pipeline over one window.
+
+    ``measured`` maps measurement to value where the vendor shows it.  ``pipeline`` is the name, or the vendor's
+    id if we do not know the name, or None where there are no pipelines.  Times are Unix seconds.
+    """
+
+    address: Address
+    status: EvaluationStatus
+    pipeline: str | None = None
+    measured: Mapping[str, Json] = field(default_factory=dict)
+    message: str = ""
+    result_id: str = ""
+    starts: int | None = None
+    ends: int | None = None
+    recorded: str = ""
+
+
+class Level(StrEnum):
+    """How a verdict counts, worst first."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    INFO = "info"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one evaluation means for the build.
+
+    ``measured`` and ``wanted`` are ready to print; ``margin`` is how far the value is on the right side of its
+    limit (negative: on the wrong side), None where there is no number.
+    """
+
+    address: Address
+    pipeline: str | None
+    level: Level
+    status: EvaluationStatus
+    severity: Severity
+    measured: str
+    wanted: str
+    margin: float | None
+    why: str
+    source: Source | None
+    evaluation: Evaluation | None = None

@@ -1,0 +1,250 @@
+"""The plan: what would change, why, and what was refused.  Data only; reads no clock.
+
+A plan can be printed, saved, compared and applied by somebody else: no step holds a callable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from reconciler.model.resource import Address, Source
+from reconciler.model.values import Fields, Json
+
+FORMAT_VERSION = "1.0"
+
+
+class Action(StrEnum):
+    """What a step does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    ARCHIVE = "archive"
+    ADOPT = "adopt"
+    RENAME = "rename"
+    FORGET = "forget"
+    KEEP = "keep"
+
+    @property
+    def sign(self) -> str:
+        """The sign a person sees in front of the step."""
+        return _SIGNS[self]
+
+
+_SIGNS = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.REPLACE: "±",
+    Action.DELETE: "-",
+    Action.ARCHIVE: "-",
+    Action.ADOPT: "=",
+    Action.RENAME: ">",
+    Action.FORGET: ".",
+    Action.KEEP: " ",
+}
+
+
+class Cause(StrEnum):
+    """Who made the difference: the manifests, somebody at the platform, or both."""
+
+    MANIFEST = "manifest"
+    DRIFT = "drift"
+    BOTH = "both"
+
+
+class Effect(StrEnum):
+    """What a change means for what passes, worst first.
+
+    ``LOOSENED``  more values pass than before.
+    ``REDEFINED`` something else is measured; past values say nothing.
+    ``MOVED``     some values newly pass and some newly fail: incomparable.
+    ``TIGHTENED`` fewer values pass.
+    ``SAME``      written differently, means the same.
+    """
+
+    LOOSENED = "loosened"
+    REDEFINED = "redefined"
+    MOVED = "moved"
+    TIGHTENED = "tightened"
+    SAME = "same"
+
+
+def worst(effects: list[Effect]) -> Effect | None:
+    """The effect of a whole made of parts: the first in the order of ``Effect``; None for no parts."""
+    order = list(Effect)
+    return min(effects, key=order.index, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs.  ``path`` uses dots and list positions: ``thresholds.0.value``.
+
+    ``before`` is the live value, ``after`` the wanted one; both are None for a ``sensitive`` field.
+    ``create_only`` fields are what forces a replace.
+    """
+
+    path: str
+    before: Json
+    after: Json
+    effect: Effect | None = None
+    cause: Cause = Cause.MANIFEST
+    sensitive: bool = False
+    create_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.
+
+    ``id`` is unique in the plan.  ``after`` holds the ids of the steps it waits for.  ``changes`` is empty for
+    what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
+    ``fingerprint`` a digest of that object's compared fields as they were when the plan was made.
+    ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
+    it differs (a rename).
+    """
+
+    id: str
+    action: Action
+    address: Address
+    reason: str
+    cause: Cause = Cause.MANIFEST
+    changes: tuple[FieldChange, ...] = ()
+    after: tuple[str, ...] = ()
+    effect: Effect | None = None
+    source: Source | None = None
+    remote_id: str | None = None
+    fingerprint: str = ""
+    fields: Fields = field(default_factory=dict)
+    former: Address | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that was asked for and will not be done; the whole plan waits until it is settled."""
+
+    address: Address
+    reason: str
+    hint: str = ""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan was made from.  Moves in any of these make a saved plan stale.
+
+    ``options`` are the command-line options that shaped it, so that it can be derived again.
+    """
+
+    environment: str
+    origins: Mapping[str, str]
+    manifests: str
+    lineage: str
+    state_serial: int
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order of their addresses within what must come first, and what stands in their way.
+
+    ``unchanged`` counts resources that need nothing; ``outside`` counts owned resources that the given paths do
+    not cover; ``unseen`` names written fields that the vendor does not show, so that drift in them is unknown.
+    """
+
+    basis: Basis
+    steps: tuple[Step, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    unchanged: int = 0
+    outside: int = 0
+    unselected: int = 0
+    unseen: tuple[tuple[Address, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def pending(self) -> tuple[Step, ...]:
+        """The steps that do something; a keep only says that something stays."""
+        return tuple(step for step in self.steps if step.action is not Action.KEEP)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do and nothing to refuse."""
+        return not self.pending and not self.refusals
+
+    def summary(self) -> dict[str, int]:
+        """How many steps of each action, and how many refusals; every key is always there."""
+        counts: dict[str, int] = {action.value: 0 for action in Action}
+        for step in self.steps:
+            counts[step.action.value] += 1
+        return {**counts, "refused": len(self.refusals)}
+
+
+def plan_to_json(plan: Plan, *, tool: str) -> dict[str, Any]:
+    """The stable JSON form, as ``schemas/plan.v1.json`` describes it.  Holds no secret."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool": tool,
+        "environment": plan.basis.environment,
+        "digest": plan.digest,
+        "basis": {
+            "origins": dict(plan.basis.origins),
+            "manifests": plan.basis.manifests,
+            "lineage": plan.basis.lineage,
+            "state_serial": plan.basis.state_serial,
+            "options": dict(plan.basis.options),
+        },
+        "summary": {**plan.summary(), "unchanged": plan.unchanged},
+        "steps": [_step_to_json(step) for step in plan.steps],
+        "refusals": [
+            {
+                "address": str(refusal.address),
+                "reason": refusal.reason,
+                "hint": refusal.hint,
+                "source": _source_to_json(refusal.source),
+            }
+            for refusal in plan.refusals
+        ],
+        "unseen": [{"address": str(address), "path": path} for address, path in plan.unseen],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _step_to_json(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "action": step.action.value,
+        "address": str(step.address),
+        "kind": step.address.kind,
+        "name": step.address.name,
+        "project": step.address.root,
+        "cause": step.cause.value,
+        "reason": step.reason,
+        "effect": step.effect.value if step.effect else None,
+        "remote_id": step.remote_id,
+        "fingerprint": step.fingerprint,
+        "former": str(step.former) if step.former else None,
+        "changes": [
+            {
+                "path": change.path,
+                "before": change.before,
+                "after": change.after,
+                "effect": change.effect.value if change.effect else None,
+                "cause": change.cause.value,
+                "sensitive": change.sensitive,
+                "create_only": change.create_only,
+            }
+            for change in step.changes
+        ],
+        "after": list(step.after),
+        "notes": list(step.notes),
+        "source": _source_to_json(step.source),
+    }
+
+
+def _source_to_json(source: Source | None) -> dict[str, Any] | None:
+    return {"file": source.file, "line": source.line} if source else None

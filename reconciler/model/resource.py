@@ -1,0 +1,159 @@
+"""What is wanted and what is there: addresses, desired resources, live objects.  Frozen, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconciler.model.values import Fields, Json
+
+OnRemoval = Literal["delete", "keep"]
+Severity = Literal["error", "warn", "info"]
+OnUnusual = Literal["fail", "warn", "pass"]
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Address:
+    """Where a resource stands: its kind and the names that lead to it, outermost first.
+
+    Prints as ``openlayer.Test/support-bot/monitoring/Faithful``; a slash or a percent sign inside a name is
+    percent-encoded, so the text form can be parsed back.
+    """
+
+    kind: str
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "/".join([self.kind, *(part.replace("%", "%25").replace("/", "%2F") for part in self.path)])
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """The inverse of ``str()``.  Raises ValueError when there is no kind or no name."""
+        kind, *path = text.split("/")
+        if not kind or not path or not all(path):
+            raise ValueError(f"not an address: {text!r}; it looks like openlayer.Project/support-bot")
+        return cls(kind, tuple(part.replace("%2F", "/").replace("%25", "%") for part in path))
+
+    @property
+    def name(self) -> str:
+        """The innermost name: the resource's own."""
+        return self.path[-1]
+
+    @property
+    def root(self) -> str:
+        """The outermost name: the project or workspace it belongs to."""
+        return self.path[0]
+
+    def starts_with(self, path: tuple[str, ...]) -> bool:
+        """Whether this is the resource at ``path`` or something inside it."""
+        return self.path[: len(path)] == path
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Source:
+    """Where in the manifests something was written.  Line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Lifecycle(BaseModel):
+    """What may be done to a resource, whatever its fields say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    protect: bool = Field(default=False, description="Refuse to delete, archive or replace it, even after "
+                          "it has gone from the manifests.")  # fmt: skip
+    adopt: bool = Field(default=False, description="Take over an object of this name that was made by hand.")
+    onRemoval: OnRemoval = Field(  # noqa: N815 - the manifest's spelling
+        default="keep", description="What happens when it is removed from the manifests and can be deleted."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How results of one resource count in a build.  ``warn`` holds optional stricter thresholds."""
+
+    severity: Severity = "error"
+    on_skipped: OnUnusual = "fail"
+    on_error: OnUnusual = "fail"
+    on_missing: OnUnusual = "fail"
+    warn: tuple[Fields, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that the manifests ask for.
+
+    ``fields`` holds only what the user wrote, in canonical spelling and by manifest name; fields that are ours
+    alone (severity, lifecycle, ...) are not in it.  ``references`` are the addresses that must exist first, the
+    parent among them.  ``renamed_from`` is the former address.
+    """
+
+    address: Address
+    fields: Fields
+    source: Source
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    gate: Gate = field(default_factory=Gate)
+    references: tuple[Address, ...] = ()
+    renamed_from: Address | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Everything the manifests ask for in one environment.
+
+    ``digest`` is a SHA-256 over all that was read (files, variables, overrides).  ``scope`` names the files and
+    folders that were read: only what was declared inside them can be considered removed.
+    """
+
+    resources: Mapping[Address, Resource]
+    digest: str
+    scope: tuple[str, ...] = (".",)
+    warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self.resources.values())
+
+    def __len__(self) -> int:
+        return len(self.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObject:
+    """One object at the platform, in the manifest's spelling, made by its kind's reader.
+
+    ``fields`` holds everything the vendor shows of the kind's fields.  ``op`` is the operation id of our
+    ownership marker, cut off the description.  ``rank`` orders twins, oldest first.  ``unmanaged`` names
+    non-empty keys that the vendor stores but its API can not set.
+    """
+
+    address: Address
+    remote_id: str
+    fields: Fields
+    archived: bool = False
+    op: str | None = None
+    rank: tuple[Json, ...] = ()
+    unmanaged: tuple[str, ...] = ()
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the platform listed: all objects of the projects we looked into, and how many requests it took."""
+
+    objects: tuple[LiveObject, ...]
+    requests: int = 0
+
+    def by_id(self) -> dict[str, LiveObject]:
+        """The objects by the vendor's id."""
+        return {item.remote_id: item for item in self.objects}

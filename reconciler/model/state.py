@@ -1,0 +1,199 @@
+"""What we remember between runs, and how journal records change it.  Pure: ``fold`` is the whole truth.
+
+A state is a snapshot plus the journal that came after it.  Records are written one JSON object a line; each says
+what was about to be sent (``intent``) or what came of it (``done``, ``removed``, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.errors import StateUnreadable
+from reconciler.model.resource import Address
+from reconciler.model.values import Fields
+
+STATE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One resource that is ours.
+
+    ``applied`` is what the user had written when we last wrote or confirmed it.  ``op`` is the operation id in
+    the marker, None when the object carries none.  ``retiring`` are older objects of the same address that a
+    replace still has to archive.  ``archived`` keeps a removed resource, so that it is un-archived when it
+    returns.  ``write_only`` maps fields the vendor never shows to a digest of what was sent.
+    """
+
+    remote_id: str
+    applied: Fields = field(default_factory=dict)
+    op: str | None = None
+    protect: bool = False
+    on_removal: str = "keep"
+    source: str = ""
+    archived: bool = False
+    retiring: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A create that was about to be sent and whose outcome nobody has written down yet."""
+
+    op: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything we remember of one environment.
+
+    ``lineage`` says which state this is (random, made once), ``serial`` which version of it.  ``origins`` binds it
+    to the platforms it was made for.  ``consumed`` holds digests of saved plans that were already applied;
+    ``started`` the digest of one that was begun and not finished.
+    """
+
+    lineage: str = ""
+    serial: int = 0
+    origins: Mapping[str, str] = field(default_factory=dict)
+    entries: Mapping[Address, Entry] = field(default_factory=dict)
+    in_doubt: Mapping[Address, Intent] = field(default_factory=dict)
+    tasks: Mapping[str, Fields] = field(default_factory=dict)
+    consumed: tuple[str, ...] = ()
+    started: str = ""
+
+
+Record = dict[str, Any]
+"""One journal line: ``{"record": "intent" | "done" | ..., "address": ..., ...}``."""
+
+
+def fold(state: State, records: Iterable[Record]) -> State:
+    """The state after ``records``, in order.
+
+    Raises StateUnreadable for a record that this version does not know: skipping it could lose an object.
+    """
+    entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
+    origins, consumed, started = dict(state.origins), state.consumed, state.started
+    for record in records:
+        address = Address.parse(record["address"]) if "address" in record else None
+        match record["record"], address:
+            case "intent", Address():
+                in_doubt[address] = Intent(record["op"], record.get("attempts", 1))
+            case "not_applied", Address():
+                in_doubt.pop(address, None)
+            case "done", Address():
+                in_doubt.pop(address, None)
+                entries[address] = entry_from_json(record["entry"])
+            case "removed", Address():
+                in_doubt.pop(address, None)
+                entries.pop(address, None)
+            case "renamed", Address():
+                _move(entries, Address.parse(record["former"]), address)
+                _move(in_doubt, Address.parse(record["former"]), address)
+            case "origins", None:
+                origins.update(record["origins"])
+            case "task", None:
+                tasks[record["key"]] = record["task"]
+            case "task_over", None:
+                tasks.pop(record["key"], None)
+            case "plan_started", None:
+                started = record["digest"]
+            case "plan_applied", None:
+                consumed, started = (*consumed, record["digest"])[-20:], ""
+            case unknown, _:
+                raise StateUnreadable(
+                    f"the journal holds a record of the unknown kind {unknown!r}",
+                    hint="it was written by a newer version; use that version",
+                )
+    return replace(
+        state,
+        origins=origins,
+        entries=entries,
+        in_doubt=in_doubt,
+        tasks=tasks,
+        consumed=consumed,
+        started=started,
+    )
+
+
+def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
+    """Carry ``former`` and everything inside it over to ``address``."""
+    for known in [known for known in table if known.starts_with(former.path)]:
+        if known.kind == former.kind and known.path != former.path:
+            continue
+        table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """Plain data for one entry; what is at its default is left out."""
+    record: dict[str, Any] = {"remote_id": entry.remote_id, "applied": entry.applied}
+    if entry.op:
+        record["op"] = entry.op
+    if entry.protect:
+        record["protect"] = True
+    if entry.on_removal != "keep":
+        record["on_removal"] = entry.on_removal
+    if entry.source:
+        record["source"] = entry.source
+    if entry.archived:
+        record["archived"] = True
+    if entry.retiring:
+        record["retiring"] = list(entry.retiring)
+    return record
+
+
+def entry_from_json(record: Mapping[str, Any]) -> Entry:
+    """The inverse of ``entry_to_json``.  Raises KeyError when the remote id is missing."""
+    return Entry(
+        remote_id=record["remote_id"],
+        applied=dict(record.get("applied", {})),
+        op=record.get("op"),
+        protect=bool(record.get("protect", False)),
+        on_removal=record.get("on_removal", "keep"),
+        source=record.get("source", ""),
+        archived=bool(record.get("archived", False)),
+        retiring=tuple(record.get("retiring", ())),
+    )
+
+
+def state_to_json(state: State) -> dict[str, Any]:
+    """Plain data for the snapshot file, sorted, so that the same state has the same bytes."""
+    return {
+        "format": STATE_FORMAT,
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "origins": dict(sorted(state.origins.items())),
+        "consumed": list(state.consumed),
+        "started": state.started,
+        "entries": {str(address): entry_to_json(state.entries[address]) for address in sorted(state.entries)},
+        "in_doubt": {
+            str(address): {"op": intent.op, "attempts": intent.attempts}
+            for address, intent in sorted(state.in_doubt.items(), key=lambda pair: pair[0])
+        },
+        "tasks": dict(sorted(state.tasks.items())),
+    }
+
+
+def state_from_json(data: Mapping[str, Any]) -> State:
+    """The inverse of ``state_to_json``.  Raises StateUnreadable for a newer format or missing keys."""
+    if data.get("format") != STATE_FORMAT:
+        raise StateUnreadable(
+            f"the state has format {data.get('format')!r}; this version reads {STATE_FORMAT}",
+            hint="use the version of reconciler that wrote it",
+        )
+    try:
+        return State(
+            lineage=data["lineage"],
+            serial=data["serial"],
+            origins=dict(data["origins"]),
+            consumed=tuple(data["consumed"]),
+            started=data["started"],
+            entries={Address.parse(key): entry_from_json(value) for key, value in data["entries"].items()},
+            in_doubt={
+                Address.parse(key): Intent(value["op"], value["attempts"]) for key, value in data["in_doubt"].items()
+            },
+            tasks=dict(data["tasks"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateUnreadable(f"the state is damaged: {error!r}") from error

@@ -1,0 +1,79 @@
+"""Plain JSON values and the spelling of durations, timestamps and secrets.  Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Fields: TypeAlias = dict[str, Json]
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+DURATION_PATTERN = r"^[0-9]+(s|m|h|d|w)$"
+
+
+def parse_duration(text: object) -> int:
+    """Seconds in ``"90s"``, ``"15m"``, ``"24h"``, ``"7d"`` or ``"2w"``.
+
+    Raises ValueError for anything else: a bare number has no unit, and the vendor's own sources disagree
+    about which one it would be.
+    """
+    if not isinstance(text, str) or not re.match(DURATION_PATTERN, text):
+        raise ValueError('a duration is a whole number with a unit: "90s", "15m", "24h", "7d", "2w"')
+    return int(text[:-1]) * SECONDS[text[-1]]
+
+
+def format_duration(seconds: float) -> str:
+    """The one spelling of a duration: the largest unit that divides it, but hours up to one day.
+
+    >>> [format_duration(s) for s in (0, 90, 3600, 86_400, 172_800, 1_209_600)]
+    ['0s', '90s', '1h', '24h', '2d', '14d']
+    """
+    whole = int(seconds)
+    if whole and whole % 86_400 == 0 and whole > 86_400:
+        return f"{whole // 86_400}d"
+    if whole and whole % 3600 == 0:
+        return f"{whole // 3600}h"
+    if whole and whole % 60 == 0:
+        return f"{whole // 60}m"
+    return f"{whole}s"
+
+
+Duration = Annotated[
+    str,
+    BeforeValidator(lambda value: format_duration(parse_duration(value))),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["24h", "7d"]}),
+]
+"""A field holding a duration: a string with a unit, kept in its one spelling."""
+
+
+class Secret:
+    """A credential.  Shows itself as ``***`` in every text form; ``reveal`` is the only way to the value.
+
+    Can not be pickled or copied into JSON, so it can not reach a log, a plan or a state file by accident.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself.  Call it where a header is made, and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Secret can not be pickled")
