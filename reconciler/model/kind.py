@@ -267,7 +267,7 @@ class Kind(Generic[S]):
     """Everything the program knows of a kind.
 
     ``id``        ``"openlayer.Test"``.
-    ``field``     the list in the parent's document that holds these (``"tests"``); None for a document of its own.
+    ``plural``    the list in the parent's document that holds these (``"tests"``); None for a document of its own.
     ``parent``    id of the kind it lives in; None for a root.
     ``identity``  the manifest fields that, after the parent's path, make the address.
     ``defaults``  (all fields as written) -> the fields completed with what a create must spell out.
@@ -293,7 +293,7 @@ class Kind(Generic[S]):
     replace: Replace = Replace.REFUSE
     batch: int = 1
     parent: str | None = None
-    field: str | None = None
+    plural: str | None = None
     defaults_field: str | None = None
     set_document: str | None = None
     unique_names: bool = False

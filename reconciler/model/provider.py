@@ -62,7 +62,8 @@ class Holder:
 
     def __str__(self) -> str:
         job = f", {self.job}" if self.job else ""
-        return f"{self.owner} (pid {self.pid} on {self.host}, {self.operation}) since {self.since}{job}, lock {self.lock_id}"
+        who = f"{self.owner} (pid {self.pid} on {self.host}, {self.operation})"
+        return f"{who} since {self.since}{job}, lock {self.lock_id}"
 
 
 class StateStore(Protocol):
