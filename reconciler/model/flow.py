@@ -1,0 +1,47 @@
+"""Turns a flow, which only describes requests, into its result.  Does no I/O itself: sending and sleeping are given.
+
+The one driver of flows: reading, applying and measuring all use it, so that errors and pauses mean the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from reconciler.errors import ApiError
+from reconciler.model.kind import Call, Flow, Reply, Wait
+
+T = TypeVar("T")
+Send: TypeAlias = Callable[[Call], Awaitable[Reply]]
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+
+async def drive(flow: Flow[T], send: Send, sleep: Sleep) -> T:
+    """Run ``flow`` to its end and return its result.
+
+    A Call is answered by ``send``, a Wait by ``sleep`` (seconds).  An ApiError of a request is thrown into the
+    flow at the place that asked for it; what the flow does not catch comes out of here unchanged.  Anything else
+    that ``send`` or ``sleep`` raises, a cancellation among it, closes the flow and comes out as well.
+    """
+    advance: Callable[[], Call | Wait] = partial(next, flow)
+    with closing(flow):
+        while True:
+            try:
+                asked = advance()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            advance = await _answer(flow, asked, send, sleep)
+
+
+async def _answer(flow: Flow[T], asked: Call | Wait, send: Send, sleep: Sleep) -> Callable[[], Call | Wait]:
+    """Do what the flow asks for; returns how to go on with it."""
+    if isinstance(asked, Wait):
+        await sleep(asked.seconds)
+        return partial(next, flow)
+    try:
+        return partial(flow.send, await send(asked))
+    except ApiError as error:
+        return partial(flow.throw, error)
