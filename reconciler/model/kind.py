@@ -194,11 +194,13 @@ class Write:
     """One object to be written.
 
     ``fields`` is everything the user wrote; ``changed`` names the top-level fields that differ, for an update;
-    ``op`` is the operation id for the ownership marker, None when there shall be none.
+    ``op`` is the operation id for the ownership marker, None when there shall be none; ``parent_id`` the remote id
+    of what it lives in, None for a root.  ``archived`` is the wanted value where a kind archives.
     """
 
     address: Address
     fields: Fields
+    parent_id: str | None = None
     changed: frozenset[str] = frozenset()
     live: LiveObject | None = None
     op: str | None = None
@@ -247,8 +249,9 @@ class Measuring:
 class Criterion:
     """One condition that a measured value must meet; several on one key must all hold.
 
-    ``key`` identifies what is measured (insight, parameters, measurement).  ``automatic``: the vendor learns the
-    limit by itself, so ``value`` says nothing.
+    ``key`` identifies what is measured (insight, parameters, measurement); ``measure`` is the same without the
+    parameters.  ``automatic``: the vendor learns the limit by itself, so ``value`` says nothing.  ``label`` is what
+    a person calls it: the measurement.
     """
 
     key: str
@@ -256,6 +259,7 @@ class Criterion:
     value: Json
     automatic: bool = False
     label: str = ""
+    measure: str = ""
 
 
 S = TypeVar("S", bound=Spec)

@@ -1,0 +1,10 @@
+"""The vendors, by the name in front of their kinds."""
+
+from __future__ import annotations
+
+from reconciler.model.kind import AnyKind, Vendor
+from reconciler.providers.openlayer import OPENLAYER
+
+VENDORS: tuple[Vendor, ...] = (OPENLAYER,)
+
+KINDS: dict[str, AnyKind] = {kind.id: kind for vendor in VENDORS for kind in vendor.kinds}

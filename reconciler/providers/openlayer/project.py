@@ -1,0 +1,134 @@
+"""An Openlayer project.
+
+API: GET and POST /projects, PATCH and DELETE /projects/{id}.  Names are unique in a workspace.  PATCH is missing on
+servers older than SDK 0.36; the task type can not be changed at all; DELETE takes commits, pipelines, tests and data
+along.  Source: openlayer-python 0.36.0 types/project_create_params.py, project_update_params.py; 2026-11.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from reconciler.errors import MethodMissing, NotFound
+from reconciler.model.kind import Call, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, url_path
+from reconciler.model.marker import sign, split
+from reconciler.model.resource import LiveObject
+from reconciler.model.values import Fields, Json
+from reconciler.providers.openlayer.paging import every
+from reconciler.providers.openlayer.replies import id_of
+
+TASK_TYPES = ("llm-base", "tabular-classification", "tabular-regression", "text-classification")
+TEXT_LIMIT = 140
+"""Characters in a description, by the vendor's hand-written client of 2024; longer text carries no marker."""
+
+_PLAIN = ("description", "dataRetentionDays", "modelDeveloper", "modelTypes", "purpose")
+
+
+class Project(Spec):
+    """A project: the home of pipelines and tests."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, description="Unique in the workspace.")]
+    task_type: Annotated[str, Mark.CREATE_ONLY, Field(description="What the model does.", examples=list(TASK_TYPES))]
+    description: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What the project is about.")] = None
+    data_retention_days: Annotated[
+        int | None, Field(ge=3, description="Days to keep data; null keeps it for ever. Lowering it deletes data.")
+    ] = None
+    model_developer: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="Who made the model.")] = None
+    model_types: Annotated[
+        list[str] | None, Mark.UNORDERED, Mark.BLANK_IS_ABSENT, Field(description="Kinds of model in use.")
+    ] = None
+    purpose: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What the model is for.")] = None
+
+
+def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
+    task_type = str(fields.get("taskType"))
+    if task_type in TASK_TYPES:
+        return ()
+    close = difflib.get_close_matches(task_type, TASK_TYPES, 1)
+    if close:
+        return [("taskType", f'"{task_type}" is not a task type; did you mean "{close[0]}"?', True)]
+    return [("taskType", f'"{task_type}" is none of the known task types ({", ".join(TASK_TYPES)})', False)]
+
+
+def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:
+    return every("/projects")
+
+
+def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]) -> LiveObject:
+    text, op = split(str(item["description"])) if item.get("description") else (None, None)
+    fields: Fields = {"name": item["name"], "taskType": item.get("taskType"), "description": text}
+    fields.update((name, item.get(name)) for name in _PLAIN if name != "description" and name in item)
+    return LiveObject(
+        address=PROJECT.address((), fields),
+        remote_id=str(item["id"]),
+        fields=fields,
+        op=op,
+        rank=(item.get("dateCreated"), str(item["id"])),
+        details={key: value for key, value in item.items() if key.endswith("Count")},
+    )
+
+
+def _create(write: Write, _: Wire) -> Flow[str]:
+    body: Fields = {"name": write.fields["name"], "taskType": write.fields["taskType"]}
+    body.update((name, write.fields[name]) for name in _PLAIN if name in write.fields)
+    signed = sign(_text(write), write.op, limit=TEXT_LIMIT)
+    if signed:
+        body["description"] = signed
+    call = Call("POST", "/projects", body=body, repeatable=False)
+    return id_of((yield call), call)
+
+
+def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
+    for write in writes:
+        assert write.live is not None
+        body: dict[str, Json] = {name: write.fields.get(name) for name in sorted(write.changed)}
+        if "description" in body:
+            body["description"] = sign(_text(write), write.op, limit=TEXT_LIMIT)
+        call = Call("PATCH", url_path("projects", write.live.remote_id), body=body)
+        try:
+            yield call
+        except (NotFound, MethodMissing) as error:
+            raise MethodMissing(
+                "this server can not update a project",
+                method=call.method,
+                path=call.path,
+                status=error.status,
+                hint=f"it is older than the API's PATCH; change {', '.join(sorted(write.changed))} in the web app",
+            ) from error
+
+
+def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
+    for write in writes:
+        assert write.live is not None
+        try:
+            yield Call("DELETE", url_path("projects", write.live.remote_id))
+        except NotFound:
+            continue  # gone is what was wanted
+
+
+def _text(write: Write) -> str | None:
+    text = write.fields.get("description")
+    return str(text) if text else None
+
+
+PROJECT = Kind(
+    id="openlayer.Project",
+    spec=Project,
+    identity=("name",),
+    list=_list,
+    read=_read,
+    create=_create,
+    update=_update,
+    remove=_remove,
+    removal=Removal.DELETE,
+    replace=Replace.REFUSE,
+    refusal_hint="a new task type needs a new project: give it another name, or delete this one first",
+    unique_names=True,
+    marker="description",
+    check=_check,
+    example={"name": "support-bot", "taskType": "llm-base", "description": "Customer support assistant"},
+)
