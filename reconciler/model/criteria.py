@@ -1,0 +1,132 @@
+"""What a list of criteria says of one value: whether it passes, how far from the limit it is, and in words.  Pure.
+
+Values are compared by family: numbers (1 and 1.0 are the same), truth values (never numbers), strings, lists of
+strings.  Only numbers have an order.  A value of another family than the criterion's is simply a different value:
+it meets ``!=`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from reconciler.model.kind import Criterion
+from reconciler.model.values import Json
+
+Family = Literal["number", "bool", "string", "list"]
+ORDERED = frozenset({">", ">=", "<", "<="})
+
+
+def family(value: object) -> Family | None:
+    """Which values this one can be compared with; None for null, NaN, infinity, mappings and mixed lists."""
+    match value:
+        case bool():
+            return "bool"
+        case int() | Fraction():
+            return "number"
+        case float():
+            return "number" if math.isfinite(value) else None
+        case str():
+            return "string"
+        case list() | tuple():
+            return "list" if all(isinstance(item, str) for item in value) else None
+        case _:
+            return None
+
+
+def is_defined(criterion: Criterion) -> bool:
+    """Whether the criterion says something of a value: a limit that is known, and ordered where it must be."""
+    kind = family(criterion.value)
+    if criterion.automatic or kind is None:
+        return False
+    return kind == "number" or criterion.operator not in ORDERED
+
+
+def meets(value: object, criterion: Criterion) -> bool:
+    """Whether ``value`` passes.
+
+    Nothing passes a criterion that is not defined (``is_defined``), and what can not be read (null, NaN) passes none.
+    """
+    if not is_defined(criterion) or family(value) is None:
+        return False
+    limit = criterion.value
+    same = family(value) == family(limit)
+    if criterion.operator in ORDERED:
+        return same and _in_order(value, criterion.operator, limit)
+    return (same and _plain(value) == _plain(limit)) is (criterion.operator == "is")
+
+
+def _in_order(value: object, operator: str, limit: Json) -> bool:
+    assert isinstance(value, int | float | Fraction)
+    assert isinstance(limit, int | float)
+    match operator:
+        case ">":
+            return value > limit
+        case ">=":
+            return value >= limit
+        case "<":
+            return value < limit
+        case _:
+            return value <= limit
+
+
+def _plain(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def margin(value: Json, criteria: Iterable[Criterion]) -> float | None:
+    """How far ``value`` is on the right side of the nearest limit, negative on the wrong side; None without numbers.
+
+    For ``is`` it is minus the distance, for ``!=`` the distance.  Subtracted as decimals, so that 0.9 is 0.05 above
+    0.85 and not 0.050000000000000044.
+    """
+    if family(value) != "number":
+        return None
+    numeric = [each for each in criteria if is_defined(each) and family(each.value) == "number"]
+    return min((_distance(value, each) for each in numeric), default=None)
+
+
+def _distance(value: Json, criterion: Criterion) -> float:
+    above = float(Decimal(str(value)) - Decimal(str(criterion.value)))
+    match criterion.operator:
+        case ">" | ">=":
+            return above
+        case "<" | "<=":
+            return 0.0 - above
+        case "is":
+            return 0.0 - abs(above)
+        case "!=":
+            return abs(above)
+
+
+def value_text(value: Json) -> str:
+    """One value as a person writes it in a manifest: ``1`` for 1.0, ``true``, strings in quotes."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def criteria_text(criteria: Sequence[Criterion]) -> str:
+    """The criteria in words, in the given order: ``>= 0.8``, ``<= 5 and >= 1``; empty for none.
+
+    What is measured is named only when there is more than one thing: ``precision >= 0.8, recall >= 0.7``.
+    """
+    by_key: dict[str, list[Criterion]] = {}
+    for criterion in criteria:
+        by_key.setdefault(criterion.key, []).append(criterion)
+    if len(by_key) == 1:
+        return _conditions(criteria)
+    return ", ".join(f"{name_of(group[0])} {_conditions(group)}" for group in by_key.values())
+
+
+def _conditions(criteria: Sequence[Criterion]) -> str:
+    return " and ".join("automatic" if c.automatic else f"{c.operator} {value_text(c.value)}" for c in criteria)
+
+
+def name_of(criterion: Criterion) -> str:
+    """What is measured, for a person."""
+    return criterion.label or criterion.key

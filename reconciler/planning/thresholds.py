@@ -1,0 +1,92 @@
+"""Turns the criteria before and after a change into what the change means: loosened, tightened, moved, same.  Pure.
+
+The criteria on one key intersect to the set of values that pass.  Comparing two such sets needs no arithmetic on
+intervals: the limits on both sides cut the values into classes that no criterion can tell apart (below 0.8, exactly
+0.8, above 0.8; each string that is named, all others), so one witness of each class decides exactly.
+
+    before          after            passes before     passes after
+    >= 0.8          >= 0.9           [0.8, inf)        [0.9, inf)         tightened
+    >= 0.8          >= 0.8, >= 0.5   [0.8, inf)        [0.8, inf)         same
+    <= 5            >= 5             (-inf, 5]         [5, inf)           moved
+    is false        != true          {false}           {false}            same
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import chain, pairwise
+
+from reconciler.model.criteria import family, is_defined, meets
+from reconciler.model.kind import Criterion
+from reconciler.model.plan import Effect, worst
+
+
+def classify(before: Sequence[Criterion], after: Sequence[Criterion]) -> Effect:
+    """What the change from ``before`` to ``after`` means for what passes: the worst over all that is measured."""
+    return worst(list(classify_by_key(before, after).values())) or Effect.SAME
+
+
+def classify_by_key(before: Sequence[Criterion], after: Sequence[Criterion]) -> dict[str, Effect]:
+    """The same for each thing measured, in the order of first mention, unchanged ones included.
+
+    A key that is no longer judged loosens, a new one tightens.  Between a learned (automatic) limit and a written
+    one there is no comparison, and none where a criterion has no meaning (an order of strings): REDEFINED.
+    """
+    keys = dict.fromkeys(criterion.key for criterion in (*before, *after))
+    return {key: _classify([c for c in before if c.key == key], [c for c in after if c.key == key]) for key in keys}
+
+
+def _classify(before: list[Criterion], after: list[Criterion]) -> Effect:
+    """The effect on one key; at least one of the lists holds something."""
+    if not after:
+        return Effect.LOOSENED
+    if not before:
+        return Effect.TIGHTENED
+    if _beyond_comparison(before) != _beyond_comparison(after):
+        return Effect.REDEFINED
+    return _compare([c for c in before if is_defined(c)], [c for c in after if is_defined(c)])
+
+
+def _beyond_comparison(criteria: list[Criterion]) -> set[tuple[str, str]]:
+    """The criteria whose set of passing values is not known.  Equal on both sides, they cut both alike."""
+    return {(c.operator, "automatic" if c.automatic else repr(c.value)) for c in criteria if not is_defined(c)}
+
+
+def _compare(before: list[Criterion], after: list[Criterion]) -> Effect:
+    witnesses = list(_witnesses([*before, *after]))
+    old = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in before)}
+    new = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in after)}
+    if old == new:
+        return Effect.SAME
+    if new < old:
+        return Effect.TIGHTENED
+    return Effect.LOOSENED if new > old else Effect.MOVED
+
+
+def _witnesses(criteria: list[Criterion]) -> Iterator[object]:
+    """One value of every class that the criteria can not tell apart, of the families that they mention.
+
+    Other families are left out because a measurement has one type: ``!= true`` and ``is false`` mean the same.
+    """
+    limits = [criterion.value for criterion in criteria]
+    yield from _around({Fraction(v) for v in limits if family(v) == "number" and isinstance(v, int | float)})
+    if any(family(value) == "bool" for value in limits):
+        yield from (True, False)
+    strings = {value for value in limits if isinstance(value, str)}
+    if strings:
+        yield from (*sorted(strings), "".join(sorted(strings)) + "?")
+    lists = [value for value in limits if family(value) == "list" and isinstance(value, list)]
+    if lists:
+        yield from (*lists, [*chain.from_iterable(lists), "?"])
+
+
+def _around(numbers: set[Fraction]) -> Iterator[Fraction]:
+    """Each number, one between every two neighbours (exactly: floats may have none) and one beyond each end."""
+    if not numbers:
+        return
+    ordered = sorted(numbers)
+    yield ordered[0] - 1
+    yield from ordered
+    yield from ((low + high) / 2 for low, high in pairwise(ordered))
+    yield ordered[-1] + 1
