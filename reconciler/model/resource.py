@@ -43,6 +43,11 @@ class Address:
         return self.path[-1]
 
     @property
+    def vendor(self) -> str:
+        """The vendor's name in front of the kind."""
+        return self.kind.partition(".")[0]
+
+    @property
     def root(self) -> str:
         """The outermost name: the project or workspace it belongs to."""
         return self.path[0]

@@ -24,7 +24,7 @@ class Entry:
     ``applied`` is what the user had written when we last wrote or confirmed it.  ``op`` is the operation id in
     the marker, None when the object carries none.  ``retiring`` are older objects of the same address that a
     replace still has to archive.  ``archived`` keeps a removed resource, so that it is un-archived when it
-    returns.  ``write_only`` maps fields the vendor never shows to a digest of what was sent.
+    returns.
     """
 
     remote_id: str
@@ -71,8 +71,16 @@ Record = dict[str, Any]
 def fold(state: State, records: Iterable[Record]) -> State:
     """The state after ``records``, in order.
 
-    Raises StateUnreadable for a record that this version does not know: skipping it could lose an object.
+    Raises StateUnreadable for a record that this version does not know or that lacks something: skipping it
+    could lose an object.
     """
+    try:
+        return _fold(state, records)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StateUnreadable(f"the journal holds a damaged record: {error!r}") from error
+
+
+def _fold(state: State, records: Iterable[Record]) -> State:
     entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
     origins, consumed, started = dict(state.origins), state.consumed, state.started
     for record in records:
@@ -118,17 +126,16 @@ def fold(state: State, records: Iterable[Record]) -> State:
 
 
 def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
-    """Carry ``former`` and everything inside it over to ``address``."""
-    for known in [known for known in table if known.starts_with(former.path)]:
-        if known.kind == former.kind and known.path != former.path:
-            continue
-        table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+    """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it."""
+    for known in list(table):
+        if known == former or (len(former.path) == 1 and known.vendor == former.vendor and known.root == former.name):
+            table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
     """Plain data for one entry; what is at its default is left out."""
     record: dict[str, Any] = {"remote_id": entry.remote_id, "applied": entry.applied}
-    if entry.op:
+    if entry.op is not None:
         record["op"] = entry.op
     if entry.protect:
         record["protect"] = True
@@ -195,5 +202,5 @@ def state_from_json(data: Mapping[str, Any]) -> State:
             },
             tasks=dict(data["tasks"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r}") from error
