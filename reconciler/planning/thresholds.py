@@ -30,11 +30,35 @@ def classify(before: Sequence[Criterion], after: Sequence[Criterion]) -> Effect:
 def classify_by_key(before: Sequence[Criterion], after: Sequence[Criterion]) -> dict[str, Effect]:
     """The same for each thing measured, in the order of first mention, unchanged ones included.
 
-    A key that is no longer judged loosens, a new one tightens.  Between a learned (automatic) limit and a written
-    one there is no comparison, and none where a criterion has no meaning (an order of strings): REDEFINED.
+    A key that is no longer judged loosens, a new one tightens, unless the one took the other's place: the same
+    measure with other parameters.  That is REDEFINED, as are a learned (automatic) limit in place of a written one
+    and criteria that have no meaning (an order of strings), because there is nothing to compare.
     """
-    keys = dict.fromkeys(criterion.key for criterion in (*before, *after))
-    return {key: _classify([c for c in before if c.key == key], [c for c in after if c.key == key]) for key in keys}
+    old, new = _by_key(before), _by_key(after)
+    redefined = _other_parameters(old, new)
+    return {
+        key: Effect.REDEFINED if key in redefined else _classify(old.get(key, []), new.get(key, []))
+        for key in {**old, **new}
+    }
+
+
+def _by_key(criteria: Sequence[Criterion]) -> dict[str, list[Criterion]]:
+    groups: dict[str, list[Criterion]] = {}
+    for criterion in criteria:
+        groups.setdefault(criterion.key, []).append(criterion)
+    return groups
+
+
+def _other_parameters(old: dict[str, list[Criterion]], new: dict[str, list[Criterion]]) -> set[str]:
+    """The keys that went and the keys that came in their place, one for one, both measuring the same."""
+    pairs: set[str] = set()
+    came = [key for key in new if key not in old]
+    for gone in [key for key in old if key not in new]:
+        measure = old[gone][0].measure
+        heir = next((key for key in came if measure and new[key][0].measure == measure and key not in pairs), None)
+        if heir:
+            pairs |= {gone, heir}
+    return pairs
 
 
 def _classify(before: list[Criterion], after: list[Criterion]) -> Effect:

@@ -117,6 +117,25 @@ def test_what_is_no_longer_judged_loosens_and_what_is_newly_judged_tightens() ->
     assert classify_by_key([learned()], []) == {"k": LOOSENED}
 
 
+def parameters(column: str, op: str = "<=", value: Json = 0) -> Criterion:
+    return Criterion(f"pii|{column}", op, value, measure="pii")  # type: ignore[arg-type]
+
+
+def test_other_parameters_of_the_same_measure_redefine() -> None:
+    before, after = [parameters("input")], [parameters("output", "<=", 100)]
+    assert classify_by_key(before, after) == {"pii|input": REDEFINED, "pii|output": REDEFINED}
+
+
+def test_of_two_of_one_measure_the_one_without_an_heir_was_removed() -> None:
+    before = [parameters("input"), parameters("output")]
+    assert classify_by_key(before, [parameters("context")]) == {
+        "pii|input": REDEFINED,
+        "pii|output": LOOSENED,
+        "pii|context": REDEFINED,
+    }
+    assert classify(before, [parameters("output")]) is LOOSENED
+
+
 def test_the_whole_is_the_worst_of_its_parts() -> None:
     before = [*limits(">= 0.8", "a"), *limits("<= 5", "b"), *limits(">= 1", "c")]
     assert classify(before, [*limits(">= 0.9", "a"), *limits(">= 5", "b"), *limits(">= 1", "c")]) is MOVED
