@@ -1,0 +1,1 @@
+"""Deciding what would change.  Pure: same inputs, same plan, byte for byte."""

@@ -1,0 +1,189 @@
+"""Which written fields differ from the live ones, in one canonical spelling.  Pure.
+
+Only what the user wrote is compared: a default that the vendor fills in is not a difference.
+
+| wanted              | live                        | mark            | same? |
+|---------------------|-----------------------------|-----------------|-------|
+| 1                   | 1.0                         |                 | yes   |
+| 1                   | true                        |                 | no    |
+| ""                  | null                        | BLANK_IS_ABSENT | yes   |
+| [a, b]              | [b, a]                      | UNORDERED       | yes   |
+| {operator: <=}      | {operator: <=, mode: x}     | (known keys)    | yes   |
+| {column_name: a}    | {column_name: a, other: b}  | (opaque)        | no    |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+
+from reconciler.model.kind import AnyKind, Mark, Shape
+from reconciler.model.plan import Cause, FieldChange
+from reconciler.model.values import Fields, Json
+
+_BLANK: tuple[Json, ...] = (None, "", {}, [])
+_OPAQUE = Shape()
+_ABSENT = object()
+
+
+def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields | None) -> tuple[FieldChange, ...]:
+    """What separates ``live`` from ``wanted``, leaf by leaf, in the order of the kind's fields.
+
+    ``applied`` is what we wrote last, None when we never did; it tells who made each difference, stands in for
+    fields that the vendor never shows, and brings back to null what was written once and is written no more.
+    """
+    found: list[FieldChange] = []
+    for name, shape in kind.shapes.items():
+        if name in wanted:
+            found += _leaves(name, shape, wanted[name], live.get(name), applied, shape.marks)
+        elif applied and name in applied and _can_be_reset(shape) and not _is_blank(live.get(name)):
+            found.append(FieldChange(name, live.get(name), None, cause=Cause.MANIFEST))
+    return tuple(found)
+
+
+def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
+    """Whether two values mean the same in the given shape; see the table above."""
+    if Mark.WRITE_ONLY in shape.marks:
+        return True
+    if Mark.BLANK_IS_ABSENT in shape.marks and _is_blank(wanted) and _is_blank(live):
+        return True
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return _same_mapping(wanted, live, shape)
+    if isinstance(wanted, list) and isinstance(live, list):
+        return _same_list(wanted, live, shape)
+    if isinstance(wanted, bool) or isinstance(live, bool):
+        return wanted is live
+    return wanted == live
+
+
+def fingerprint(kind: AnyKind, wanted: Fields, live: Fields, *, archived: bool) -> str:
+    """A short digest of the live values of the fields that ``wanted`` compares, and of whether it is archived."""
+    seen = {name: _canonical(live.get(name)) for name in sorted(wanted) if name in kind.shapes}
+    text = json.dumps([seen, archived], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def unseen(kind: AnyKind, wanted: Fields) -> Iterator[str]:
+    """The written fields that the vendor never shows, by path."""
+    for name, value in wanted.items():
+        yield from _unseen(name, kind.shapes[name], value)
+
+
+def _unseen(path: str, shape: Shape, value: Json) -> Iterator[str]:
+    if Mark.WRITE_ONLY in shape.marks:
+        yield path
+    elif shape.fields and isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _unseen(f"{path}.{name}", shape.fields.get(name, _OPAQUE), inner)
+
+
+def _leaves(
+    path: str, shape: Shape, wanted: Json, live: Json, applied: Fields | None, marks: frozenset[Mark]
+) -> Iterator[FieldChange]:
+    """The differing leaves below ``path``.  ``marks`` are those of the top-level field."""
+    if Mark.WRITE_ONLY in shape.marks:
+        last = _at(applied, path)
+        if last is _ABSENT or not same(wanted, _json(last)):
+            yield _change(path, None if last is _ABSENT else _json(last), wanted, Cause.MANIFEST, marks)
+        return
+    if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
+        for name, value in wanted.items():
+            inner = shape.fields.get(name, _OPAQUE)
+            yield from _leaves(f"{path}.{name}", inner, value, live.get(name), applied, marks | inner.marks)
+        return
+    if same(wanted, live, shape):
+        return
+    if isinstance(wanted, list) and isinstance(live, list) and _has_parts(shape):
+        assert shape.item is not None
+        for index in range(max(len(wanted), len(live))):
+            ours = wanted[index] if index < len(wanted) else None
+            theirs = live[index] if index < len(live) else None
+            yield from _leaves(f"{path}.{index}", shape.item, ours, theirs, applied, marks)
+        return
+    yield _change(path, live, wanted, _cause(path, shape, wanted, live, applied), marks)
+
+
+def _change(path: str, before: Json, after: Json, cause: Cause, marks: frozenset[Mark]) -> FieldChange:
+    sensitive = Mark.SENSITIVE in marks
+    return FieldChange(
+        path,
+        None if sensitive else before,
+        None if sensitive else after,
+        cause=cause,
+        sensitive=sensitive,
+        create_only=Mark.CREATE_ONLY in marks,
+    )
+
+
+def _cause(path: str, shape: Shape, wanted: Json, live: Json, applied: Fields | None) -> Cause:
+    """Who made the difference: compares what we wrote last with what is wanted and with what is there."""
+    last = _at(applied, path)
+    if last is _ABSENT:
+        return Cause.MANIFEST
+    edited = not same(wanted, _json(last), shape)
+    drifted = not same(_json(last), live, shape)
+    if edited and drifted:
+        return Cause.BOTH
+    return Cause.DRIFT if drifted else Cause.MANIFEST
+
+
+def _at(fields: Fields | None, path: str) -> object:
+    """The value at a dotted path; ``_ABSENT`` where the path leads nowhere."""
+    value: object = _ABSENT if fields is None else fields
+    for part in path.split("."):
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _ABSENT
+    return value
+
+
+def _json(value: object) -> Json:
+    return value  # type: ignore[return-value]  # came out of Fields by _at
+
+
+def _same_mapping(wanted: dict[str, Json], live: dict[str, Json], shape: Shape) -> bool:
+    if shape.fields is None:
+        return wanted.keys() == live.keys() and all(same(value, live[key]) for key, value in wanted.items())
+    return all(same(value, live.get(key), shape.fields.get(key, _OPAQUE)) for key, value in wanted.items())
+
+
+def _same_list(wanted: list[Json], live: list[Json], shape: Shape) -> bool:
+    if len(wanted) != len(live):
+        return False
+    item = shape.item or _OPAQUE
+    if Mark.UNORDERED not in shape.marks:
+        return all(same(ours, theirs, item) for ours, theirs in zip(wanted, live, strict=True))
+    left = list(live)
+    for ours in wanted:
+        match = next((index for index, theirs in enumerate(left) if same(ours, theirs, item)), None)
+        if match is None:
+            return False
+        del left[match]
+    return True
+
+
+def _canonical(value: Json) -> Json:
+    """One spelling for a digest: whole floats become ints, blanks become null."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()} or None
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value] or None
+    return value if value != "" else None
+
+
+def _has_parts(shape: Shape) -> bool:
+    return shape.item is not None and shape.item.fields is not None and Mark.UNORDERED not in shape.marks
+
+
+def _can_be_reset(shape: Shape) -> bool:
+    return not shape.marks & {Mark.CREATE_ONLY, Mark.WRITE_ONLY}
+
+
+def _is_blank(value: Json) -> bool:
+    return not isinstance(value, (bool, int, float)) and value in _BLANK

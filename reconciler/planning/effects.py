@@ -1,0 +1,68 @@
+"""What a change means for what passes: loosened, redefined, moved, tightened, same.  Pure.
+
+Vendor-neutral: a kind tells its thresholds as ``Criterion``s; a field belongs to them if it alone yields some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reconciler.model.kind import AnyKind, Criterion, Mark
+from reconciler.model.plan import Effect, FieldChange, worst
+from reconciler.model.values import Fields, Json
+from reconciler.planning.thresholds import classify_by_key
+
+
+def with_effects(
+    kind: AnyKind, wanted: Fields, live: Fields, changes: Sequence[FieldChange]
+) -> tuple[FieldChange, ...]:
+    """The changes, each with what it means.  Changes without a meaning (a description) keep None."""
+    if not changes:
+        return ()
+    before, after = kind.criteria(live), kind.criteria({**live, **wanted})
+    by_key = classify_by_key(before, after)
+    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key)) for change in changes)
+
+
+def _effect(
+    kind: AnyKind,
+    change: FieldChange,
+    before: tuple[Criterion, ...],
+    after: tuple[Criterion, ...],
+    by_key: dict[str, Effect],
+) -> Effect | None:
+    name, _, rest = change.path.partition(".")
+    shape = kind.shapes.get(name)
+    if shape is None:
+        return None
+    if Mark.SCOPE in shape.marks:
+        return scope_effect(change.before, change.after)
+    if Mark.REDEFINES in shape.marks:
+        return Effect.REDEFINED
+    position = rest.partition(".")[0]
+    if not position.isdecimal() or not (before or after):
+        return None
+    at = int(position)
+    keys = {criteria[at].key for criteria in (before, after) if at < len(criteria)}
+    return worst([by_key[key] for key in keys if key in by_key])
+
+
+def scope_effect(before: Json, after: Json) -> Effect:
+    """What naming other places means: fewer loosen, more tighten; ``"all"`` holds every list.
+
+    >>> scope_effect("all", ["production"]).value, scope_effect(["a"], ["b", "a"]).value
+    ('loosened', 'tightened')
+    """
+    if before == after:
+        return Effect.SAME
+    if not isinstance(after, list):
+        return Effect.TIGHTENED
+    if not isinstance(before, list):
+        return Effect.LOOSENED
+    old, new = set(map(str, before)), set(map(str, after))
+    if old == new:
+        return Effect.SAME
+    if new < old:
+        return Effect.LOOSENED
+    return Effect.TIGHTENED if old < new else Effect.MOVED

@@ -1,0 +1,151 @@
+"""Which live object is which address.  Pure.
+
+A remembered id wins over a name.  Without one, the marker of a create whose reply was lost; without that, the name:
+such an object is a stranger until it is adopted.  Two strangers of one name are never guessed between.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.kind import AnyKind
+from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
+from reconciler.model.state import Entry, Intent, State
+from reconciler.model.values import Fields
+from reconciler.planning.differ import field_changes
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What is known of one address.
+
+    ``live``     the object that stands there, or None.   ``entry``  what we remember, or None.
+    ``ours``     whether the object may be changed without asking.
+    ``found``    it is ours because its marker is that of a create whose reply was lost.
+    ``former``   the address it has in the state, when a rename moved it.
+    ``twins``    all live objects of this identity, when there are several and nothing tells which is meant.
+    ``lost``     ids of live objects that a replace left behind.
+    """
+
+    live: LiveObject | None = None
+    entry: Entry | None = None
+    ours: bool = False
+    found: bool = False
+    in_doubt: bool = False
+    former: Address | None = None
+    twins: tuple[LiveObject, ...] = ()
+    lost: tuple[LiveObject, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Matches for every address that is desired or remembered, and the live objects that belong to no one."""
+
+    by_address: Mapping[Address, Match]
+    strangers: tuple[LiveObject, ...]
+    renames: Mapping[Address, Address] = field(default_factory=dict)
+    clashes: Mapping[Address, Address] = field(default_factory=dict)
+
+
+def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
+    """Give every desired or remembered address its live object."""
+    renames, clashes = _renames(desired, live, state)
+    entries = {moved(address, renames): (address, entry) for address, entry in state.entries.items()}
+    doubts = {moved(address, renames): intent for address, intent in state.in_doubt.items()}
+    by_id = live.by_id()
+    taken = {entry.remote_id for _, entry in entries.values()} & by_id.keys()
+    retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
+    named: dict[Address, list[LiveObject]] = defaultdict(list)
+    for item in live.objects:
+        if item.remote_id not in taken and item.remote_id not in retiring:
+            named[moved(item.address, renames)].append(item)
+    matches: dict[Address, Match] = {}
+    for address in sorted({*desired.resources, *entries}):
+        former, entry = entries.get(address, (None, None))
+        candidates = named.get(address, [])
+        resource = desired.resources.get(address)
+        matches[address] = _match_one(
+            address, entry, former, candidates, by_id, doubts.get(address), resource, kinds[address.kind]
+        )
+    claimed = {item.live.remote_id for item in matches.values() if item.live}
+    strangers = tuple(item for item in live.objects if item.remote_id not in claimed and item.remote_id not in retiring)
+    return Matches(matches, strangers, renames, clashes)
+
+
+def moved(address: Address, renames: Mapping[Address, Address]) -> Address:
+    """The address after the manifests' renames; a renamed root carries along what stands inside it."""
+    if not renames:
+        return address
+    root = next(
+        (new for old, new in renames.items()
+         if len(old.path) == 1 and old.vendor == address.vendor and old.name == address.root),
+        None,
+    )  # fmt: skip
+    if root is not None:
+        address = Address(address.kind, (root.name, *address.path[1:]))
+    return renames.get(address, address)
+
+
+def _match_one(
+    address: Address,
+    entry: Entry | None,
+    former: Address | None,
+    candidates: list[LiveObject],
+    by_id: Mapping[str, LiveObject],
+    doubt: Intent | None,
+    resource: Resource | None,
+    kind: AnyKind,
+) -> Match:
+    old = former if former != address else None
+    if entry is not None and entry.remote_id in by_id:
+        lost = tuple(by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived)
+        return Match(by_id[entry.remote_id], entry, ours=True, former=old, lost=lost)
+    if doubt is not None:
+        ours = [item for item in candidates if _is_lost_create(item, doubt, resource, kind)]
+        if ours:
+            return Match(min(ours, key=_rank), entry, ours=True, found=True, in_doubt=True)
+    active = [item for item in candidates if not item.archived]
+    if len(active) > 1:
+        return Match(None, entry, in_doubt=doubt is not None, twins=tuple(sorted(active, key=_rank)))
+    stranger = active[0] if active else max(candidates, key=_rank, default=None)
+    return Match(stranger, entry, in_doubt=doubt is not None, former=old)
+
+
+def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, kind: AnyKind) -> bool:
+    """Whether this is what our unanswered create made: by marker, or by content where none could be carried."""
+    if item.op is not None or not kind.unique_names:
+        return item.op == doubt.op
+    wanted: Fields = resource.fields if resource else {}
+    return bool(wanted) and not [
+        change for change in field_changes(kind, wanted, item.fields, wanted) if change.before is not None
+    ]
+
+
+def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, Address], dict[Address, Address]]:
+    """Former address -> new one for every rename that is still to be done, roots first; and those that clash."""
+    renames: dict[Address, Address] = {}
+    clashes: dict[Address, Address] = {}
+    asked = [resource for resource in desired if resource.renamed_from is not None]
+    for roots in (True, False):
+        known = _present(state.entries, live, renames) if asked else set()
+        for resource in asked:
+            former = resource.renamed_from
+            if former is None or (len(former.path) == 1) is not roots or former not in known:
+                continue
+            if resource.address not in known:
+                renames[former] = resource.address
+            elif former not in desired.resources:
+                clashes[resource.address] = former
+    return renames, clashes
+
+
+def _present(entries: Iterable[Address], live: Live, renames: Mapping[Address, Address]) -> set[Address]:
+    return {moved(address, renames) for address in entries} | {
+        moved(item.address, renames) for item in live.objects if not item.archived
+    }
+
+
+def _rank(item: LiveObject) -> tuple[str, ...]:
+    return tuple(str(part).rjust(24, "0") if isinstance(part, int) else str(part) for part in item.rank)

@@ -1,0 +1,506 @@
+"""Turn (desired, live, state) into a plan.  Pure: same inputs, same plan, byte for byte.
+
+| desired | live       | remembered | step                                                       |
+|---------|------------|------------|------------------------------------------------------------|
+| yes     | no         | no         | create                                                     |
+| yes     | no         | yes        | create (drift: it was deleted at the platform)             |
+| yes     | same       | yes        | none                                                       |
+| yes     | differs    | yes        | update, rename, replace, or refused                        |
+| yes     | archived   | yes        | update that un-archives it                                 |
+| yes     | any        | no         | adopt, refused until --adopt                               |
+| yes     | by marker  | in doubt   | adopt: the lost reply of our own create                    |
+| no      | yes        | yes        | archive, delete, forget, keep, or refused (protect)        |
+| no      | no         | yes        | forget                                                     |
+| no      | any        | no         | none: never touched                                        |
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reconciler.errors import LooksLikeOutage, UsageInvalid
+from reconciler.model.kind import AnyKind, Mark, Removal, Replace
+from reconciler.model.plan import (
+    Action,
+    Basis,
+    Cause,
+    Effect,
+    FieldChange,
+    Plan,
+    Refusal,
+    Step,
+    plan_to_json,
+    worst,
+)
+from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
+from reconciler.model.state import Entry, State
+from reconciler.model.values import Fields, Json
+from reconciler.planning.differ import field_changes, fingerprint, unseen
+from reconciler.planning.effects import with_effects
+from reconciler.planning.graph import in_order
+from reconciler.planning.matcher import Match, Matches, match, moved
+from reconciler.planning.policy import Policy, unacknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks of a plan.  ``select`` holds globs over addresses; none means everything."""
+
+    adopt: bool = False
+    select: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class _World:
+    """The inputs of one planning run, indexed."""
+
+    desired: Desired
+    live: Live
+    state: State
+    kinds: Mapping[str, AnyKind]
+    matches: Matches
+    options: Options
+
+
+_Decision = Step | Refusal
+
+
+def make_plan(
+    desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind], options: Options, basis: Basis
+) -> Plan:
+    """Everything that has to happen, in order, and everything that stands in its way.
+
+    Raises LooksLikeOutage when the platform lists so little of what we own that acting on it would be reckless, and
+    UsageInvalid when ``select`` matches nothing.
+    """
+    by_id = {kind.id: kind for kind in kinds}
+    world = _World(desired, live, state, by_id, match(desired, live, state, by_id), options)
+    _check_outage(world)
+    decisions = [*_wanted(world), *_unwanted(world)]
+    chosen, unselected = _selected(decisions, world)
+    steps = [item for item in chosen if isinstance(item, Step)]
+    refusals = [item for item in chosen if isinstance(item, Refusal)]
+    order = {kind.id: place for place, kind in enumerate(kinds)}
+    references = {resource.address: resource.references for resource in desired}
+    plan = Plan(
+        basis=basis,
+        steps=in_order(steps, order, references),
+        refusals=(*sorted(refusals, key=lambda refusal: refusal.address), *_risks(steps, world)),
+        unchanged=len(desired) - len({item.address for item in decisions if item.address in desired.resources}),
+        outside=sum(1 for _ in _outside(world)),
+        unselected=unselected,
+        unseen=tuple(_unseen(world)),
+        warnings=desired.warnings,
+    )
+    return replace(plan, digest=digest(plan))
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256 over everything that the plan would do and was made from."""
+    data = plan_to_json(replace(plan, digest=""), tool="")
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def only_drift(plan: Plan) -> Plan:
+    """The part of a plan that somebody at the platform caused, without what the manifests ask for."""
+    steps = []
+    for step in plan.steps:
+        changes = tuple(change for change in step.changes if change.cause is not Cause.MANIFEST)
+        if step.cause is Cause.MANIFEST or (step.changes and not changes):
+            continue
+        steps.append(replace(step, changes=changes, effect=worst([c.effect for c in changes if c.effect])))
+    return replace(plan, steps=tuple(steps), refusals=())
+
+
+# ---------------------------------------------------------------------------------------- what is wanted
+
+
+def _wanted(world: _World) -> Iterator[_Decision]:
+    for address in sorted(world.desired.resources):
+        resource = world.desired.resources[address]
+        found = world.matches.by_address[address]
+        yield from _decide(resource, found, world)
+        for leftover in found.lost:
+            yield _archive_leftover(resource, leftover)
+
+
+def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decision]:
+    kind = world.kinds[resource.address.kind]
+    clash = world.matches.clashes.get(resource.address)
+    if clash is not None:
+        yield _refuse(
+            resource,
+            f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
+            "drop renamedFrom, and remove one of the two",
+        )
+    elif found.twins:
+        ids = ", ".join(item.remote_id for item in found.twins)
+        yield _refuse(
+            resource,
+            f"{len(found.twins)} live objects have this identity: {ids}",
+            f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID",
+        )
+    elif found.live is None or (not found.ours and found.live.archived and not _adopts(resource, world)):
+        yield _create(resource, found, kind)
+    elif not found.ours:
+        yield from _adopt(resource, found, found.live, kind, world)
+    else:
+        yield from _bring_in_line(resource, found, found.live, kind, world)
+
+
+def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
+    if kind.create is None:
+        return _refuse(resource, f"there is no such {kind.word}, and it can not be created from here")
+    gone = found.entry is not None and not found.in_doubt
+    reason = "it was removed at the platform" if gone else "not at the platform yet"
+    if found.in_doubt:
+        reason = "an earlier create was never answered, and nothing of it is at the platform"
+    notes: tuple[str, ...] = ()
+    if found.live is not None:
+        notes = (f"an archived {kind.word} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
+    return Step(
+        id=f"{Action.CREATE}:{resource.address}",
+        action=Action.CREATE,
+        address=resource.address,
+        reason=reason,
+        cause=Cause.DRIFT if gone else Cause.MANIFEST,
+        changes=tuple(FieldChange(name, None, value) for name, value in _shown(resource.fields, kind)),
+        source=resource.source,
+        fields=resource.fields,
+        notes=notes,
+    )
+
+
+def _shown(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, Json]]:
+    for name, shape in kind.shapes.items():
+        if name in fields and name not in kind.identity:
+            yield name, None if Mark.SENSITIVE in shape.marks else fields[name]
+
+
+def _adopts(resource: Resource, world: _World) -> bool:
+    return world.options.adopt or resource.lifecycle.adopt
+
+
+def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: _World) -> Iterator[_Decision]:
+    changes = _changes(resource, live, None, kind, world)
+    fixed = [change.path for change in changes if change.create_only]
+    reason = "an object of this name was made by somebody else"
+    if live.op is not None:
+        reason = "an object of this name was made by another state of reconciler"
+    yield _step(Action.ADOPT, resource, found, live, kind, changes, reason)
+    if fixed:
+        yield _refuse(
+            resource,
+            f"it differs in {', '.join(fixed)}, which can not be changed in place",
+            "adopt it as it is first: write the live value into the manifest",
+        )
+    elif not _adopts(resource, world):
+        yield _refuse(resource, f"{reason}, and it is not ours", "take it over with --adopt or lifecycle.adopt: true")
+
+
+def _bring_in_line(
+    resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: _World
+) -> Iterator[_Decision]:
+    changes = _changes(resource, live, found.entry, kind, world)
+    fixed = [change for change in changes if change.create_only]
+    if fixed:
+        yield _replace(resource, found, live, kind, changes, fixed)
+    elif found.found:
+        yield _step(Action.ADOPT, resource, found, live, kind, changes, "ours: the answer to its create was lost")
+    elif changes and kind.update is None:
+        paths = ", ".join(change.path for change in changes)
+        yield _refuse(resource, f"the platform can not change a {kind.word} in place: {paths}", kind.refusal_hint)
+    elif found.former is not None and found.former.name != resource.address.name:
+        yield _step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}")
+    elif changes:
+        yield _step(Action.UPDATE, resource, found, live, kind, changes, _why(changes))
+
+
+def _replace(
+    resource: Resource,
+    found: Match,
+    live: LiveObject,
+    kind: AnyKind,
+    changes: tuple[FieldChange, ...],
+    fixed: Sequence[FieldChange],
+) -> _Decision:
+    paths = ", ".join(change.path for change in fixed)
+    if kind.replace is Replace.REFUSE:
+        return _refuse(resource, f"{paths} can not be changed in place", kind.refusal_hint)
+    if _is_protected(found, resource):
+        return _refuse(resource, f"{paths} needs a replace, and it is protected", "set lifecycle.protect: false first")
+    notes = tuple(f"{name} is set at the platform and can not be carried over" for name in live.unmanaged)
+    step = _step(Action.REPLACE, resource, found, live, kind, changes, f"{paths} can not be changed in place")
+    return replace(step, notes=("history stays with the old one, which is archived", *notes))
+
+
+def _archive_leftover(resource: Resource, leftover: LiveObject) -> Step:
+    return Step(
+        id=f"{Action.ARCHIVE}:{resource.address}#{leftover.remote_id}",
+        action=Action.ARCHIVE,
+        address=resource.address,
+        reason="left behind by a replace that was cut short",
+        source=resource.source,
+        remote_id=leftover.remote_id,
+        fingerprint=str(leftover.archived),
+    )
+
+
+def _changes(
+    resource: Resource, live: LiveObject, entry: Entry | None, kind: AnyKind, world: _World
+) -> tuple[FieldChange, ...]:
+    there = _with_new_names(live, kind, world.matches.renames)
+    changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
+    judged = with_effects(kind, resource.fields, there, changes)
+    if not live.archived:
+        return judged
+    cause = Cause.MANIFEST if entry is not None and entry.archived else Cause.DRIFT
+    return (FieldChange("archived", True, False, effect=Effect.TIGHTENED, cause=cause), *judged)
+
+
+def _with_new_names(live: LiveObject, kind: AnyKind, renames: Mapping[Address, Address]) -> Fields:
+    """The live fields, with names of resources that this plan renames spelled the new way."""
+    if not renames:
+        return live.fields
+    parent = live.address.path[: -len(kind.identity)]
+    fields = dict(live.fields)
+    for name, shape in kind.shapes.items():
+        names = fields.get(name)
+        if shape.ref is not None and isinstance(names, list):
+            fields[name] = [moved(Address(shape.ref.kind, (*parent, str(each))), renames).name for each in names]
+    return fields
+
+
+def _step(
+    action: Action,
+    resource: Resource,
+    found: Match,
+    live: LiveObject,
+    kind: AnyKind,
+    changes: tuple[FieldChange, ...],
+    reason: str,
+) -> Step:
+    return Step(
+        id=f"{action}:{resource.address}",
+        action=action,
+        address=resource.address,
+        reason=reason,
+        cause=_cause(changes),
+        changes=changes,
+        effect=worst([change.effect for change in changes if change.effect]),
+        source=resource.source,
+        remote_id=live.remote_id,
+        fingerprint=fingerprint(kind, resource.fields, live.fields, archived=live.archived),
+        fields=resource.fields,
+        former=found.former,
+    )
+
+
+def _cause(changes: Sequence[FieldChange]) -> Cause:
+    causes = {change.cause for change in changes}
+    if causes == {Cause.DRIFT}:
+        return Cause.DRIFT
+    return Cause.BOTH if causes - {Cause.MANIFEST} else Cause.MANIFEST
+
+
+def _why(changes: Sequence[FieldChange]) -> str:
+    return {
+        Cause.MANIFEST: "changed in the manifests",
+        Cause.DRIFT: "changed at the platform",
+        Cause.BOTH: "changed in the manifests and at the platform",
+    }[_cause(changes)]
+
+
+def _refuse(resource: Resource, reason: str, hint: str = "") -> Refusal:
+    return Refusal(resource.address, reason, hint, resource.source)
+
+
+# -------------------------------------------------------------------------------------- what is not wanted
+
+
+def _unwanted(world: _World) -> Iterator[_Decision]:
+    going: set[Address] = set()
+    for address in sorted(world.matches.by_address):
+        found = world.matches.by_address[address]
+        if found.entry is None or address in world.desired.resources or not _in_scope(found.entry, world):
+            continue
+        decision = _remove(address, found, found.entry, world, going)
+        if decision is not None:
+            yield decision
+            if isinstance(decision, Step) and decision.action is Action.DELETE:
+                going.add(address)
+        for leftover in found.lost:
+            yield _removal(Action.ARCHIVE, address, leftover, "left behind by a replace that was cut short")
+
+
+def _remove(address: Address, found: Match, entry: Entry, world: _World, going: set[Address]) -> _Decision | None:
+    kind = world.kinds[address.kind]
+    live = found.live if found.ours else None
+    if live is None:
+        return (
+            None if entry.archived else _removal(Action.FORGET, address, None, "it is gone from the platform already")
+        )
+    if entry.archived and live.archived:
+        return None
+    if entry.protect:
+        return Refusal(
+            address,
+            "it is protected, and gone from the manifests",
+            f"put it back; or give it up without touching it: reconciler state rm '{address}'",
+        )
+    reason = "gone from the manifests"
+    if entry.archived:
+        reason = "it was un-archived at the platform, and is in no manifest"
+    if kind.removal is Removal.FORGET or kind.remove is None:
+        note = f"the platform can not remove a {kind.word}; it stays there"
+        return replace(_removal(Action.FORGET, address, live, reason), notes=(note,))
+    if kind.removal is Removal.ARCHIVE:
+        step = _removal(Action.ARCHIVE, address, live, reason)
+        effect = Effect.LOOSENED if kind.criteria(live.fields) else None
+        return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
+    return _delete(address, live, entry, reason, world, going)
+
+
+def _delete(
+    address: Address, live: LiveObject, entry: Entry, reason: str, world: _World, going: set[Address]
+) -> _Decision:
+    with_parent = any(address != other and address.starts_with(other.path) for other in going)
+    policy = world.options.policy
+    if not (entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_parent):
+        step = _removal(Action.KEEP, address, live, f"{reason}; it stays at the platform")
+        return replace(step, notes=("to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete",))
+    inside = [
+        item for item in world.matches.strangers
+        if item.address.vendor == address.vendor and item.address.starts_with(address.path)
+        and item.address.path != address.path and len(address.path) == 1 and not item.archived
+    ]  # fmt: skip
+    if inside:
+        names = ", ".join(str(item.address) for item in inside[:3]) + (", ..." if len(inside) > 3 else "")
+        return Refusal(
+            address,
+            f"deleting it would take along {len(inside)} objects that are not ours: {names}",
+            "adopt or remove them first, or leave it there: reconciler state rm '" + str(address) + "'",
+        )
+    return replace(_removal(Action.DELETE, address, live, reason), notes=_taken_along(live))
+
+
+def _taken_along(live: LiveObject) -> tuple[str, ...]:
+    counts = [
+        f"{value} {name.removesuffix('Count')}s"
+        for name, value in sorted(live.details.items())
+        if isinstance(value, int) and value > 0
+    ]
+    return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()
+
+
+def _removal(action: Action, address: Address, live: LiveObject | None, reason: str) -> Step:
+    return Step(
+        id=f"{action}:{address}" + (f"#{live.remote_id}" if "left behind" in reason and live else ""),
+        action=action,
+        address=address,
+        reason=reason,
+        cause=Cause.DRIFT if live is None else Cause.MANIFEST,
+        remote_id=live.remote_id if live else None,
+        fingerprint=str(live.archived) if live else "",
+    )
+
+
+def _in_scope(entry: Entry | None, world: _World) -> bool:
+    """Whether the given paths cover the place where the resource was declared."""
+    if entry is None or not entry.source or world.options.policy.destroy:
+        return True
+    return any(_covers(scope, entry.source) for scope in world.desired.scope)
+
+
+def _covers(scope: str, source: str) -> bool:
+    if scope == ".":
+        return not source.startswith(("../", "/"))
+    return source == scope or source.startswith(scope.rstrip("/") + "/")
+
+
+def _outside(world: _World) -> Iterator[Address]:
+    for address, found in world.matches.by_address.items():
+        remembered = found.entry is not None and not found.entry.archived
+        if remembered and address not in world.desired.resources and not _in_scope(found.entry, world):
+            yield address
+
+
+def _is_protected(found: Match, resource: Resource) -> bool:
+    return resource.lifecycle.protect or (found.entry is not None and found.entry.protect)
+
+
+# ------------------------------------------------------------------------------------ what stands in the way
+
+
+def _check_outage(world: _World) -> None:
+    """Refuse to act on a platform that suddenly lists nothing, or far less than we own."""
+    owned = [a for a, m in world.matches.by_address.items() if m.entry and not m.entry.archived]
+    missing = {a for a in owned if world.matches.by_address[a].live is None}
+    roots = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
+    top = [a for a in missing if len(a.path) == 1 or (a.vendor, a.root) not in roots]
+    nothing = bool(owned) and not world.live.objects
+    if nothing or (len(top) > 5 and len(top) > 0.2 * len(owned)):
+        listed = "nothing" if nothing else f"only {len(owned) - len(missing)}"
+        raise LooksLikeOutage(
+            f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
+            " the key of another workspace",
+            hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
+        )
+
+
+def _risks(steps: Sequence[Step], world: _World) -> tuple[Refusal, ...]:
+    entries = world.state.entries
+    owned = sum(not entry.archived for entry in entries.values())
+    allowed = sum(
+        step.action is Action.DELETE and entries[step.address].on_removal == "delete"
+        for step in steps
+        if step.address in entries
+    )
+    found = unacknowledged(steps, world.options.policy, owned=owned, deletes_allowed=allowed)
+    where = Address("reconciler.Policy", ("acknowledgements",))
+    return tuple(Refusal(where, reason, hint) for reason, hint in found)
+
+
+def _unseen(world: _World) -> Iterator[tuple[Address, str]]:
+    for address in sorted(world.desired.resources):
+        for path in unseen(world.kinds[address.kind], world.desired.resources[address].fields):
+            yield address, path
+
+
+# ------------------------------------------------------------------------------------------------ selecting
+
+
+def _selected(decisions: Sequence[_Decision], world: _World) -> tuple[list[_Decision], int]:
+    """The decisions that ``select`` keeps, with the creates they need; and how many it leaves out."""
+    patterns = world.options.select
+    if not patterns:
+        return list(decisions), 0
+    known = {*world.desired.resources, *world.matches.by_address}
+    unmatched = [pattern for pattern in patterns if not any(selects(pattern, address) for address in known)]
+    if unmatched:
+        raise UsageInvalid(
+            f"--select {unmatched[0]!r} matches no resource",
+            hint="it is a glob over addresses: 'support-bot/*', 'openlayer.Test/*/monitoring/PII*'",
+        )
+    chosen = {a for a in known if any(selects(pattern, a) for pattern in patterns)}
+    for address in list(chosen):
+        resource = world.desired.resources.get(address)
+        chosen |= set(resource.references) if resource else set()
+    kept = [item for item in decisions if item.address in chosen]
+    return kept, len(decisions) - len(kept)
+
+
+def selects(pattern: str, address: Address) -> bool:
+    """Whether a ``--select`` glob means this address, written with or without its kind.
+
+    >>> selects("support-bot/*", Address("openlayer.Test", ("support-bot", "monitoring", "PII")))
+    True
+    """
+    text = str(address)
+    return fnmatch.fnmatchcase(text, pattern) or fnmatch.fnmatchcase(text.partition("/")[2], pattern)

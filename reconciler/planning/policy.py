@@ -1,0 +1,80 @@
+"""What stands in a plan's way: risks that nobody acknowledged.  Pure.
+
+A risk is acknowledged by name and number, ``--ack delete=2``: exactly the number in the plan, so that an approval given
+for one plan does not cover another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.model.plan import Action, Effect, Step
+
+RISKS = ("archive", "delete", "replace", "loosen")
+FREE_ARCHIVES = 5
+FREE_SHARE = 0.30
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator asks for.
+
+    ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``destroy`` means
+    that removal is the purpose of the run and was confirmed as a whole.
+    """
+
+    require: frozenset[str] = frozenset()
+    acks: Mapping[str, int] = field(default_factory=dict)
+    destroy: bool = False
+
+
+def risks(steps: Sequence[Step]) -> dict[str, int]:
+    """How many steps carry each risk."""
+    return {
+        "archive": sum(step.action is Action.ARCHIVE for step in steps),
+        "delete": sum(step.action is Action.DELETE for step in steps),
+        "replace": sum(step.action is Action.REPLACE for step in steps),
+        "loosen": sum(step.effect is Effect.LOOSENED for step in steps),
+    }
+
+
+def unacknowledged(
+    steps: Sequence[Step], policy: Policy, *, owned: int, deletes_allowed: int
+) -> tuple[tuple[str, str], ...]:
+    """(reason, hint) for every risk that needs an acknowledgement it does not have, in the order of ``RISKS``.
+
+    ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps whose own lifecycle
+    says ``onRemoval: delete``.
+    """
+    if policy.destroy:
+        return ()
+    counts = risks(steps)
+    needed = {
+        "archive": counts["archive"] > FREE_ARCHIVES and counts["archive"] > FREE_SHARE * owned,
+        "delete": counts["delete"] > deletes_allowed,
+        "replace": False,
+        "loosen": False,
+    }
+    found = []
+    for risk in RISKS:
+        count, given = counts[risk], policy.acks.get(risk)
+        if given is not None and given != count:
+            found.append((f"--ack {risk}={given} was given, but the plan holds {count}", _hint(risk, count)))
+        elif given is None and count and (needed[risk] or risk in policy.require):
+            found.append((_reason(risk, count, owned, required=risk in policy.require), _hint(risk, count)))
+    return tuple(found)
+
+
+def _reason(risk: str, count: int, owned: int, *, required: bool) -> str:
+    what = {
+        "archive": f"{count} of {owned} resources would be archived",
+        "delete": f"{count} would be deleted for good",
+        "replace": f"{count} would be replaced, and history stays with the old ones",
+        "loosen": f"{count} would be loosened",
+    }[risk]
+    return f"{what}; this environment asks for an acknowledgement" if required else what
+
+
+def _hint(risk: str, count: int) -> str:
+    return f"if that is meant: --ack {risk}={count}" if count else f"leave out --ack {risk}"
