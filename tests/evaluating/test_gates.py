@@ -1,0 +1,279 @@
+"""What results mean for the build: one verdict for everything expected, the worst window, never silence."""
+
+from typing import Any
+
+import pytest
+
+from reconciler.evaluating.gates import Expectation, judge, passed
+from reconciler.model.kind import Criterion
+from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
+from reconciler.model.resource import Address, Gate, Severity, Source
+from reconciler.model.values import Json
+
+PASSING, FAILING, SKIPPED, ERROR, RUNNING, MISSING, UNREADABLE = EvaluationStatus
+FAIL, WARN, INFO, PASS = Level
+FAITHFUL = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
+TOXIC = Address("openlayer.Test", ("bot", "monitoring", "Toxic"))
+SOURCE = Source("project.yaml", 12, 7)
+
+
+def limit(operator: str, value: Json, label: str = "faithfulness", key: str = "") -> Criterion:
+    return Criterion(key or f"metrics|{label}", operator, value, label=label)  # type: ignore[arg-type]
+
+
+AT_LEAST = limit(">=", 0.8)
+
+
+def expect(address: Address = FAITHFUL, pipeline: str | None = "live", **more: Any) -> Expectation:
+    return Expectation(address, pipeline, **{"criteria": (AT_LEAST,), "source": SOURCE, **more})
+
+
+def result(
+    status: EvaluationStatus, value: Json = None, *, address: Address = FAITHFUL, pipeline: str | None = "live",
+    window: int = 0, recorded: str = "2026-11-01T00:00:00Z", message: str = "", result_id: str = "r1",
+) -> Evaluation:  # fmt: skip
+    """One recorded result; ``window`` counts hours."""
+    measured: dict[str, Json] = {} if value is None else {"faithfulness": value}
+    times = {"starts": window * 3600, "ends": (window + 1) * 3600}
+    return Evaluation(address, status, pipeline, measured, message, result_id, recorded=recorded, **times)
+
+
+def one(expectation: Expectation, *evaluations: Evaluation) -> Verdict:
+    (verdict,) = judge([expectation], evaluations)
+    return verdict
+
+
+def test_a_passing_result_passes_and_says_by_how_much() -> None:
+    verdict = one(expect(), result(PASSING, 0.9))
+    assert verdict == Verdict(
+        FAITHFUL, "live", PASS, PASSING, "error", "0.9", ">= 0.8", 0.1, "", SOURCE, result(PASSING, 0.9)
+    )
+
+
+@pytest.mark.parametrize(("severity", "level"), [("error", FAIL), ("warn", WARN), ("info", INFO)])
+def test_a_failing_result_counts_by_its_severity(severity: Severity, level: Level) -> None:
+    verdict = one(expect(gate=Gate(severity=severity)), result(FAILING, 0.75))
+    assert (verdict.level, verdict.margin, verdict.why) == (level, -0.05, "misses the threshold")
+
+
+@pytest.mark.parametrize("status", [SKIPPED, ERROR, RUNNING, UNREADABLE])
+@pytest.mark.parametrize(("severity", "level"), [("error", FAIL), ("warn", WARN), ("info", INFO)])
+def test_what_is_not_an_answer_counts_like_a_failure(
+    status: EvaluationStatus, severity: Severity, level: Level
+) -> None:
+    verdict = one(expect(gate=Gate(severity=severity)), result(status, message="column not found"))
+    assert verdict.level is level
+    assert verdict.why.endswith(": column not found")
+
+
+def test_no_result_at_all_counts_like_a_failure() -> None:
+    verdict = one(expect())
+    assert (verdict.level, verdict.status, verdict.why) == (FAIL, MISSING, "no result in this range")
+    assert (verdict.measured, verdict.wanted, verdict.margin, verdict.evaluation) == ("", ">= 0.8", None, None)
+
+
+@pytest.mark.parametrize(
+    ("gate", "status", "level", "why"),
+    [
+        (Gate(on_skipped="warn"), SKIPPED, WARN, "skipped (onSkipped: warn)"),
+        (Gate(on_skipped="pass"), SKIPPED, PASS, "skipped (onSkipped: pass)"),
+        (Gate(on_error="pass"), ERROR, PASS, "could not be evaluated (onError: pass)"),
+        (Gate(on_missing="pass"), RUNNING, PASS, "still running (onMissing: pass)"),
+        (Gate(on_missing="warn"), MISSING, WARN, "no result in this range (onMissing: warn)"),
+        (Gate(on_skipped="pass"), ERROR, FAIL, "could not be evaluated"),
+    ],
+)
+def test_the_gate_may_forgive_one_kind_of_non_answer_and_says_so(
+    gate: Gate, status: EvaluationStatus, level: Level, why: str
+) -> None:
+    verdict = one(expect(gate=gate), *([] if status is MISSING else [result(status)]))
+    assert (verdict.level, verdict.why) == (level, why)
+
+
+def test_what_can_not_be_read_is_never_forgiven() -> None:
+    gate = Gate(on_skipped="pass", on_error="pass", on_missing="pass")
+    assert one(expect(gate=gate), result(UNREADABLE)).level is FAIL
+
+
+def test_a_passing_value_that_misses_the_stricter_threshold_warns() -> None:
+    stricter = expect(warn_criteria=(limit(">=", 0.9),))
+    verdict = one(stricter, result(PASSING, 0.85))
+    assert (verdict.level, verdict.wanted, verdict.margin) == (WARN, ">= 0.9", -0.05)
+    assert one(stricter, result(PASSING, 0.95)).level is PASS
+
+
+def test_a_failing_value_is_not_excused_by_the_warning_threshold() -> None:
+    assert one(expect(warn_criteria=(limit(">=", 0.9),)), result(FAILING, 0.7)).level is FAIL
+
+
+def test_a_warning_threshold_on_a_value_that_is_not_shown_warns() -> None:
+    verdict = one(expect(warn_criteria=(limit(">=", 0.9),)), result(PASSING))
+    assert (verdict.level, verdict.why) == (
+        WARN,
+        "the platform does not show faithfulness, so the warning threshold can not be judged",
+    )
+
+
+def test_a_result_judged_by_an_older_threshold_warns() -> None:
+    verdict = one(expect(), result(PASSING, 0.75))
+    assert verdict.level is WARN
+    assert "evaluate again" in verdict.why
+
+
+def test_noise_in_the_last_digit_does_not_make_a_passing_result_suspicious() -> None:
+    assert one(expect(criteria=(limit("<=", 0.3),)), result(PASSING, 0.1 + 0.2)).level is PASS
+
+
+def test_a_failing_result_whose_value_passes_now_still_fails_and_says_so() -> None:
+    verdict = one(expect(), result(FAILING, 0.9))
+    assert (verdict.level, verdict.why) == (
+        FAIL,
+        "recorded as failing, although the value meets the threshold as it is written now",
+    )
+
+
+# ------------------------------------------------------------------------------------------- windows and pipelines
+
+
+def test_a_failing_window_is_not_hidden_by_a_later_passing_one() -> None:
+    verdict = one(expect(), result(PASSING, 0.9, window=2), result(FAILING, 0.7, window=1), result(PASSING, 0.95))
+    assert (verdict.level, verdict.measured) == (FAIL, "0.7")
+    assert verdict.why == "misses the threshold; worst of 3 windows, 1 of them not passing"
+
+
+def test_of_passing_windows_the_closest_call_is_shown() -> None:
+    verdict = one(expect(), result(PASSING, 0.9), result(PASSING, 0.81, window=1))
+    assert (verdict.level, verdict.measured, verdict.why) == (
+        PASS,
+        "0.81",
+        "worst of 2 windows, all passing",
+    )
+
+
+def test_an_evaluation_of_the_same_window_replaces_the_one_before() -> None:
+    again = result(PASSING, 0.9, recorded="2026-11-01T01:00:00Z", result_id="r2")
+    assert one(expect(), result(FAILING, 0.7), again).level is PASS
+    assert one(expect(), again, result(FAILING, 0.7)).level is PASS
+
+
+def test_news_of_our_own_is_not_replaced_by_a_recorded_result() -> None:
+    news = result(RUNNING, result_id="", message="not finished after 30m")
+    assert one(expect(), news, result(PASSING, 0.9, recorded="2026-11-02T00:00:00Z")).level is FAIL
+
+
+def test_each_pipeline_has_its_own_verdict() -> None:
+    verdicts = judge([expect(pipeline="live"), expect(pipeline="canary")], [result(PASSING, 0.9)])
+    assert [(v.pipeline, v.level) for v in verdicts] == [("canary", FAIL), ("live", PASS)]
+
+
+def test_a_result_names_its_pipeline_by_the_vendors_id() -> None:
+    verdicts = judge([expect(pipeline="live")], [result(PASSING, 0.9, pipeline="uuid-1")], {"uuid-1": "live"})
+    assert [(v.pipeline, v.level) for v in verdicts] == [("live", PASS)]
+
+
+def test_bad_news_about_no_pipeline_is_bad_news_for_all_of_them() -> None:
+    news = result(ERROR, pipeline=None, result_id="", message="402 not in your plan")
+    verdicts = judge([expect(pipeline="live"), expect(pipeline="canary")], [news, result(PASSING, 0.9)])
+    assert [(v.pipeline, v.level) for v in verdicts] == [("canary", FAIL), ("live", FAIL)]
+
+
+def test_good_news_about_no_pipeline_proves_nothing_for_any() -> None:
+    assert one(expect(pipeline="live"), result(PASSING, 0.9, pipeline=None)).status is MISSING
+
+
+def test_an_expectation_without_pipeline_counts_results_from_anywhere() -> None:
+    verdict = one(expect(pipeline=None), result(PASSING, 0.9, pipeline=None), result(FAILING, 0.7, pipeline="x"))
+    assert (verdict.level, verdict.pipeline) == (FAIL, "x")
+
+
+def test_trouble_on_a_pipeline_that_nobody_named_warns() -> None:
+    verdicts = judge([expect()], [result(PASSING, 0.9), result(FAILING, 0.2, pipeline="ghost")])
+    assert [(v.pipeline, v.level) for v in verdicts] == [("ghost", WARN), ("live", PASS)]
+    assert verdicts[0].why == "on a pipeline that the manifests do not name: misses the threshold"
+
+
+def test_a_passing_result_on_a_pipeline_that_nobody_named_is_left_out() -> None:
+    assert [v.pipeline for v in judge([expect()], [result(PASSING, 1), result(PASSING, 1, pipeline="ghost")])] == [
+        "live"
+    ]
+
+
+def test_results_of_resources_that_were_not_asked_for_are_left_out() -> None:
+    assert len(judge([expect()], [result(PASSING, 0.9), result(FAILING, 0.1, address=TOXIC)])) == 1
+
+
+# ------------------------------------------------------------------------------------------- order and text
+
+
+def test_verdicts_come_worst_first() -> None:
+    expectations = [
+        expect(pipeline="passes"),
+        expect(pipeline="informs", gate=Gate(severity="info")),
+        expect(pipeline="warns", gate=Gate(severity="warn")),
+        expect(pipeline="misses by little"),
+        expect(pipeline="misses by much"),
+        expect(pipeline="silent"),
+        expect(TOXIC, pipeline="misses by little"),
+    ]
+    values = [("passes", 0.9), ("informs", 0.7), ("warns", 0.7), ("misses by little", 0.79), ("misses by much", 0.1)]
+    results = [result(PASSING if value > 0.8 else FAILING, value, pipeline=name) for name, value in values]
+    results.append(result(FAILING, 0.79, pipeline="misses by little", address=TOXIC))
+    assert [(v.level, v.address.name, v.pipeline) for v in judge(expectations, results)] == [
+        (FAIL, "Faithful", "misses by much"),
+        (FAIL, "Faithful", "misses by little"),
+        (FAIL, "Toxic", "misses by little"),
+        (FAIL, "Faithful", "silent"),
+        (WARN, "Faithful", "warns"),
+        (INFO, "Faithful", "informs"),
+        (PASS, "Faithful", "passes"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.7712345, "0.7712"),
+        (0.79999, "0.79999"),
+        (0.8000001, "0.8000001"),
+        (0.8, "0.8"),
+        (3.14159265, "3.1416"),
+        (0.00001234567, "1.235e-05"),
+        (12, "12"),
+        (1.0, "1"),
+    ],
+)
+def test_values_are_rounded_except_where_that_would_hide_the_decision(value: Json, text: str) -> None:
+    assert one(expect(), result(FAILING, value)).measured == text
+
+
+def test_several_measurements_are_named_and_the_nearest_limit_gives_the_margin() -> None:
+    criteria = (limit(">=", 0.8, "precision"), limit(">=", 0.7, "recall"))
+    measured: dict[str, Json] = {"precision": 0.9, "recall": 0.72, "f1": 0.8}
+    verdict = one(expect(criteria=criteria), Evaluation(FAITHFUL, PASSING, "live", measured))
+    assert verdict.measured == "precision 0.9, recall 0.72"
+    assert verdict.wanted == "precision >= 0.8, recall >= 0.7"
+    assert verdict.margin == 0.02
+
+
+def test_one_measurement_with_two_sets_of_parameters_is_not_guessed_at() -> None:
+    criteria = (limit("<=", 0, "rows", "pii|input"), limit("<=", 9, "rows", "pii|output"))
+    verdict = one(expect(criteria=criteria), Evaluation(FAITHFUL, PASSING, "live", {"rows": 5}))
+    assert (verdict.level, verdict.margin, verdict.measured) == (PASS, None, "rows 5")
+
+
+def test_a_lone_value_without_a_name_belongs_to_the_lone_threshold() -> None:
+    assert one(expect(), Evaluation(FAITHFUL, PASSING, "live", {"value": 0.9})).margin == 0.1
+
+
+def test_a_learned_limit_has_no_margin_and_no_contradiction() -> None:
+    learned = Criterion("metrics|faithfulness", ">=", 0.99, automatic=True, label="faithfulness")
+    verdict = one(expect(criteria=(learned,)), result(PASSING, 0.5))
+    assert (verdict.level, verdict.wanted, verdict.measured, verdict.margin) == (PASS, "automatic", "0.5", None)
+
+
+def test_only_a_failure_stops_the_build_and_no_verdicts_prove_nothing() -> None:
+    warns = one(expect(gate=Gate(severity="warn")), result(FAILING, 0.1))
+    fails = one(expect(), result(FAILING, 0.1))
+    assert passed([warns])
+    assert not passed([warns, fails])
+    assert not passed([])
