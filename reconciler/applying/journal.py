@@ -1,0 +1,89 @@
+"""Turn many concurrent writers into few durable appends (group commit).  Touches: whatever the append does.
+
+While one append runs, the records that arrive wait together for the next::
+
+    worker 1  write(a) ─┐                    a durable
+    worker 2  write(b)  ├ append(a)          │   b, c durable
+    worker 3  write(c)  └──── append(b, c) ──┴───┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from reconciler.errors import StateUnreadable
+from reconciler.model.state import Record
+
+
+class Journal:
+    """Writes records through ``append``, a blocking function such as a state store's.
+
+    ``append`` is called in a thread, never twice at a time, with records in the order of ``write``.  Once it has
+    failed the journal is broken: nothing can be known to be durable any more, so every later write fails too.
+    """
+
+    def __init__(self, append: Callable[[Sequence[Record]], None]) -> None:
+        self._append = append
+        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._written: list[Record] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self.failure: BaseException | None = None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What is durable so far, in order; ``fold`` them into the state that the run started from."""
+        return tuple(self._written)
+
+    async def write(self, record: Record) -> None:
+        """Return when ``record`` is durable; raise what the append raised when it may not be.
+
+        The record is written even if the caller is cancelled while it waits.  Raises StateUnreadable after
+        ``close``.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self._closed:
+            raise StateUnreadable("the journal is closed")
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((record, durable))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        await durable
+
+    async def close(self) -> None:
+        """Wait until everything handed in is written or has failed; take nothing more.  Look at ``failure`` then."""
+        self._closed = True
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(self._append, [record for record, _ in batch])
+            except asyncio.CancelledError:
+                self._fail(batch, StateUnreadable("the run was stopped before its journal was written"))
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+                self._fail(batch, error)
+                return
+            self._written += [record for record, _ in batch]
+            _tell([durable for _, durable in batch], None)
+
+    def _fail(self, batch: list[tuple[Record, asyncio.Future[None]]], error: BaseException) -> None:
+        self.failure = error
+        _tell([durable for _, durable in batch + self._waiting], error)
+        self._waiting = []
+
+
+def _tell(waiting: list[asyncio.Future[None]], error: BaseException | None) -> None:
+    """Wake those who still wait; one who was cancelled does not."""
+    for durable in waiting:
+        if durable.done():
+            continue
+        if error is None:
+            durable.set_result(None)
+        else:
+            durable.set_exception(error)

@@ -1,0 +1,386 @@
+"""Turn a folder into the memory of one environment.  Touches: disk, the clock, chance (ids).
+
+=============================  ===================================================================================
+``ENV.state.json``             the snapshot; replaced as a whole, never written in place
+``ENV.state.json.backup``      the snapshot before it; one, because adoption can rebuild what is older
+``ENV.journal.jsonl``          what came after the snapshot; there only while there is something
+``ENV.lock``                   the lock; its content counts only while a process holds it
+=============================  ===================================================================================
+
+How a crash can not hurt: a file appears by ``rename`` after its content is on disk, so it is there in whole or not at
+all; only the journal grows in place, and its last line alone can be torn.  A crash between the new snapshot and the
+removal of the journal leaves a journal that the snapshot says it has absorbed, so it is not replayed.
+
+How a second writer can not hurt: writes need the lock, and are compared with what ``load`` showed.  Each lock writes
+its own journal file, a copy with its id in the header, and keeps it open.  When somebody breaks the lock, a late
+line of the old holder lands in a file that no path leads to any more, and its append fails.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import secrets
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
+from reconciler.model.provider import Holder
+from reconciler.model.state import Record, State, fold
+from reconciler.storage.encoding import (
+    SIZE_CAP,
+    Lines,
+    Snapshot,
+    empty_tip,
+    header_line,
+    parse_journal,
+    parse_snapshot,
+    record_lines,
+    snapshot_bytes,
+)
+from reconciler.storage.file_lock import FileLock, stands_at
+
+READ_TRIES = 100
+
+JOURNAL_HINT = (
+    "restore the folder from a backup of yours; without the journal file the state is what it was before the "
+    "last run, and what that run created has to be adopted (apply --adopt)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a state goes: which snapshot, and the tip of the journal after it."""
+
+    lineage: str
+    serial: int
+    tip: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """What the folder holds: the state with the journal folded in, and what it was read from."""
+
+    state: State
+    position: Position
+    records: tuple[Record, ...]
+    snapshot: bytes | None
+
+
+class FileStore:
+    """A ``StateStore`` in a local folder.  For one thread at a time.
+
+    The folder is made on the first lock, private to the user (0700, files 0600) and ignored by git.  ``now`` gives
+    an aware datetime, for showing only; ``job`` is the CI job's URL.  Raises UsageInvalid for a name of an
+    environment that could lead out of the folder.
+    """
+
+    def __init__(self, folder: Path, environment: str, *, now: Callable[[], datetime], job: str = "") -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", environment):
+            raise UsageInvalid(
+                f"{environment!r} can not be the name of an environment",
+                hint="use letters, digits, dots, dashes and underscores",
+            )
+        self._folder = folder
+        self._snapshot = folder / f"{environment}.state.json"
+        self._backup = folder / f"{environment}.state.json.backup"
+        self._journal = folder / f"{environment}.journal.jsonl"
+        self._lock = FileLock(folder / f"{environment}.lock")
+        self._now = now
+        self._job = job
+        self._seen: Position | None = None
+        self._writer = ""
+        self._open_journal: int | None = None
+        self._failed = False
+
+    def describe(self) -> str:
+        """The path of the snapshot."""
+        return str(self._snapshot)
+
+    def load(self) -> State:
+        """See ``StateStore.load``.  Later writes are refused if the folder has moved on from what this shows."""
+        on_disk = self._read()
+        self._seen = on_disk.position
+        return on_disk.state
+
+    @contextmanager
+    def lock(self, operation: str) -> Iterator[Holder]:
+        """See ``StateStore.lock``.  Raises StateUnreadable when the folder can not be written."""
+        holder = self._new_holder(operation)
+        with _sentences(f"the lock {self._lock.path} can not be taken"):
+            self._make_folder()
+            self._lock.take(holder)
+        self._writer, self._failed = holder.lock_id, False
+        try:
+            self._remove_leftovers()
+            yield holder
+        finally:
+            self._close_journal()
+            self._writer = ""
+            self._lock.release()
+
+    def append(self, records: Sequence[Record]) -> None:
+        """See ``StateStore.append``.
+
+        Raises StateUnreadable without the lock, when it was broken, and when the disk fails; after a failed write
+        every further append under this lock fails too.  Raises StalePlan when another run wrote since ``load``.
+        """
+        self._require_lock()
+        if self._failed:
+            raise StateUnreadable(f"{self._journal}: an earlier write failed, so nothing more is added")
+        if not records:
+            return
+        fold(State(), records)  # what load could not read must not be written
+        journal, position = self._journal_to_append()
+        lines, tip = record_lines(position.tip, records)
+        self._failed = True
+        with _sentences(f"the journal {self._journal} can not be written"):
+            _write(journal, lines)
+        self._require_lock()
+        self._require_journal(journal)
+        self._seen, self._failed = replace(position, tip=tip), False
+
+    def commit(self, state: State) -> State:
+        """See ``StateStore.commit``.  A state without lineage gets one.
+
+        Raises StalePlan when the folder holds another version than the one that ``state`` was made from.
+        """
+        self._require_lock()
+        on_disk = self._unmoved()
+        if (on_disk.position.lineage, on_disk.position.serial) != (state.lineage, state.serial):
+            raise _moved(self.describe(), on_disk.position, state.lineage, state.serial)
+        written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
+        content = snapshot_bytes(written, on_disk.position.tip)
+        with _sentences(f"the state {self._snapshot} can not be written"):
+            if not on_disk.records:
+                self._journal.unlink(missing_ok=True)  # it may be one that an older snapshot absorbed
+            if on_disk.snapshot is not None:
+                self._put(self._backup, on_disk.snapshot)
+            self._put(self._snapshot, content)
+            self._close_journal()
+            self._require_lock()
+            self._journal.unlink(missing_ok=True)
+        self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
+        self._failed = False
+        return written
+
+    def holder(self) -> Holder | None:
+        """See ``StateStore.holder``."""
+        with _sentences(f"the lock {self._lock.path} can not be read"):
+            return self._lock.holder()
+
+    def unlock(self, lock_id: str) -> None:
+        """See ``StateStore.unlock``.  The old holder's next write fails."""
+        with _sentences(f"the lock {self._lock.path} can not be broken"):
+            self._lock.break_(lock_id)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def _read(self) -> OnDisk:
+        """Snapshot and journal as they were at one moment.
+
+        A commit replaces the snapshot first and removes the journal then.  So a journal that was read between two
+        equal snapshots belongs to them.
+        """
+        with _sentences(f"the state {self._snapshot} can not be read"):
+            snapshot = _content(self._snapshot)
+            for _ in range(READ_TRIES):
+                journal = _content(self._journal)
+                before, snapshot = snapshot, _content(self._snapshot)
+                if before == snapshot:
+                    return self._understood(snapshot, journal)
+        raise StateUnreadable(f"{self._snapshot} changes faster than it can be read", hint="try again")
+
+    def _understood(self, snapshot_content: bytes | None, journal_content: bytes | None) -> OnDisk:
+        snapshot = Snapshot(State())
+        if snapshot_content is not None:
+            with _named(self._snapshot, self._snapshot_hint()):
+                snapshot = parse_snapshot(snapshot_content)
+        with _named(self._journal, JOURNAL_HINT):
+            lines = _continuation(snapshot, journal_content)
+            state = fold(snapshot.state, lines.records)
+        position = Position(lines.lineage, lines.serial, lines.tip)
+        return OnDisk(state, position, lines.records, snapshot_content)
+
+    def _snapshot_hint(self) -> str:
+        if self._backup.exists():
+            return f"restore it, or the version before it: {self._backup}"
+        return "restore it from a backup of yours"
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def _require_lock(self) -> None:
+        if not self._writer:
+            raise StateUnreadable(f"{self.describe()} can not be written without the lock")
+        with _sentences(f"the lock {self._lock.path} can not be read"):
+            ours = self._lock.is_ours()
+        if not ours:
+            raise StateUnreadable(
+                f"the lock {self._writer} was broken while this run held it; nothing more is written to "
+                f"{self.describe()}",
+                hint="run again; what was written before that is kept",
+            )
+
+    def _unmoved(self) -> OnDisk:
+        """What is on disk, if it is what ``load`` showed or what we wrote since."""
+        on_disk = self._read()
+        known = self._seen
+        # After a failed append the disk may hold lines that were never acknowledged; a commit replaces them.
+        if known is not None and known != on_disk.position and not self._failed:
+            raise _moved(self.describe(), on_disk.position, known.lineage, known.serial)
+        return on_disk
+
+    def _journal_to_append(self) -> tuple[int, Position]:
+        """The open journal of this lock and where it ends; made from what is on disk when it isn't open yet."""
+        if self._open_journal is not None and self._seen is not None:
+            return self._open_journal, self._seen
+        on_disk = self._unmoved()
+        position = self._seen = on_disk.position
+        header = header_line(position.lineage, position.serial, self._writer)
+        lines, _ = record_lines(empty_tip(position.lineage, position.serial), on_disk.records)
+        with _sentences(f"the journal {self._journal} can not be written"):
+            self._put(self._journal, header + lines)
+            self._open_journal = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        return self._open_journal, position
+
+    def _require_journal(self, descriptor: int) -> None:
+        with _sentences(f"the journal {self._journal} can not be read"):
+            if not stands_at(descriptor, self._journal):
+                raise StateUnreadable(f"{self._journal} was removed or replaced while this run wrote to it")
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """Let ``path`` have this content, in whole or not at all, if the lock is still ours."""
+        if len(content) > SIZE_CAP:
+            raise StateUnreadable(f"{path}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have")
+        temporary = path.with_name(f"{path.name}.{self._writer}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            _write(descriptor, content)
+        finally:
+            os.close(descriptor)
+        self._require_lock()
+        temporary.replace(path)
+        _sync_folder(self._folder)
+
+    def _close_journal(self) -> None:
+        if self._open_journal is not None:
+            os.close(self._open_journal)
+            self._open_journal = None
+
+    # ------------------------------------------------------------------------------------------ the folder
+
+    def _new_holder(self, operation: str) -> Holder:
+        return Holder(
+            lock_id=secrets.token_hex(6),
+            owner=_user(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            operation=operation,
+            since=self._now().astimezone(UTC).isoformat(timespec="seconds"),
+            job=self._job,
+        )
+
+    def _make_folder(self) -> None:
+        """Make the folder, and hide it from git; a folder that was there is the user's and stays as it is."""
+        if self._folder.is_dir():
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / ".gitignore").write_text("*\n", encoding="ascii")
+        _sync_folder(self._folder.parent)
+
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of runs that died while they wrote."""
+        names = "|".join(re.escape(path.name) for path in (self._snapshot, self._backup, self._journal))
+        with _sentences(f"{self._folder} can not be tidied"):
+            for path in self._folder.iterdir():
+                if re.fullmatch(rf"({names})\.[0-9a-f]{{12}}\.tmp", path.name):
+                    path.unlink(missing_ok=True)
+
+
+def _continuation(snapshot: Snapshot, journal: bytes | None) -> Lines:
+    """What came after the snapshot: the journal, unless the snapshot was made from it and it only outlived a crash."""
+    lineage, serial = snapshot.state.lineage, snapshot.state.serial
+    nothing = Lines(lineage, serial, (), empty_tip(lineage, serial))
+    if journal is None:
+        return nothing
+    lines = parse_journal(journal)
+    if (lines.lineage, lines.serial) == (lineage, serial):
+        return lines
+    if lines.tip == snapshot.absorbed:
+        return nothing
+    raise StateUnreadable(
+        f"line 1: the journal continues serial {lines.serial} of lineage {lines.lineage or 'none'}, "
+        f"but the state beside it is serial {serial} of lineage {lineage or 'none'}"
+    )
+
+
+def _moved(where: str, found: Position, lineage: str, serial: int) -> StalePlan:
+    return StalePlan(
+        f"another run wrote to {where}: it is at serial {found.serial} of lineage {found.lineage or 'none'}, this run "
+        f"started from serial {serial} of lineage {lineage or 'none'}"
+        + (" and an earlier point of its journal" if (found.lineage, found.serial) == (lineage, serial) else ""),
+        hint="plan again",
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    """The file's bytes; None when there is none."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_CAP + 1)
+    except FileNotFoundError:
+        return None
+    if len(content) > SIZE_CAP:
+        raise StateUnreadable(f"{path} is larger than the {SIZE_CAP:,} bytes a state may have")
+    return content
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Write everything, and return when it is on the disk."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _user() -> str:
+    """The login name; a number where the system knows none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+@contextmanager
+def _sentences(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StateUnreadable(
+            f"{what}: {(error.strerror or str(error)).lower()}",
+            hint="make sure that the folder can be read and written, and that the disk is not full",
+        ) from error
+
+
+@contextmanager
+def _named(path: Path, hint: str) -> Iterator[None]:
+    """Put the file's name in front of what is wrong with its content."""
+    try:
+        yield
+    except StateUnreadable as error:
+        raise StateUnreadable(f"{path}: {error.message}", hint=error.hint or hint) from error
