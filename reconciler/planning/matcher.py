@@ -41,7 +41,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Matches:
-    """Matches for every address that is desired or remembered, and the live objects that belong to no one."""
+    """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's."""
 
     by_address: Mapping[Address, Match]
     strangers: tuple[LiveObject, ...]
@@ -62,7 +62,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         if item.remote_id not in taken and item.remote_id not in retiring:
             named[moved(item.address, renames)].append(item)
     matches: dict[Address, Match] = {}
-    for address in sorted({*desired.resources, *entries}):
+    for address in sorted({*desired.resources, *entries, *doubts}):
         former, entry = entries.get(address, (None, None))
         candidates = named.get(address, [])
         resource = desired.resources.get(address)

@@ -11,6 +11,7 @@
 | yes     | by marker  | in doubt   | adopt: the lost reply of our own create                    |
 | no      | yes        | yes        | archive, delete, forget, keep, or refused (protect)        |
 | no      | no         | yes        | forget                                                     |
+| no      | by marker  | in doubt   | archive, delete, keep: it is the lost create's             |
 | no      | any        | no         | none: never touched                                        |
 """
 
@@ -328,9 +329,11 @@ def _unwanted(world: _World) -> Iterator[_Decision]:
     going: set[Address] = set()
     for address in sorted(world.matches.by_address):
         found = world.matches.by_address[address]
-        if found.entry is None or address in world.desired.resources or not _in_scope(found.entry, world):
+        remembered = found.entry is not None or found.in_doubt
+        if not remembered or address in world.desired.resources or not _in_scope(found.entry, world):
             continue
-        decision = _remove(address, found, found.entry, world, going)
+        entry = found.entry or Entry(found.live.remote_id if found.live else "")
+        decision = _remove(address, found, entry, world, going)
         if decision is not None:
             yield decision
             if isinstance(decision, Step) and decision.action is Action.DELETE:

@@ -1,0 +1,379 @@
+"""Carry out a plan's steps: in order, several at once, each written down before and after.  Touches: network, journal.
+
+A failed step takes only what waits for it along.  A create is written down before it is sent; if its answer is lost
+it is looked for, never blindly sent again (``lost_creates``).  Everything else is safe to repeat: the next run does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.applying.lost_creates import LostCreates
+from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
+from reconciler.model.flow import drive
+from reconciler.model.kind import AnyKind, Call, Reply, Wire, Write
+from reconciler.model.outcome import StepOutcome, StepStatus
+from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.provider import Clock, Provider
+from reconciler.model.resource import Address, Live, LiveObject, Resource
+from reconciler.model.state import Entry, Record, State, entry_to_json
+
+MOST_SENDS = 3
+"""How often one create is sent at the most, each time after its absence was proven."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the applier works with.
+
+    ``write`` makes one journal record durable.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
+    uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``marked`` says
+    whether objects get the ownership marker.  ``stop`` is set when nothing new may start.
+    """
+
+    providers: Mapping[str, Provider]
+    kinds: Mapping[str, AnyKind]
+    clock: Clock
+    write: Callable[[Record], Awaitable[None]]
+    new_op: Callable[[], str]
+    window_s: Callable[[Provider], float]
+    marked: bool = True
+    parallelism: int = 16
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    on_start: Callable[[Step], None] = lambda _: None
+    on_end: Callable[[Step, StepOutcome], None] = lambda _, __: None
+    on_wait: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class World:
+    """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address."""
+
+    resources: Mapping[Address, Resource]
+    state: State
+    live: Live
+    ids: Mapping[Address, str]
+
+
+async def apply(plan: Plan, world: World, means: Means) -> tuple[StepOutcome, ...]:
+    """Carry out every pending step; returns one outcome for each, in the plan's order.  Raises no ApiError."""
+    return await _Run(plan, world, means).go()
+
+
+class _Run:
+    """One application of one plan: what is ready, what runs, what came of it."""
+
+    def __init__(self, plan: Plan, world: World, means: Means) -> None:
+        self.world, self.means = world, means
+        self.steps = {step.id: step for step in plan.pending}
+        self.ids = dict(world.ids)
+        self.live = world.live.by_id()
+        self.entries: dict[Address, Entry] = dict(world.state.entries)
+        self.outcomes: dict[str, StepOutcome] = {}
+        self.waits = {step.id: {other for other in step.after if other in self.steps} for step in plan.pending}
+        self.waited_for: dict[str, list[str]] = defaultdict(list)
+        for step_id, others in self.waits.items():
+            for other in others:
+                self.waited_for[other].append(step_id)
+        self.ready: dict[object, deque[Step]] = defaultdict(deque)
+        self.refused = ""
+        self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), means.clock.monotonic(), means.on_wait)
+
+    async def go(self) -> tuple[StepOutcome, ...]:
+        for step in self.steps.values():
+            if not self.waits[step.id]:
+                self._make_ready(step)
+        running: set[asyncio.Task[None]] = set()
+        while True:
+            while self.ready and len(running) < self.means.parallelism and self._may_start():
+                running.add(asyncio.create_task(self._carry_out(self._next_unit())))
+            if not running:
+                break
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        for step in self.steps.values():
+            if step.id not in self.outcomes:
+                why = self.refused or "the run was interrupted before it was its turn"
+                self._finish(step, StepOutcome(step.id, StepStatus.SKIPPED, why))
+        return tuple(self.outcomes[step_id] for step_id in self.steps)
+
+    def _may_start(self) -> bool:
+        return not self.means.stop.is_set() and not self.refused
+
+    # -- scheduling
+
+    def _make_ready(self, step: Step) -> None:
+        kind = self.means.kinds[step.address.kind]
+        together = kind.batch > 1 and step.action in (Action.UPDATE, Action.RENAME, Action.ARCHIVE)
+        self.ready[(kind.id, self._parent_path(step.address)) if together else step.id].append(step)
+
+    def _next_unit(self) -> list[Step]:
+        """The next steps to carry out with one flow: one, or several updates that share a parent."""
+        key = next(iter(self.ready))
+        queue = self.ready[key]
+        size = min(len(queue), self.means.kinds[queue[0].address.kind].batch)
+        unit = [queue.popleft() for _ in range(size)]
+        if not queue:
+            del self.ready[key]
+        return unit
+
+    def _parent_path(self, address: Address) -> tuple[str, ...]:
+        return address.path[: -len(self.means.kinds[address.kind].identity)]
+
+    def _finish(self, step: Step, outcome: StepOutcome) -> None:
+        self.outcomes[step.id] = outcome
+        self.means.on_end(step, outcome)
+        for waiting in self.waited_for[step.id]:
+            self.waits[waiting].discard(step.id)
+            if outcome.status is not StepStatus.DONE and waiting not in self.outcomes:
+                reason = f"it waits for {step.address}, which is {outcome.status.value}"
+                self._finish(self.steps[waiting], StepOutcome(waiting, StepStatus.SKIPPED, reason))
+            elif not self.waits[waiting] and waiting not in self.outcomes:
+                self._make_ready(self.steps[waiting])
+
+    # -- carrying out
+
+    async def _carry_out(self, unit: list[Step]) -> None:
+        for step in unit:
+            self.means.on_start(step)
+        try:
+            await self._act(unit)
+        except NotAuthorized as error:
+            self.refused = f"stopped, because {error.message}"
+            self._fail(unit, error, StepStatus.FAILED)
+        except OutcomeUnknown as error:
+            self._fail(unit, error, StepStatus.UNKNOWN)
+        except ApiError as error:
+            if isinstance(error, InvalidRequest) and len(unit) > 1:  # find the one the platform refuses
+                middle = len(unit) // 2
+                await self._carry_out(unit[:middle])
+                await self._carry_out(unit[middle:])
+                return
+            self._fail(unit, error, StepStatus.FAILED)
+
+    def _fail(self, unit: list[Step], error: ApiError, status: StepStatus) -> None:
+        for step in unit:
+            if step.id not in self.outcomes:
+                self._finish(step, StepOutcome(step.id, status, error.message, error.hint, step.remote_id))
+
+    async def _act(self, unit: list[Step]) -> None:
+        step = unit[0]
+        match step.action:
+            case Action.CREATE:
+                await self._remember(step, await self._create(step))
+            case Action.REPLACE:
+                await self._replace(step)
+            case Action.ADOPT:
+                await self._adopt(step)
+            case Action.FORGET:
+                await self._forget(step)
+            case _:
+                await self._write_together(unit)
+
+    async def _create(self, step: Step, retiring: tuple[str, ...] = ()) -> Entry:
+        """Send the create, or find what an unanswered one made.  Returns what to remember, already journalled.
+
+        Raises NotApplied or Conflict when there is no such object for certain, OutcomeUnknown when nobody can tell.
+        """
+        doubt = self.world.state.in_doubt.get(step.address)
+        op = doubt.op if doubt else self.means.new_op()
+        since = self.lost.began if doubt else None
+        for attempt in range(1, MOST_SENDS + 1):
+            if since is not None:
+                found = await self._look_for(step, op, since)
+                if found is not None:
+                    return await self._created(step, found, op, retiring)
+            await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
+            try:
+                return await self._created(step, await self._send_create(step, op), op, retiring)
+            except Conflict as error:
+                found = await self._look_for(step, op, None)
+                if found is None:
+                    await self._not_applied(step)
+                    raise NotApplied(
+                        "the name is taken by an object that is not ours",
+                        method=error.method, path=error.path, status=error.status, hint="plan again to see it",
+                    ) from error  # fmt: skip
+                return await self._created(step, found, op, retiring)
+            except OutcomeUnknown as error:
+                since, unanswered = self.means.clock.monotonic(), error
+        raise unanswered
+
+    async def _send_create(self, step: Step, op: str) -> str:
+        kind = self.means.kinds[step.address.kind]
+        assert kind.create is not None
+        accepted: list[Call] = []
+        provider = self._provider(step)
+
+        async def send(call: Call) -> Reply:
+            reply = await provider.send(call)
+            if not call.repeatable:
+                accepted.append(call)
+            return reply
+
+        try:
+            return await drive(kind.create(self._to_write(step, op), self._wire(step)), send, self.means.clock.sleep)
+        except NotApplied as error:
+            if accepted:  # the object exists; a later request of the same create was refused
+                raise OutcomeUnknown(
+                    f"created, but not finished: {error.message}",
+                    method=error.method, path=error.path, status=error.status, hint=error.hint,
+                ) from error  # fmt: skip
+            await self._not_applied(step)
+            raise
+
+    async def _look_for(self, step: Step, op: str, since: float | None) -> str | None:
+        provider = self._provider(step)
+        window = self.means.window_s(provider) if since is not None else 0.0
+        return await self.lost.find(
+            step.address,
+            op,
+            parent_id=self._parent_id(step.address),
+            path=self._parent_path(step.address),
+            by_name=not self.means.marked or self.means.kinds[step.address.kind].unique_names,
+            send=provider.send,
+            wire=self._wire(step),
+            until=(since or 0.0) + window,
+        )
+
+    async def _created(self, step: Step, remote_id: str, op: str, retiring: tuple[str, ...]) -> Entry:
+        self.ids[step.address] = remote_id
+        entry = self._entry(step, remote_id, op if self.means.marked else None, retiring)
+        await self._record_done(step.address, entry)
+        return entry
+
+    async def _replace(self, step: Step) -> None:
+        """The new one first, so that no gap opens; then the old one goes."""
+        kind = self.means.kinds[step.address.kind]
+        old = self.live[str(step.remote_id)]
+        known = self.entries.get(step.former or step.address)
+        retiring = (*(known.retiring if known else ()), old.remote_id)
+        entry = await self._create(step, retiring)
+        if not old.archived:
+            assert kind.remove is not None
+            write = Write(step.address, old.fields, self._parent_id(step.address), live=old, archived=True)
+            await self._drive(step, kind.remove([write], self._wire(step)))
+        await self._remember(step, _without_retired(entry))
+
+    async def _adopt(self, step: Step) -> None:
+        if step.changes:
+            kind = self.means.kinds[step.address.kind]
+            assert kind.update is not None
+            op = self.live[str(step.remote_id)].op
+            await self._drive(step, kind.update([self._to_write(step, op)], self._wire(step)))
+        await self._remember(step, self._entry(step, str(step.remote_id), self.live[str(step.remote_id)].op))
+
+    async def _forget(self, step: Step) -> None:
+        await self.means.write({"record": "removed", "address": str(step.address)})
+        self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=step.remote_id))
+
+    async def _write_together(self, unit: list[Step]) -> None:
+        kind = self.means.kinds[unit[0].address.kind]
+        changing = [step for step in unit if step.action in (Action.UPDATE, Action.RENAME)]
+        removing = [step for step in unit if step.action in (Action.ARCHIVE, Action.DELETE)]
+        if changing:
+            assert kind.update is not None
+            writes = [self._to_write(step, self._op_of(step)) for step in changing]
+            await self._drive(changing[0], kind.update(writes, self._wire(changing[0])))
+            for step in changing:
+                await self._changed(step)
+        if removing:
+            assert kind.remove is not None
+            writes = [self._to_remove(step) for step in removing]
+            await self._drive(removing[0], kind.remove(writes, self._wire(removing[0])))
+            for step in removing:
+                await self._removed(step)
+
+    async def _changed(self, step: Step) -> None:
+        if step.former is not None and step.former != step.address:
+            record = {"record": "renamed", "address": str(step.address), "former": str(step.former)}
+            if step.action is Action.RENAME:
+                await self.means.write(record)
+        await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step)))
+
+    async def _removed(self, step: Step) -> None:
+        entry = self.entries.get(step.address)
+        if step.action is Action.DELETE or entry is None:
+            await self._forget(step)
+        elif entry.remote_id != step.remote_id:
+            await self._remember(step, _without(entry, str(step.remote_id)))
+        else:
+            await self._remember(step, Entry(entry.remote_id, entry.applied, entry.op, archived=True))
+
+    # -- small parts
+
+    async def _drive(self, step: Step, flow: object) -> None:
+        await drive(flow, self._provider(step).send, self.means.clock.sleep)  # type: ignore[arg-type]
+
+    async def _remember(self, step: Step, entry: Entry) -> None:
+        if self.entries.get(step.address) != entry:
+            await self._record_done(step.address, entry)
+        self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=entry.remote_id))
+
+    async def _record_done(self, address: Address, entry: Entry) -> None:
+        await self.means.write({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
+        self.entries[address] = entry
+
+    async def _not_applied(self, step: Step) -> None:
+        await self.means.write({"record": "not_applied", "address": str(step.address)})
+
+    def _entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
+        resource = self.world.resources[step.address]
+        return remembered(resource, remote_id, op, retiring)
+
+    def _op_of(self, step: Step) -> str | None:
+        entry = self.entries.get(step.former or step.address)
+        if entry is not None and entry.op is not None:
+            return entry.op if self.means.marked else None
+        return self.live[str(step.remote_id)].op
+
+    def _to_write(self, step: Step, op: str | None) -> Write:
+        return Write(
+            address=step.address,
+            fields=step.fields,
+            parent_id=self._parent_id(step.address),
+            changed=frozenset(change.path.partition(".")[0] for change in step.changes),
+            live=self.live.get(str(step.remote_id)),
+            op=op if self.means.marked else None,
+        )
+
+    def _to_remove(self, step: Step) -> Write:
+        live: LiveObject = self.live[str(step.remote_id)]
+        return Write(step.address, live.fields, self._parent_id(step.address), live=live, archived=True)
+
+    def _parent_id(self, address: Address) -> str | None:
+        kind = self.means.kinds[address.kind]
+        return self.ids[Address(kind.parent, self._parent_path(address))] if kind.parent else None
+
+    def _provider(self, step: Step) -> Provider:
+        return self.means.providers[step.address.vendor]
+
+    def _wire(self, step: Step) -> Wire:
+        return Wire(self.ids, self._provider(step).dialect)
+
+
+def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = ()) -> Entry:
+    """What the state keeps of a resource that is at the platform as the manifests want it."""
+    return Entry(
+        remote_id=remote_id,
+        applied=resource.fields,
+        op=op,
+        protect=resource.lifecycle.protect,
+        on_removal=resource.lifecycle.onRemoval,
+        source=resource.source.file,
+        retiring=tuple(retiring),
+    )
+
+
+def _without(entry: Entry, remote_id: str) -> Entry:
+    left = tuple(each for each in entry.retiring if each != remote_id)
+    return Entry(entry.remote_id, entry.applied, entry.op, entry.protect, entry.on_removal, entry.source,
+                 entry.archived, left)  # fmt: skip
+
+
+def _without_retired(entry: Entry) -> Entry:
+    return Entry(entry.remote_id, entry.applied, entry.op, entry.protect, entry.on_removal, entry.source)

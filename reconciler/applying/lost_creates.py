@@ -1,0 +1,69 @@
+"""Find the object that an unanswered create may have made.  Touches: network (reads only), the clock.
+
+Absence is proven only by a listing that was begun after the uncertainty window had passed: a server may carry out a
+request that we gave up on, and its lists may lag behind.  The clock is read before the list, never after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reconciler.model.flow import Send, drive
+from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.provider import Clock
+from reconciler.model.resource import Address, LiveObject
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True)
+class LostCreates:
+    """``known`` are the remote ids that were listed before this run sent anything; ``began`` is when it began.
+
+    An intent that an earlier process left behind counts from ``began``: that process is dead and sends no more, and
+    its own clock is not to be trusted.
+    """
+
+    clock: Clock
+    kinds: Mapping[str, AnyKind]
+    known: frozenset[str]
+    began: float
+    on_wait: Callable[[str], None]
+
+    async def find(
+        self,
+        address: Address,
+        op: str,
+        *,
+        parent_id: str | None,
+        path: tuple[str, ...],
+        by_name: bool,
+        send: Send,
+        wire: Wire,
+        until: float,
+    ) -> str | None:
+        """The remote id of what was made, or None once its absence is certain.
+
+        ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
+        this name that carries no marker counts as ours.
+        """
+        pause = FIRST_PAUSE_S
+        while True:
+            now = self.clock.monotonic()
+            listed = await drive(self.kinds[address.kind].list(parent_id, wire), send, self.clock.sleep)
+            objects = [self.kinds[address.kind].read(item, path, lambda _, __: None) for item in listed]
+            ours = [item for item in objects if item is not None and self._is_ours(item, address, op, by_name=by_name)]
+            if ours:
+                return min(ours, key=lambda item: tuple(map(str, item.rank))).remote_id
+            if now >= until:
+                return None
+            self.on_wait(f"{address}: its create was not answered; making sure for {until - now:.0f} s")
+            await self.clock.sleep(min(pause, until - now))
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+    def _is_ours(self, item: LiveObject, address: Address, op: str, *, by_name: bool) -> bool:
+        if item.op is not None:
+            return item.op == op
+        return by_name and item.address == address and not item.archived and item.remote_id not in self.known
