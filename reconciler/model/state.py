@@ -127,9 +127,13 @@ def _fold(state: State, records: Iterable[Record]) -> State:
 
 def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
     """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it."""
-    for known in list(table):
-        if known == former or (len(former.path) == 1 and known.vendor == former.vendor and known.root == former.name):
-            table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+    for known in [known for known in table if known == former or _is_inside(known, former)]:
+        table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+
+
+def _is_inside(known: Address, root: Address) -> bool:
+    """Whether ``known`` is below ``root``; another root of the same name is not."""
+    return len(root.path) == 1 < len(known.path) and known.vendor == root.vendor and known.root == root.name
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:

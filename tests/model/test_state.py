@@ -1,0 +1,273 @@
+"""What we remember: how each record changes it, and that nothing is lost on its way to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import StateUnreadable
+from reconciler.model.resource import Address
+from reconciler.model.state import (
+    Entry,
+    Intent,
+    Record,
+    State,
+    entry_to_json,
+    fold,
+    state_from_json,
+    state_to_json,
+)
+
+PROJECT = Address("openlayer.Project", ("bot",))
+PIPELINE = Address("openlayer.InferencePipeline", ("bot", "production"))
+TEST = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
+
+# ------------------------------------------------------------------------------------------ one record each
+
+
+def test_an_intent_is_in_doubt_until_its_outcome_is_written() -> None:
+    state = fold(State(), [{"record": "intent", "address": "openlayer.Project/bot", "op": "0a"}])
+    assert state == State(in_doubt={PROJECT: Intent("0a", 1)})
+
+
+def test_a_second_attempt_keeps_the_operation_and_counts() -> None:
+    first = {"record": "intent", "address": "openlayer.Project/bot", "op": "0a"}
+    state = fold(State(), [first, {**first, "attempts": 2}])
+    assert state.in_doubt == {PROJECT: Intent("0a", 2)}
+
+
+def test_done_settles_the_doubt_and_remembers_the_object() -> None:
+    entry = {"remote_id": "p1", "applied": {"description": "x"}, "op": "0a", "protect": True, "on_removal": "delete"}
+    state = fold(
+        State(in_doubt={PROJECT: Intent("0a")}),
+        [{"record": "done", "address": "openlayer.Project/bot", "entry": entry}],
+    )
+    assert state.in_doubt == {}
+    assert state.entries == {PROJECT: Entry("p1", {"description": "x"}, "0a", protect=True, on_removal="delete")}
+
+
+def test_not_applied_settles_the_doubt_and_keeps_what_was_known() -> None:
+    known = State(entries={PROJECT: Entry("p1")}, in_doubt={PROJECT: Intent("0a")})
+    assert fold(known, [{"record": "not_applied", "address": str(PROJECT)}]) == State(entries={PROJECT: Entry("p1")})
+
+
+def test_removed_forgets_the_object_and_its_doubt() -> None:
+    known = State(entries={PROJECT: Entry("p1"), TEST: Entry("t1")}, in_doubt={PROJECT: Intent("0a")})
+    assert fold(known, [{"record": "removed", "address": str(PROJECT)}]) == State(entries={TEST: Entry("t1")})
+
+
+def test_origins_are_added_to_those_that_were_known() -> None:
+    known = State(origins={"openlayer": "https://a"})
+    state = fold(known, [{"record": "origins", "origins": {"digitalocean": "https://b"}}])
+    assert state.origins == {"openlayer": "https://a", "digitalocean": "https://b"}
+
+
+def test_a_task_is_remembered_until_it_is_over() -> None:
+    begun = fold(State(), [{"record": "task", "key": "k", "task": {"task_id": "9"}}])
+    assert begun.tasks == {"k": {"task_id": "9"}}
+    assert fold(begun, [{"record": "task_over", "key": "k"}]).tasks == {}
+
+
+def test_a_plan_is_started_and_then_consumed() -> None:
+    started = fold(State(), [{"record": "plan_started", "digest": "d1"}])
+    assert (started.started, started.consumed) == ("d1", ())
+    applied = fold(started, [{"record": "plan_applied", "digest": "d1"}])
+    assert (applied.started, applied.consumed) == ("", ("d1",))
+
+
+def test_the_last_twenty_consumed_plans_are_kept() -> None:
+    state = fold(State(), [{"record": "plan_applied", "digest": str(number)} for number in range(25)])
+    assert state.consumed[0] == "5"
+    assert state.consumed[-1] == "24"
+    assert len(state.consumed) == 20
+
+
+# ------------------------------------------------------------------------------------------ renamed
+
+
+def renamed(former: Address, address: Address) -> Record:
+    return {"record": "renamed", "former": str(former), "address": str(address)}
+
+
+def moved(former: Address, address: Address, *known: Address) -> set[str]:
+    state = State(entries={item: Entry(str(item)) for item in known})
+    return {str(item) for item in fold(state, [renamed(former, address)]).entries}
+
+
+def test_a_renamed_project_takes_its_children_along() -> None:
+    assert moved(PROJECT, Address("openlayer.Project", ("helper",)), PROJECT, PIPELINE, TEST) == {
+        "openlayer.Project/helper",
+        "openlayer.InferencePipeline/helper/production",
+        "openlayer.Test/helper/monitoring/Faithful",
+    }
+
+
+def test_a_renamed_project_takes_its_doubts_along() -> None:
+    state = fold(State(in_doubt={TEST: Intent("0a")}), [renamed(PROJECT, Address("openlayer.Project", ("helper",)))])
+    assert state.in_doubt == {Address("openlayer.Test", ("helper", "monitoring", "Faithful")): Intent("0a")}
+
+
+def test_a_renamed_project_leaves_its_neighbours_alone() -> None:
+    neighbour = Address("openlayer.Project", ("bot2",))
+    inside = Address("openlayer.Test", ("bot2", "monitoring", "Faithful"))
+    assert moved(PROJECT, Address("openlayer.Project", ("helper",)), neighbour, inside) == {
+        "openlayer.Project/bot2",
+        "openlayer.Test/bot2/monitoring/Faithful",
+    }
+
+
+def test_a_renamed_project_leaves_another_vendor_s_resource_of_that_name_alone() -> None:
+    stranger = Address("digitalocean.Workspace", ("bot",))
+    inside = Address("digitalocean.EvaluationTestCase", ("bot", "Faithful"))
+    assert moved(PROJECT, Address("openlayer.Project", ("helper",)), stranger, inside) == {
+        "digitalocean.Workspace/bot",
+        "digitalocean.EvaluationTestCase/bot/Faithful",
+    }
+
+
+def test_a_renamed_root_leaves_another_root_of_that_name_alone() -> None:
+    dataset, workspace = Address("digitalocean.Dataset", ("bot",)), Address("digitalocean.Workspace", ("bot",))
+    assert moved(dataset, Address("digitalocean.Dataset", ("rows",)), dataset, workspace) == {
+        "digitalocean.Dataset/rows",
+        "digitalocean.Workspace/bot",
+    }
+
+
+def test_a_renamed_pipeline_called_like_a_mode_leaves_the_tests_of_that_mode_alone() -> None:
+    pipeline = Address("openlayer.InferencePipeline", ("bot", "monitoring"))
+    assert moved(pipeline, Address("openlayer.InferencePipeline", ("bot", "live")), pipeline, TEST) == {
+        "openlayer.InferencePipeline/bot/live",
+        "openlayer.Test/bot/monitoring/Faithful",
+    }
+
+
+def test_renaming_what_is_not_known_changes_nothing() -> None:
+    assert moved(PROJECT, Address("openlayer.Project", ("helper",)), Address("x.Y", ("z",))) == {"x.Y/z"}
+
+
+# ------------------------------------------------------------------------------------------ damage
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"record": "teleported", "address": "openlayer.Project/bot"}, "unknown kind 'teleported'"),
+        ({"record": "teleported"}, "unknown kind 'teleported'"),
+        ({"record": "intent", "address": "openlayer.Project/bot"}, "damaged record: KeyError('op')"),
+        ({"record": "done", "address": "openlayer.Project/bot", "entry": {}}, "damaged record: KeyError('remote_id')"),
+        ({"record": "done", "address": "openlayer.Project/bot", "entry": []}, "damaged record: TypeError"),
+        ({"record": "done", "address": "nothing"}, "not an address"),
+        ({"record": "renamed", "address": "openlayer.Project/bot"}, "damaged record: KeyError('former')"),
+        ({"record": "origins", "origins": 7}, "damaged record: TypeError"),
+        ({}, "damaged record: KeyError('record')"),
+    ],
+)
+def test_a_record_that_is_not_understood_is_never_skipped(record: Record, says: str) -> None:
+    with pytest.raises(StateUnreadable) as caught:
+        fold(State(), [record])
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"entries": []}, {"entries": {"nothing": {"remote_id": "1"}}}, {"entries": {"a.B/c": {}}}, {"in_doubt": None}],
+)
+def test_damaged_state_is_a_sentence_not_a_traceback(change: dict[str, Any]) -> None:
+    with pytest.raises(StateUnreadable, match="the state is damaged"):
+        state_from_json({**state_to_json(State()), **change})
+
+
+def test_a_newer_format_names_both_formats() -> None:
+    with pytest.raises(StateUnreadable, match="the state has format 2; this version reads 1"):
+        state_from_json({**state_to_json(State()), "format": 2})
+
+
+# ------------------------------------------------------------------------------------------ properties
+
+NAMES = st.text(min_size=1, max_size=12) | st.sampled_from(
+    ["a/b", "100%", "%2F", "%25", "%2f", "é", "\U0001f600", "\n"]
+)
+ADDRESSES = st.builds(
+    Address,
+    st.sampled_from(["openlayer.Project", "openlayer.Test", "digitalocean.Workspace"]),
+    st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.dictionaries(st.text(max_size=8), JSON, max_size=3)
+ENTRIES = st.builds(
+    Entry,
+    remote_id=st.text(max_size=12),
+    applied=FIELDS,
+    op=st.none() | st.text(max_size=4),
+    protect=st.booleans(),
+    on_removal=st.sampled_from(["keep", "delete"]),
+    source=st.text(max_size=8),
+    archived=st.booleans(),
+    retiring=st.lists(st.text(max_size=4), max_size=2).map(tuple),
+)
+STATES = st.builds(
+    State,
+    lineage=st.text(max_size=8),
+    serial=st.integers(min_value=0),
+    origins=st.dictionaries(NAMES, st.text(max_size=8), max_size=2),
+    entries=st.dictionaries(ADDRESSES, ENTRIES, max_size=4),
+    in_doubt=st.dictionaries(ADDRESSES, st.builds(Intent, st.text(max_size=4), st.integers(1, 3)), max_size=2),
+    tasks=st.dictionaries(st.text(max_size=8), FIELDS, max_size=2),
+    consumed=st.lists(st.text(max_size=4), max_size=3).map(tuple),
+    started=st.text(max_size=4),
+)
+
+
+@given(ADDRESSES)
+def test_an_address_survives_its_text_form(address: Address) -> None:
+    assert Address.parse(str(address)) == address
+
+
+@given(STATES)
+def test_a_state_survives_json_whatever_its_names(state: State) -> None:
+    assert state_from_json(json.loads(json.dumps(state_to_json(state)))) == state
+
+
+@given(STATES)
+def test_writing_does_not_depend_on_the_order_things_were_learnt_in(state: State) -> None:
+    backwards = State(**{**state.__dict__, "entries": dict(reversed(list(state.entries.items())))})
+    assert json.dumps(state_to_json(backwards)) == json.dumps(state_to_json(state))
+
+
+@given(STATES, ADDRESSES, ENTRIES)
+def test_folding_the_same_outcome_twice_changes_nothing_more(state: State, address: Address, entry: Entry) -> None:
+    records: list[Record] = [
+        {"record": "intent", "address": str(address), "op": "0a"},
+        {"record": "done", "address": str(address), "entry": entry_to_json(entry)},
+        {"record": "origins", "origins": {"openlayer": "https://a"}},
+        {"record": "task", "key": "k", "task": {}},
+        {"record": "task_over", "key": "k"},
+    ]
+    once = fold(state, records)
+    assert once.entries[address] == entry
+    assert fold(once, records) == once
+
+
+@given(STATES, st.lists(ADDRESSES, max_size=6), st.integers(0, 6))
+def test_folding_in_two_parts_is_folding_at_once(state: State, addresses: list[Address], cut: int) -> None:
+    records: list[Record] = [
+        {"record": "removed" if number % 3 == 2 else "intent", "address": str(address), "op": str(number)}
+        for number, address in enumerate(addresses)
+    ]
+    assert fold(fold(state, records[:cut]), records[cut:]) == fold(state, records)
+
+
+@given(STATES)
+def test_folding_leaves_the_state_it_started_from_alone(state: State) -> None:
+    before = json.dumps(state_to_json(state))
+    fold(state, [{"record": "removed", "address": str(address)} for address in state.entries])
+    fold(state, [renamed(Address(address.kind, address.path[:1]), PROJECT) for address in state.entries])
+    assert json.dumps(state_to_json(state)) == before
