@@ -1,0 +1,1 @@
+"""Files in: YAML manifests become desired resources; live resources become manifests."""

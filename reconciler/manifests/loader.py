@@ -1,0 +1,519 @@
+"""Turn YAML text into plain data that remembers where every key and value stood.  Touches: nothing.
+
+Strict: what YAML 1.1 and YAML 1.2 read differently is refused, so that a reviewer, an editor and this program see
+the same thing.  Built on libyaml's *events* rather than on PyYAML's constructor, which is six times slower, keeps no
+positions and silently takes the last of two equal keys.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from reconciler.errors import ManifestsInvalid, Problem
+
+MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_DEPTH: Final = 64
+MAX_ALIAS_NODES: Final = 100_000
+"""How many values aliases may add to a file, counted as if each were written out."""
+MAX_PROBLEMS: Final = 1000
+MAX_INTEGER: Final = 2**53
+"""Larger integers do not survive a JSON parser that reads numbers as doubles."""
+
+Spot = int
+"""Where something stands: number of the file, line and column from 0, packed into one integer.
+
+A tuple each would cost a 10,000-test manifest 60 MB and the garbage collector a walk over a million objects.
+"""
+
+_LINE, _FILE = 23, 46
+_COLUMN_MASK = _LINE_MASK = (1 << _LINE) - 1
+
+
+def unpack(spot: Spot) -> tuple[int, int, int]:
+    """(number of the file, line from 1, column from 1)."""
+    return spot >> _FILE, (spot >> _LINE & _LINE_MASK) + 1, (spot & _COLUMN_MASK) + 1
+
+
+class Map(dict[str, Any]):
+    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
+
+    __slots__ = ("spot", "spots")
+
+    spot: Spot
+    spots: list[Spot]
+
+    @classmethod
+    def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Map:
+        """Made from key -> (value, spot of the key, spot of the value)."""
+        made = cls((key, entry[0]) for key, entry in entries.items())
+        made.spot = spot
+        made.spots = [each for entry in entries.values() for each in entry[1:]]
+        return made
+
+    def entries(self) -> dict[str, tuple[Any, Spot, Spot]]:
+        """The inverse of ``of``: key -> (value, spot of the key, spot of the value)."""
+        return {
+            key: (value, self.spots[2 * index], self.spots[2 * index + 1])
+            for index, (key, value) in enumerate(self.items())
+        }
+
+    def key_spot(self, key: str) -> Spot:
+        """Where the key stands; the mapping itself when it has no such key."""
+        return self.spots[2 * list(self).index(key)] if key in self else self.spot
+
+    def value_spot(self, key: str) -> Spot:
+        """Where the value of the key stands; the mapping itself when it has no such key."""
+        return self.spots[2 * list(self).index(key) + 1] if key in self else self.spot
+
+
+class Seq(list[Any]):
+    """A list.  ``spot`` is its own; ``spots`` holds those of its items."""
+
+    __slots__ = ("spot", "spots")
+
+    spot: Spot
+    spots: list[Spot]
+
+    @classmethod
+    def of(cls, spot: Spot, items: list[tuple[Any, Spot]]) -> Seq:
+        """Made from (item, spot of the item)."""
+        made = cls(item for item, _ in items)
+        made.spot = spot
+        made.spots = [each for _, each in items]
+        return made
+
+
+@dataclass
+class Parsed:
+    """One file.  ``documents`` are (value, spot); empty documents are left out.
+
+    ``doubtful`` are the spots of scalars that were refused: what is said of them later is a consequence.
+    """
+
+    file: str
+    documents: list[tuple[Any, Spot]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    doubtful: set[Spot] = field(default_factory=set)
+
+
+def parse(data: bytes | str, file: str = "manifest.yaml") -> list[Any]:
+    """The documents in ``data``.  Raises ManifestsInvalid with everything that is wrong with it."""
+    parsed = read(data, file)
+    if parsed.problems:
+        raise ManifestsInvalid(parsed.problems)
+    return [value for value, _ in parsed.documents]
+
+
+def read(data: bytes | str, file: str, number: int = 0) -> Parsed:
+    """Like ``parse``, but hands back problems beside whatever could be read.
+
+    ``number`` is the file's in every spot.  A syntax error ends the file; all else is collected.
+    """
+    parsed = Parsed(file)
+    text = _text_of(data, parsed)
+    if text is not None:
+        with _no_garbage_collection():
+            _Builder(text, parsed, number).build()
+    return parsed
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Nothing built here is garbage, and looking for it doubles the time of a large file."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+# ------------------------------------------------------------------------------------------- characters
+
+_INVISIBLE = (
+    "\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"  # control characters
+    "\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, bidi, line separators
+    "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f"  # no characters at all, tags
+)
+FORBIDDEN: Final = re.compile(
+    f"[{_INVISIBLE}]"
+    "|[\u200c\u200d](?![^\x00-\x7f])"  # joiners belong between letters of other scripts and in emoji
+    "|(?<![^\x00-\x7f])[\u200c\u200d]"
+    "|\r(?!\n)"
+)
+"""What must not stand in a manifest: a reviewer would not see it."""
+_ASCII_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_FORBIDDEN_IN_VALUE = re.compile(FORBIDDEN.pattern.replace("|\r(?!\n)", ""))
+
+
+def _text_of(data: bytes | str, parsed: Parsed) -> str | None:
+    """The text, forbidden characters replaced one by one, so that positions stay right."""
+    size = len(data)
+    if size > MAX_FILE_BYTES:
+        message = f"the file has {size:,} bytes, more than {MAX_FILE_BYTES:,}"
+        parsed.problems.append(Problem(parsed.file, 0, 0, "", message, "split it"))
+        return None
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8")
+        parsed.problems.append(_at(parsed.file, before, "the file is not UTF-8", "save it as UTF-8"))
+        return None
+    text = text.removeprefix("\ufeff")
+    pattern = _ASCII_CONTROL if text.isascii() else FORBIDDEN
+    if pattern.search(text) is None:
+        return text
+    for found in list(pattern.finditer(text))[:MAX_PROBLEMS]:
+        message = f"U+{ord(found[0]):04X} is a character that nobody can see"
+        parsed.problems.append(_at(parsed.file, text[: found.start()], message, "remove it"))
+    return pattern.sub("\ufffd", text)
+
+
+def _at(file: str, before: str, message: str, hint: str) -> Problem:
+    """A problem right after the text ``before``."""
+    line_start = before.rfind("\n") + 1
+    return Problem(file, before.count("\n") + 1, len(before) - line_start + 1, "", message, hint)
+
+
+# ---------------------------------------------------------------------------------------------- scalars
+
+_PLAIN: Final[dict[str, Any]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_MAYBE_SPECIAL = frozenset("0123456789+-.=<~nNtTfFyYoO")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_REFUSED = (
+    (re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|y|Y|n|N"), "true or false to some YAML readers"),
+    (re.compile(r"[-+]?0[0-9_]+"), "an octal number to some YAML readers"),
+    (re.compile(r"[-+]?0o[0-7]+"), "an octal number to some YAML readers"),
+    (re.compile(r"[-+]?0x[0-9a-fA-F_]+"), "a hexadecimal number to some YAML readers"),
+    (re.compile(r"[-+]?0b[01_]+"), "a binary number to some YAML readers"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a number in base 60 to some YAML readers"),
+    (re.compile(r"[-+]?(\.?[0-9][0-9_]*)(\.[0-9_]*)?([eE][-+]?[0-9]+)?"), "a number to some YAML readers"),
+    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?"), "a date to some YAML readers"),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "not a number that can be sent"),
+    (re.compile(r"="), "a special value to some YAML readers"),
+)
+
+
+class Refused(ValueError):
+    """A plain scalar that should be quoted, or a number that can not be sent."""
+
+
+def plain_value(text: str) -> Any:
+    """What an unquoted scalar means by YAML 1.2's core schema: None, a bool, a number or the text itself.
+
+    Raises Refused for what YAML 1.1 reads differently, and for numbers outside of what JSON carries exactly.
+
+    >>> plain_value("1e3"), plain_value("gte"), plain_value("~")
+    (1000.0, 'gte', None)
+    """
+    if text in _PLAIN:
+        return _PLAIN[text]
+    if text[0] not in _MAYBE_SPECIAL:
+        return text
+    if _INTEGER.fullmatch(text):
+        return _integer(text)
+    if _FLOAT.fullmatch(text):
+        return _float(text)
+    for pattern, meaning in _REFUSED:
+        if pattern.fullmatch(text):
+            raise Refused(f"{text} is {meaning}")
+    return text
+
+
+def _integer(text: str) -> int:
+    value = int(text) if len(text) < 20 else MAX_INTEGER + 1
+    if abs(value) > MAX_INTEGER:
+        raise Refused(f"{text[:40]} is too large: beyond 2^53 a number loses digits on its way")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Refused(f"{text[:40]} is too large to be sent")
+    return value or 0.0  # -0.0 is 0
+
+
+# ---------------------------------------------------------------------------------------------- builder
+
+_EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is optional in PyYAML
+_DISCARDED = "\0"
+"""Starts the stand-in for a key that was refused; such entries are taken out again at the end."""
+
+
+class _Stop(Exception):
+    """The rest of the file is not worth reading."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A container under construction, and what it will be placed under."""
+
+    container: Map | Seq
+    key: str | None = None
+    key_spot: Spot = 0
+    anchor: str | None = None
+    first_node: int = 0
+
+
+class _Builder:
+    """Builds the documents of one text."""
+
+    def __init__(self, text: str, parsed: Parsed, number: int) -> None:
+        self.text = text
+        self.parsed = parsed
+        self.base = number << _FILE
+        self.frames: list[_Frame] = []
+        self.nodes = 0
+        self.alias_nodes = 0
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.discarded: list[Map] = []
+
+    def build(self) -> None:
+        """Fill ``parsed``."""
+        try:
+            self._documents()
+        except _Stop:
+            pass
+        except yaml.YAMLError as error:
+            self.parsed.problems.append(_syntax_problem(self.parsed.file, self.text, error))
+        for mapping in self.discarded:
+            _discard(mapping)
+
+    def _documents(self) -> None:
+        """The hot loop: one turn for every event.  Written out in one piece because every call counts."""
+        get_event = _EventLoader(self.text).get_event
+        known: dict[str, Any] = {}  # plain scalars seen before: field names and words repeat
+        base = self.base
+        container: Any = None
+        frame: _Frame | None = None
+        while (event := get_event()) is not None:
+            kind = event.__class__
+            if kind is ScalarEvent:
+                mark = event.start_mark
+                spot = base + (mark.line << _LINE) + mark.column
+                value = event.value
+                if event.tag is None and event.anchor is None and event.implicit[0]:
+                    if value in known:
+                        value = known[value]
+                    else:
+                        value = self._plain(value, spot, known)
+                elif event.style != "'" or event.tag is not None or event.anchor is not None:
+                    value = self._scalar(event, spot)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                frame = self._opened(event)
+                container = frame.container
+                continue
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                assert container is not None
+                value, spot = container, container.spot
+                frame = self._closed()
+                container = frame.container if frame else None
+            elif kind is AliasEvent:
+                mark = event.start_mark
+                spot = base + (mark.line << _LINE) + mark.column
+                value = self._alias(event.anchor, spot)
+            else:
+                self.anchors.clear()  # an anchor lives as long as its document
+                continue
+
+            self.nodes += 1
+            if frame is None:
+                if value is not None:
+                    self.parsed.documents.append((value, spot))
+            elif container.__class__ is Seq:
+                container.append(value)
+                container.spots.append(spot)
+            elif frame.key is None:
+                if value.__class__ is not str or value in container or value == "<<":
+                    value = self._odd_key(event, value, spot, frame)
+                frame.key, frame.key_spot = value, spot
+            else:
+                container[frame.key] = value
+                container.spots += (frame.key_spot, spot)
+                frame.key = None
+
+    def _plain(self, text: str, spot: Spot, known: dict[str, Any]) -> Any:
+        try:
+            value = known[text] = plain_value(text)
+        except Refused as error:
+            self._problem(spot, str(error), f'write "{text}" in quotes if it is text' if len(text) < 40 else "")
+            self.parsed.doubtful.add(spot)
+            return text
+        return value
+
+    def _scalar(self, event: Any, spot: Spot) -> Any:
+        """A scalar that is quoted, a block, tagged or anchored."""
+        value = event.value
+        if event.tag is not None:
+            self._tag(event, spot)
+        elif event.implicit[0]:
+            value = self._plain(value, spot, {})
+        elif event.style in (">", "|") and not value:
+            message = f"YAML reads an unquoted {event.style} as the start of a text, and this text is empty"
+            self._problem(spot, message, _quote_operator(">") if event.style == ">" else 'write "" for an empty text')
+            self.parsed.doubtful.add(spot)
+        elif event.style == '"' and not value.isprintable() and (found := _FORBIDDEN_IN_VALUE.search(value)):
+            self._problem(spot, f"U+{ord(found[0]):04X} is a character that nobody can see", "remove it")
+            self.parsed.doubtful.add(spot)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, 1)
+        return value
+
+    def _tag(self, event: Any, spot: Spot) -> None:
+        message = f"YAML reads {event.tag} as a tag, and tags are not used here"
+        hint = _quote_operator("!=") if event.tag == "!=" else "put the value in quotes, or remove the tag"
+        self._problem(spot, message, hint)
+        self.parsed.doubtful.add(spot)
+
+    def _opened(self, event: Any) -> _Frame:
+        mark = event.start_mark
+        spot = self.base + (mark.line << _LINE) + mark.column
+        frames = self.frames
+        if frames and frames[-1].key is None and frames[-1].container.__class__ is Map:
+            self._problem(spot, "a key must be text", "a mapping or list can not be one")
+            raise _Stop
+        if len(frames) >= MAX_DEPTH:
+            self._problem(spot, f"nested more than {MAX_DEPTH} levels deep")
+            raise _Stop
+        if event.tag is not None:
+            self._tag(event, spot)
+        container: Map | Seq = Map() if event.__class__ is MappingStartEvent else Seq()
+        container.spot, container.spots = spot, []
+        frame = _Frame(container, anchor=event.anchor, first_node=self.nodes)
+        frames.append(frame)
+        return frame
+
+    def _closed(self) -> _Frame | None:
+        frame = self.frames.pop()
+        if frame.anchor is not None:
+            self.anchors[frame.anchor] = (frame.container, self.nodes - frame.first_node + 1)
+        return self.frames[-1] if self.frames else None
+
+    def _alias(self, name: str, spot: Spot) -> Any:
+        if any(frame.anchor == name for frame in self.frames):
+            self._problem(spot, f"*{name} stands inside what it repeats")
+            return None
+        if name not in self.anchors:
+            self._problem(spot, f"there is no &{name} before this", "an anchor lives in one document")
+            return None
+        value, nodes = self.anchors[name]
+        self.nodes += nodes - 1
+        self.alias_nodes += nodes
+        if self.alias_nodes > MAX_ALIAS_NODES:
+            self._problem(spot, f"aliases add more than {MAX_ALIAS_NODES:,} values to this file")
+            raise _Stop
+        return value
+
+    def _odd_key(self, event: Any, value: Any, spot: Spot, frame: _Frame) -> str:
+        """The name under which an entry goes whose key can not be used as it is."""
+        container = frame.container
+        assert isinstance(container, Map)
+        if value == "<<" and not (event.__class__ is ScalarEvent and event.implicit[0]):
+            if value not in container:
+                return "<<"
+        elif value == "<<":
+            self._problem(spot, "merge keys (<<) are not used here", "YAML 1.2 has none; write the fields out")
+            return self._stand_in(container)
+        if value.__class__ is not str:
+            text = event.value if event.__class__ is ScalarEvent else ""
+            self._problem(spot, "a key must be text", f'write "{text}" in quotes' if text else "")
+            return text if text and text not in container else self._stand_in(container)
+        line = unpack(container.key_spot(value))[1]
+        self._problem(spot, f'"{value}" stands here twice, first on line {line}', "remove one of them")
+        return self._stand_in(container)
+
+    def _stand_in(self, container: Map) -> str:
+        self.discarded.append(container)
+        return f"{_DISCARDED}{len(self.discarded)}"
+
+    def _problem(self, spot: Spot, message: str, hint: str = "") -> None:
+        _, line, column = unpack(spot)
+        path = "".join(_step(frame) for frame in self.frames).removeprefix(".")
+        self.parsed.problems.append(Problem(self.parsed.file, line, column, path, message, hint))
+        if len(self.parsed.problems) >= MAX_PROBLEMS:
+            raise _Stop
+
+
+def _step(frame: _Frame) -> str:
+    """The last part of the path to what is being read inside ``frame``."""
+    if isinstance(frame.container, Seq):
+        return f"[{len(frame.container)}]"
+    return f".{frame.key}" if frame.key and not frame.key.startswith(_DISCARDED) else ""
+
+
+def _discard(mapping: Map) -> None:
+    kept = {key: entry for key, entry in mapping.entries().items() if not key.startswith(_DISCARDED)}
+    mapping.clear()
+    mapping.update((key, entry[0]) for key, entry in kept.items())
+    mapping.spots = [spot for entry in kept.values() for spot in entry[1:]]
+
+
+# --------------------------------------------------------------------------------------------- messages
+
+
+def _quote_operator(operator: str) -> str:
+    return f'quote the operator: "{operator}"'
+
+
+def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "this is not YAML")
+    context = str(getattr(error, "context", None) or "")
+    if mark is None:
+        return Problem(file, 0, 0, "", what)
+    line, column = mark.line, mark.column
+    if "block scalar" in context and (start := getattr(error, "context_mark", None)):
+        line, column = start.line, start.column
+    message, hint = _in_our_words(what, context, _character(text, line, column))
+    return Problem(file, line + 1, column + 1, "", message, hint)
+
+
+def _character(text: str, line: int, column: int) -> str:
+    """The character at a position, "" when there is none."""
+    lines = text.split("\n", line + 1)
+    return lines[line][column : column + 1] if line < len(lines) else ""
+
+
+def _in_our_words(what: str, context: str, character: str) -> tuple[str, str]:
+    """(message, hint) for a complaint of libyaml's or PyYAML's scanner; theirs where we have no better one."""
+    if "block scalar" in context and character in (">", "|"):
+        return f"YAML reads an unquoted {character} as the start of a text", _quote_operator(">=")
+    if "\t" in what or "tab" in what or character == "\t":
+        return "there is a tab where YAML wants spaces", "indent with spaces"
+    if "cannot start any token" in what and character in (">", "|"):
+        return f"{character} has a meaning in YAML", _quote_operator(character)
+    if "cannot start any token" in what:
+        return f"a value can not start with {character}", "put it in quotes"
+    if "mapping values are not allowed" in what:
+        return (
+            "there is a colon where no key can be",
+            "put a text that holds a colon in quotes, or mend the indentation",
+        )
+    if "could not find expected ':'" in what:
+        return "a colon is missing after this key", ""
+    if "anchor" in context and "alias" not in context:
+        return f"{what} {context}".strip(), "put a text that starts with & in quotes"
+    return f"{what} {context}".strip(), ""
