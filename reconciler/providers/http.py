@@ -1,0 +1,374 @@
+"""Turn Calls into HTTP requests to one vendor, and its answers into Replies or our own errors.  Touches: network.
+
+Every request of the program to a vendor goes through ``RestProvider.send``: the credential is added, retries are
+counted and the pace is kept there and nowhere else.  Retries are decided by what may have happened (``answers``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from typing import cast
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+import httpx
+
+import reconciler
+from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, SettingsInvalid
+from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.provider import Clock
+from reconciler.model.values import Secret, format_duration
+from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
+from reconciler.providers.rate_limit import (
+    MAX_PAUSE_S,
+    RateLimiter,
+    RetryBudget,
+    backoff,
+    quota_pause,
+    retry_after,
+)
+
+Observe = Callable[[str, str, int | None, float], None]
+"""Called after every attempt: method, path, status (None when no answer came), seconds."""
+
+_JSON_TYPE = "application/json"
+_ENCODINGS = {"", "identity", "gzip", "deflate"}
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+)+")
+_SHORTEST_REDACTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much.  Seconds, bytes.
+
+    ``write_s`` and ``read_s`` bound one attempt from the first byte sent to the last one received, so that an
+    answer that drips can not hold a run.  ``patience_s`` bounds the pauses that 429s ask for, over one call.
+    """
+
+    connect_s: float = 5.0
+    write_s: float = 30.0
+    read_s: float = 60.0
+    patience_s: float = 300.0
+    attempts: int = 4
+    body_bytes: int = 32 * 1024 * 1024
+    error_body_bytes: int = 64 * 1024
+
+
+class RestProvider:
+    """A connection to one vendor's REST API.  Implements ``reconciler.model.provider.Provider``.
+
+    ``base_url`` is absolute, its path part of every request; ``transport`` any httpx transport that raises
+    ConnectError, ConnectTimeout or PoolTimeout only when nothing was sent.  ``requests`` counts every attempt.
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        *,
+        base_url: str,
+        credential: Secret,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport,
+        dialect: str = "",
+        parallelism: int = 16,
+        limits: Limits | None = None,
+        rng: random.Random | None = None,
+        budget: RetryBudget | None = None,
+        key_variable: str | None = None,
+        observe: Observe | None = None,
+    ) -> None:
+        self.vendor = vendor
+        self.dialect = dialect
+        self.requests = 0
+        self._base = base_url.rstrip("/")
+        parts = urlsplit(self._base)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self._credential = credential
+        self._transport = transport
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._budget = budget or RetryBudget()
+        self._limiter = RateLimiter(clock, parallelism, self._rng)
+        self._advice = _advice(vendor, self._base, key_variable)
+        self._observe = observe
+        self._locked_out: ApiError | None = None
+
+    def __repr__(self) -> str:
+        return f"RestProvider({self.vendor.name}, {self.origin})"
+
+    async def send(self, call: Call) -> Reply:
+        """Send one request and return its 2xx answer; retries what is safe to retry.
+
+        Raises NotApplied (nothing happened), Conflict, OutcomeUnknown (a write) or ReadFailed (a GET), chained
+        from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
+        without sending.
+        """
+        outgoing = _Outgoing(_url(self._base, call), _content(call))
+        retries = _Retries(self._limits, self._budget, self._rng)
+        while True:
+            answer = await self._in_turn(call, outgoing)
+            result = judge(call, answer, self._advice)
+            if isinstance(result, Reply):
+                self._budget.succeed()
+                return result
+            pause = retries.pause(call, result, self._asked(answer))
+            if pause is None:
+                raise self._remembered(retries.error(call, result)) from result.cause
+            if result.again is Again.AFTER_PAUSE:
+                self._limiter.pause(pause)  # this call waits in the limiter, together with all others
+            else:
+                await self._clock.sleep(pause)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._transport.aclose()
+
+    async def _in_turn(self, call: Call, outgoing: _Outgoing) -> Answer:
+        epoch = await self._limiter.enter()
+        try:
+            self._stop_if_locked_out(call)
+            answer = await self._exchange(call, outgoing)
+            self._learn(epoch, answer)
+        finally:
+            self._limiter.leave()
+        return answer
+
+    def _remembered(self, error: ApiError) -> ApiError:
+        if isinstance(error, NotAuthorized):
+            self._locked_out = error
+        return error
+
+    def _stop_if_locked_out(self, call: Call) -> None:
+        if self._locked_out is None:
+            return
+        first = self._locked_out
+        why = f"not sent, because the key was refused before ({first.status} on {first.method} {first.path})"
+        raise NotAuthorized(why, method=call.method, path=call.path, status=first.status, hint=first.hint)
+
+    def _learn(self, epoch: int, answer: Answer) -> None:
+        """Adapt the pace, for everyone, to what the answer says about the vendor's load."""
+        if answer.status in (429, 503):
+            self._limiter.throttled(epoch)
+        elif answer.status is not None and answer.status < 500:
+            self._limiter.succeeded()
+        self._limiter.pause(self._asked(answer) or 0.0)
+
+    def _asked(self, answer: Answer) -> float | None:
+        """Seconds of rest that the vendor asks for.  Retry-After counts on 429 and 503, and wins over a quota."""
+        now = self._clock.now()
+        asked = retry_after(answer.headers, now) if answer.status in (429, 503) else None
+        return quota_pause(answer.headers, now) if asked is None else asked
+
+    # --------------------------------------------------------------------------- one request, one answer
+
+    async def _exchange(self, call: Call, outgoing: _Outgoing) -> Answer:
+        """One attempt.  Whatever goes wrong is part of the answer; only a cancellation is raised."""
+        total_s = self._limits.read_s if call.method == "GET" else self._limits.write_s
+        started = self._clock.monotonic()
+        self.requests += 1
+        incoming = _Incoming()
+        broken: Exception | None = None
+        try:
+            async with asyncio.timeout(total_s):
+                await self._receive(self._request(call, outgoing, total_s), incoming)
+        except Exception as exc:  # noqa: BLE001 - a transport may raise anything, and the outcome must not be lost
+            broken = exc
+        if self._observe is not None:
+            self._observe(call.method, call.path, incoming.status, self._clock.monotonic() - started)
+        return self._redacted(incoming, broken)
+
+    def _request(self, call: Call, outgoing: _Outgoing, total_s: float) -> httpx.Request:
+        headers = {"Accept": _JSON_TYPE, "User-Agent": f"reconciler/{reconciler.__version__}"}
+        # gzip grows a thousandfold at most, so that one chunk of a bomb stays within the body's cap.
+        headers["Accept-Encoding"] = "gzip, deflate"
+        if outgoing.content is not None:
+            headers["Content-Type"] = _JSON_TYPE
+        connect_s = self._limits.connect_s
+        timeout = {"connect": connect_s, "pool": 2 * connect_s, "read": total_s, "write": total_s}
+        extensions = {"timeout": timeout}
+        request = httpx.Request(
+            call.method, outgoing.url, headers=headers, content=outgoing.content, extensions=extensions
+        )
+        # The one place where the credential is put on a request, which can only go to our own origin.
+        request.headers["Authorization"] = f"Bearer {self._credential.reveal()}"
+        return request
+
+    async def _receive(self, request: httpx.Request, incoming: _Incoming) -> None:
+        response = await self._transport.handle_async_request(request)
+        incoming.status = response.status_code
+        incoming.headers = {name.lower(): value for name, value in response.headers.items()}
+        try:
+            await self._read(response, incoming.body)
+        finally:
+            with suppress(httpx.HTTPError, OSError):
+                await response.aclose()
+
+    async def _read(self, response: httpx.Response, body: bytearray) -> None:
+        """Append the decompressed body to ``body``.  Raises BodyTooLarge beyond the cap."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise httpx.DecodingError(f"unknown content encoding {printable(encoding[:40])!r}")
+        cap = self._limits.body_bytes if response.is_success else self._limits.error_body_bytes
+        chunks = cast("AsyncGenerator[bytes]", response.aiter_bytes())
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                body += chunk[: cap - len(body) + 1]
+                if len(body) > cap:
+                    raise BodyTooLarge(f"more than {cap} bytes")
+
+    def _redacted(self, incoming: _Incoming, broken: Exception | None) -> Answer:
+        """The answer without our credential, should the server repeat it (as some do in error messages)."""
+        headers, content = incoming.headers, bytes(incoming.body)
+        if len(self._credential.reveal()) >= _SHORTEST_REDACTED:
+            headers = {name: value.replace(self._credential.reveal(), "***") for name, value in headers.items()}
+            content = content.replace(self._credential.reveal().encode(), b"***")
+        return Answer(incoming.status, headers, content, broken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    url: str
+    content: bytes | None
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """What has arrived so far."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+
+
+class _Retries:
+    """The bookkeeping of one call: how often it was tried, and how long it waited for the vendor."""
+
+    def __init__(self, limits: Limits, budget: RetryBudget, rng: random.Random) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._rng = rng
+        self._failed = 0
+        self._throttled = 0
+        self._waited_s = 0.0
+        self._asked_s = 0.0
+
+    def pause(self, call: Call, failure: Failure, asked: float | None) -> float | None:
+        """Seconds until the next attempt; None when there shall be none.  Counts the attempt that failed."""
+        if failure.again is Again.AFTER_PAUSE:
+            self._asked_s = asked or 0.0
+            return self._throttle_pause()
+        self._failed += 1
+        allowed = failure.again is Again.ALWAYS or (failure.again is Again.IF_REPEATABLE and call.repeatable)
+        if not allowed or self._failed >= self._limits.attempts or not self._budget.spend(failure.cost):
+            return None
+        return backoff(self._failed, self._rng)
+
+    def _throttle_pause(self) -> float | None:
+        """A 429 costs patience, not attempts: nothing happened, and the vendor says that later is fine."""
+        self._throttled += 1
+        pause = max(self._asked_s, backoff(self._throttled, self._rng))
+        if self._waited_s + pause > self._limits.patience_s:
+            return None
+        self._waited_s += min(pause, MAX_PAUSE_S)
+        return pause
+
+    def error(self, call: Call, failure: Failure) -> ApiError:
+        """The error that ends the call."""
+        if failure.again is Again.AFTER_PAUSE:
+            asked = f"; the vendor asks to wait {format_duration(self._asked_s)}" if self._asked_s else ""
+            hint = f"nobody waits longer than {format_duration(self._limits.patience_s)}: try again later"
+            failure = replace(failure, message=failure.message + asked, hint=hint)
+        return failure.raised_for(call, self._failed + self._throttled)
+
+
+# ------------------------------------------------------------------------------------ calls into bytes
+
+
+def _url(base: str, call: Call) -> str:
+    """The address of a call, always below ``base``.  Raises InvalidRequest for a path that could lead elsewhere.
+
+    Such a path comes from an id that is no id: empty, ``..``, or not encoded.
+    """
+    steps = (unquote(step) for step in call.path.split("/"))
+    if not _PATH.fullmatch(call.path) or any(step in (".", "..") for step in steps):
+        raise InvalidRequest("not sent: the path is not a valid one", method=call.method, path=printable(call.path))
+    query = urlencode({key: _query_text(value) for key, value in call.query.items()}, safe=",", quote_via=quote)
+    return f"{base}{call.path}?{query}" if query else base + call.path
+
+
+def _query_text(value: object) -> str:
+    """As the official SDK spells it (0.36.0): arrays joined with commas, true and false in lower case."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_query_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _content(call: Call) -> bytes | None:
+    if call.body is None:
+        return None
+    try:
+        return json.dumps(call.body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError) as exc:
+        why = f"not sent: the body can not be written as JSON ({printable(str(exc))})"
+        raise InvalidRequest(why, method=call.method, path=printable(call.path)) from exc
+
+
+def _advice(vendor: Vendor, base: str, key_variable: str | None) -> Advice:
+    expected = urlsplit(vendor.base_url).path.rstrip("/")
+    missing = "" if urlsplit(base).path.endswith(expected) else expected
+    return Advice(key_variable or vendor.key_variable, vendor.url_variable, missing)
+
+
+# ------------------------------------------------------------------------------------------ connecting
+
+
+def connect(
+    vendor: Vendor,
+    *,
+    base_url: str,
+    credential: Secret,
+    clock: Clock,
+    dialect: str = "",
+    parallelism: int = 16,
+    limits: Limits | None = None,
+    rng: random.Random | None = None,
+    budget: RetryBudget | None = None,
+    key_variable: str | None = None,
+    observe: Observe | None = None,
+    ca_file: str | None = None,
+) -> RestProvider:
+    """A provider over real sockets, with as many connections as requests may be in flight.
+
+    ``ca_file`` replaces the built-in certificate authorities; certificates are always verified.  Proxies and
+    .netrc from the environment are not used.  Raises SettingsInvalid for an unusable ``ca_file``.
+    """
+    # Here and not at the top: aiohttp takes longer to import than everything else, and tests and --env local need none.
+    from reconciler.providers.transport import SocketTransport, tls_context
+
+    try:
+        context = tls_context(ca_file, plain=base_url.startswith("http://"))
+    except OSError as exc:
+        why = exc.strerror or exc
+        raise SettingsInvalid(
+            f"the certificate authorities in {ca_file} (SSL_CERT_FILE) can not be read: {why}"
+        ) from exc
+    return RestProvider(
+        vendor,
+        base_url=base_url,
+        credential=credential,
+        clock=clock,
+        transport=SocketTransport(connections=parallelism, ssl_context=context),
+        dialect=dialect,
+        parallelism=parallelism,
+        limits=limits,
+        rng=rng,
+        budget=budget,
+        key_variable=key_variable,
+        observe=observe,
+    )
