@@ -1,0 +1,434 @@
+"""Turns triggers into evaluations: start each once, remember it, wait for it, read what was recorded.
+
+Touches nothing itself: requests go through ``send``, durable notes through ``record``, time through ``clock``.
+
+An evaluation that runs twice costs money, so a trigger is sent at most once.  Its note is durable before the request
+and holds the task ids before the wait, so that a killed wait can be taken up again:
+
+    note                                       a later run
+    {"record": "task", ..., no "tasks" yet}    may have been started: looks for results, never sends again
+    {"record": "task", ..., "tasks": [...]}    goes on waiting for them
+    {"record": "task_over", ...}               knows nothing of it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
+
+from reconciler.errors import (
+    ApiError,
+    Conflict,
+    MethodMissing,
+    NotApplied,
+    NotAuthorized,
+    NotFound,
+    RateLimited,
+    ReadFailed,
+    Unreachable,
+)
+from reconciler.model.flow import Send, drive
+from reconciler.model.kind import Call, Measuring, Reply, Task, Trigger, Wire
+from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
+from reconciler.model.provider import Clock
+from reconciler.model.resource import Address
+from reconciler.model.state import Record
+from reconciler.model.values import Fields, Json, format_duration
+
+T = TypeVar("T")
+OnProgress: TypeAlias = Callable[[int, int, str], None]
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 1.0, 10.0, 1.5
+SETTLED_S = 10.0
+"""Without a task to ask about, results count as complete when they have not changed for this long."""
+LAG_S = 3.0
+"""How long results may lag behind the end of their task."""
+DOUBT_S = 60.0
+"""How long to look for the results of a trigger that may have been lost."""
+FAILED_READS = 3
+"""So many failed reads in a row, each already retried by the transport, end the waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of all triggers.
+
+    ``evaluations`` are sorted by address, pipeline and window; every window in the range is there, and our own news
+    (could not be started, failed, not finished) stands among them as ERROR or RUNNING without a ``result_id``.
+    ``pipeline`` is the name where ``wire`` knows it.  ``unfinished`` go on at the platform and can be resumed;
+    ``doubtful`` may have been started, nobody knows.
+    """
+
+    evaluations: tuple[Evaluation, ...] = ()
+    unfinished: tuple[Trigger, ...] = ()
+    doubtful: tuple[Trigger, ...] = ()
+
+
+async def run(
+    triggers: Sequence[Trigger],
+    measuring: Callable[[Address], Measuring],
+    send: Send,
+    wire: Wire,
+    clock: Clock,
+    record: Callable[[Record], Awaitable[None]],
+    *,
+    deadline_s: float,
+    parallelism: int,
+    on_progress: OnProgress = lambda _done, _total, _what: None,
+    tasks: Mapping[str, Fields] | None = None,
+    wait: bool = True,
+) -> RunResult:
+    """Start every trigger, wait at most ``deadline_s`` for all of them together, and read the results.
+
+    ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
+    again (``resume`` finds the triggers to give).  ``record`` must be durable when it returns.  ``on_progress`` is
+    told (done, total, what) after each trigger.  Without ``wait``, returns as soon as everything is started.
+
+    The failure of one trigger is an ERROR evaluation with the reason.  Raises NotAuthorized (401, 403), which
+    concerns them all, and what ``record`` raises.  When cancelled, starts nothing new and notes what is under way.
+    """
+    slots = asyncio.Semaphore(parallelism)
+    known, deadline = tasks or {}, clock.monotonic() + deadline_s
+    names = {(address.root, remote_id): address.name for address, remote_id in wire.ids.items()}
+    here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait)
+    for key in _superseded(triggers, known):
+        await record({"record": "task_over", "key": key})
+    done = 0
+
+    async def one(trigger: Trigger) -> _End:
+        nonlocal done
+        end = await here.measure(trigger)
+        done += 1
+        on_progress(done, len(triggers), here.label(trigger))
+        return end
+
+    ends = await _all([one(trigger) for trigger in triggers])
+    return RunResult(
+        evaluations=_sorted(evaluation for end in ends for evaluation in end.evaluations),
+        unfinished=tuple(end.trigger for end in ends if not end.over),
+        doubtful=tuple(end.trigger for end in ends if end.doubtful),
+    )
+
+
+def resume(triggers: Iterable[Trigger], tasks: Mapping[str, Fields], *, within_s: int = 3600) -> tuple[Trigger, ...]:
+    """The triggers, those that an earlier run is still waiting for with the range that it asked for.
+
+    ``--since 24h`` means another range a minute later; an unfinished one of the same length that began at most
+    ``within_s`` earlier is meant to be the same.
+    """
+    noted = sorted((_from_note(note) for note in tasks.values()), key=lambda each: each.range.start, reverse=True)
+    return tuple(next((old for old in noted if _continues(old, each, within_s)), each) for each in triggers)
+
+
+def task_key(trigger: Trigger) -> str:
+    """What the note of a trigger is filed under: the test, the pipeline and the range."""
+    return f"{trigger.address} {trigger.pipeline or '*'} {trigger.range.start}-{trigger.range.end}"
+
+
+# --------------------------------------------------------------------------------------------------- notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost."""
+
+    trigger: Trigger
+    tasks: tuple[Task, ...] = ()
+    seen: frozenset[str] = frozenset()
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays."""
+
+    trigger: Trigger
+    evaluations: tuple[Evaluation, ...] = ()
+    over: bool = True
+    doubtful: bool = False
+
+
+def _note(started: _Started) -> Fields:
+    trigger = started.trigger
+    note: Fields = {
+        "address": str(trigger.address),
+        "remote_id": trigger.remote_id,
+        "pipeline": trigger.pipeline,
+        "start": trigger.range.start,
+        "end": trigger.range.end,
+        "overwrite": trigger.overwrite,
+        "seen": list[Json](sorted(started.seen)),
+    }
+    if started.sure:
+        note["tasks"] = [{"id": task.task_id, "pipeline": task.pipeline} for task in started.tasks]
+    return note
+
+
+def _from_note(note: Mapping[str, Any]) -> Trigger:
+    within = TimeRange(note["start"], note["end"])
+    return Trigger(Address.parse(note["address"]), note["remote_id"], note["pipeline"], within, note["overwrite"])
+
+
+def _started_before(trigger: Trigger, tasks: Mapping[str, Any]) -> _Started | None:
+    note = tasks.get(task_key(trigger))
+    if note is None or _from_note(note) != trigger:
+        return None
+    asked = tuple(Task(task["id"], task["pipeline"]) for task in note.get("tasks", ()))
+    return _Started(trigger, asked, frozenset(note["seen"]), sure="tasks" in note)
+
+
+def _superseded(triggers: Sequence[Trigger], tasks: Mapping[str, Any]) -> list[str]:
+    """Notes of the same targets over other ranges, which nobody will ask about any more."""
+    keys = {task_key(trigger) for trigger in triggers}
+    targets = {(str(trigger.address), trigger.pipeline) for trigger in triggers}
+    return [key for key, note in tasks.items() if key not in keys and (note["address"], note["pipeline"]) in targets]
+
+
+def _continues(old: Trigger, new: Trigger, within_s: int) -> bool:
+    later = new.range.start - old.range.start
+    return replace(old, range=new.range) == new and later == new.range.end - old.range.end and 0 <= later <= within_s
+
+
+# --------------------------------------------------------------------------------------------------- one trigger
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all triggers of one run share."""
+
+    measuring: Callable[[Address], Measuring]
+    send: Send
+    wire: Wire
+    clock: Clock
+    record: Callable[[Record], Awaitable[None]]
+    slots: asyncio.Semaphore
+    tasks: Mapping[str, Fields]
+    names: Mapping[tuple[str, str], str]
+    deadline: float
+    deadline_s: float
+    wait: bool
+
+    async def measure(self, trigger: Trigger) -> _End:
+        """Everything for one trigger, from the request to the results."""
+        try:
+            started = _started_before(trigger, self.tasks) or await self._start(trigger)
+        except NotAuthorized:
+            raise
+        except ApiError as error:
+            return _End(trigger, (self._failed(trigger, str(error)),))
+        if not self.wait:
+            return _End(trigger, over=False, doubtful=not started.sure)
+        try:
+            end = await self._wait_for(started)
+        except NotAuthorized:
+            raise
+        except ApiError as error:
+            end = _End(trigger, (self._failed(trigger, str(error)),), over=False, doubtful=not started.sure)
+        if end.over:
+            await self._forget(trigger)
+        return end
+
+    async def _start(self, trigger: Trigger) -> _Started:
+        """Send the request, noted before and after.  Raises ApiError when it certainly did not start anything."""
+        # Overwritten results are there before and after; only what was there before tells them apart.
+        seen = frozenset(map(_fingerprint, await self._results(trigger))) if trigger.overwrite else frozenset[str]()
+        async with self.slots:
+            return await _to_its_end(self._request(trigger, seen))
+
+    async def _request(self, trigger: Trigger, seen: frozenset[str]) -> _Started:
+        await self._remember(_Started(trigger, seen=seen, sure=False))
+        flow = self.measuring(trigger.address).trigger(trigger, self.wire)
+        try:
+            asked = await drive(flow, self.send, self.clock.sleep)
+        except (NotApplied, Conflict):
+            await self._forget(trigger)
+            raise
+        except ApiError:
+            return _Started(trigger, seen=seen, sure=False)
+        started = _Started(trigger, asked, seen)
+        await self._remember(started)
+        return started
+
+    async def _remember(self, started: _Started) -> None:
+        await self.record({"record": "task", "key": task_key(started.trigger), "task": _note(started)})
+
+    async def _forget(self, trigger: Trigger) -> None:
+        await self.record({"record": "task_over", "key": task_key(trigger)})
+
+    # ----------------------------------------------------------------------------------------------- waiting
+
+    async def _wait_for(self, started: _Started) -> _End:
+        if not started.sure:
+            return await self._look_for(started)
+        if not started.tasks:
+            return await self._wait_for_results(started)
+        try:
+            states = await _all([self._outcome(task, started.trigger) for task in started.tasks])
+        except (NotFound, MethodMissing):
+            # Older servers know no tasks, or forgot this one; what was recorded is still there.
+            return await self._wait_for_results(started)
+        return await self._after_tasks(started, list(zip(started.tasks, states, strict=True)))
+
+    async def _outcome(self, task: Task, trigger: Trigger) -> TaskState | None:
+        """How the task ended; None when it did not, in time."""
+        poll = self.measuring(trigger.address).poll
+
+        async def ended() -> TaskState | None:
+            state = await drive(poll(task, self.wire), self._send, self.clock.sleep)
+            return state if state.complete or state.error else None
+
+        return await self._ask_until(self.deadline, ended)
+
+    async def _after_tasks(self, started: _Started, ends: list[tuple[Task, TaskState | None]]) -> _End:
+        trigger = started.trigger
+        news = [self._failed(trigger, end.error, task.pipeline) for task, end in ends if end and end.error]
+        news += [self._running(trigger, task.pipeline) for task, end in ends if end is None]
+        results: tuple[Evaluation, ...] = ()
+        if any(end and not end.error for _, end in ends):
+            reading = _Reading(started.seen, settled_s=0)
+            await self._read_until(self.clock.monotonic() + LAG_S, trigger, reading)
+            results = reading.results
+        return _End(trigger, (*news, *results), over=all(end is not None for _, end in ends))
+
+    async def _wait_for_results(self, started: _Started) -> _End:
+        """Without tasks to ask about: until results are there and have settled."""
+        reading = _Reading(started.seen, SETTLED_S)
+        if await self._read_until(self.deadline, started.trigger, reading):
+            return _End(started.trigger, reading.results)
+        running = self._running(started.trigger, started.trigger.pipeline)
+        return _End(started.trigger, (running, *reading.results), over=False)
+
+    async def _look_for(self, started: _Started) -> _End:
+        """For a trigger whose reply was lost: whether results tell that it was started."""
+        trigger, reading = started.trigger, _Reading(started.seen, SETTLED_S)
+        until = min(self.deadline, self.clock.monotonic() + DOUBT_S)
+        if await self._read_until(until, trigger, reading):
+            # Only an overwriting trigger knows what was there before; else the results may be older than the trigger.
+            return _End(trigger, reading.results, doubtful=not trigger.overwrite)
+        lost = self._failed(trigger, "may have been started: the reply was lost, and it is not sent a second time")
+        return _End(trigger, (lost, *reading.results), doubtful=True)
+
+    async def _read_until(self, until: float, trigger: Trigger, reading: _Reading) -> bool:
+        async def ready() -> bool | None:
+            return reading.take(await self._results(trigger), self.clock.monotonic()) or None
+
+        return bool(await self._ask_until(until, ready)) or reading.is_fresh
+
+    async def _ask_until(self, until: float, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+        """The first answer that is not None; None when time is up.  Asks at least once."""
+        pause, failures = FIRST_PAUSE_S, 0
+        while True:
+            try:
+                answer = await ask()
+                failures = 0
+            except (ReadFailed, RateLimited, Unreachable):
+                answer, failures = None, failures + 1
+                if failures == FAILED_READS:
+                    raise
+            left = until - self.clock.monotonic()
+            if answer is not None or left <= 0:
+                return answer
+            await self.clock.sleep(min(pause, left))
+            pause = min(LONGEST_PAUSE_S, pause * PAUSE_GROWTH)
+
+    # ----------------------------------------------------------------------------------------------- results
+
+    async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
+        """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
+        flow = self.measuring(trigger.address).results(trigger.address, trigger.remote_id, trigger.range, self.wire)
+        found = await drive(flow, self._send, self.clock.sleep)
+        named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
+        wanted = self._name(trigger, trigger.pipeline)
+        return tuple(each for each in named if wanted is None or each.pipeline in (wanted, None))
+
+    async def _send(self, call: Call) -> Reply:
+        async with self.slots:
+            return await self.send(call)
+
+    def _name(self, trigger: Trigger, pipeline: str | None) -> str | None:
+        """The name of the pipeline with this remote id in the trigger's project; else what was given."""
+        return self.names.get((trigger.address.root, pipeline), pipeline) if pipeline else None
+
+    def label(self, trigger: Trigger) -> str:
+        """The trigger, for a person."""
+        pipeline = self._name(trigger, trigger.pipeline)
+        return f"{trigger.address} on {pipeline}" if pipeline else str(trigger.address)
+
+    def _failed(self, trigger: Trigger, why: str, pipeline: str | None = None) -> Evaluation:
+        return self._news(trigger, EvaluationStatus.ERROR, why, pipeline)
+
+    def _running(self, trigger: Trigger, pipeline: str | None) -> Evaluation:
+        why = f"not finished after {format_duration(self.deadline_s)}; it goes on at the platform"
+        return self._news(trigger, EvaluationStatus.RUNNING, why, pipeline)
+
+    def _news(self, trigger: Trigger, status: EvaluationStatus, why: str, pipeline: str | None) -> Evaluation:
+        return Evaluation(
+            address=trigger.address,
+            status=status,
+            pipeline=self._name(trigger, pipeline or trigger.pipeline),
+            message=why,
+            starts=trigger.range.start,
+            ends=trigger.range.end,
+        )
+
+
+@dataclass
+class _Reading:
+    """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
+
+    seen: frozenset[str]
+    settled_s: float
+    results: tuple[Evaluation, ...] = ()
+    is_fresh: bool = False
+    _prints: frozenset[str] = field(default_factory=frozenset)
+    _unchanged_since: float = 0.0
+
+    def take(self, results: tuple[Evaluation, ...], now: float) -> bool:
+        """Take what was read at ``now`` (monotonic seconds); returns whether that was the last time."""
+        prints = frozenset(map(_fingerprint, results))
+        if prints != self._prints:
+            self._unchanged_since = now
+        running = any(each.status is EvaluationStatus.RUNNING for each in results)
+        self.results, self._prints = results, prints
+        self.is_fresh = bool(prints - self.seen) and not running
+        return self.is_fresh and now - self._unchanged_since >= self.settled_s
+
+
+def _fingerprint(result: Evaluation) -> str:
+    """Changes when a result is written anew, even in its old place."""
+    text = f"{result.result_id} {result.recorded} {result.status} {sorted(result.measured.items())}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sorted(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """By address, pipeline and window, each recorded result once though two triggers may have read it."""
+    once: dict[object, Evaluation] = {}
+    for each in evaluations:
+        once.setdefault((each.address, each.result_id) if each.result_id else id(each), each)
+    return tuple(sorted(once.values(), key=lambda e: (e.address, e.pipeline or "", e.starts or 0, e.result_id)))
+
+
+# --------------------------------------------------------------------------------------------------- concurrency
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results, in order.  The first error cancels the rest, waits for them to let go, and comes out bare."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [each.result() for each in running]
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result.  A cancellation waits until the work is done, so that nothing sent goes without its note."""
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

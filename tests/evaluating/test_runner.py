@@ -1,0 +1,462 @@
+"""Triggers become evaluations: each sent at most once, remembered before the wait, read at the end.
+
+The platform is a script at the I/O boundary, and time is virtual: it passes only while everybody waits.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import pytest
+
+from reconciler.errors import (
+    ApiError,
+    MethodMissing,
+    NotAuthorized,
+    NotFound,
+    OutcomeUnknown,
+    PlanLimit,
+    ReadFailed,
+)
+from reconciler.evaluating.runner import RunResult, resume, run, task_key
+from reconciler.model.kind import Call, Flow, Measuring, Reply, Task, Trigger, Wire, url_path
+from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
+from reconciler.model.resource import Address
+from reconciler.model.state import Record, State, fold
+
+T = TypeVar("T")
+
+
+class _VirtualSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type, unused-ignore]
+    """Jumps over the time that the loop would have slept."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.virtual = _VirtualSelector()
+        super().__init__(self.virtual)
+
+    def time(self) -> float:
+        return self.virtual.now
+
+
+class VirtualClock:
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        return 1_760_000_000 + self.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+DAY = TimeRange(1_700_000_000, 1_700_086_400)
+LIVE, CANARY = Address("toy.Pipeline", ("bot", "live")), Address("toy.Pipeline", ("bot", "canary"))
+WIRE = Wire({LIVE: "p-live", CANARY: "p-canary"})
+
+
+def check(name: str) -> Address:
+    return Address("toy.Test", ("bot", name))
+
+
+def trigger(name: str = "faithful", pipeline: str | None = None, *, overwrite: bool = False) -> Trigger:
+    return Trigger(check(name), f"id-{name}", pipeline, DAY, overwrite)
+
+
+def _start(of: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
+    reply = yield Call("POST", url_path("start", of.remote_id), repeatable=False)
+    assert isinstance(reply.body, list)
+    return tuple(Task(str(each), of.pipeline) for each in reply.body)
+
+
+def _poll(task: Task, _: Wire) -> Flow[TaskState]:
+    reply = yield Call("GET", url_path("task", task.task_id))
+    assert isinstance(reply.body, dict)
+    return TaskState(bool(reply.body.get("complete")), str(reply.body.get("error") or ""))
+
+
+def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire) -> Flow[tuple[Evaluation, ...]]:
+    assert within == DAY
+    reply = yield Call("GET", url_path("results", remote_id))
+    assert isinstance(reply.body, list)
+    rows: list[Any] = reply.body
+    return tuple(
+        Evaluation(
+            address,
+            EvaluationStatus(row["status"]),
+            row.get("pipeline"),
+            result_id=row["id"],
+            starts=DAY.start,
+            ends=DAY.end,
+            recorded=row.get("at", ""),
+        )
+        for row in rows
+    )
+
+
+TOY = Measuring(
+    possible=lambda _: "", targets=lambda _address, _fields: (), trigger=_start, poll=_poll, results=_results
+)
+
+
+def passing(result_id: str = "r1", **more: str) -> dict[str, str]:
+    return {"id": result_id, "status": "passing", **more}
+
+
+@dataclass
+class Platform:
+    """The far side of the wire.
+
+    ``script`` maps a path to the list of its answers: it is used up one per request and its last one stays,
+    an exception is raised.  Unknown paths do not exist.  ``log`` holds requests and notes in their order.
+    """
+
+    script: Mapping[str, Any]
+    log: list[str] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    progress: list[tuple[int, int, str]] = field(default_factory=list)
+    busy: int = 0
+    busiest: int = 0
+
+    async def send(self, call: Call) -> Reply:
+        self.log.append(str(call))
+        self.at.append(asyncio.get_running_loop().time())
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        await asyncio.sleep(0.01)
+        self.busy -= 1
+        if call.path not in self.script:
+            raise MethodMissing("no such route", method=call.method, path=call.path, status=404)
+        answers = self.script[call.path]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return Reply(200, answer)
+
+    async def record(self, record: Record) -> None:
+        await asyncio.sleep(0)
+        self.records.append(record)
+        self.log.append(f"note {record['record']}")
+
+    @property
+    def calls(self) -> list[str]:
+        return [line for line in self.log if not line.startswith("note")]
+
+    def tasks(self) -> dict[str, Any]:
+        """What the state remembers after everything recorded."""
+        return dict(fold(State(), self.records).tasks)
+
+    async def evaluate(self, triggers: Sequence[Trigger], **options: Any) -> RunResult:
+        options = {"deadline_s": 1800, "parallelism": 4, **options}
+        return await run(
+            triggers, lambda _: TOY, self.send, WIRE, VirtualClock(), self.record,
+            on_progress=lambda done, total, what: self.progress.append((done, total, what)), **options,
+        )  # fmt: skip
+
+    def run(self, *triggers: Trigger, **options: Any) -> RunResult:
+        return in_virtual_time(self.evaluate(triggers, **options))
+
+
+DONE: dict[str, Any] = {"complete": True}
+BUSY: dict[str, Any] = {"complete": False}
+START, TASK, RESULTS = "/start/id-faithful", "/task/t1", "/results/id-faithful"
+
+
+def failure(kind: type[ApiError], message: str = "no", path: str = START) -> ApiError:
+    return kind(message, method="POST", path=path)
+
+
+def told(result: RunResult) -> list[tuple[str, str | None, str, str]]:
+    """Name, pipeline, status, message of every evaluation."""
+    return [(e.address.name, e.pipeline, e.status.value, e.message) for e in result.evaluations]
+
+
+def test_a_trigger_is_noted_before_and_after_it_is_sent_and_forgotten_after_reading() -> None:
+    platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: [[passing()]]})
+    result = platform.run(trigger())
+    assert told(result) == [("faithful", None, "passing", "")]
+    assert (result.unfinished, result.doubtful) == ((), ())
+    assert platform.log == [
+        "note task", f"POST {START}", "note task", f"GET {TASK}", f"GET {RESULTS}", "note task_over",
+    ]  # fmt: skip
+    assert "tasks" not in platform.records[0]["task"]
+    assert platform.records[1]["task"]["tasks"] == [{"id": "t1", "pipeline": None}]
+    assert platform.tasks() == {}
+
+
+def test_polling_backs_off_from_one_to_ten_seconds() -> None:
+    platform = Platform({START: [["t1"]], TASK: [*[BUSY] * 9, DONE], RESULTS: [[passing()]]})
+    platform.run(trigger())
+    times = [at for call, at in zip(platform.calls, platform.at, strict=True) if call == f"GET {TASK}"]
+    pauses = [round(after - before - 0.01, 2) for before, after in pairwise(times)]
+    assert pauses == [1.0, 1.5, 2.25, 3.38, 5.06, 7.59, 10.0, 10.0, 10.0]
+
+
+def test_an_evaluation_that_failed_is_an_error_with_the_platforms_words() -> None:
+    platform = Platform({START: [["t1"]], TASK: [{"complete": True, "error": "column not found"}]})
+    assert told(platform.run(trigger(pipeline="p-live"))) == [("faithful", "live", "error", "column not found")]
+    assert platform.tasks() == {}
+
+
+def test_one_failed_task_does_not_hide_the_results_of_the_others() -> None:
+    script = {START: [["t1", "t2"]], TASK: [{"error": "out of memory"}], "/task/t2": [DONE], RESULTS: [[passing()]]}
+    assert told(Platform(script).run(trigger())) == [
+        ("faithful", None, "error", "out of memory"),
+        ("faithful", None, "passing", ""),
+    ]
+
+
+def test_at_the_deadline_it_is_still_running_and_stays_noted() -> None:
+    platform = Platform({START: [["t1"]], TASK: [BUSY]})
+    result = platform.run(trigger(), deadline_s=120)
+    assert told(result) == [("faithful", None, "running", "not finished after 2m; it goes on at the platform")]
+    assert result.unfinished == (trigger(),)
+    assert platform.at[-1] == pytest.approx(120, abs=1)
+    assert list(platform.tasks()) == [task_key(trigger())]
+
+
+def test_a_killed_wait_is_taken_up_again_without_sending_anew() -> None:
+    first = Platform({START: [["t1"]], TASK: [BUSY]})
+    first.run(trigger(), deadline_s=1)
+    second = Platform({TASK: [DONE], RESULTS: [[passing()]]}, records=first.records)
+    assert told(second.run(trigger(), tasks=first.tasks())) == [("faithful", None, "passing", "")]
+    assert second.calls == [f"GET {TASK}", f"GET {RESULTS}"]
+    assert second.tasks() == {}
+
+
+def test_without_waiting_everything_is_started_and_noted() -> None:
+    platform = Platform({START: [["t1"]]})
+    result = platform.run(trigger(), wait=False)
+    assert (result.evaluations, result.unfinished) == ((), (trigger(),))
+    assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
+
+
+# ------------------------------------------------------------------------------------------ servers without tasks
+
+
+@pytest.mark.parametrize("gone", [NotFound, MethodMissing])
+def test_without_a_route_for_tasks_the_results_are_asked_until_they_settle(gone: type[ApiError]) -> None:
+    script = {START: [["t1"]], TASK: [failure(gone)], RESULTS: [[], [], [passing()], [passing(), passing("r2")]]}
+    platform = Platform(script)
+    assert len(platform.run(trigger()).evaluations) == 2
+    assert platform.tasks() == {}
+
+
+def test_an_empty_list_of_tasks_means_asking_for_results() -> None:
+    running = {"id": "r1", "status": "running"}
+    platform = Platform({START: [[]], RESULTS: [[], [running], [passing()]]})
+    assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
+
+
+def test_results_that_never_come_are_still_running_at_the_deadline() -> None:
+    platform = Platform({START: [[]], RESULTS: [[]]})
+    result = platform.run(trigger(), deadline_s=300)
+    assert [each.status for each in result.evaluations] == [EvaluationStatus.RUNNING]
+    assert result.unfinished == (trigger(),)
+
+
+def test_results_to_be_overwritten_are_not_taken_for_new_ones() -> None:
+    old, new = passing("r1", at="2026-11-01"), passing("r1", at="2026-11-02")
+    platform = Platform({START: [[]], RESULTS: [[old], [old], [old], [new]]})
+    (evaluation,) = platform.run(trigger(overwrite=True)).evaluations
+    assert evaluation.recorded == "2026-11-02"
+    assert platform.log[:3] == [f"GET {RESULTS}", "note task", f"POST {START}"]
+
+
+def test_results_may_lag_a_little_behind_the_end_of_their_task() -> None:
+    platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: [[], [passing()]]})
+    assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
+
+
+def test_a_finished_task_without_any_result_leaves_nothing_to_report() -> None:
+    platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: [[]]})
+    assert platform.run(trigger()) == RunResult()
+    assert platform.at[-1] < 5
+
+
+# ------------------------------------------------------------------------------------------ a reply that was lost
+
+
+def test_a_trigger_whose_reply_was_lost_is_never_sent_twice() -> None:
+    platform = Platform({START: [failure(OutcomeUnknown)], RESULTS: [[]]})
+    result = platform.run(trigger())
+    assert told(result) == [
+        ("faithful", None, "error", "may have been started: the reply was lost, and it is not sent a second time")
+    ]
+    assert result.doubtful == (trigger(),)
+    assert platform.calls.count(f"POST {START}") == 1
+    assert platform.at[-1] == pytest.approx(60, abs=1)
+
+
+def test_new_results_settle_the_doubt_about_an_overwriting_trigger() -> None:
+    old, new = passing("r1"), passing("r2")
+    platform = Platform({START: [failure(OutcomeUnknown)], RESULTS: [[old], [old], [new, old]]})
+    result = platform.run(trigger(overwrite=True))
+    assert (len(result.evaluations), result.doubtful) == (2, ())
+
+
+def test_results_that_may_be_older_are_reported_and_the_doubt_stays() -> None:
+    platform = Platform({START: [failure(OutcomeUnknown)], RESULTS: [[passing()]]})
+    result = platform.run(trigger())
+    assert told(result) == [("faithful", None, "passing", "")]
+    assert result.doubtful == (trigger(),)
+
+
+def test_killed_between_request_and_reply_the_next_run_looks_and_does_not_send() -> None:
+    first = Platform({START: [failure(OutcomeUnknown)]})
+    first.run(trigger(), wait=False)
+    assert "tasks" not in first.tasks()[task_key(trigger())]
+    second = Platform({RESULTS: [[]]}, records=first.records)
+    assert second.run(trigger(), tasks=first.tasks()).doubtful == (trigger(),)
+    assert set(second.calls) == {f"GET {RESULTS}"}
+
+
+def test_cancelled_while_sending_the_reply_is_still_noted() -> None:
+    platform = Platform({START: [["t1"]], TASK: [BUSY]})
+
+    async def cancelled() -> None:
+        running = asyncio.ensure_future(platform.evaluate([trigger()]))
+        await asyncio.sleep(0.005)  # half way through the request
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    in_virtual_time(cancelled())
+    assert platform.calls == [f"POST {START}"]
+    assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
+
+
+# ------------------------------------------------------------------------------------------ failures
+
+
+def test_the_failure_of_one_trigger_is_local() -> None:
+    script = {
+        START: [failure(PlanLimit, "not in your plan")],
+        "/start/id-toxic": [["t1"]],
+        TASK: [DONE],
+        "/results/id-toxic": [[passing()]],
+    }
+    platform = Platform(script)
+    assert told(platform.run(trigger(), trigger("toxic"))) == [
+        ("faithful", None, "error", "POST /start/id-faithful: not in your plan"),
+        ("toxic", None, "passing", ""),
+    ]
+    assert platform.tasks() == {}
+
+
+def test_a_refused_credential_stops_everything() -> None:
+    platform = Platform({START: [failure(NotAuthorized, "wrong key")], "/start/id-toxic": [["t1"]], TASK: [BUSY]})
+    with pytest.raises(NotAuthorized, match="wrong key"):
+        platform.run(trigger(), trigger("toxic"))
+    assert platform.at[-1] < 5
+
+
+def test_what_the_state_refuses_to_note_is_not_sent() -> None:
+    platform = Platform({START: [["t1"]]})
+
+    async def full(_: Record) -> None:
+        raise OSError("no space left on device")
+
+    platform.record = full  # type: ignore[method-assign, assignment]
+    with pytest.raises(OSError, match="no space left"):
+        platform.run(trigger())
+    assert platform.calls == []
+
+
+def test_a_few_failed_reads_while_waiting_are_lived_with() -> None:
+    broken = failure(ReadFailed, "502")
+    platform = Platform({START: [["t1"]], TASK: [broken, broken, DONE], RESULTS: [[passing()]]})
+    assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
+
+
+def test_a_platform_that_can_not_be_read_ends_the_wait_and_stays_noted() -> None:
+    platform = Platform({START: [["t1"]], TASK: [failure(ReadFailed, "502", TASK)]})
+    result = platform.run(trigger())
+    assert told(result) == [("faithful", None, "error", f"POST {TASK}: 502")]
+    assert result.unfinished == (trigger(),)
+    assert list(platform.tasks()) == [task_key(trigger())]
+
+
+# ------------------------------------------------------------------------------------------ many
+
+
+def test_results_are_sorted_and_each_trigger_keeps_to_its_pipeline() -> None:
+    rows = [passing("r3", pipeline="p-live"), passing("r1", pipeline="p-canary"), passing("r2", pipeline="p-live")]
+    platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: [rows]})
+    both = platform.run(trigger(pipeline="p-live"), trigger(pipeline="p-canary"))
+    assert [(e.pipeline, e.result_id) for e in both.evaluations] == [("canary", "r1"), ("live", "r2"), ("live", "r3")]
+    one = platform.run(trigger(pipeline="p-live"))
+    assert [e.result_id for e in one.evaluations] == ["r2", "r3"]
+
+
+def test_never_more_requests_in_flight_than_allowed_and_progress_counts_to_the_end() -> None:
+    names = [f"n{number}" for number in range(20)]
+    script: dict[str, list[Any]] = {TASK: [DONE]}
+    for name in names:
+        script |= {f"/start/id-{name}": [["t1"]], f"/results/id-{name}": [[passing(name)]]}
+    platform = Platform(script)
+    result = platform.run(*map(trigger, names), parallelism=3)
+    assert len(result.evaluations) == 20
+    assert platform.busiest == 3
+    assert [done for done, _, _ in platform.progress] == list(range(1, 21))
+    assert platform.progress[-1][1] == 20
+
+
+def test_no_triggers_no_evaluations() -> None:
+    assert Platform({}).run() == RunResult()
+
+
+# ------------------------------------------------------------------------------------------ resuming
+
+
+def shifted(seconds: int, **more: Any) -> Trigger:
+    return replace(trigger(), range=TimeRange(DAY.start + seconds, DAY.end + seconds), **more)
+
+
+def noted(of: Trigger) -> dict[str, Any]:
+    platform = Platform({START: [["t1"]]})
+    platform.run(of, wait=False)
+    return platform.tasks()
+
+
+def test_the_same_question_a_little_later_resumes_the_unfinished_one() -> None:
+    assert resume([shifted(600)], noted(trigger())) == (trigger(),)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        shifted(3601),
+        shifted(-60),
+        shifted(600, pipeline="p-live"),
+        shifted(600, overwrite=True),
+        shifted(600, remote_id="id-replaced"),
+        replace(trigger(), range=TimeRange(DAY.start, DAY.end + 3600)),
+    ],
+)
+def test_another_question_is_not_mistaken_for_the_unfinished_one(other: Trigger) -> None:
+    assert resume([other], noted(trigger())) == (other,)
+
+
+def test_a_new_trigger_for_the_same_target_drops_the_note_of_the_old_one() -> None:
+    records: list[Record] = []
+    old = noted(trigger())
+    platform = Platform({START: [["t1"]]}, records=records)
+    platform.run(replace(trigger(), range=TimeRange(0, 60)), tasks=old, wait=False)
+    assert records[0] == {"record": "task_over", "key": task_key(trigger())}
