@@ -1,0 +1,102 @@
+"""Show what is stored as the API shows it: (document, what is counted on reading) -> read model.  Pure but for counts.
+
+Left out, as in every read model of the vendor: ``dataBackend.config`` and ``referenceDatasetUri``.  Shown although
+the SDK has no type for them: ``syncId`` and ``paused`` of tests, ``goalSnapshot`` and ``value`` of results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.emulator.openlayer.storage import STEPS_OF_A_TASK, Document, Store, Task
+
+TARGETING = ("defaultToAllPipelines", "includePipelines", "excludePipelines", "includeHistoricalData")
+
+EARLIEST_S, LATEST_S = 0, 100_000_000_000
+"""Unix seconds between which a time is believed: 1970 and the year 5138.  Milliseconds of today lie outside."""
+
+
+def moment(unix_s: float) -> str:
+    """RFC 3339 in UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+def app_link(kind: str, thing_id: str) -> dict[str, str]:
+    """Where the web app would show it; the emulator has none, and the address says so."""
+    return {"app": f"https://openlayer.invalid/{kind}/{thing_id}"}
+
+
+def project(store: Store, doc: Document) -> Document:
+    """A project with what is in it counted."""
+    return {**doc, **store.counts(doc["id"]), "links": app_link("projects", doc["id"])}
+
+
+def workspace(store: Store) -> Document:
+    """The one workspace of a database."""
+    _, projects = store.projects(None, None, 0, 0)
+    return {**store.workspace, "projectCount": projects}
+
+
+def pipeline(store: Store, doc: Document, expand: tuple[str, ...] = ()) -> Document:
+    """A pipeline with its latest results and its rows counted."""
+    backend = {key: value for key, value in doc["dataBackend"].items() if key != "config"}
+    shown = {key: value for key, value in doc.items() if key != "referenceDatasetUri"}
+    statuses = Counter(store.latest_statuses(doc["id"]))
+    monitoring, _ = store.tests(doc["projectId"], archived=False, monitoring=True)
+    rows, newest = store.row_summary(doc["id"])
+    shown |= {
+        "dataBackend": backend,
+        "status": "completed" if doc["dateLastEvaluated"] else "queued",
+        "statusMessage": None,
+        "passingGoalCount": statuses["passing"],
+        "failingGoalCount": statuses["failing"],
+        "totalGoalCount": sum(applies(test, doc["id"]) for test in monitoring),
+        "totalRecordsCount": rows,
+        "dateLastSampleReceived": None if newest is None else moment(newest),
+        "links": app_link("inference-pipelines", doc["id"]),
+    }
+    if "project" in expand:
+        parent = store.project(doc["projectId"])
+        shown["project"] = parent and project(store, parent)
+    if "workspace" in expand:
+        shown["workspace"] = workspace(store)
+    return shown
+
+
+def applies(test: Document, pipeline_id: str) -> bool:
+    """Whether a test is run on a pipeline of its project."""
+    if test["includePipelines"] and not test["defaultToAllPipelines"]:
+        return pipeline_id in test["includePipelines"]
+    return pipeline_id not in test["excludePipelines"]
+
+
+def result(doc: Document) -> Document:
+    """A result; while it is running nobody knows its value."""
+    goal = {key: value for key, value in doc["goal"].items() if key not in TARGETING}
+    shown = {**doc, "goal": goal}
+    if doc["status"] == "running":
+        shown |= {"statusMessage": None, "value": {}}
+    if doc["status"] == "error":
+        shown |= {"statusMessage": "The evaluation failed.", "value": {}}
+    return shown
+
+
+def task(looked_at: Task) -> Document:
+    """A background task, with progress in percent."""
+    progress = 100 * looked_at.steps / STEPS_OF_A_TASK
+    if looked_at.fate == "never":
+        progress = min(progress, 50)
+    failed = looked_at.is_done and looked_at.fate == "fails"
+    shown: dict[str, Any] = {
+        "id": looked_at.id,
+        "name": looked_at.name,
+        "progress": progress,
+        "complete": looked_at.is_done,
+        "error": "The task failed." if failed else None,
+        "outputs": None,
+        "dateCreated": moment(looked_at.created),
+        "dateUpdated": moment(looked_at.updated),
+    }
+    return shown
