@@ -110,7 +110,13 @@ def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire
 
 
 TOY = Measuring(
-    possible=lambda _: "", targets=lambda _address, _fields: (), trigger=_start, poll=_poll, results=_results
+    place="toy.Pipeline",
+    possible=lambda _: "",
+    targets=lambda _address, _fields: (),
+    places=lambda _fields, siblings: tuple(siblings),
+    trigger=_start,
+    poll=_poll,
+    results=_results,
 )
 
 
@@ -365,6 +371,15 @@ def test_a_refused_credential_stops_everything() -> None:
     with pytest.raises(NotAuthorized, match="wrong key"):
         platform.run(trigger(), trigger("toxic"))
     assert platform.at[-1] < 5
+
+
+def test_a_credential_refused_while_waiting_stops_everything_and_the_tasks_stay_noted() -> None:
+    platform = Platform(
+        {START: [["t1"]], "/start/id-toxic": [["t2"]], TASK: [failure(NotAuthorized)], "/task/t2": [BUSY]}
+    )
+    with pytest.raises(NotAuthorized):
+        platform.run(trigger(), trigger("toxic"))
+    assert sorted(platform.tasks()) == [task_key(trigger()), task_key(trigger("toxic"))]
 
 
 def test_what_the_state_refuses_to_note_is_not_sent() -> None:
