@@ -70,7 +70,7 @@ def parse_snapshot(content: bytes) -> Snapshot:
     data = _decoded(content)
     if not isinstance(data, dict):
         raise StateUnreadable("this is not a state")
-    if data.get("format") == STATE_FORMAT:
+    if not _is_newer(data.get("format"), STATE_FORMAT):
         checksum = data.pop("checksum", None)
         if checksum != hashlib.sha256(canonical(data)).hexdigest():
             raise StateUnreadable("the state was damaged or edited by hand: its checksum does not fit")
@@ -112,18 +112,23 @@ def parse_journal(content: bytes) -> Lines:
 
 
 def _header(line: bytes) -> tuple[str, int]:
-    """Lineage and serial.  The format comes before the digest: a newer version may make the digest differently."""
+    """Lineage and serial."""
     try:
         journal_format = _decoded(line)["data"]["journal"]
     except (KeyError, TypeError, StateUnreadable):
-        journal_format = JOURNAL_FORMAT
-    if journal_format != JOURNAL_FORMAT:
+        journal_format = None
+    if _is_newer(journal_format, JOURNAL_FORMAT):
         raise StateUnreadable(
             f"line 1: the journal has format {journal_format!r}; this version reads {JOURNAL_FORMAT}",
             hint="use the version of reconciler that wrote it",
         )
     header = _data(line, "", 1)
     return str(header.get("lineage")), int(header.get("serial", -1))
+
+
+def _is_newer(found: object, ours: int) -> bool:
+    """Whether to speak of a newer version.  Asked before any digest: a newer version may make it differently."""
+    return isinstance(found, int) and found > ours
 
 
 def _whole_lines(content: bytes) -> list[bytes]:

@@ -1,0 +1,230 @@
+"""Group commit: a record is durable when ``write`` returns, and those that wait together are written together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reconciler.applying.journal import Journal
+from reconciler.errors import StateUnreadable
+from reconciler.model.state import Record
+from reconciler.storage.file import FileStore
+
+
+class Disk:
+    """Stands where a store's ``append`` stands.  Counts, and holds each append until it is told to go on."""
+
+    def __init__(self, *, is_open: bool = True, fails_at: int = 0) -> None:
+        self.appends: list[list[Record]] = []
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.fails_at = fails_at
+        self.at_work = 0
+        if is_open:
+            self.gate.set()
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.at_work += 1
+        assert self.at_work == 1, "two appends at a time"
+        self.begun.release()
+        assert self.gate.wait(10)
+        self.at_work -= 1
+        if len(self.appends) + 1 == self.fails_at:
+            raise StateUnreadable("no space left on device")
+        self.appends.append(list(records))
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.acquire, timeout=10)
+
+
+def record(number: int) -> Record:
+    return {"record": "task_over", "key": str(number)}
+
+
+async def writers(journal: Journal, numbers: range) -> list[asyncio.Task[None]]:
+    """Tasks that have each handed in one record."""
+    tasks = [asyncio.create_task(journal.write(record(number))) for number in numbers]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_record_is_durable_when_write_returns() -> None:
+    async def run() -> None:
+        disk = Disk()
+        journal = Journal(disk.append)
+        await journal.write(record(1))
+        assert disk.appends == [[record(1)]]
+        assert list(journal.records) == [record(1)]
+        await journal.write(record(2))
+        assert disk.appends == [[record(1)], [record(2)]]
+        assert list(journal.records) == [record(1), record(2)]
+
+    asyncio.run(run())
+
+
+def test_write_does_not_return_before_the_append_does() -> None:
+    async def run() -> None:
+        disk = Disk(is_open=False)
+        journal = Journal(disk.append)
+        [waiting] = await writers(journal, range(1))
+        await disk.has_begun()
+        assert not waiting.done()
+        assert list(journal.records) == []
+        disk.gate.set()
+        await waiting
+        assert list(journal.records) == [record(0)]
+
+    asyncio.run(run())
+
+
+def test_records_that_arrive_during_an_append_share_the_next_one() -> None:
+    async def run() -> None:
+        disk = Disk(is_open=False)
+        journal = Journal(disk.append)
+        first = await writers(journal, range(1))
+        await disk.has_begun()
+        rest = await writers(journal, range(1, 100))
+        disk.gate.set()
+        await asyncio.gather(*first, *rest)
+        assert disk.appends == [[record(0)], [record(number) for number in range(1, 100)]]
+        assert journal.records == tuple(record(number) for number in range(100))
+
+    asyncio.run(run())
+
+
+def test_a_thousand_writes_of_sixteen_workers_take_far_fewer_appends() -> None:
+    async def run() -> int:
+        disk = Disk()
+        journal = Journal(disk.append)
+
+        async def worker(first: int) -> None:
+            for number in range(first, 1000, 16):
+                await journal.write(record(number))
+
+        await asyncio.gather(*(worker(first) for first in range(16)))
+        assert sorted(int(item["key"]) for append in disk.appends for item in append) == list(range(1000))
+        return len(disk.appends)
+
+    assert asyncio.run(run()) <= 250
+
+
+def test_a_failed_append_fails_everyone_who_waits_and_everyone_after() -> None:
+    async def run() -> None:
+        disk = Disk(is_open=False, fails_at=2)
+        journal = Journal(disk.append)
+        first = await writers(journal, range(1))
+        await disk.has_begun()
+        second = await writers(journal, range(1, 3))
+        disk.gate.set()
+        assert await asyncio.gather(*first) == [None]
+        for failed in await asyncio.gather(*second, return_exceptions=True):
+            assert isinstance(failed, StateUnreadable)
+            assert failed.message == "no space left on device"
+        with pytest.raises(StateUnreadable, match="no space left on device"):
+            await journal.write(record(3))
+        assert disk.appends == [[record(0)]]
+        assert journal.records == (record(0),)
+
+    asyncio.run(run())
+
+
+def test_records_that_wait_behind_a_failing_append_are_not_tried() -> None:
+    async def run() -> None:
+        disk = Disk(is_open=False, fails_at=1)
+        journal = Journal(disk.append)
+        tried = await writers(journal, range(1))
+        await disk.has_begun()
+        behind = await writers(journal, range(1, 3))
+        disk.gate.set()
+        outcomes = await asyncio.gather(*tried, *behind, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StateUnreadable] * 3
+        assert disk.appends == []
+        await journal.close()
+        assert isinstance(journal.failure, StateUnreadable)
+
+    asyncio.run(run())
+
+
+def test_an_unforeseen_error_wakes_everyone_too() -> None:
+    def append(records: Sequence[Record]) -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        journal = Journal(append)
+        with pytest.raises(ZeroDivisionError):
+            await journal.write(record(1))
+        with pytest.raises(ZeroDivisionError):
+            await journal.write(record(2))
+
+    asyncio.run(run())
+
+
+def test_a_record_is_written_though_its_writer_was_cancelled() -> None:
+    """An outcome is a fact, whoever gave up waiting."""
+
+    async def run() -> None:
+        disk = Disk(is_open=False)
+        journal = Journal(disk.append)
+        first = await writers(journal, range(1))
+        await disk.has_begun()
+        given_up, patient = await writers(journal, range(1, 3))
+        given_up.cancel()
+        disk.gate.set()
+        await asyncio.gather(*first, patient)
+        assert given_up.cancelled()
+        assert journal.records == (record(0), record(1), record(2))
+
+    asyncio.run(run())
+
+
+def test_close_waits_for_what_was_handed_in_and_takes_nothing_more() -> None:
+    async def run() -> None:
+        disk = Disk(is_open=False)
+        journal = Journal(disk.append)
+        waiting = await writers(journal, range(2))
+        closing = asyncio.create_task(journal.close())
+        await disk.has_begun()
+        assert not closing.done()
+        disk.gate.set()
+        await closing
+        await asyncio.gather(*waiting)
+        assert journal.records == (record(0), record(1))
+        with pytest.raises(StateUnreadable, match="closed"):
+            await journal.write(record(2))
+
+    asyncio.run(run())
+
+
+def test_closing_a_journal_that_wrote_nothing_is_fine() -> None:
+    async def run() -> None:
+        journal = Journal(Disk().append)
+        await journal.close()
+        assert (journal.records, journal.failure) == ((), None)
+
+    asyncio.run(run())
+
+
+def test_through_a_real_store_every_record_is_in_the_state_of_the_next_run(tmp_path: Path) -> None:
+    def open_store() -> FileStore:
+        return FileStore(tmp_path, "production", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+
+    async def run(journal: Journal) -> None:
+        tasks: list[Record] = [{"record": "task", "key": str(number), "task": {}} for number in range(50)]
+        await asyncio.gather(*map(journal.write, tasks))
+        await journal.close()
+
+    store = open_store()
+    with store.lock("apply"):
+        asyncio.run(run(Journal(store.append)))
+    assert list(open_store().load().tasks) == [str(number) for number in range(50)]
+
+
+def test_a_store_without_its_lock_breaks_the_journal(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "production", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    with pytest.raises(StateUnreadable, match="without the lock"):
+        asyncio.run(Journal(store.append).write(record(1)))
