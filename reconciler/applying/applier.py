@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.applying.lost_creates import LostCreates
 from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
@@ -181,10 +181,12 @@ class _Run:
         """
         doubt = self.world.state.in_doubt.get(step.address)
         op = doubt.op if doubt else self.means.new_op()
-        since = self.lost.began if doubt else None
+        known = self.entries.get(step.address)
+        lagging = known.remote_id if known is not None and known.unlisted else None
+        since = self.lost.began if doubt or lagging else None
         for attempt in range(1, MOST_SENDS + 1):
             if since is not None:
-                found = await self._look_for(step, op, since)
+                found = await self._look_for(step, op, since, lagging)
                 if found is not None:
                     return await self._created(step, found, op, retiring)
             await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
@@ -226,7 +228,7 @@ class _Run:
             await self._not_applied(step)
             raise
 
-    async def _look_for(self, step: Step, op: str, since: float | None) -> str | None:
+    async def _look_for(self, step: Step, op: str, since: float | None, remote_id: str | None = None) -> str | None:
         provider = self._provider(step)
         window = self.means.window_s(provider) if since is not None else 0.0
         return await self.lost.find(
@@ -238,13 +240,14 @@ class _Run:
             send=provider.send,
             wire=self._wire(step),
             until=(since or 0.0) + window,
+            remote_id=remote_id,
         )
 
     async def _created(self, step: Step, remote_id: str, op: str, retiring: tuple[str, ...]) -> Entry:
         self.ids[step.address] = remote_id
         entry = self._entry(step, remote_id, op if self.means.marked else None, retiring)
-        await self._record_done(step.address, entry)
-        return entry
+        await self._record_done(step.address, replace(entry, unlisted=True))
+        return self.entries[step.address]
 
     async def _replace(self, step: Step) -> None:
         """The new one first, so that no gap opens; then the old one goes."""
@@ -257,7 +260,7 @@ class _Run:
             assert kind.remove is not None
             write = Write(step.address, old.fields, self._parent_id(step.address), live=old, archived=True)
             await self._drive(step, kind.remove([write], self._wire(step)))
-        await self._remember(step, _without_retired(entry))
+        await self._remember(step, replace(entry, retiring=()))
 
     async def _adopt(self, step: Step) -> None:
         if step.changes:
@@ -277,8 +280,9 @@ class _Run:
         removing = [step for step in unit if step.action in (Action.ARCHIVE, Action.DELETE)]
         if changing:
             assert kind.update is not None
-            writes = [self._to_write(step, self._op_of(step)) for step in changing]
-            await self._drive(changing[0], kind.update(writes, self._wire(changing[0])))
+            writes = [self._to_write(step, self._op_of(step)) for step in changing if step.changes]
+            if writes:
+                await self._drive(changing[0], kind.update(writes, self._wire(changing[0])))
             for step in changing:
                 await self._changed(step)
         if removing:
@@ -370,10 +374,4 @@ def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Seq
 
 
 def _without(entry: Entry, remote_id: str) -> Entry:
-    left = tuple(each for each in entry.retiring if each != remote_id)
-    return Entry(entry.remote_id, entry.applied, entry.op, entry.protect, entry.on_removal, entry.source,
-                 entry.archived, left)  # fmt: skip
-
-
-def _without_retired(entry: Entry) -> Entry:
-    return Entry(entry.remote_id, entry.applied, entry.op, entry.protect, entry.on_removal, entry.source)
+    return replace(entry, retiring=tuple(each for each in entry.retiring if each != remote_id))

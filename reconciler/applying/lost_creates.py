@@ -43,23 +43,27 @@ class LostCreates:
         send: Send,
         wire: Wire,
         until: float,
+        remote_id: str | None = None,
     ) -> str | None:
         """The remote id of what was made, or None once its absence is certain.
 
         ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
-        this name that carries no marker counts as ours.
+        this name that carries no marker counts as ours; ``remote_id`` is the object itself, where its id is known.
         """
         pause = FIRST_PAUSE_S
         while True:
             now = self.clock.monotonic()
             listed = await drive(self.kinds[address.kind].list(parent_id, wire), send, self.clock.sleep)
             objects = [self.kinds[address.kind].read(item, path, lambda _, __: None) for item in listed]
-            ours = [item for item in objects if item is not None and self._is_ours(item, address, op, by_name=by_name)]
+            there = [item for item in objects if item is not None]
+            ours = [item for item in there if item.remote_id == remote_id] or [
+                item for item in there if self._is_ours(item, address, op, by_name=by_name)
+            ]
             if ours:
                 return min(ours, key=lambda item: tuple(map(str, item.rank))).remote_id
             if now >= until:
                 return None
-            self.on_wait(f"{address}: its create was not answered; making sure for {until - now:.0f} s")
+            self.on_wait(f"{address} may have been created and not show yet; making sure for {until - now:.0f} s")
             await self.clock.sleep(min(pause, until - now))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 

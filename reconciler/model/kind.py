@@ -37,6 +37,7 @@ class Mark(Enum):
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
+    KEY = "tells the items of a list apart; an override names an item by it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,16 +231,19 @@ class Trigger:
 class Measuring:
     """How a kind is evaluated.
 
-    ``targets``  (fields, addresses of all pipelines of the parent) -> pipelines to trigger one by one; an empty
-                 tuple means one trigger for all of them.
+    ``place``    the kind of the places that it runs on: a result belongs to one of them.
     ``possible`` "" when the API can evaluate it on demand, else the reason why not.
+    ``targets``  the places to trigger one by one; an empty tuple means one trigger for all of them.
+    ``places``   all places that it runs on, of the given siblings: each must have a result.
     ``trigger``  starts an evaluation; not repeatable.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  reads what was recorded for the range, newest first.
     """
 
+    place: str
     possible: Callable[[Fields], str]
     targets: Callable[[Address, Fields], tuple[Address, ...]]
+    places: Callable[[Fields, Sequence[Address]], tuple[Address, ...]]
     trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...]]]
     poll: Callable[[Task, Wire], Flow[TaskState]]
     results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
@@ -337,8 +341,8 @@ AnyKind = Kind[Any]
 class Vendor:
     """One platform: its kinds, parents before children, and how to reach it.
 
-    ``prefix`` is what every environment variable that may hold its credential starts with.  ``plan_url`` is
-    not a secret; the credential is bound to the origin of ``base_url``.
+    ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows
+    to a place (remote id, rows, column configuration): for the embedded emulator only.
     """
 
     name: str
@@ -350,6 +354,7 @@ class Vendor:
     prefix: str
     dialect_variable: str = ""
     dialects: tuple[str, ...] = ("",)
+    sample: Callable[[str, Sequence[Fields], Fields], Flow[None]] | None = None
 
     def kind(self, kind_id: str) -> AnyKind:
         """The kind with this id.  Raises KeyError."""

@@ -104,7 +104,8 @@ class Step:
     what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
     ``fingerprint`` a digest of that object's compared fields as they were when the plan was made.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
-    it differs (a rename).
+    it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
+    its manifest while nobody asked to take it over.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Step:
     fields: Fields = field(default_factory=dict)
     former: Address | None = None
     notes: tuple[str, ...] = ()
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,8 @@ class Plan:
 
     @property
     def pending(self) -> tuple[Step, ...]:
-        """The steps that do something; a keep only says that something stays."""
-        return tuple(step for step in self.steps if step.action is not Action.KEEP)
+        """The steps that do something."""
+        return tuple(step for step in self.steps if not step.idle)
 
     @property
     def is_empty(self) -> bool:
@@ -242,6 +244,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         ],
         "after": list(step.after),
         "notes": list(step.notes),
+        "idle": step.idle,
         "source": _source_to_json(step.source),
     }
 

@@ -35,6 +35,7 @@ class Entry:
     source: str = ""
     archived: bool = False
     retiring: tuple[str, ...] = ()
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
         record["archived"] = True
     if entry.retiring:
         record["retiring"] = list(entry.retiring)
+    if entry.unlisted:
+        record["unlisted"] = True
     return record
 
 
@@ -165,6 +168,7 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
         source=record.get("source", ""),
         archived=bool(record.get("archived", False)),
         retiring=tuple(record.get("retiring", ())),
+        unlisted=bool(record.get("unlisted", False)),
     )
 
 

@@ -7,7 +7,7 @@ such an object is a stranger until it is adopted.  Two strangers of one name are
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.kind import AnyKind
@@ -129,7 +129,7 @@ def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, 
     clashes: dict[Address, Address] = {}
     asked = [resource for resource in desired if resource.renamed_from is not None]
     for roots in (True, False):
-        known = _present(state.entries, live, renames) if asked else set()
+        known = _present(state, live, renames) if asked else set()
         for resource in asked:
             former = resource.renamed_from
             if former is None or (len(former.path) == 1) is not roots or former not in known:
@@ -141,10 +141,11 @@ def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, 
     return renames, clashes
 
 
-def _present(entries: Iterable[Address], live: Live, renames: Mapping[Address, Address]) -> set[Address]:
-    return {moved(address, renames) for address in entries} | {
-        moved(item.address, renames) for item in live.objects if not item.archived
-    }
+def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> set[Address]:
+    """The addresses that somebody holds: what we remember by where we remember it, the rest by its live name."""
+    ours = {entry.remote_id for entry in state.entries.values()}
+    strangers = {item.address for item in live.objects if not item.archived and item.remote_id not in ours}
+    return {moved(address, renames) for address in (*state.entries, *strangers)}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:

@@ -101,6 +101,24 @@ def make_plan(
     return replace(plan, digest=digest(plan))
 
 
+def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> dict[Address, str]:
+    """The remote id of every address that has a live object, owned or not."""
+    matches = match(desired, live, state, {kind.id: kind for kind in kinds})
+    return {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
+
+
+def settled(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> Iterator[tuple[Resource, Entry]]:
+    """The owned resources that the platform shows just as the manifests want them, with what we remember of each."""
+    by_id = {kind.id: kind for kind in kinds}
+    world = _World(desired, live, state, by_id, match(desired, live, state, by_id), Options())
+    for address, resource in sorted(desired.resources.items()):
+        found = world.matches.by_address[address]
+        if found.live is None or found.entry is None or not found.ours or found.former is not None:
+            continue
+        if not _changes(resource, found.live, found.entry, by_id[address.kind], world):
+            yield resource, found.entry
+
+
 def digest(plan: Plan) -> str:
     """SHA-256 over everything that the plan would do and was made from."""
     data = plan_to_json(replace(plan, digest=""), tool="")
@@ -160,6 +178,8 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
         return _refuse(resource, f"there is no such {kind.word}, and it can not be created from here")
     gone = found.entry is not None and not found.in_doubt
     reason = "it was removed at the platform" if gone else "not at the platform yet"
+    if found.entry is not None and found.entry.unlisted:
+        reason = "it was created, and the platform has not listed it since"
     if found.in_doubt:
         reason = "an earlier create was never answered, and nothing of it is at the platform"
     notes: tuple[str, ...] = ()
@@ -194,14 +214,17 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
     reason = "an object of this name was made by somebody else"
     if live.op is not None:
         reason = "an object of this name was made by another state of reconciler"
-    yield _step(Action.ADOPT, resource, found, live, kind, changes, reason)
+    adopts = _adopts(resource, world)
+    if not changes and not adopts:
+        reason = "it matches the manifest, but is not ours; --adopt takes it over"
+    yield replace(_step(Action.ADOPT, resource, found, live, kind, changes, reason), idle=not (changes or adopts))
     if fixed:
         yield _refuse(
             resource,
             f"it differs in {', '.join(fixed)}, which can not be changed in place",
             "adopt it as it is first: write the live value into the manifest",
         )
-    elif not _adopts(resource, world):
+    elif changes and not adopts:
         yield _refuse(resource, f"{reason}, and it is not ours", "take it over with --adopt or lifecycle.adopt: true")
 
 
@@ -377,7 +400,9 @@ def _delete(
     policy = world.options.policy
     if not (entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_parent):
         step = _removal(Action.KEEP, address, live, f"{reason}; it stays at the platform")
-        return replace(step, notes=("to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete",))
+        return replace(
+            step, idle=True, notes=("to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete",)
+        )
     inside = [
         item for item in world.matches.strangers
         if item.address.vendor == address.vendor and item.address.starts_with(address.path)
@@ -443,7 +468,8 @@ def _is_protected(found: Match, resource: Resource) -> bool:
 
 def _check_outage(world: _World) -> None:
     """Refuse to act on a platform that suddenly lists nothing, or far less than we own."""
-    owned = [a for a, m in world.matches.by_address.items() if m.entry and not m.entry.archived]
+    remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None]
+    owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
     missing = {a for a in owned if world.matches.by_address[a].live is None}
     roots = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
     top = [a for a in missing if len(a.path) == 1 or (a.vendor, a.root) not in roots]

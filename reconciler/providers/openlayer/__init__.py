@@ -6,7 +6,7 @@ REST at https://api.openlayer.com/v1, bearer key of one workspace (docs.openlaye
 from __future__ import annotations
 
 from reconciler.model.kind import Vendor
-from reconciler.providers.openlayer.inference_pipeline import INFERENCE_PIPELINE
+from reconciler.providers.openlayer.inference_pipeline import INFERENCE_PIPELINE, stream_rows
 from reconciler.providers.openlayer.project import PROJECT
 from reconciler.providers.openlayer.test import TEST
 
@@ -20,4 +20,5 @@ OPENLAYER = Vendor(
     prefix="OPENLAYER_",
     dialect_variable="OPENLAYER_DIALECT",
     dialects=("", "seed"),
+    sample=stream_rows,
 )

@@ -8,6 +8,7 @@ types/tests/result_list_params.py and types/background_task_retrieve_response.py
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from reconciler.model.kind import Call, Flow, Measuring, Task, Trigger, Wire, url_path
@@ -32,6 +33,13 @@ def _targets(address: Address, fields: Fields) -> tuple[Address, ...]:
         return ()
     parent = address.path[:-2]
     return tuple(Address("openlayer.InferencePipeline", (*parent, str(name))) for name in sorted(map(str, names)))
+
+
+def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
+    names, excluded = fields.get("pipelines", "all"), fields.get("excludePipelines") or []
+    assert isinstance(excluded, list)
+    wanted = names if isinstance(names, list) else [place.name for place in siblings if place.name not in excluded]
+    return tuple(place for place in siblings if place.name in wanted)
 
 
 def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
@@ -100,4 +108,12 @@ def _unix(text: Json) -> int | None:
         return None
 
 
-MEASURING = Measuring(possible=_possible, targets=_targets, trigger=_trigger, poll=_poll, results=_results)
+MEASURING = Measuring(
+    place="openlayer.InferencePipeline",
+    possible=_possible,
+    targets=_targets,
+    places=_places,
+    trigger=_trigger,
+    poll=_poll,
+    results=_results,
+)

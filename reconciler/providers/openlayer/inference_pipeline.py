@@ -124,7 +124,17 @@ def _read(item: Fields, parent: tuple[str, ...], _: Callable[[str, str], str | N
         fields=fields,
         op=op,
         rank=(item.get("dateCreated"), str(item["id"])),
+        details={"lastRow": item.get("dateLastSampleReceived")},
     )
+
+
+def stream_rows(remote_id: str, rows: Sequence[Fields], config: Fields) -> Flow[None]:
+    """Send rows to a pipeline.  ``config`` says which column means what.
+
+    Source: openlayer-python 0.36.0 types/inference_pipelines/data_stream_params.py, 2026-11.
+    """
+    body: Fields = {"config": config, "rows": list(rows)}
+    yield Call("POST", url_path("inference-pipelines", remote_id, "data-stream"), body=body, repeatable=False)
 
 
 def _create(write: Write, _: Wire) -> Flow[str]:

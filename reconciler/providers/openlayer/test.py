@@ -56,7 +56,7 @@ _KNOWN = frozenset(
     "creatorId dateCreated dateUpdated originProjectVersionId projectVersionId usesProductionData usesMlModel "
     "usesTrainingDataset usesValidationDataset usesReferenceDataset evaluationWindow delayWindow "
     "defaultToAllPipelines includePipelines excludePipelines includeHistoricalData subpopulationFiltersHash "
-    "projectId workspaceId links".split()  # noqa: SIM905 - thirty quoted words would hide the list
+    "projectId workspaceId links".split()
 )
 
 
@@ -77,16 +77,17 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 class Threshold(Part):
     """One condition; all conditions of a test must hold."""
 
-    insight_name: Annotated[str | None, Field(description="The insight that measures: containsPii, metrics, ...")] = (
-        None
-    )
+    insight_name: Annotated[
+        str | None, Mark.KEY, Field(description="The insight that measures: containsPii, metrics, ...")
+    ] = None
     insight_parameters: Annotated[
         dict[str, Any] | None,
+        Mark.KEY,
         Mark.BLANK_IS_ABSENT,
         Mark.REDEFINES,
         Field(description="Parameters of the insight by name."),
     ] = None
-    measurement: Annotated[str, Field(description="The number inside the insight.")]
+    measurement: Annotated[str, Mark.KEY, Field(description="The number inside the insight.")]
     operator: Annotated[Operator, Field(description='Quote the signs: ">=". Words work too: gte.')]
     value: Annotated[
         bool | int | Number | str | list[str] | None,
