@@ -1,0 +1,70 @@
+"""Is a saved plan still true?  Compares its JSON with a plan made just now.  Pure.
+
+A saved plan is never executed: it is derived again from the manifests and the live platform, and only if that gives
+the same steps is it applied.  So a file that was edited can at worst be refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reconciler.errors import StalePlan
+from reconciler.model.plan import FORMAT_VERSION, Plan, plan_to_json
+
+_SAME = ("action", "address", "remote_id", "changes", "former")
+
+
+def check_untouched(saved: Mapping[str, Any]) -> None:
+    """Raise StalePlan unless ``saved`` is a plan of this format whose content still has the digest it was saved with."""
+    version = str(saved.get("format_version", ""))
+    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+        raise StalePlan(f"this is not a plan file that this version reads (format_version {version or 'missing'})")
+    text = json.dumps({**saved, "digest": "", "tool": ""}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != saved.get("digest"):
+        raise StalePlan(
+            "the plan file was changed after it was made", hint="make a new one: reconciler plan --out plan.json"
+        )
+
+
+def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
+    """Sentences that name everything that is different now; empty when the plan still holds.
+
+    With ``resumed`` the fresh plan may lack steps that were done already, and the state may have moved on.
+    """
+    now = plan_to_json(fresh, tool="")
+    return tuple([*_basis(saved["basis"], now["basis"], resumed=resumed), *_steps(saved, now, resumed=resumed)])
+
+
+def _basis(before: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
+    if before["origins"] != now["origins"]:
+        yield f"the platform: planned for {_listed(before['origins'])}, now {_listed(now['origins'])}"
+    if before["manifests"] != now["manifests"]:
+        yield "the manifests, or the variables they use"
+    if before["lineage"] and before["lineage"] != now["lineage"]:
+        yield "the state: this is another one (its lineage differs)"
+    elif before["state_serial"] != now["state_serial"] and not resumed:
+        yield f"the state: it was at serial {before['state_serial']}, now at {now['state_serial']}"
+
+
+def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
+    planned = {step["id"]: step for step in saved["steps"]}
+    fresh = {step["id"]: step for step in now["steps"]}
+    for step_id in sorted(planned.keys() | fresh.keys()):
+        before, after = planned.get(step_id), fresh.get(step_id)
+        if before is None and after is not None:
+            yield f"{after['address']}: {after['action']} is needed now ({after['reason']})"
+        elif after is None and before is not None:
+            if not resumed:
+                yield f"{before['address']}: {before['action']} is not needed any more"
+        elif before is not None and after is not None:
+            if before["fingerprint"] != after["fingerprint"]:
+                yield f"{before['address']}: somebody changed it at the platform"
+            elif any(before[key] != after[key] for key in _SAME):
+                yield f"{before['address']}: {before['action']} means something else now"
+
+
+def _listed(origins: Mapping[str, str]) -> str:
+    return ", ".join(sorted(origins.values())) or "nothing"
