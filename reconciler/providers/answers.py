@@ -283,7 +283,7 @@ def _lines(value: Json, path: str) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _lines(item, path)
-    elif value is not None:
+    elif value is not None and value != "":
         yield f"{path}: {value}" if path else str(value)
 
 
