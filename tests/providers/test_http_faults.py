@@ -66,6 +66,11 @@ def test_query_arrays_are_joined_with_commas_and_booleans_are_lower_case(world: 
     assert talk.lines == ["GET /v1/t?status=passing,failing&includeArchived=true&page=1"]
 
 
+def test_a_list_in_a_query_is_joined_too(world: World) -> None:
+    listed = Call("GET", "/t", query={"status": ["passing", "failing"]})  # type: ignore[dict-item]
+    assert world.talk([world.status(200, [])], listed).lines == ["GET /v1/t?status=passing,failing"]
+
+
 def test_a_query_value_arrives_as_it_was_given(world: World) -> None:
     from urllib.parse import parse_qs, urlsplit
 
@@ -257,6 +262,24 @@ def test_a_certificate_that_can_not_be_verified_is_unreachable(world: World) -> 
     assert "the server's certificate can not be verified: self-signed certificate" in str(talk.error)
     assert "SSL_CERT_FILE" in talk.error.hint
     assert talk.seen == []
+
+
+def test_a_handshake_that_never_ends_is_tried_again_also_for_a_post_and_then_unreachable(world: World) -> None:
+    async def scenario() -> tuple[ApiError, int]:
+        peer = world.peer()
+        peer.at_connect = [world.silence] * 4
+        server = await peer.start()
+        provider = world.provider(peer.url.replace("http:", "https:"), limits=world.Limits(connect_s=0.05))
+        with pytest.raises(Unreachable) as caught:
+            await provider.send(POST)
+        await provider.close()
+        server.close()
+        await asyncio.sleep(0.01)
+        return caught.value, provider.requests
+
+    error, requests = asyncio.run(scenario())
+    assert str(error) == "POST /projects: the server can not be reached: no connection in time (4 attempts)"
+    assert requests == 4
 
 
 def test_a_given_certificate_authority_is_trusted(world: World) -> None:
