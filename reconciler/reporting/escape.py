@@ -1,0 +1,136 @@
+"""Turn text that somebody else wrote into text that can do nothing where it is going.  Pure.
+
+Names, messages and field values come from pull requests and from the platform.  There is one function per
+destination; each returns a single line without any control character, except ``markdown_fence``, which keeps
+line breaks.
+"""
+
+from __future__ import annotations
+
+import html as _html
+import re
+
+# What acts on a terminal or can not be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
+# a space or like nothing; zero-width and bidirectional controls; line and paragraph separators; variation selectors
+# (the emoji selector only where no emoji stands before it); byte order mark; lone surrogates; the tag block.
+HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f"
+)
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+# GitHub's runner obeys "##[command]" anywhere in a line, Azure's "##vso[...]" and TeamCity's "##teamcity[...]"
+# likewise (actions/runner, ActionCommand.TryParse, 2026-11).
+LOG_COMMAND = re.compile(r"##(?=\w*\[)")
+
+
+def terminal(text: str) -> str:
+    r"""Safe to print: every control, bidirectional or invisible character becomes ``\x1b``-like text.
+
+    >>> terminal("a\x1b[31mb\u202ec")
+    'a\\x1b[31mb\\u202ec'
+    """
+    return LOG_COMMAND.sub(r"#\\x23", HIDDEN.sub(_visible, text))
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def line_start(line: str) -> str:
+    r"""A finished line that no CI runner takes for a command.
+
+    GitHub's runner skips white space before it looks for ``::``, so that indenting is no protection
+    (actions/runner, ActionCommand.TryParseV2, 2026-11).
+
+    >>> line_start("   ::error::x")
+    '   \\x3a:error::x'
+    """
+    return _COMMAND_START.sub(r"\1\\x3a", line)
+
+
+_COMMAND_START = re.compile(r"^((?:\s|\x1b\[[0-9;]*m)*):(?=:)")
+
+# Everything that means something to CommonMark, to GitHub's extensions or to HTML, as character references:
+# those can not open any structure.
+_MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()<>&#!|~$=+@^"}
+_BULLET = re.compile(r"^(\s*)([-:])|^(\s*\d+)\.")
+
+
+def markdown(text: str) -> str:
+    """Safe as running text of a Markdown page, in a table cell too, wherever on the line it stands.
+
+    No link, image, HTML, heading, list, mention, issue reference or emoji comes out.  Where only the rendered text
+    counts (mentions, links that are recognized by themselves), a zero-width space is put in between.
+    """
+    escaped = terminal(text).translate(_MARKUP)
+    escaped = escaped.replace("&#64;", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
+    escaped = re.sub(r":(?=\S)", ":&#8203;", escaped)
+    escaped = re.sub(r"(?i)\b(www|gh)(?=[.-])", r"\1&#8203;", escaped)
+    return _BULLET.sub(_not_a_bullet, escaped)
+
+
+def _not_a_bullet(match: re.Match[str]) -> str:
+    if match.group(2):
+        return f"{match.group(1)}&#{ord(match.group(2))};"
+    return f"{match.group(3)}&#46;"
+
+
+# Words that mean nothing to any renderer inside a code span; comparison signs only by themselves.
+_PLAIN_WORD = r"(?:[\w./,:;'\"%+*=~^(){}\[\]-]+|[<>]=?)"
+_PLAIN_CODE = re.compile(rf"{_PLAIN_WORD}(?: {_PLAIN_WORD})*")
+
+
+def markdown_code(text: str) -> str:
+    """Safe as a piece of code in running text or in a table cell.
+
+    A code span where that is certainly enough; otherwise ``<code>`` with everything inside as character
+    references, because renderers disagree on bars and backslashes inside a span inside a table.
+    """
+    visible = terminal(text)
+    if _PLAIN_CODE.fullmatch(visible):
+        return f"`{visible}`"
+    return html_code(text)
+
+
+def html_code(text: str) -> str:
+    """``<code>…</code>`` that is safe inside an HTML block (a ``<summary>``) and in running Markdown."""
+    escaped = terminal(text).translate(_MARKUP)
+    # An empty comment parts the text, so that nothing is recognized as a mail address.
+    escaped = escaped.replace("&#64;", "&#64;<!-- -->").replace(":", "&#58;")
+    escaped = re.sub(r"(?i)\bwww\.", lambda match: f"{match.group()[:3]}&#46;", escaped)
+    return f"<code>{escaped}</code>"
+
+
+def markdown_fence(text: str, *, info: str = "") -> str:
+    """A fenced block of code around ``text``; the fence is longer than any run of backticks inside."""
+    lines = [terminal(line) for line in text.split("\n")]
+    longest = max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{info}", *lines, fence])
+
+
+def workflow_command(text: str) -> str:
+    r"""Safe as the message of a GitHub workflow command; line breaks survive as ``%0A``.
+
+    Source: docs.github.com, "Workflow commands", and @actions/core's escapeData (2026-11).
+    """
+    return "%0A".join(terminal(line).replace("%", "%25") for line in text.split("\n"))
+
+
+def workflow_property(text: str) -> str:
+    """Safe as the value of a property of a GitHub workflow command (``file=…``)."""
+    return terminal(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+
+
+def html(text: str) -> str:
+    """Safe as the text of an HTML element and inside a quoted attribute."""
+    return _html.escape(terminal(text), quote=True)

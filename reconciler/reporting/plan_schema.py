@@ -1,0 +1,161 @@
+"""The JSON schema of the plan's JSON form, draft-07: what other programs may rely on.  Pure.
+
+``schemas/plan.v1.json`` is this, committed.  A minor version adds keys; a reader refuses an unknown major one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model.plan import Action, Cause, Effect
+
+_Schema = dict[str, Any]
+
+
+def plan_schema() -> _Schema:
+    """The schema as plain data, in the order in which the plan's keys stand."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "reconciler plan, version 1",
+        "description": "What would change at the platform, why, and what was refused. Holds no secret.",
+        **_closed(
+            {
+                "format_version": {"type": "string", "pattern": r"^1\.[0-9]+$", "description": "Major and minor."},
+                "tool": _text("Name and version of the program that made the plan."),
+                "environment": _text("The environment it was made for; empty for none."),
+                "digest": _text("SHA-256 over everything the plan would do and was made from, in hex."),
+                "basis": _basis(),
+                "summary": _summary(),
+                "steps": _list_of(_step(), "What to do, in the order of their dependencies."),
+                "refusals": _list_of(_refusal(), "What was asked for and will not be done; the plan waits for it."),
+                "unseen": _list_of(_unseen(), "Fields that the vendor does not show, so that drift is unknown."),
+                "warnings": _list_of({"type": "string"}, "What a reviewer should know."),
+            }
+        ),
+    }
+
+
+def _closed(properties: _Schema, description: str = "") -> _Schema:
+    """An object with exactly these keys, all of them always there."""
+    return {
+        "type": "object",
+        **({"description": description} if description else {}),
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+    }
+
+
+def _text(description: str, *, nullable: bool = False) -> _Schema:
+    return {"type": ["string", "null"] if nullable else "string", "description": description}
+
+
+def _flag(description: str) -> _Schema:
+    return {"type": "boolean", "description": description}
+
+
+def _count(description: str) -> _Schema:
+    return {"type": "integer", "minimum": 0, "description": description}
+
+
+def _list_of(items: _Schema, description: str) -> _Schema:
+    return {"type": "array", "description": description, "items": items}
+
+
+def _one_of(words: type[Action] | type[Cause], description: str) -> _Schema:
+    return {"enum": [word.value for word in words], "description": description}
+
+
+def _effect() -> _Schema:
+    return {
+        "enum": [*(effect.value for effect in Effect), None],
+        "description": "What it means for the values that pass; null where it means nothing.",
+    }
+
+
+def _basis() -> _Schema:
+    return _closed(
+        {
+            "origins": {
+                "type": "object",
+                "description": "The platform's origin, by vendor.",
+                "additionalProperties": {"type": "string"},
+            },
+            "manifests": _text("SHA-256 over the manifests, variables and overrides that were read, in hex."),
+            "lineage": _text("Which state the plan was made from."),
+            "state_serial": _count("Which version of that state."),
+            "options": {"type": "object", "description": "The command-line options that shaped the plan."},
+        },
+        "What the plan was made from; it is stale when any of these has moved.",
+    )
+
+
+def _summary() -> _Schema:
+    return _closed(
+        {
+            **{action.value: _count(f"Steps with the action {action.value}.") for action in Action},
+            "refused": _count("Refusals."),
+            "unchanged": _count("Resources that need nothing."),
+        },
+        "How many of each.",
+    )
+
+
+def _step() -> _Schema:
+    return _closed(
+        {
+            "id": _text("Unique in the plan."),
+            "action": _one_of(Action, "What the step does."),
+            "address": _text("Kind and names, outermost first: openlayer.Project/support-bot."),
+            "kind": _text("The address's kind."),
+            "name": _text("The address's innermost name."),
+            "project": _text("The address's outermost name."),
+            "cause": _one_of(Cause, "Who made the difference: the manifests, somebody at the platform, or both."),
+            "reason": _text("Why, in words."),
+            "effect": _effect(),
+            "remote_id": _text("The platform's id of the object; null for a create.", nullable=True),
+            "fingerprint": _text("Digest of the compared fields as they were; empty where there is no object."),
+            "former": _text("The address in the state, when it differs.", nullable=True),
+            "changes": _list_of(_change(), "The fields that differ."),
+            "after": _list_of({"type": "string"}, "Ids of the steps it waits for."),
+            "notes": _list_of({"type": "string"}, "What else a reviewer should know."),
+            "idle": _flag("Shown, and not done: it stays as it is."),
+            "source": _source(),
+        }
+    )
+
+
+def _change() -> _Schema:
+    return _closed(
+        {
+            "path": _text("Dots and list positions: thresholds.0.value."),
+            "before": {"description": "The live value; null for unset, and for a sensitive field."},
+            "after": {"description": "The wanted value; null for unset, and for a sensitive field."},
+            "effect": _effect(),
+            "cause": _one_of(Cause, "Who changed this field."),
+            "sensitive": _flag("The values are withheld."),
+            "create_only": _flag("Can not be changed in place: this is what forces a replace."),
+        }
+    )
+
+
+def _refusal() -> _Schema:
+    return _closed(
+        {
+            "address": _text("What was refused."),
+            "reason": _text("Why, in words."),
+            "hint": _text("What to do about it; may be empty."),
+            "source": _source(),
+        }
+    )
+
+
+def _unseen() -> _Schema:
+    return _closed({"address": _text("The resource."), "path": _text("The field.")})
+
+
+def _source() -> _Schema:
+    inner = _closed(
+        {"file": _text("The manifest."), "line": {"type": "integer", "minimum": 0, "description": "Counts from 1."}}
+    )
+    return {**inner, "type": ["object", "null"], "description": "Where it was written; null where it was removed."}

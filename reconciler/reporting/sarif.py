@@ -1,0 +1,52 @@
+"""Turn mistakes in manifests into SARIF 2.1.0, for GitHub code scanning and editors.  Pure.
+
+Source: OASIS SARIF 2.1.0; docs.github.com, "SARIF support for code scanning" (2026-11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.errors import Problem
+from reconciler.reporting.escape import terminal
+from reconciler.reporting.findings import fingerprinted, sentence
+from reconciler.reporting.machine import to_json
+
+RULE = {
+    "id": "manifest",
+    "name": "InvalidManifest",
+    "shortDescription": {"text": "A manifest is invalid"},
+    "fullDescription": {"text": "Nothing is planned or applied until every manifest is valid."},
+    "help": {"text": "Correct the manifest as the message says, and run: reconciler validate"},
+    "defaultConfiguration": {"level": "error"},
+}
+
+
+def problems_sarif(problems: Sequence[Problem], *, version: str) -> str:
+    """One result for each mistake; ``version`` is our own.  No problems make a run without results."""
+    run = {
+        "tool": {"driver": {"name": "reconciler", "semanticVersion": version, "rules": [RULE]}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(problem, fingerprint) for problem, fingerprint in fingerprinted(problems)],
+    }
+    return to_json({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
+
+
+def _result(problem: Problem, fingerprint: str) -> dict[str, Any]:
+    return {
+        "ruleId": RULE["id"],
+        "ruleIndex": 0,
+        "level": "error",
+        "message": {"text": terminal(sentence(problem))},
+        "locations": [{"physicalLocation": _place(problem)}],
+        "partialFingerprints": {"primaryLocationLineHash": fingerprint},
+    }
+
+
+def _place(problem: Problem) -> dict[str, Any]:
+    """GitHub wants a region always; a mistake of the whole file is put on its first line."""
+    uri = quote(problem.file.removeprefix("./"), errors="surrogatepass")
+    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
+    return {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}

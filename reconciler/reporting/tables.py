@@ -1,0 +1,192 @@
+"""Turn verdicts and the remembered state into tables for a terminal.  Pure.
+
+A table that does not fit becomes a list of records: a name cut in half helps nobody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.model.outcome import Level, Verdict
+from reconciler.model.resource import Address
+from reconciler.model.state import Entry, State
+from reconciler.reporting.escape import line_start, terminal
+from reconciler.reporting.lines import Line, Span, Tint, cells, counted, lay, line, paint
+
+MOST_PASSES = 50
+GAP = 2
+
+_LEVEL_TINTS: dict[Level, Tint] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The cells of one row; the first one is tinted."""
+
+    cells: tuple[str, ...]
+    tint: Tint = ""
+
+
+def verdict_table(verdicts: Sequence[Verdict], *, width: int, color: bool, verbose: bool = False) -> str:
+    """One row for each verdict, worst first; ends with ``12 passed, 1 warned, 2 failed``.
+
+    Beyond fifty passes the others are only counted, unless verbose.
+    """
+    ordered = worst_first(verdicts)
+    passes = sum(verdict.level is Level.PASS for verdict in ordered)
+    hidden = 0 if verbose else max(0, passes - MOST_PASSES)
+    listed = ordered[: len(ordered) - hidden]
+    lines = _verdict_lines(listed, width, color) if listed else []
+    more = [f"… {hidden:,} more passed; -v lists them"] if hidden else []
+    gap = [""] if lines else []
+    return "\n".join([*lines, *more, *gap, paint(verdict_summary(verdicts), "title", color=color)]) + "\n"
+
+
+def worst_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """By level, then by how far off, then by address and pipeline."""
+    order = list(Level)
+    return sorted(verdicts, key=lambda v: (order.index(v.level), _distance(v), v.address, v.pipeline or ""))
+
+
+def _distance(verdict: Verdict) -> float:
+    """What has no number comes after what has one."""
+    return math.inf if verdict.margin is None or math.isnan(verdict.margin) else verdict.margin
+
+
+def verdict_summary(verdicts: Sequence[Verdict]) -> str:
+    """``12 passed, 1 warned, 2 failed``; nothing at all is said as such."""
+    if not verdicts:
+        return "Nothing was evaluated"
+    counts = Counter(verdict.level for verdict in verdicts)
+    info = f", {counts[Level.INFO]:,} for information" if counts[Level.INFO] else ""
+    return f"{counts[Level.PASS]:,} passed, {counts[Level.WARN]:,} warned, {counts[Level.FAIL]:,} failed{info}"
+
+
+def short_address(address: Address) -> str:
+    """The address without its kind: ``support-bot/monitoring/Faithful``."""
+    return str(address).partition("/")[2]
+
+
+def margin_text(margin: float | None) -> str:
+    """``+0.05`` on the right side of the limit, ``-0.18`` on the wrong one; empty where there is no number."""
+    return "" if margin is None else f"{margin:+.6g}"
+
+
+_HEADER = ("RESULT", "TEST", "PIPELINE", "MEASURED", "WANTED", "MARGIN", "WHY")
+
+
+def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str]:
+    rows = [_verdict_row(verdict) for verdict in verdicts]
+    if _table_width(_HEADER, rows) <= width:
+        return _table(_HEADER, rows, color)
+    short = [_Row(row.cells[:-1], row.tint) for row in rows]
+    if _table_width(_HEADER[:-1], short) > width:
+        return lay([each for verdict in verdicts for each in _record(verdict)], width=width, color=color)
+    header, *body = _table(_HEADER[:-1], short, color)
+    lines = [header]
+    for text, row in zip(body, rows, strict=True):
+        lines += [text, *_why(row.cells[-1], width, color)]
+    return lines
+
+
+def _why(why: str, width: int, color: bool) -> list[str]:
+    return lay([line(why, indent=len("RESULT") + GAP, hang=2)], width=width, color=color) if why else []
+
+
+def _verdict_row(verdict: Verdict) -> _Row:
+    return _Row(
+        (
+            verdict.level.value.upper(),
+            short_address(verdict.address),
+            verdict.pipeline or "-",
+            verdict.measured or "-",
+            verdict.wanted or "-",
+            margin_text(verdict.margin) or "-",
+            "" if verdict.level is Level.PASS else verdict.why,
+        ),
+        _LEVEL_TINTS[verdict.level],
+    )
+
+
+def _record(verdict: Verdict) -> tuple[Line, ...]:
+    """A verdict on lines of its own, for a narrow terminal."""
+    where = [Span(f"on {verdict.pipeline}")] if verdict.pipeline else []
+    facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
+    told = ", ".join(f"{name} {value}" for name, value in facts if value)
+    level = Span(f"{verdict.level.value.upper():<6}", _LEVEL_TINTS[verdict.level], solid=True)
+    indent = len("RESULT") + GAP
+    return (
+        line(level, "  ", Span(short_address(verdict.address), solid=True), tail=where, hang=indent),
+        *((line(told, indent=indent, hang=2),) if told else ()),
+        *((line(verdict.why, indent=indent, hang=2),) if verdict.why and verdict.level is not Level.PASS else ()),
+    )
+
+
+def _widths(header: Sequence[str], rows: Sequence[_Row]) -> list[int]:
+    columns = zip(header, *(row.cells for row in rows), strict=True)
+    return [max(cells(terminal(cell)) for cell in column) for column in columns]
+
+
+def _table_width(header: Sequence[str], rows: Sequence[_Row]) -> int:
+    widths = _widths(header, rows)
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _table(header: Sequence[str], rows: Sequence[_Row], color: bool) -> list[str]:
+    """Aligned columns, a header first.  As wide as its content."""
+    widths = _widths(header, rows)
+    body = [_padded(row.cells, widths, row.tint, color) for row in rows]
+    return [paint(_padded(header, widths, "", False), "dim", color=color), *body]
+
+
+def _padded(row: Sequence[str], widths: Sequence[int], tint: Tint, color: bool) -> str:
+    texts = [terminal(cell) for cell in row]
+    padded = [text + " " * (wide - cells(text)) for text, wide in zip(texts, widths, strict=True)]
+    first, *others = padded
+    return line_start((" " * GAP).join([paint(first, tint, color=color), *others]).rstrip(" "))
+
+
+# ---------------------------------------------------------------------------------------------- state
+
+
+def state_table(state: State, *, width: int, color: bool) -> str:
+    """What we remember: every resource with its id and what is special about it; ends with the counts."""
+    rows = [_Row((str(a), entry.remote_id, _remarks(entry))) for a, entry in sorted(state.entries.items())]
+    rows += [
+        _Row((str(a), "?", f"create in doubt after {counted(intent.attempts, 'attempt')}"))
+        for a, intent in sorted(state.in_doubt.items())
+    ]
+    closing = paint(_state_summary(state), "title", color=color)
+    if not rows:
+        return f"{closing}\n"
+    header = ("RESOURCE", "ID", "")
+    if _table_width(header, rows) <= width:
+        return "\n".join([*_table(header, rows, color), "", closing]) + "\n"
+    lines = [_state_record(*row.cells) for row in rows]
+    return "\n".join([*lay(lines, width=width, color=color), "", closing]) + "\n"
+
+
+def _state_record(address: str, remote_id: str, remarks: str) -> Line:
+    told = ", ".join(part for part in (f"id {remote_id}", remarks) if part)
+    return line(Span(address, solid=True), tail=[Span(told, "dim")])
+
+
+def _remarks(entry: Entry) -> str:
+    remarks = [
+        "archived" if entry.archived else "",
+        "protected" if entry.protect else "",
+        f"{len(entry.retiring)} to retire" if entry.retiring else "",
+    ]
+    return ", ".join(remark for remark in remarks if remark)
+
+
+def _state_summary(state: State) -> str:
+    if not state.lineage:
+        return "No state yet."
+    parts = [counted(len(state.entries), "resource")]
+    parts += [f"{len(state.in_doubt):,} in doubt"] if state.in_doubt else []
+    parts += [counted(len(state.tasks), "evaluation") + " under way"] if state.tasks else []
+    return f"{', '.join(parts)}. Serial {state.serial}, lineage {terminal(state.lineage)}."

@@ -1,0 +1,212 @@
+"""Turn plans, outcomes, drift and mistakes into text for a terminal.  Pure.
+
+Every function takes the width in columns and whether colours are wanted; without colours the output holds no
+escape sequence.  The counts come last and are made from our own numbers, so that no name can fake them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.model.outcome import StepOutcome, StepStatus
+from reconciler.model.plan import Action, Cause, Effect, FieldChange, Plan, Step
+from reconciler.reporting.blocks import (
+    TINTS,
+    Block,
+    Group,
+    drifted,
+    hint_lines,
+    note_block,
+    plan_blocks,
+    summary_line,
+)
+from reconciler.reporting.changes import badge, shown
+from reconciler.reporting.escape import line_start, terminal
+from reconciler.reporting.lines import Line, Span, Tint, counted, lay, line, paint
+from reconciler.reporting.tables import state_table, verdict_table
+
+__all__ = [
+    "apply_text",
+    "drift_answer",
+    "drift_text",
+    "error_text",
+    "plan_text",
+    "problems_text",
+    "state_table",
+    "verdict_table",
+]
+
+
+def plan_text(plan: Plan, *, width: int, color: bool, verbose: bool = False) -> str:
+    """The plan for a person, worst first; ends with the counts.  Verbose adds every value of what is created."""
+    blocks = plan_blocks(plan, verbose=verbose)
+    notes = note_block(plan, verbose=verbose)
+    texts = [_block(block, width, color) for block in (*blocks, *([notes] if notes else []))]
+    title = [_title(plan, width, color)] if blocks else []
+    return "\n\n".join([*title, *texts, _sentence(summary_line(plan), width, color)]) + "\n"
+
+
+def _sentence(text: str, width: int, color: bool) -> str:
+    return "\n".join(lay([line(Span(text, "title"))], width=width, color=color))
+
+
+def _title(plan: Plan, width: int, color: bool) -> str:
+    environment = f" for {plan.basis.environment}" if plan.basis.environment else ""
+    digest = [Span(f"(digest {plan.digest[:12]})", "dim")] if plan.digest else []
+    return "\n".join(lay([line(Span(f"Plan{environment}", "title"), tail=digest)], width=width, color=color))
+
+
+def _block(block: Block, width: int, color: bool) -> str:
+    lines = [each for group in block.groups for each in group]
+    return "\n".join([paint(block.title, block.tint, color=color), *lay(lines, width=width, color=color, margin=2)])
+
+
+# ---------------------------------------------------------------------------------------------- apply
+
+_DONE_WORDS = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.REPLACE: "replaced",
+    Action.DELETE: "deleted",
+    Action.ARCHIVE: "archived",
+    Action.ADOPT: "adopted",
+    Action.RENAME: "renamed",
+    Action.FORGET: "forgot",
+    Action.KEEP: "kept",
+}
+_STATUS_TINTS: dict[StepStatus, Tint] = {
+    StepStatus.FAILED: "bad",
+    StepStatus.SKIPPED: "dim",
+    StepStatus.UNKNOWN: "warn",
+}
+
+
+def apply_text(plan: Plan, outcomes: Sequence[StepOutcome], *, width: int, color: bool, verbose: bool = False) -> str:
+    """What became of each step, in the plan's order, with errors and hints; ends with the counts.
+
+    A step without an outcome was not started: it is counted, and listed if verbose.
+    """
+    by_id = {outcome.step_id: outcome for outcome in outcomes}
+    lines = [each for step in plan.pending for each in _outcome(step, by_id.get(step.id), verbose)]
+    closing = _closing(plan, by_id)
+    text = lay(lines, width=width, color=color, margin=2)
+    return "\n".join([*text, *([""] if text else []), *lay(closing, width=width, color=color)]) + "\n"
+
+
+def _outcome(step: Step, outcome: StepOutcome | None, verbose: bool) -> Group:
+    address = Span(str(step.address), solid=True)
+    if outcome is None:
+        return (line(Span("waiting   ", "dim", solid=True), address),) if verbose else ()
+    done = outcome.status is StepStatus.DONE
+    tint = TINTS[step.action] if done else _STATUS_TINTS[outcome.status]
+    word = _DONE_WORDS[step.action] if done else outcome.status.value.upper()
+    identity = [Span(f"(id {outcome.remote_id})", "dim", solid=True)] if verbose and outcome.remote_id else []
+    return (
+        line(Span(f"{word:<10}", tint, solid=True), address, tail=identity),
+        *((line(outcome.error, indent=4),) if outcome.error else ()),
+        *hint_lines(outcome.hint, indent=4),
+    )
+
+
+def _closing(plan: Plan, outcomes: dict[str, StepOutcome]) -> list[Line]:
+    counts = Counter(outcomes[step.id].status for step in plan.pending if step.id in outcomes)
+    parts = [f"{counts[StepStatus.DONE]:,} done"]
+    parts += [f"{counts[status]:,} {status.value}" for status in StepStatus if counts[status] and status != "done"]
+    waiting = len(plan.pending) - counts.total()
+    if waiting:
+        parts.append(f"{waiting:,} not started")
+    closing = [line(Span(f"Apply: {', '.join(parts)}.", "title"))]
+    if counts[StepStatus.DONE] == len(plan.pending):
+        return closing
+    again = "run apply again to finish; what is done is remembered"
+    looked = ", and what is unknown is looked up before anything is sent" if counts[StepStatus.UNKNOWN] else ""
+    return [*closing, *hint_lines(again + looked, indent=0)]
+
+
+# ---------------------------------------------------------------------------------------------- drift
+
+DriftAnswer = Literal["clean", "drifted", "unknown"]
+# A step leads back to the manifests: what it would tighten has been loosened at the platform.
+_REVERSED = {Effect.LOOSENED: Effect.TIGHTENED, Effect.TIGHTENED: Effect.LOOSENED}
+
+
+def drift_answer(plan: Plan) -> DriftAnswer:
+    """Whether somebody changed something at the platform; unknown where the vendor does not show everything."""
+    if drifted(plan):
+        return "drifted"
+    return "unknown" if plan.unseen or plan.refusals else "clean"
+
+
+def drift_text(plan: Plan, *, width: int, color: bool, verbose: bool = False) -> str:
+    """Only what was changed at the platform, told from there; ends with the answer."""
+    groups = tuple(_drift_group(step) for step in drifted(plan))
+    blocks = [Block("Changed at the platform", groups, "warn")] if groups else []
+    blocks += plan_blocks(replace(plan, steps=()), verbose=verbose)
+    notes = note_block(plan, verbose=verbose)
+    texts = [_block(block, width, color) for block in (*blocks, *([notes] if notes else []))]
+    return "\n\n".join([*texts, _sentence(_drift_sentence(plan), width, color)]) + "\n"
+
+
+def _drift_group(step: Step) -> Group:
+    place = f"({step.source.file}:{step.source.line})" if step.source else ""
+    head = line(
+        Span("~ ", "warn", solid=True),
+        Span(str(step.address), "warn", solid=True),
+        tail=[Span(step.reason), *([Span(f" {place}", "dim")] if place else [])],
+    )
+    changes = [change for change in step.changes if change.cause is not Cause.MANIFEST]
+    return (head, *(_drift_line(change) for change in changes))
+
+
+def _drift_line(change: FieldChange) -> Line:
+    head = Span(f"{change.path}: ", solid=True)
+    effect = _REVERSED.get(change.effect, change.effect) if change.effect else None
+    if change.sensitive:
+        return line(head, "(sensitive, not shown)", indent=4)
+    there = Span(f"{shown(change.before, verbose=False)} at the platform", "remove")
+    here = Span(f"{shown(change.after, verbose=False)} in the manifests", "add")
+    return line(head, there, ", ", here, *badge(effect), indent=4)
+
+
+def _drift_sentence(plan: Plan) -> str:
+    found, own = drifted(plan), len(plan.pending) - len(drifted(plan))
+    hidden = [f"{counted(len(plan.unseen), 'field')} can not be seen"] if plan.unseen else []
+    hidden += [f"{counted(len(plan.refusals), 'resource')} can not be told"] if plan.refusals else []
+    unknown = " and ".join(hidden)
+    rest = f" {counted(own, 'change')} from the manifests not applied yet." if own else ""
+    match drift_answer(plan):
+        case "drifted":
+            return f"Drifted: {counted(len(found), 'resource')}.{f' Unknown: {unknown}.' if unknown else ''}{rest}"
+        case "unknown":
+            return f"Unknown: no drift found, but {unknown}.{rest}"
+        case "clean":
+            return f"Clean: {counted(plan.unchanged, 'resource')} as applied.{rest}"
+
+
+# ---------------------------------------------------------------------------------------------- mistakes
+
+
+def problems_text(problems: Sequence[Problem], *, color: bool = False) -> str:
+    """Every mistake on one line, ``file:line:col: path: what; hint``, unbroken, as editors read it; then the count."""
+    if not problems:
+        return "No problems in the manifests.\n"
+    lines = [line_start(_problem(problem, color)) for problem in problems]
+    count = f"{counted(len(problems), 'problem')} in the manifests"
+    return "\n".join([*lines, paint(count, "title", color=color)]) + "\n"
+
+
+def _problem(problem: Problem, color: bool) -> str:
+    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    what = str(replace(problem, file="", line=0))
+    return f"{paint(terminal(where), 'title', color=color)}{terminal(what)}"
+
+
+def error_text(error: ReconcilerError, *, width: int, color: bool) -> str:
+    """An error for stderr: ``error: what happened``, and ``hint: what to do next`` on a line of its own."""
+    first, *further = error.message.split("\n")
+    lines = [line(Span("error: ", "bad"), first), *(line(text, indent=2) for text in further)]
+    return "\n".join(lay([*lines, *hint_lines(error.hint, indent=0)], width=width, color=color)) + "\n"

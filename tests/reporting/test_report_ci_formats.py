@@ -1,0 +1,101 @@
+"""Mistakes in manifests as CI systems want them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from reconciler.errors import Problem
+from reconciler.reporting.github import problems_github
+from reconciler.reporting.gitlab import problems_gitlab
+from reconciler.reporting.sarif import problems_sarif
+
+PROBLEM = Problem("./a b/tests.yaml", 7, 5, "spec.subtyp", "not a field, 100% sure", 'did you mean "subtype"?')
+WHOLE_FILE = Problem("a.yaml", 0, 0, "", "the file is empty")
+
+
+def test_github_marks_the_line() -> None:
+    assert problems_github([PROBLEM, WHOLE_FILE]) == (
+        "::error file=a b/tests.yaml,line=7,col=5,title=reconciler::"
+        'spec.subtyp: not a field, 100%25 sure; did you mean "subtype"?\n'
+        "::error file=a.yaml,title=reconciler::the file is empty\n"
+    )
+
+
+def test_github_keeps_ten_so_the_tenth_counts_the_others() -> None:
+    problems = [Problem("a.yaml", line, 1, "", "wrong") for line in range(1, 13)]
+    lines = problems_github(problems).split("\n")
+    assert [line[:7] for line in lines[:10]] == ["::error"] * 10
+    assert lines[9] == "::error title=reconciler::3 more problems in the manifests, listed in the log"
+    assert lines[10:] == ["a.yaml:10:1: wrong", "a.yaml:11:1: wrong", "a.yaml:12:1: wrong", ""]
+
+
+def test_github_shows_ten_problems_as_ten_annotations() -> None:
+    problems = [Problem("a.yaml", line, 1, "", "wrong") for line in range(1, 11)]
+    assert problems_github(problems).count("::error file=a.yaml") == 10
+    assert problems_github([]) == ""
+
+
+def test_a_hostile_file_name_stays_inside_its_property() -> None:
+    annotation = problems_github([Problem("a,line=1::x\n::add-mask::y", 3, 1, "", "wrong\n::error::z")])
+    assert annotation == (
+        r"::error file=a%2Cline=1%3A%3Ax\n%3A%3Aadd-mask%3A%3Ay,line=3,col=1,title=reconciler::wrong%0A::error::z" "\n"
+    )
+
+
+def test_gitlab_reads_every_problem() -> None:
+    first, second = json.loads(problems_gitlab([PROBLEM, WHOLE_FILE]))
+    assert first == {
+        "description": 'spec.subtyp: not a field, 100% sure; did you mean "subtype"?',
+        "check_name": "manifest",
+        "fingerprint": first["fingerprint"],
+        "severity": "major",
+        "location": {"path": "a b/tests.yaml", "lines": {"begin": 7}},
+    }
+    assert second["location"] == {"path": "a.yaml", "lines": {"begin": 1}}
+    assert json.loads(problems_gitlab([])) == []
+
+
+def _fingerprints(*problems: Problem) -> list[str]:
+    return [entry["fingerprint"] for entry in json.loads(problems_gitlab(problems))]
+
+
+def test_a_fingerprint_survives_lines_that_move() -> None:
+    moved = Problem(PROBLEM.file, 90, 1, PROBLEM.path, PROBLEM.message)
+    assert _fingerprints(PROBLEM) == _fingerprints(moved)
+
+
+def test_fingerprints_are_unique_even_for_the_same_mistake_twice() -> None:
+    again = Problem(PROBLEM.file, 90, 1, PROBLEM.path, PROBLEM.message)
+    assert len(set(_fingerprints(PROBLEM, again, WHOLE_FILE))) == 3
+    assert _fingerprints(PROBLEM, again)[0] == _fingerprints(PROBLEM)[0]
+
+
+def test_sarif_holds_what_code_scanning_asks_for() -> None:
+    data = json.loads(problems_sarif([PROBLEM, WHOLE_FILE], version="1.2.3"))
+    [run] = data["runs"]
+    assert data["version"] == "2.1.0"
+    assert run["tool"]["driver"]["name"] == "reconciler"
+    assert run["tool"]["driver"]["semanticVersion"] == "1.2.3"
+    [rule] = run["tool"]["driver"]["rules"]
+    assert {"id", "shortDescription", "fullDescription", "help"} <= rule.keys()
+    first, second = run["results"]
+    assert first["ruleId"] == rule["id"]
+    assert first["message"]["text"].startswith("spec.subtyp: not a field")
+    assert first["locations"] == [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": "a%20b/tests.yaml", "uriBaseId": "%SRCROOT%"},
+                "region": {"startLine": 7, "startColumn": 5},
+            }
+        }
+    ]
+    assert second["locations"][0]["physicalLocation"]["region"] == {"startLine": 1, "startColumn": 1}
+    assert len(first["partialFingerprints"]["primaryLocationLineHash"]) == 64
+
+
+def test_every_format_survives_hostile_text(hostile: str, renderings: Callable[[str], dict[str, str]]) -> None:
+    found = renderings(hostile)
+    assert len(json.loads(found["gitlab json"])) == 12
+    assert len(json.loads(found["sarif json"])["runs"][0]["results"]) == 12
+    assert sum(line.startswith("::error ") for line in found["github"].split("\n")) == 10

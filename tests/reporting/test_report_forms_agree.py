@@ -1,0 +1,66 @@
+"""Text, JSON and Markdown of one plan say the same: the same addresses, actions and paths."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from reconciler.model.plan import Action, Plan
+from reconciler.reporting.machine import plan_json
+from reconciler.reporting.markdown import plan_markdown
+from reconciler.reporting.text import plan_text
+
+Facts = set[tuple[str, str, str]]
+STEP = re.compile(r"^([+~±\-=>. ]) (openlayer\.\w+/.+?)(?:  (?:(DELETE|ARCHIVE)\b)?.*)?$")
+FIELD = re.compile(r"^    ([a-z]\w*(?:\.\w+)*):(?: |$)")
+NOT_FIELDS = {"note", "hint"}
+
+
+def _from_json(plan: Plan) -> Facts:
+    data = json.loads(plan_json(plan, tool="reconciler 0"))
+    signs = {action.value: action.sign for action in Action}
+    facts = {(signs[step["action"]], step["address"], "") for step in data["steps"]}
+    for step in data["steps"]:
+        facts |= {(signs[step["action"]], step["address"], change["path"]) for change in step["changes"]}
+    return facts
+
+
+def _from_lines(lines: list[str]) -> Facts:
+    """Reads back what a person reads: a sign and an address, then fields; a nested path counts for its field."""
+    facts: Facts = set()
+    sign = address = ""
+    for line in lines:
+        if found := STEP.match(line):
+            sign, address = found[1], found[2]
+            facts.add((sign, address, ""))
+        elif (found := FIELD.match(line)) and found[1] not in NOT_FIELDS:
+            facts.add((sign, address, found[1]))
+    return facts
+
+
+def test_text_and_json_agree(plan: Plan) -> None:
+    text = plan_text(plan, width=1000, color=False, verbose=True)
+    body = text.split("Removes, replaces or loosens\n")[1].split("\nNotes\n")[0]
+    facts = _from_lines([line.removeprefix("  ") for line in body.split("\n")])
+    assert _merged(facts) == _from_json(plan)
+
+
+def test_markdown_and_json_agree(plan: Plan) -> None:
+    body = plan_markdown(plan, verbose=True).split("Removes, replaces or loosens")[1].split("Notes (")[0]
+    facts = _from_lines([line.removeprefix("! ") for line in body.split("\n")])
+    assert _merged(facts) == _from_json(plan)
+
+
+def _merged(facts: Facts) -> Facts:
+    """A create's nested value is told path by path; JSON holds it whole."""
+    return {
+        (sign, address, "dataBackend" if path.startswith("dataBackend.") else path) for sign, address, path in facts
+    }
+
+
+def test_the_refusals_are_the_same_in_all_forms(plan: Plan) -> None:
+    wanted = ("openlayer.Project/other", "taskType can not be changed in place", "make a project under a new name")
+    [refusal] = json.loads(plan_json(plan, tool=""))["refusals"]
+    assert (refusal["address"], refusal["reason"], refusal["hint"]) == wanted
+    for text in (plan_text(plan, width=80, color=False), plan_markdown(plan)):
+        assert all(part in text for part in wanted)

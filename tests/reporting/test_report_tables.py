@@ -1,0 +1,117 @@
+"""Tables of verdicts and of the state: worst first, nothing cut off, counts last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.model.outcome import Level, Verdict
+from reconciler.model.resource import Address
+from reconciler.model.state import Entry, Intent, State
+from reconciler.reporting.tables import state_table, verdict_summary, verdict_table
+
+PROJECT = Address("openlayer.Project", ("bot",))
+FAITHFUL = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
+
+
+def test_a_wide_terminal_shows_everything_in_one_table(verdicts: tuple[Verdict, ...]) -> None:
+    assert (
+        verdict_table(verdicts, width=200, color=False)
+        == """\
+RESULT  TEST                                           PIPELINE    MEASURED  WANTED   MARGIN  WHY
+FAIL    support-bot/monitoring/Faithful                production  0.62      >= 0.8   -0.18   misses the threshold
+FAIL    support-bot/monitoring/Nulls                   -           -         <= 0     -       no result in this range
+WARN    support-bot/monitoring/Tone                    production  0.71      >= 0.75  -0.04   misses the stricter threshold
+PASS    support-bot/monitoring/Answers contain no PII  production  0         <= 0     +0
+
+1 passed, 1 warned, 2 failed
+"""  # noqa: E501 - the page as it is printed
+    )
+
+
+def test_the_reason_moves_below_when_it_does_not_fit(verdicts: tuple[Verdict, ...]) -> None:
+    assert (
+        verdict_table(verdicts[2:], width=80, color=False)
+        == """\
+RESULT  TEST                             PIPELINE    MEASURED  WANTED   MARGIN
+FAIL    support-bot/monitoring/Faithful  production  0.62      >= 0.8   -0.18
+        misses the threshold
+WARN    support-bot/monitoring/Tone      production  0.71      >= 0.75  -0.04
+        misses the stricter threshold
+
+0 passed, 1 warned, 1 failed
+"""
+    )
+
+
+def test_a_narrow_terminal_shows_records_instead_of_cutting_names(verdicts: tuple[Verdict, ...]) -> None:
+    assert (
+        verdict_table(verdicts, width=80, color=False)
+        == """\
+FAIL    support-bot/monitoring/Faithful  on production
+        measured 0.62, wanted >= 0.8, margin -0.18
+        misses the threshold
+FAIL    support-bot/monitoring/Nulls
+        wanted <= 0
+        no result in this range
+WARN    support-bot/monitoring/Tone  on production
+        measured 0.71, wanted >= 0.75, margin -0.04
+        misses the stricter threshold
+PASS    support-bot/monitoring/Answers contain no PII  on production
+        measured 0, wanted <= 0, margin +0
+
+1 passed, 1 warned, 2 failed
+"""
+    )
+
+
+def test_only_passes_are_left_out_of_a_long_table(verdicts: tuple[Verdict, ...]) -> None:
+    many = [*verdicts, *[verdicts[0]] * 80]
+    text = verdict_table(many, width=80, color=False)
+    assert text.count("PASS") == 50
+    assert text.count("FAIL") == 2
+    assert "… 31 more passed; -v lists them\n" in text
+    assert verdict_table(many, width=80, color=False, verbose=True).count("PASS") == 81
+
+
+def test_nothing_evaluated_is_said_as_such() -> None:
+    assert verdict_table([], width=80, color=False) == "Nothing was evaluated\n"
+
+
+def test_information_is_counted_where_there_is_any(verdicts: tuple[Verdict, ...]) -> None:
+    informed = [replace(verdict, level=Level.INFO) for verdict in verdicts]
+    assert verdict_summary(informed) == "0 passed, 0 warned, 0 failed, 4 for information"
+
+
+def test_the_state_shows_ids_and_what_is_special() -> None:
+    state = State(
+        "lineage-1",
+        7,
+        entries={
+            FAITHFUL: Entry("t_1", archived=True, retiring=("t_0",)),
+            PROJECT: Entry("p_1", protect=True),
+        },
+        in_doubt={Address("openlayer.Project", ("new",)): Intent("op", 2)},
+    )
+    wide = """\
+RESOURCE                                ID
+openlayer.Project/bot                   p_1  protected
+openlayer.Test/bot/monitoring/Faithful  t_1  archived, 1 to retire
+openlayer.Project/new                   ?    create in doubt after 2 attempts
+
+2 resources, 1 in doubt. Serial 7, lineage lineage-1.
+"""
+    narrow = """\
+openlayer.Project/bot  id p_1, protected
+openlayer.Test/bot/monitoring/Faithful
+    id t_1, archived, 1 to retire
+openlayer.Project/new
+    id ?, create in doubt after 2 attempts
+
+2 resources, 1 in doubt. Serial 7, lineage lineage-1.
+"""
+    assert state_table(state, width=80, color=False) == wide
+    assert state_table(state, width=50, color=False) == narrow
+
+
+def test_no_state_yet_is_a_sentence() -> None:
+    assert state_table(State(), width=80, color=False) == "No state yet.\n"
