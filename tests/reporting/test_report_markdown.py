@@ -99,3 +99,11 @@ def test_many_verdicts_fit(verdicts: tuple[Verdict, ...], level: Level, limit: i
 
 def test_no_verdicts_are_not_a_success() -> None:
     assert "**Nothing was evaluated**" in verdicts_markdown([])
+
+
+def test_a_fence_made_long_by_a_name_counts_too(empty: Plan) -> None:
+    names = ["`" * 700, *(f"Test {number}" for number in range(200))]
+    steps = [Step(name, Action.CREATE, Address("openlayer.Test", (name,)), "r") for name in names]
+    text = plan_markdown(replace(empty, steps=tuple(steps)), limit=4_000)
+    assert 2_000 < len(text) <= 4_000
+    assert "more, left out" in text
