@@ -1,0 +1,148 @@
+"""Turn parsed YAML into documents of known kinds.  Pure.
+
+Every document has the same envelope: ``apiVersion``, ``kind``, ``metadata``, ``spec``.  What is missing in it is
+reported once, and an empty mapping stands in, so that everything else can still be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.manifests import environment
+from reconciler.manifests.files import IGNORE_FILE
+from reconciler.manifests.loader import Map, Parsed, Spot
+from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
+from reconciler.model.kind import AnyKind, Vendor
+
+ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document.  ``kind`` is a root kind, or the kind whose items a set document holds; None for an Environment.
+
+    ``data`` is the whole of it.  ``spec_spot`` stands for the spec where there is none.
+    """
+
+    word: str
+    kind: AnyKind | None
+    data: Map
+    metadata: Map
+    spec: Map
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it holds items for many roots."""
+        return self.kind is not None and self.word == self.kind.set_document
+
+
+def document_kinds(vendors: Iterable[Vendor]) -> dict[str, dict[str, AnyKind | None]]:
+    """What may stand in a document: apiVersion -> word in ``kind:`` -> the kind it declares."""
+    known: dict[str, dict[str, AnyKind | None]] = {}
+    for vendor in vendors:
+        words = known.setdefault(vendor.api_version, {})
+        words.update((kind.word, kind) for kind in vendor.kinds if kind.parent is None)
+        words.update((kind.set_document, kind) for kind in vendor.kinds if kind.set_document)
+    known[environment.API_VERSION] = {environment.KIND: None}
+    return known
+
+
+def documents_of(files: Sequence[Parsed], vendors: Sequence[Vendor], problems: Problems) -> list[Document]:
+    """The documents of all files, in order; what is none of ours is reported, never skipped."""
+    known = document_kinds(vendors)
+    inner = {kind.word: kind for vendor in vendors for kind in vendor.kinds if kind.parent is not None}
+    found = [_document(value, spot, known, inner, problems) for parsed in files for value, spot in parsed.documents]
+    return [document for document in found if document]
+
+
+def _document(
+    value: Any, spot: Spot, known: dict[str, dict[str, AnyKind | None]], inner: dict[str, AnyKind], problems: Problems
+) -> Document | None:
+    if not isinstance(value, Map):
+        problems.add(spot, f"expected a mapping, found {described(value)}", _not_ours())
+        return None
+    if "apiVersion" not in value and "kind" not in value:
+        problems.add(spot, "not a manifest: it has neither apiVersion nor kind", _nearly(value) or _not_ours())
+        return None
+    words = _words_for(value, known, problems)
+    word = _word(value, words, inner, problems) if words is not None else None
+    if words is None or word is None:
+        return None
+    for key in value:
+        if key not in ENVELOPE:
+            reason = forbidden_key(key) or (f"not a field of {word}", _where_else(key, value, words[word]))
+            problems.add(value.key_spot(key), *reason, key=True)
+    return Document(word, words[word], value, _part(value, "metadata", problems), _part(value, "spec", problems))
+
+
+def _words_for(
+    value: Map, known: dict[str, dict[str, AnyKind | None]], problems: Problems
+) -> dict[str, AnyKind | None] | None:
+    version = value.get("apiVersion")
+    if "apiVersion" not in value:
+        problems.add(value.spot, "is missing", _nearly(value) or f"it is {one_of(list(known))}", below="apiVersion")
+    elif not isinstance(version, str):
+        problems.add(value.value_spot("apiVersion"), f"expected text, found {described(version)}")
+    elif version not in known:
+        hint = did_you_mean(version, known) or f"there {_are(list(known))}; {_not_ours()}"
+        problems.add(value.value_spot("apiVersion"), f"{quoted(version)} is not known", hint)
+    else:
+        return known[version]
+    return None
+
+
+def _word(value: Map, words: dict[str, AnyKind | None], inner: dict[str, AnyKind], problems: Problems) -> str | None:
+    word = value.get("kind")
+    if "kind" not in value:
+        problems.add(value.spot, "is missing", _nearly(value) or f"it is {one_of(list(words))}", below="kind")
+    elif not isinstance(word, str):
+        problems.add(value.value_spot("kind"), f"expected text, found {described(word)}")
+    elif word not in words:
+        kind = inner.get(word)
+        where = f"it stands in the {kind.plural} of a {_parent_word(kind)}" if kind else ""
+        hint = where or did_you_mean(word, words) or f"there {_are(list(words))}"
+        problems.add(value.value_spot("kind"), f"{quoted(word)} has no document of its own" if kind else
+                     f"{quoted(word)} is not a kind of {value['apiVersion']}", hint)  # fmt: skip
+    else:
+        return word
+    return None
+
+
+def _parent_word(kind: AnyKind) -> str:
+    return (kind.parent or "").rpartition(".")[2]
+
+
+def _are(words: list[str]) -> str:
+    return f"{'is' if len(words) == 1 else 'are'} {', '.join(map(quoted, words))}"
+
+
+def _part(value: Map, name: str, problems: Problems) -> Map:
+    """``metadata`` or ``spec``: a mapping, if need be an empty one that stands where it is missing."""
+    part = value.get(name)
+    if isinstance(part, Map):
+        return part
+    if name not in value:
+        problems.add(value.spot, "is missing", below=name)
+    else:
+        problems.add(value.value_spot(name), f"expected a mapping, found {described(part)}")
+    return Map.of(value.value_spot(name), {})
+
+
+def _nearly(value: Map) -> str:
+    """A hint when one of the keys is nearly one of the envelope's."""
+    return next((hint for key in value if key not in ENVELOPE and (hint := did_you_mean(key, ENVELOPE[:2]))), "")
+
+
+def _where_else(key: str, value: Map, kind: AnyKind | None) -> str:
+    """A hint for a key beside ``spec`` that is a near miss, or that belongs into it."""
+    missing = [name for name in ENVELOPE if name not in value]
+    if hint := did_you_mean(key, missing):
+        return hint
+    fields = {info.alias or name for name, info in kind.spec.model_fields.items()} if kind else set()
+    return "it belongs into metadata" if key in ("name", "labels") else "it belongs into spec" if key in fields else ""
+
+
+def _not_ours() -> str:
+    return f"list the file in {IGNORE_FILE} if it belongs to something else"

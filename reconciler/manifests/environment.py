@@ -1,0 +1,103 @@
+"""What an ``Environment`` says: variables, where the key is found, the safety policy and narrow overrides.  Frozen.
+
+It can choose *which environment variable* holds a key, by a name that starts with the vendor's prefix, but neither
+the key itself nor the address of the platform: manifests come through pull requests.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from reconciler.model.kind import Part
+from reconciler.model.values import Duration
+
+API_VERSION: Final = "reconciler/v1"
+KIND: Final = "Environment"
+LOCAL: Final = "local"
+"""Built in: runs against the embedded emulator and needs no account."""
+
+Risk = Literal["archive", "delete", "replace", "loosen"]
+
+
+class ApiKey(Part):
+    """Where the key is found.  Never the key."""
+
+    from_env: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Z][A-Z0-9_]*$",
+            description="The environment variable that holds the key; starts with the vendor's prefix.",
+            examples=["OPENLAYER_API_KEY_STAGING"],
+        ),
+    ]
+
+
+class StateLocation(Part):
+    """Where the state is kept."""
+
+    url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(file:)?[^:]+$",
+            description="A file, relative to the working directory; .reconciler/<environment> by default.",
+        ),
+    ] = None
+
+
+class Policy(Part):
+    """What must be acknowledged by name and number before it is applied."""
+
+    require: Annotated[
+        tuple[Risk, ...],
+        Field(strict=False, description="Risks that need --ack even where they would be applied without."),
+    ] = ()
+
+
+class Override(Part):
+    """A narrow change to the resources it matches.  One that matches nothing is an error."""
+
+    match: Annotated[dict[str, str], Field(min_length=1, description="Globs by which resources are chosen.")]
+    set: Annotated[dict[str, Any], Field(min_length=1, description="Fields and their values here.")]
+
+
+class Rows(Part):
+    """Rows for the emulator, so that an evaluation there means something."""
+
+    project: Annotated[str, Field(description="Name of the project.")]
+    pipeline: Annotated[str, Field(description="Name of the pipeline that they are streamed to.")]
+    file: Annotated[str, Field(description="A JSON Lines or CSV file, relative to this manifest.")]
+    config: Annotated[dict[str, Any], Field(description="Which column means what, as in the vendor's data stream.")] = (
+        Field(default_factory=dict)
+    )
+    spread: Annotated[Duration, Field(description="The rows are spread evenly over this long before now.")] = "24h"
+
+
+class Emulator(Part):
+    """What the embedded emulator is fed with."""
+
+    rows: Annotated[tuple[Rows, ...], Field(strict=False)] = ()
+
+
+class Environment(Part):
+    """One target of a run.  ``file`` in ``emulator.rows`` is relative to the root of the run once loaded."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    vars: Annotated[dict[str, Any], Field(description="Values of ${var.x} in this environment.")] = Field(
+        default_factory=dict
+    )
+    api_key: Annotated[ApiKey | None, Field(description="Which environment variable holds the key.")] = None
+    state: StateLocation = StateLocation()
+    ownership: Annotated[
+        Literal["marker", "state"],
+        Field(description="marker: a short mark at the end of descriptions; state: in the state only."),
+    ] = "marker"
+    policy: Policy = Policy()
+    overrides: Annotated[tuple[Override, ...], Field(strict=False)] = ()
+    emulator: Annotated[Emulator, Field(description="Only in the environment named local.")] = Emulator()
+
+
+def local_environment() -> Environment:
+    """The environment ``local`` as it is when nobody declares it."""
+    return Environment(name=LOCAL)

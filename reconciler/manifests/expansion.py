@@ -1,0 +1,97 @@
+"""Turn what is written once into what is meant: defaults under items, ``forEach``, label selectors.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.manifests.loader import Map, Seq, Spot
+from reconciler.manifests.problems import Problems, described, did_you_mean
+from reconciler.manifests.variables import Scope, resolve
+
+FOR_EACH: Final = "forEach"
+
+
+def glob_matches(pattern: str, text: str) -> bool:
+    """Whether ``text`` matches a glob: ``*`` is any text, ``?`` any one character, nothing else is special."""
+    parts = re.split(r"([*?])", pattern)
+    meaning = {"*": ".*", "?": "."}
+    return re.fullmatch("".join(meaning.get(part, re.escape(part)) for part in parts), text, re.DOTALL) is not None
+
+
+def merged(under: Map, over: Map) -> Map:
+    """``over`` on top of ``under``: mappings merge, everything else is replaced as a whole.
+
+    Each value keeps the spot where it was written; the result stands where ``over`` stands.
+    """
+    if not under:
+        return over
+    entries = under.entries()
+    for key, entry in over.entries().items():
+        below = entries[key][0] if key in entries else None
+        if isinstance(below, Map) and isinstance(entry[0], Map):
+            entry = (merged(below, entry[0]), *entry[1:])
+        entries[key] = entry
+    return Map.of(over.spot, entries)
+
+
+def without(mapping: Map, *keys: str) -> Map:
+    """The mapping without some keys."""
+    if not any(key in mapping for key in keys):
+        return mapping
+    return Map.of(mapping.spot, {key: entry for key, entry in mapping.entries().items() if key not in keys})
+
+
+def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems) -> Iterator[Map]:
+    """The items of a list of mappings, each resolved, those with a ``forEach`` once for each of its values."""
+    if not isinstance(listed, Seq):
+        problems.add(spot, f"expected a list, found {described(listed)}")
+        return
+    for item, item_spot in zip(listed, listed.spots, strict=True):
+        if not isinstance(item, Map):
+            problems.add(item_spot, f"expected a mapping, found {described(item)}")
+        elif FOR_EACH in item:
+            yield from _repeated(item, scope, problems)
+        else:
+            yield resolve(item, item_spot, scope, problems.add)
+
+
+def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
+    spot = item.value_spot(FOR_EACH)
+    values = resolve(item[FOR_EACH], spot, scope, problems.add)
+    if not isinstance(values, Seq):
+        problems.add(spot, f"expected a list, found {described(values)}")
+        return
+    if not values:
+        problems.add(spot, "an empty list makes nothing")
+    template = without(item, FOR_EACH)
+    for value in values:
+        yield resolve(template, item.spot, scope.with_each(value), problems.add)
+
+
+def select_names(
+    selector: Any, spot: Spot, declared: Mapping[str, Mapping[str, str]], what: str, problems: Problems
+) -> Any:
+    """The value of a field that names ``declared`` resources (name -> labels), with ``{labels: ...}`` looked up.
+
+    Reports names that are not declared and labels that nothing has.  ``what`` is such a resource in a word.
+    """
+    if isinstance(selector, Map) and set(selector) == {"labels"} and isinstance(selector["labels"], Map):
+        wanted = selector["labels"]
+        names = [name for name, labels in declared.items() if wanted.items() <= labels.items()]
+        if not names:
+            shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())
+            problems.add(spot, f"no {what} here has the labels {shown}")
+        return Seq.of(spot, [(name, spot) for name in names])
+    if isinstance(selector, Seq):
+        for name, name_spot in zip(selector, selector.spots, strict=True):
+            if isinstance(name, str) and name not in declared:
+                problems.add(name_spot, f'there is no {what} "{name}" here', _near(name, declared))
+    return selector
+
+
+def _near(name: str, declared: Mapping[str, Any]) -> str:
+    if hint := did_you_mean(name, declared):
+        return hint
+    return f"there {'is' if len(declared) == 1 else 'are'} {', '.join(declared)}" if declared else "declare it first"

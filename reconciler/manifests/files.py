@@ -1,0 +1,182 @@
+"""Turn the paths on the command line into the manifest files below them.  Touches: disk, reading only.
+
+A repository may come from a stranger (a fork's pull request), so nothing outside of the root is read through a
+link, and nothing but regular files is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import Problem, UsageInvalid
+from reconciler.manifests.loader import FORBIDDEN, MAX_FILE_BYTES
+
+SUFFIXES: Final = (".yaml", ".yml")
+IGNORE_FILE: Final = ".reconcilerignore"
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+MAX_FILES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file.  ``name`` is relative to the root, with forward slashes; ``path`` is where it really is."""
+
+    name: str
+    path: Path
+
+
+@dataclass
+class Found:
+    """What discovery brought: files sorted by name, and what could not be taken."""
+
+    files: list[File] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def discover(paths: Sequence[str | Path], root: Path) -> Found:
+    """All ``*.yaml`` and ``*.yml`` under ``paths`` (files are taken as they are), without hidden ones.
+
+    A file that two paths lead to is found once.  Relative paths start at ``root``.  Raises UsageInvalid for a path
+    that does not exist.
+    """
+    found = Found()
+    seen: set[Path] = set()
+    for given in paths or (".",):
+        start = Path(os.path.normpath(root / given))
+        if not os.path.lexists(start):
+            raise UsageInvalid(f"there is no {given}", hint="name a file or folder with manifests")
+        walk = _Walk(root, _boundaries(start, root), found, seen)
+        walk.take(start, explicit=True)
+    found.files.sort(key=lambda file: file.name)
+    return found
+
+
+def scope_of(paths: Sequence[str | Path], root: Path) -> tuple[str, ...]:
+    """The given paths, relative to ``root``, sorted and without repetition."""
+    return tuple(sorted({_name(Path(os.path.normpath(root / given)), root) for given in paths or (".",)}))
+
+
+def read_file(file: File) -> bytes:
+    """Its content.  Raises OSError, also for what is no regular file, and ValueError when it is too large.
+
+    The check is made on the open descriptor: what the name pointed to a moment ago proves nothing.
+    """
+    descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ValueError(f"the file has {status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
+        return stream.read(MAX_FILE_BYTES + 1)
+
+
+def _boundaries(start: Path, root: Path) -> tuple[Path, ...]:
+    """Where links may lead: into the root, and into a folder outside of it that the user named."""
+    inside = start == root or root in start.parents
+    real_root = Path(os.path.realpath(root))
+    return (real_root,) if inside else (real_root, Path(os.path.realpath(start)))
+
+
+def _name(path: Path, root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+class _Walk:
+    """One given path and everything below it."""
+
+    def __init__(self, root: Path, boundaries: tuple[Path, ...], found: Found, seen: set[Path]) -> None:
+        self.root = root
+        self.boundaries = boundaries
+        self.found = found
+        self.seen = seen
+
+    def take(self, path: Path, ignored: tuple[_Ignore, ...] = (), *, explicit: bool = False) -> None:
+        """Take the file or folder at ``path``; one that the user did not name must look like ours."""
+        name = _name(path, self.root)
+        if any(rule.matches(path) for rule in ignored):
+            return
+        real = Path(os.path.realpath(path))
+        is_folder = real.is_dir()
+        if not (explicit or is_folder or path.suffix in SUFFIXES):
+            return
+        if problem := self._refusal(path, real, is_folder=is_folder):
+            self.found.problems.append(Problem(_printable(name), 0, 0, "", *problem))
+        elif real in self.seen:
+            return
+        elif is_folder:
+            self.seen.add(real)
+            self._folder(path, ignored)
+        else:
+            self.seen.add(real)
+            self.found.files.append(File(name, real))
+
+    def _refusal(self, path: Path, real: Path, *, is_folder: bool) -> tuple[str, str] | None:
+        """(message, hint) when ``path`` must not be read."""
+        if _printable(path.name) != path.name:
+            return "the name holds characters that nobody can see", "rename it"
+        if not any(real == limit or limit in real.parents for limit in self.boundaries):
+            return "a link leads out of the folder that is read", "copy the file here"
+        if is_folder:
+            return None
+        if not real.exists():
+            return "a link leads nowhere", "remove it"
+        if not real.is_file():
+            return "not a regular file", "remove it"
+        if len(self.found.files) >= MAX_FILES:
+            return f"more than {MAX_FILES:,} files", "give a narrower path"
+        return None
+
+    def _folder(self, folder: Path, ignored: tuple[_Ignore, ...]) -> None:
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208 - names that are not UTF-8 must come through
+        except OSError as error:
+            self.found.problems.append(
+                Problem(_name(folder, self.root), 0, 0, "", f"can not be read: {error.strerror}")
+            )
+            return
+        if IGNORE_FILE in names:
+            ignored = (*ignored, *_ignore_rules(folder))
+        for name in names:
+            if not name.startswith("."):
+                self.take(folder / name, ignored)
+
+
+def _printable(name: str) -> str:
+    """The name with everything that could not be shown replaced."""
+    return FORBIDDEN.sub("\ufffd", name).replace("\n", "\ufffd").replace("\t", "\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignore:
+    """One line of a ``.reconcilerignore``: a glob, relative to the folder of that file."""
+
+    folder: Path
+    pattern: re.Pattern[str]
+
+    def matches(self, path: Path) -> bool:
+        relative = path.relative_to(self.folder).as_posix()
+        return self.pattern.fullmatch(relative) is not None
+
+
+def _ignore_rules(folder: Path) -> Iterator[_Ignore]:
+    """The rules, after gitignore: ``#`` comments, ``*``, ``?`` and ``**``; without a slash, at any depth."""
+    text = (folder / IGNORE_FILE).read_text(encoding="utf-8", errors="replace")
+    for line in text.splitlines():
+        glob = line.strip()
+        if glob and not glob.startswith("#"):
+            yield _Ignore(folder, re.compile(_glob_pattern(glob)))
+
+
+def _glob_pattern(glob: str) -> str:
+    glob = glob.rstrip("/")
+    anywhere = "" if "/" in glob else "(.*/)?"
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob.removeprefix("/"))
+    meaning = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return anywhere + "".join(meaning.get(part, re.escape(part)) for part in parts)

@@ -1,0 +1,253 @@
+"""Turn documents into items: one for each resource, as it was written, with defaults under it.  Pure.
+
+A root kind is a document of its own; its children stand in lists in its spec, under the defaults given beside the
+list; a set document holds children for many roots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.manifests.documents import Document
+from reconciler.manifests.expansion import glob_matches, items_of, merged, without
+from reconciler.manifests.loader import Map, Seq, Spot
+from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
+from reconciler.manifests.variables import Scope, resolve
+from reconciler.model.kind import AnyKind, fields_of
+from reconciler.model.resource import Address
+
+_IN_METADATA = ("name", "labels", "renamedFrom")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One resource as written.  ``parent`` is None for a root."""
+
+    kind: AnyKind
+    parent: Address | None
+    data: Map
+
+    @property
+    def parent_path(self) -> tuple[str, ...]:
+        """The names that lead to it."""
+        return self.parent.path if self.parent else ()
+
+    @property
+    def name(self) -> str:
+        """The name, "" where it is missing or no text."""
+        name = self.data.get("name")
+        return name if isinstance(name, str) else ""
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The labels; nothing where they are no mapping."""
+        labels = self.data.get("labels")
+        return dict(labels) if isinstance(labels, Map) else {}
+
+    def identity(self) -> dict[str, Any]:
+        """The identity fields, with the defaults of those that are not written."""
+        model = self.kind.spec.model_fields
+        defaults = {info.alias or name: info.default for name, info in model.items()}
+        return {name: self.data.get(name, defaults[name]) for name in self.kind.identity}
+
+    def address(self) -> Address | None:
+        """The address, None where the name is missing."""
+        return self.kind.address(self.parent_path, self.identity()) if self.name else None
+
+
+@dataclass
+class Expander:
+    """Makes items of documents.  ``partial``: some files could not be read, so what is missing may be in them."""
+
+    kinds: Sequence[AnyKind]
+    scope: Scope
+    problems: Problems
+    partial: bool = False
+
+    def items(self, documents: Sequence[Document]) -> list[Item]:
+        """The items of all documents; roots first, then their children, then those of sets, in the order of files."""
+        single = [document for document in documents if document.kind and not document.is_set]
+        roots = [(document, self._root(document, document.kind)) for document in single if document.kind]
+        items = [root for _, root in roots]
+        for document, root in roots:
+            items += self._children(document.spec, self._spec_scope(document), root.kind, root.address())
+        for document in documents:
+            if document.is_set and document.kind:
+                items += self._of_set(document, document.kind, [root for _, root in roots])
+        return items
+
+    def _spec_scope(self, document: Document) -> Scope:
+        params = document.spec.get("params")
+        if not document.is_set or not isinstance(params, Map):
+            return self.scope
+        return self.scope.with_params(resolve(params, params.spot, self.scope, self.problems.add))
+
+    def _children_of(self, kind: AnyKind) -> list[AnyKind]:
+        return [child for child in self.kinds if child.parent == kind.id and child.plural]
+
+    # ------------------------------------------------------------------------------------------ roots
+
+    def _root(self, document: Document, kind: AnyKind) -> Item:
+        metadata = checked_metadata(document, _IN_METADATA, self.scope, self.problems)
+        lists = [name for child in self._children_of(kind) for name in (child.plural, child.defaults_field) if name]
+        for name in _IN_METADATA:
+            if name in document.spec:
+                self.problems.add(document.spec.key_spot(name), "it belongs into metadata", key=True)
+        spec = without(document.spec, *lists, *_IN_METADATA)
+        spec = resolve(spec, spec.spot, self.scope, self.problems.add)
+        self._report_unknown(spec, kind, lists)
+        known = {name: entry for name, entry in spec.entries().items() if name in fields_of(kind.spec)}
+        return Item(kind, None, Map.of(spec.spot, {**metadata.entries(), **known}))
+
+    def _report_unknown(self, spec: Map, kind: AnyKind, lists: Sequence[str]) -> None:
+        """Report what is neither a field nor a list; pydantic would not know the lists to suggest them."""
+        known = [name for name in fields_of(kind.spec) if name not in _IN_METADATA] + list(lists)
+        for key in spec:
+            if key not in known:
+                reason = forbidden_key(key) or (f"not a field of {kind.id}", did_you_mean(key, known))
+                self.problems.add(spec.key_spot(key), *reason, key=True)
+
+    # --------------------------------------------------------------------------------------- children
+
+    def _children(self, spec: Map, scope: Scope, kind: AnyKind, parent: Address | None) -> Iterator[Item]:
+        """The items in the lists of ``spec``, and the items in their lists."""
+        for child in self._children_of(kind):
+            yield from self._listed(spec, scope, child, parent)
+
+    def _listed(self, spec: Map, scope: Scope, kind: AnyKind, parent: Address | None) -> Iterator[Item]:
+        assert kind.plural
+        defaults = self._defaults(spec, scope, kind)
+        if kind.plural not in spec:
+            return
+        inner = self._children_of(kind)
+        lists = [name for child in inner for name in (child.plural, child.defaults_field) if name]
+        for written in items_of(spec[kind.plural], spec.value_spot(kind.plural), scope, self.problems):
+            item = Item(kind, parent or _nowhere(kind), merged(defaults, without(written, *lists)))
+            yield item
+            if inner:
+                yield from self._children(written, scope, kind, item.address())
+
+    def _defaults(self, spec: Map, scope: Scope, kind: AnyKind) -> Map:
+        """The defaults for a kind, checked for unknown fields once here instead of under every item."""
+        name = kind.defaults_field
+        empty = Map.of(spec.spot, {})
+        if not name or name not in spec:
+            return empty
+        defaults = resolve(spec[name], spec.value_spot(name), scope, self.problems.add)
+        if not isinstance(defaults, Map):
+            self.problems.add(spec.value_spot(name), f"expected a mapping, found {described(defaults)}")
+            return empty
+        known = [field for field in fields_of(kind.spec) if field not in ("name", "renamedFrom")]
+        unknown = [key for key in defaults if key not in known]
+        for key in unknown:
+            reason = forbidden_key(key) or (f"not a field that {kind.id} has a default for", did_you_mean(key, known))
+            self.problems.add(defaults.key_spot(key), *reason, key=True)
+        return without(defaults, *unknown)
+
+    # ------------------------------------------------------------------------------------------- sets
+
+    def _of_set(self, document: Document, kind: AnyKind, roots: Sequence[Item]) -> Iterator[Item]:
+        checked_metadata(document, ("name", "labels"), self.scope, self.problems)
+        known = [name for name in ("appliesTo", "params", kind.defaults_field, kind.plural) if name]
+        for key in document.spec:
+            if key not in known:
+                reason = forbidden_key(key) or (f"not a field of {document.word}", did_you_mean(key, known))
+                self.problems.add(document.spec.key_spot(key), *reason, key=True)
+        for name in ("appliesTo", kind.plural):
+            if name and name not in document.spec:
+                self.problems.add(document.spec.spot, "is missing", below=name)
+        self._check_params(document)
+        scope = self._spec_scope(document)
+        for root in self._targets(document, [root for root in roots if root.kind.id == kind.parent]):
+            yield from self._listed(document.spec, scope, kind, root.address())
+
+    def _check_params(self, document: Document) -> None:
+        params = document.spec.get("params")
+        if params is not None and not isinstance(params, Map):
+            spot = document.spec.value_spot("params")
+            self.problems.add(spot, f"expected a mapping, found {described(params)}")
+
+    def _targets(self, document: Document, roots: Sequence[Item]) -> list[Item]:
+        """The roots a set applies to: those named *and* labelled as it says."""
+        spot = document.spec.value_spot("appliesTo")
+        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems.add)
+        if written is None:
+            return []
+        if not isinstance(written, Map):
+            self.problems.add(spot, f"expected a mapping, found {described(written)}")
+            return []
+        names_key = f"{_parent_word(document.kind).lower()}s"
+        for key in written:
+            if key not in (names_key, "matchLabels"):
+                known = (names_key, "matchLabels")
+                hint = did_you_mean(key, known) or f"there is {one_of(known)}"
+                self.problems.add(written.key_spot(key), "not a field of appliesTo", hint, key=True)
+        if not written:
+            self.problems.add(spot, f"chooses nothing: give {names_key}, matchLabels or both")
+        chosen = [root for root in roots if root.name]
+        if names_key in written:
+            chosen = self._named(written[names_key], written.value_spot(names_key), chosen)
+        if "matchLabels" in written:
+            chosen = self._labelled(written["matchLabels"], written.value_spot("matchLabels"), chosen)
+        return chosen
+
+    def _named(self, globs: Any, spot: Spot, roots: Sequence[Item]) -> list[Item]:
+        if not isinstance(globs, Seq):
+            self.problems.add(spot, f"expected a list of names, found {described(globs)}")
+            return []
+        found: set[str] = set()
+        for glob, glob_spot in zip(globs, globs.spots, strict=True):
+            if not isinstance(glob, str):
+                self.problems.add(glob_spot, f"expected text, found {described(glob)}", "put it in quotes")
+                continue
+            matching = {root.name for root in roots if glob_matches(glob, root.name)}
+            if not matching and not self.partial:
+                names = [root.name for root in roots]
+                hint = did_you_mean(glob, names) or (f"there is {one_of(sorted(names))}" if names else "")
+                self.problems.add(glob_spot, f"{quoted(glob)} is not declared under the paths given", hint)
+            found |= matching
+        if not globs:
+            self.problems.add(spot, "an empty list chooses nothing")
+        return [root for root in roots if root.name in found]
+
+    def _labelled(self, wanted: Any, spot: Spot, roots: Sequence[Item]) -> list[Item]:
+        if not isinstance(wanted, Map):
+            self.problems.add(spot, f"expected a mapping, found {described(wanted)}")
+            return []
+        if not wanted:
+            self.problems.add(spot, "no labels choose nothing")
+            return []
+        found = [root for root in roots if wanted.items() <= root.labels.items()]
+        if roots and not found and not self.partial:
+            self.problems.add(spot, f"nothing has the labels {labels_text(wanted)}")
+        return found
+
+
+def _parent_word(kind: AnyKind | None) -> str:
+    return (kind.parent or "").rpartition(".")[2] if kind else ""
+
+
+def _nowhere(kind: AnyKind) -> Address:
+    """Stands for a parent without a usable name, which has been reported."""
+    return Address(kind.parent or "", ("",))
+
+
+def labels_text(labels: Mapping[str, Any]) -> str:
+    """``team: cx, tier: prod``."""
+    return ", ".join(f"{key}: {value}" for key, value in labels.items())
+
+
+def checked_metadata(document: Document, known: Iterable[str], scope: Scope, problems: Problems) -> Map:
+    """The known part of the metadata, resolved; a missing name and unknown keys are reported."""
+    metadata = resolve(document.metadata, document.metadata.spot, scope, problems.add)
+    assert isinstance(metadata, Map)
+    known = list(known)
+    for key in metadata:
+        if key not in known:
+            hint = did_you_mean(key, known) or ("it belongs into spec" if key not in _IN_METADATA else "")
+            problems.add(metadata.key_spot(key), *(forbidden_key(key) or ("not a field of metadata", hint)), key=True)
+    if "metadata" in document.data and isinstance(document.data["metadata"], Map) and "name" not in metadata:
+        problems.add(metadata.spot, "is missing", below="name")
+    return Map.of(metadata.spot, {key: entry for key, entry in metadata.entries().items() if key in known})

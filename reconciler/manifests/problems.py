@@ -1,0 +1,291 @@
+"""Turn spots, and what pydantic says about data, into problems with file, line, column and path.  Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from reconciler.errors import Problem
+from reconciler.manifests.loader import Map, Parsed, Seq, Spot, unpack
+from reconciler.model.kind import Shape
+
+Loc = tuple[int | str, ...]
+
+_ADDRESS_WORDS: Final = re.compile(r"(base|api|server)?_?(url|uri|endpoint|origin|host)|address", re.IGNORECASE)
+_SECRET_WORDS: Final = re.compile(
+    r".*(api_?key|token|password|passwd|secret|credentials?|bearer|authorization)", re.IGNORECASE
+)
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "none_required": "null",
+}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint naming the nearest known word, "" when none is near."""
+    by_fold = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(word.casefold(), list(by_fold), 1)
+    return f'did you mean "{by_fold[close[0]]}"?' if close else ""
+
+
+def quoted(text: str) -> str:
+    """A text as a person should see it: in quotes, without line breaks, not longer than a line."""
+    shown = json.dumps(text, ensure_ascii=False)
+    return shown if len(shown) <= 80 else f'{shown[:76]}..."'
+
+
+def described(value: Any) -> str:
+    """What a value is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return quoted(value)
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def one_of(words: Sequence[str]) -> str:
+    """``"a"``, ``"a" or "b"``, ``"a", "b" or "c"``."""
+    *most, last = [quoted(word) for word in words]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+@dataclass
+class Problems:
+    """Collects what is wrong (``errors``) and what is worth knowing (``warnings``)."""
+
+    files: Sequence[Parsed]
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    _paths: dict[int, tuple[dict[Spot, str], dict[Spot, str]]] = field(default_factory=dict)
+
+    def add(
+        self, spot: Spot, message: str, hint: str = "", *, key: bool = False, below: str = "", warning: bool = False
+    ) -> None:
+        """Note a problem with the value at ``spot`` (with ``key``: with the key there), or with ``below`` inside it.
+
+        Says nothing of a scalar that the loader has refused already.
+        """
+        number, line, column = unpack(spot)
+        if not key and not below and spot in self.files[number].doubtful:
+            return
+        values, keys = self._paths_of(number)
+        path = (keys if key else values).get(spot, "")
+        path = f"{path}.{below}".removeprefix(".") if below else path
+        problem = Problem(self.files[number].file, line, column, path, message, hint)
+        (self.warnings if warning else self.errors).append(problem)
+
+    def place(self, spot: Spot) -> str:
+        """``file:line`` of a spot."""
+        number, line, _ = unpack(spot)
+        return f"{self.files[number].file}:{line}"
+
+    def file_problem(self, file: str, message: str, hint: str = "") -> None:
+        """Note a problem with a file as a whole."""
+        self.errors.append(Problem(file, 0, 0, "", message, hint))
+
+    def _paths_of(self, number: int) -> tuple[dict[Spot, str], dict[Spot, str]]:
+        """(path of the value, path of the key) by spot.  Made when the first problem in a file is found."""
+        if number not in self._paths:
+            values: dict[Spot, str] = {}
+            keys: dict[Spot, str] = {}
+            for document, spot in self.files[number].documents:
+                _index(document, spot, "", values, keys)
+            self._paths[number] = values, keys
+        return self._paths[number]
+
+
+def _index(value: Any, spot: Spot, path: str, values: dict[Spot, str], keys: dict[Spot, str]) -> None:
+    if spot in values:
+        return  # an alias: its home is where the anchor stands
+    values[spot] = path
+    if isinstance(value, Map):
+        for key, (item, key_spot, value_spot) in value.entries().items():
+            inner = f"{path}.{key}".removeprefix(".")
+            keys[key_spot] = inner
+            _index(item, value_spot, inner, values, keys)
+    elif isinstance(value, Seq):
+        for index, (item, item_spot) in enumerate(zip(value, value.spots, strict=True)):
+            _index(item, item_spot, f"{path}[{index}]", values, keys)
+
+
+# --------------------------------------------------------------------------------------- pydantic's errors
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """One error of pydantic's, found in the data."""
+
+    type: str
+    value: Any
+    path: Loc
+    container: Map | Seq
+    spot: Spot
+    message: str
+    context: Mapping[str, Any]
+    missing: str = ""
+
+
+def explain(
+    error: ValidationError,
+    data: Map,
+    what: str,
+    fields: Mapping[str, Shape],
+    problems: Problems,
+    *,
+    open_references: bool = False,
+) -> None:
+    """Add to ``problems`` what ``error`` says of ``data``, which is ``what`` (``"openlayer.Test"``).
+
+    ``fields`` are the fields of the model, for naming near misses.  ``open_references``: a text that holds a
+    reference may become anything, so nothing is said of it.
+    """
+    found = [_locate(item, data) for item in error.errors(include_url=False, include_input=False)]
+    if open_references:
+        found = [each for each in found if not (isinstance(each.value, str) and "${" in each.value)]
+    places = {complaint.path for complaint in found}
+    for path in sorted(places, key=lambda path: [(isinstance(part, str), str(part)) for part in path]):
+        here = [complaint for complaint in found if complaint.path == path]
+        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in places)
+        if deeper and all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in here):
+            continue  # another branch of a union got further in; what it says is closer to what was meant
+        _say(here, what, fields, problems)
+
+
+def _locate(item: Any, data: Map) -> _Complaint:
+    """Walk down the data along pydantic's location, which holds names of union branches in between."""
+    value: Any = data
+    container: Map | Seq = data
+    spot = data.spot
+    path: list[int | str] = []
+    missing = str(item["loc"][-1]) if item["type"] == "missing" else ""
+    for part in item["loc"][:-1] if missing else item["loc"]:
+        if isinstance(value, Map) and part in value:
+            container, spot, value = value, value.value_spot(str(part)), value[part]
+        elif isinstance(value, Seq) and isinstance(part, int) and part < len(value):
+            container, spot, value = value, value.spots[part], value[part]
+        else:
+            continue
+        path.append(part)
+    where = (*path, missing) if missing else tuple(path)
+    return _Complaint(item["type"], value, where, container, spot, item["msg"], item.get("ctx", {}), missing)
+
+
+def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], problems: Problems) -> None:
+    """One sentence for everything that was said of one place."""
+    first = complaints[0]
+    if first.missing:
+        problems.add(first.spot, "is missing", below=first.missing)
+    elif first.type == "extra_forbidden":
+        _say_unknown(first, what, fields, problems)
+    elif first.type == "literal_error" and len(complaints) == 1:
+        words = re.findall(r"'([^']*)'", str(first.context.get("expected", "")))
+        hint = did_you_mean(first.value, words) if isinstance(first.value, str) else ""
+        problems.add(first.spot, f"{described(first.value)} is not {one_of(words)}", hint)
+    elif all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in complaints):
+        _say_expected(complaints, problems)
+    else:
+        problems.add(first.spot, *_sentence(first))
+
+
+def _say_unknown(complaint: _Complaint, what: str, fields: Mapping[str, Shape], problems: Problems) -> None:
+    key = str(complaint.path[-1])
+    assert isinstance(complaint.container, Map)
+    spot = complaint.container.key_spot(key)
+    if reason := forbidden_key(key):
+        problems.add(spot, *reason, key=True)
+        return
+    known, owner = _fields_at(complaint.path[:-1], fields)
+    problems.add(spot, f"not a field of {owner or what}", did_you_mean(key, known), key=True)
+
+
+def _fields_at(path: Loc, fields: Mapping[str, Shape]) -> tuple[Sequence[str], str]:
+    """(the field names known at a path, what the thing there is called)."""
+    owner = ""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        shape = fields.get(part)
+        shape = (shape.item or shape) if shape is not None else None
+        fields = (shape.fields or {}) if shape is not None else {}
+        owner = part
+    return list(fields), owner
+
+
+def _say_expected(complaints: list[_Complaint], problems: Problems) -> None:
+    value, spot = complaints[0].value, complaints[0].spot
+    words = [
+        one_of(re.findall(r"'([^']*)'", str(each.context.get("expected")))) if each.type == "literal_error"
+        else _EXPECTED[each.type]
+        for each in complaints
+    ]  # fmt: skip
+    if "a number" in words and "a whole number" in words:
+        words.remove("a whole number")
+    *most, last = dict.fromkeys(words)
+    expected = f"{', '.join(most)} or {last}" if most else last
+    scalar = isinstance(value, (bool, int, float))
+    hint = "put it in quotes" if "text" in words and scalar else ""
+    if isinstance(value, str) and last in ("a number", "a whole number") and re.fullmatch(r"[-+]?[0-9.]+", value):
+        hint = "remove the quotes"
+    problems.add(spot, f"expected {expected}, found {described(value)}", hint)
+
+
+def _sentence(complaint: _Complaint) -> tuple[str, str]:
+    """(message, hint) for the remaining kinds of errors."""
+    context, value = complaint.context, complaint.value
+    match complaint.type:
+        case "value_error":
+            return complaint.message.removeprefix("Value error, "), ""
+        case "string_too_short" | "too_short":
+            return "is empty", ""
+        case "string_too_long":
+            return f"has {len(value)} characters, more than {context['max_length']}", ""
+        case "greater_than_equal":
+            return f"{described(value)} is less than {context['ge']}", ""
+        case "less_than_equal":
+            return f"{described(value)} is more than {context['le']}", ""
+        case "union_tag_not_found":
+            return f"has no {_discriminator(context)}", ""
+        case "union_tag_invalid":
+            words = re.findall(r"'([^']*)'", str(context["expected_tags"]))
+            hint = did_you_mean(str(context["tag"]), words)
+            return f"{_discriminator(context)}: {quoted(str(context['tag']))} is not {one_of(words)}", hint
+        case _:
+            return complaint.message[:1].lower() + complaint.message[1:], ""
+
+
+def _discriminator(context: Mapping[str, Any]) -> str:
+    """The field that tells the variants apart, by its manifest name, which pydantic lists last."""
+    return str(re.findall(r"'([^']*)'", str(context["discriminator"]))[-1])
+
+
+def forbidden_key(key: str) -> tuple[str, str] | None:
+    """(message, hint) for a key that no manifest may hold, whatever it belongs to."""
+    if _ADDRESS_WORDS.fullmatch(key):
+        return "a manifest can not say where the platform is: a pull request could send the key elsewhere", (
+            "set it in the process environment"
+        )
+    if _SECRET_WORDS.fullmatch(key):
+        return "credentials never stand in a manifest", "set it in the process environment"
+    return None

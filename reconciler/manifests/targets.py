@@ -1,0 +1,161 @@
+"""Turn Environment documents into the environment that was chosen, its variables and its overrides.
+
+Touches: disk, looking whether files of rows exist.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.errors import UsageInvalid
+from reconciler.manifests.documents import Document
+from reconciler.manifests.environment import LOCAL, Emulator, Environment, local_environment
+from reconciler.manifests.expansion import without
+from reconciler.manifests.items import checked_metadata
+from reconciler.manifests.loader import Map, Seq, unpack
+from reconciler.manifests.overrides import Overrides
+from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of, quoted
+from reconciler.manifests.variables import Scope, resolve
+from reconciler.model.kind import AnyKind, Vendor, fields_of
+from reconciler.model.resource import Address
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an environment brings.  ``rows`` are the emulator's, as written, for checking whom they belong to."""
+
+    environment: Environment | None
+    scope: Scope
+    overrides: Overrides
+    rows: Seq | None = None
+
+
+@dataclass
+class Targets:
+    """The environments of a set of manifests."""
+
+    vendors: Sequence[Vendor]
+    problems: Problems
+    root: Path
+    declared: dict[str, Document] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[AnyKind, ...]:
+        """All kinds of all vendors."""
+        return tuple(kind for vendor in self.vendors for kind in vendor.kinds)
+
+    def declare(self, documents: Sequence[Document]) -> None:
+        """Note the environments; two of one name are reported."""
+        for document in documents:
+            if document.kind is not None:
+                continue
+            name = document.metadata.get("name")
+            if not isinstance(name, str):
+                self._check(document, _data(document))
+            elif name in self.declared:
+                there = self.problems.place(self.declared[name].data.spot)
+                self.problems.add(document.metadata.value_spot("name"), f'"{name}" is declared twice', f"see {there}")
+            else:
+                self.declared[name] = document
+
+    def choose(self, name: str | None, scope: Scope, *, partial: bool) -> Target:
+        """The environment called ``name``, after checking them all.  ``scope`` has what the command line gives.
+
+        Raises UsageInvalid when there is none of that name, unless it may be in a file that could not be read.
+        """
+        for each, document in self.declared.items():
+            if each != name:
+                self._check(document, _data(document))
+        if name in self.declared:
+            return self._enter(self.declared[str(name)], scope)
+        nothing = Target(local_environment() if name == LOCAL else None, scope, self._overrides(None))
+        if name in (None, LOCAL) or partial:
+            return nothing
+        known = sorted({*self.declared, LOCAL})
+        hint = did_you_mean(str(name), known) or f"there is {one_of(known)}"
+        raise UsageInvalid(f'there is no environment "{name}"', hint=hint)
+
+    def _overrides(self, written: Any) -> Overrides:
+        return Overrides(written, self.kinds, self.problems)
+
+    def _enter(self, document: Document, scope: Scope) -> Target:
+        """The chosen environment.  Its vars may refer to the command line's variables, all else to its vars too."""
+        written = _data(document)
+        values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems.add)
+        inner = scope.below(values if isinstance(values, Map) else {})
+        rest = resolve(without(written, "vars"), written.spot, inner, self.problems.add)
+        entries = rest.entries()
+        if "vars" in written:
+            entries["vars"] = (values, written.key_spot("vars"), written.value_spot("vars"))
+        data = Map.of(written.spot, entries)
+        environment = self._check(document, data, chosen=True)
+        emulator = data.get("emulator")
+        rows = emulator.get("rows") if isinstance(emulator, Map) else None
+        overrides = self._overrides(data.get("overrides"))
+        return Target(environment, inner, overrides, rows if isinstance(rows, Seq) else None)
+
+    # ----------------------------------------------------------------------------------------- checks
+
+    def _check(self, document: Document, data: Map, *, chosen: bool = False) -> Environment | None:
+        """The environment in ``data``; None, and reports, when it is not valid.
+
+        References in an environment that was not chosen stay what they are: its variables may not be given today.
+        """
+        checked_metadata(document, ("name",), Scope(), Problems(self.problems.files) if chosen else self.problems)
+        self._overrides(data.get("overrides"))
+        self._check_key(data)
+        if "emulator" in data and data.get("name") != LOCAL:
+            self.problems.add(data.key_spot("emulator"), f'only the environment "{LOCAL}" has an emulator', key=True)
+        try:
+            environment = Environment.model_validate(data)
+        except ValidationError as error:
+            explain(error, data, "Environment", fields_of(Environment), self.problems, open_references=not chosen)
+            return None
+        return self._with_rows_found(environment, data, unpack(document.data.spot)[0])
+
+    def _check_key(self, data: Map) -> None:
+        reference = data.get("apiKey")
+        name = reference.get("fromEnv") if isinstance(reference, Map) else None
+        prefixes = [vendor.prefix for vendor in self.vendors]
+        if isinstance(reference, Map) and isinstance(name, str) and not name.startswith(tuple(prefixes)):
+            message = f"{quoted(name)} does not start with {one_of(prefixes)}"
+            self.problems.add(reference.value_spot("fromEnv"), message, "no other variable is sent to a platform")
+
+    def _with_rows_found(self, environment: Environment, data: Map, number: int) -> Environment:
+        """The environment with the files of rows named from the root; they must be there and inside of it."""
+        if not environment.emulator.rows:
+            return environment
+        folder = (self.root / self.problems.files[number].file).parent
+        listed = data["emulator"]["rows"]
+        rows = []
+        for written, row in zip(listed, environment.emulator.rows, strict=True):
+            path = Path(os.path.realpath(folder / row.file))
+            if self.root not in path.parents:
+                self.problems.add(written.value_spot("file"), "leads out of the root of this run", "keep it beside")
+            elif not path.is_file():
+                self.problems.add(written.value_spot("file"), "there is no such file")
+            name = Path(os.path.relpath(folder / row.file, self.root)).as_posix()
+            rows.append(row.model_copy(update={"file": name}))
+        return environment.model_copy(update={"emulator": Emulator(rows=tuple(rows))})
+
+    def check_rows(self, target: Target, addresses: set[Address]) -> None:
+        """Report rows for a pipeline that nobody declares."""
+        known = {address.path for address in addresses}
+        for written in target.rows or ():
+            path = tuple(str(written.get(key)) for key in ("project", "pipeline")) if isinstance(written, Map) else ()
+            if path and path not in known:
+                near = did_you_mean("/".join(path), ["/".join(each) for each in known if len(each) == len(path)])
+                self.problems.add(written.spot, f'"{"/".join(path)}" is not declared', near)
+
+
+def _data(document: Document) -> Map:
+    """Name and spec in one mapping, as the model wants it."""
+    entries = without(document.spec, "name").entries()
+    named = {key: entry for key, entry in document.metadata.entries().items() if key == "name"}
+    return Map.of(document.spec.spot, {**named, **entries})

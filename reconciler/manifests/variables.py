@@ -1,0 +1,199 @@
+"""Replace ``${...}`` in the strings of a manifest.  Pure.
+
+One pass, after parsing, over string values: what a variable holds is never read again, so it can neither change the
+structure of a manifest nor refer to other variables.  The only readable environment variables are those named
+``RECONCILER_VAR_...``: a pull request must not be able to print a secret into a plan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from reconciler.manifests.loader import Map, Refused, Seq, Spot, plain_value
+from reconciler.manifests.problems import did_you_mean
+
+ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_NAME = re.compile(r"(var|param|env)\.([A-Za-z_][A-Za-z0-9_-]*)|each(?:\.([A-Za-z_][A-Za-z0-9_-]*))?")
+
+Report = Callable[[Spot, str, str], None]
+"""Called with (spot, message, hint) for each mistake."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What can be referred to.  ``used`` collects the names (``var.x``) that were.
+
+    ``given`` are the variables of the command line, which nothing replaces.
+    """
+
+    var: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    env: Mapping[str, str] = field(default_factory=dict)
+    param: Mapping[str, Any] | None = None
+    each: Any = None
+    in_each: bool = False
+    used: set[str] = field(default_factory=set)
+
+    def below(self, var: Mapping[str, Any]) -> Scope:
+        """The same with an environment's variables, which yield to those of the command line."""
+        given = {name: value for name, value in self.var.items() if name in self.given}
+        return replace(self, var={**self.var, **var, **given})
+
+    def with_params(self, param: Mapping[str, Any]) -> Scope:
+        """The same with the parameters of a set."""
+        return replace(self, param=param)
+
+    def with_each(self, each: Any) -> Scope:
+        """The same for one item of a ``forEach``."""
+        return replace(self, each=each, in_each=True)
+
+
+def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
+    """What can be referred to before an environment is chosen: ``--var`` and ``RECONCILER_VAR_x``, as YAML scalars.
+
+    Text that YAML would refuse unquoted (``no``, ``012``) stays text here: a shell has no quotes to add.
+    """
+    readable = {name: text for name, text in environ.items() if name.startswith(ENVIRON_PREFIX)}
+    var = {name.removeprefix(ENVIRON_PREFIX): _value(text) for name, text in readable.items()}
+    var.update((name, _value(text)) for name, text in given.items())
+    return Scope(var=var, given=frozenset(given), env=readable)
+
+
+def _value(text: str) -> Any:
+    try:
+        return plain_value(text) if text else ""
+    except Refused:
+        return text
+
+
+def holds_reference(value: Any) -> bool:
+    """Whether there is anything to replace or unescape in a value."""
+    if isinstance(value, str):
+        return "${" in value
+    if isinstance(value, Map):
+        return any(map(holds_reference, value.values()))
+    return isinstance(value, Seq) and any(map(holds_reference, value))
+
+
+def resolve(value: Any, spot: Spot, scope: Scope, report: Report) -> Any:
+    """``value`` with every reference replaced; the very same object when there is none.
+
+    A mistake is reported and leaves the text as it was.  Keys are never touched.
+    """
+    if isinstance(value, str):
+        return _resolve_text(value, spot, scope, report) if "${" in value else value
+    if isinstance(value, Map):
+        return _resolve_map(value, scope, report)
+    if isinstance(value, Seq):
+        items = [(resolve(item, at, scope, report), at) for item, at in zip(value, value.spots, strict=True)]
+        same = all(new is old for (new, _), old in zip(items, value, strict=True))
+        return value if same else Seq.of(value.spot, items)
+    return value
+
+
+def _resolve_map(value: Map, scope: Scope, report: Report) -> Map:
+    changed = {}
+    for index, (key, item) in enumerate(value.items()):
+        new = resolve(item, value.spots[2 * index + 1], scope, report)
+        if new is not item:
+            changed[key] = new
+    if not changed:
+        return value
+    made = Map(value)
+    made.update(changed)
+    made.spot, made.spots = value.spot, value.spots
+    return made
+
+
+def _resolve_text(text: str, spot: Spot, scope: Scope, report: Report) -> Any:
+    whole = _REFERENCE.fullmatch(text)
+    if whole and whole[1] is not None:
+        found, value = _look_up(whole[1], spot, scope, report)
+        return value if found else text
+
+    def replacement(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        if match[1] is None:
+            report(spot, '"${" without a closing brace', 'write "$${" for a literal "${"')
+            return match[0]
+        found, value = _look_up(match[1], spot, scope, report)
+        return _spelled(value, match[0], spot, report) if found else match[0]
+
+    return _REFERENCE.sub(replacement, text)
+
+
+def _spelled(value: Any, reference: str, spot: Spot, report: Report) -> str:
+    """How a value reads inside a longer text."""
+    if isinstance(value, (dict, list)):
+        report(spot, f"{reference} is a {_noun(value)} and can not stand inside a text", "let it be the whole value")
+        return reference
+    if value is None:
+        report(spot, f"{reference} is null and can not stand inside a text", "give it a value")
+        return reference
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _noun(value: Any) -> str:
+    return "mapping" if isinstance(value, dict) else "list"
+
+
+def _look_up(name: str, spot: Spot, scope: Scope, report: Report) -> tuple[bool, Any]:
+    """(whether it exists, its value); what does not exist is reported."""
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        report(spot, f"${{{name}}} is not a reference", _how_to_refer(name))
+        return False, None
+    if parts[1] is None:
+        return _look_up_each(parts[3], spot, scope, report)
+    source, key = parts[1], parts[2]
+    if source == "env" and not key.startswith(ENVIRON_PREFIX):
+        report(
+            spot, f"${{{name}}} can not be read", f"only {ENVIRON_PREFIX}... can, so that no secret gets into a plan"
+        )
+        return False, None
+    known: Mapping[str, Any] | None = getattr(scope, source)
+    if known is None:
+        report(spot, f"${{{name}}} stands where there are no parameters", "params belong to a set with appliesTo")
+        return False, None
+    if key not in known:
+        report(spot, f"${{{name}}} is not defined", _where_to_define(source, key, known))
+        return False, None
+    scope.used.add(f"{source}.{key}")
+    return True, _value(known[key]) if source == "env" else known[key]
+
+
+def _look_up_each(key: str | None, spot: Spot, scope: Scope, report: Report) -> tuple[bool, Any]:
+    if not scope.in_each:
+        report(spot, "${each} stands outside of a forEach", 'write "$${" for a literal "${"')
+        return False, None
+    if key is None:
+        return True, scope.each
+    if not isinstance(scope.each, Map):
+        report(spot, f"${{each.{key}}}: the items of this forEach are no mappings", "write ${each}")
+        return False, None
+    if key not in scope.each:
+        report(spot, f"${{each.{key}}} is not in every item of this forEach", did_you_mean(key, scope.each))
+        return False, None
+    return True, scope.each[key]
+
+
+def _how_to_refer(name: str) -> str:
+    hint = 'there are ${var.x}, ${param.x}, ${each.x} and ${env.RECONCILER_VAR_x}; write "$${" for a literal "${"'
+    return f"did you mean ${{var.{name}}}?" if re.fullmatch(r"[A-Za-z_]\w*", name) else hint
+
+
+def _where_to_define(source: str, key: str, known: Mapping[str, Any]) -> str:
+    if close := did_you_mean(key, known):
+        return close
+    if source == "var":
+        return f"give --var {key}=..., {ENVIRON_PREFIX}{key}, or vars in the Environment"
+    return "it is not among the params" if source == "param" else "it is not set"
