@@ -162,11 +162,14 @@ def _check_key(request: Request, api_key: str | None) -> None:
 
 
 def _parsed(raw: bytes) -> object:
-    """The JSON of a body.  Raises ApiError 400 for what is none, numbers that are none included."""
+    """The JSON of a body.  Raises ApiError 400 for what is none: infinite numbers and half characters included."""
     if not raw:
         return MISSING
     try:
-        return json.loads(raw, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        payload = json.loads(raw, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        if b"\\u" in raw:
+            json.dumps(payload, ensure_ascii=False).encode()
+        return payload
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "The request body is not valid JSON.") from error
 
