@@ -136,6 +136,8 @@ def test_a_test_is_evaluated_on_the_pipelines_it_applies_to(api: Api) -> None:
     everywhere = api.test(project)
     only_one = api.test(project, includePipelines=[one["id"]], defaultToAllPipelines=False)
     not_one = api.test(project, excludePipelines=[one["id"]])
+    not_one_either = api.test(project, excludePipelines=[one["id"]], defaultToAllPipelines=False)
+    nowhere = api.test(project, defaultToAllPipelines=False)
 
     def evaluated(test: Doc, **fields: str) -> list[str]:
         answer = api.evaluate(test, NINE, NINE + 1, **fields)
@@ -145,7 +147,8 @@ def test_a_test_is_evaluated_on_the_pipelines_it_applies_to(api: Api) -> None:
     assert evaluated(everywhere) == [one["id"], two["id"]]
     assert evaluated(everywhere, inferencePipelineId=two["id"]) == [two["id"]]
     assert evaluated(only_one) == [one["id"]]
-    assert evaluated(not_one) == [two["id"]]
+    assert evaluated(not_one) == evaluated(not_one_either) == [two["id"]]
+    assert evaluated(nowhere) == []
     body = {"startTimestamp": NINE, "endTimestamp": NINE + 1, "inferencePipelineId": two["id"]}
     assert api.refused("POST", f"/tests/{only_one['id']}/evaluate", body)[0] == 422
     shown = api.ok("GET", f"/inference-pipelines/{one['id']}")

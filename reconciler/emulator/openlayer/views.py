@@ -66,10 +66,14 @@ def pipeline(store: Store, doc: Document, expand: tuple[str, ...] = ()) -> Docum
 
 
 def applies(test: Document, pipeline_id: str) -> bool:
-    """Whether a test is run on a pipeline of its project."""
-    if test["includePipelines"] and not test["defaultToAllPipelines"]:
-        return pipeline_id in test["includePipelines"]
-    return pipeline_id not in test["excludePipelines"]
+    """Whether a test is run on a pipeline of its project.
+
+    A test that defaults to all, or only names exclusions, runs on the rest; any other on what it includes.
+    """
+    if pipeline_id in test["excludePipelines"]:
+        return False
+    only_excludes = bool(test["excludePipelines"]) and not test["includePipelines"]
+    return test["defaultToAllPipelines"] or only_excludes or pipeline_id in test["includePipelines"]
 
 
 def result(doc: Document) -> Document:
