@@ -3,13 +3,13 @@
 =============================  ===================================================================================
 ``ENV.state.json``             the snapshot; replaced as a whole, never written in place
 ``ENV.state.json.backup``      the snapshot before it; one, because adoption can rebuild what is older
-``ENV.journal.jsonl``          what came after the snapshot; there only while there is something
+``ENV.journal.jsonl``          what came after the snapshot; after a commit, a header and no record
 ``ENV.lock``                   the lock; its content counts only while a process holds it
 =============================  ===================================================================================
 
 How a crash can not hurt: a file appears by ``rename`` after its content is on disk, so it is there in whole or not at
 all; only the journal grows in place, and its last line alone can be torn.  A crash between the new snapshot and the
-removal of the journal leaves a journal that the snapshot says it has absorbed, so it is not replayed.
+new journal leaves a journal that the snapshot says it has absorbed, so it is not replayed.
 
 How a second writer can not hurt: writes need the lock, and are compared with what ``load`` showed.  Each lock writes
 its own journal file, a copy with its id in the header, and keeps it open.  When somebody breaks the lock, a late
@@ -118,7 +118,7 @@ class FileStore:
             self._lock.take(holder)
         self._writer, self._failed = holder.lock_id, False
         try:
-            self._remove_leftovers()
+            self._remove_leftovers()  # before anything is read: it stops what an old holder was about to rename
             yield holder
         finally:
             self._close_journal()
@@ -157,16 +157,13 @@ class FileStore:
             raise _moved(self.describe(), on_disk.position, state.lineage, state.serial)
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, on_disk.position.tip)
+        self._journal_to_append()  # so that no journal is left which only an older snapshot has absorbed
         with _sentences(f"the state {self._snapshot} can not be written"):
-            if not on_disk.records:
-                self._journal.unlink(missing_ok=True)  # it may be one that an older snapshot absorbed
             if on_disk.snapshot is not None:
                 self._put(self._backup, on_disk.snapshot)
             self._put(self._snapshot, content)
-            self._close_journal()
-            self._require_lock()
-            self._journal.unlink(missing_ok=True)
-        self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
+            self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
+            self._begin_journal(self._seen, ())
         self._failed = False
         return written
 
@@ -185,7 +182,7 @@ class FileStore:
     def _read(self) -> OnDisk:
         """Snapshot and journal as they were at one moment.
 
-        A commit replaces the snapshot first and removes the journal then.  So a journal that was read between two
+        A commit replaces the snapshot first and the journal then.  So a journal that was read between two
         equal snapshots belongs to them.
         """
         with _sentences(f"the state {self._snapshot} can not be read"):
@@ -241,13 +238,17 @@ class FileStore:
         if self._open_journal is not None and self._seen is not None:
             return self._open_journal, self._seen
         on_disk = self._unmoved()
-        position = self._seen = on_disk.position
-        header = header_line(position.lineage, position.serial, self._writer)
-        lines, _ = record_lines(empty_tip(position.lineage, position.serial), on_disk.records)
+        self._seen = on_disk.position
         with _sentences(f"the journal {self._journal} can not be written"):
-            self._put(self._journal, header + lines)
-            self._open_journal = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
-        return self._open_journal, position
+            return self._begin_journal(self._seen, on_disk.records), self._seen
+
+    def _begin_journal(self, position: Position, records: Sequence[Record]) -> int:
+        """Replace the journal file by one of this lock, and keep it open."""
+        lines, _ = record_lines(empty_tip(position.lineage, position.serial), records)
+        journal = self._placed(self._journal, header_line(position.lineage, position.serial, self._writer) + lines)
+        self._close_journal()
+        self._open_journal = journal
+        return journal
 
     def _require_journal(self, descriptor: int) -> None:
         with _sentences(f"the journal {self._journal} can not be read"):
@@ -256,17 +257,27 @@ class FileStore:
 
     def _put(self, path: Path, content: bytes) -> None:
         """Let ``path`` have this content, in whole or not at all, if the lock is still ours."""
+        os.close(self._placed(path, content))
+
+    def _placed(self, path: Path, content: bytes) -> int:
+        """Put ``content`` at ``path`` and return the file, still open: the one we wrote, wherever the path leads now.
+
+        A successor that breaks in between the check of the lock and the rename has removed the temporary file, so
+        that the rename fails.
+        """
         if len(content) > SIZE_CAP:
             raise StateUnreadable(f"{path}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have")
         temporary = path.with_name(f"{path.name}.{self._writer}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             _write(descriptor, content)
-        finally:
+            self._require_lock()
+            temporary.replace(path)
+            _sync_folder(self._folder)
+        except BaseException:
             os.close(descriptor)
-        self._require_lock()
-        temporary.replace(path)
-        _sync_folder(self._folder)
+            raise
+        return descriptor
 
     def _close_journal(self) -> None:
         if self._open_journal is not None:
@@ -295,7 +306,7 @@ class FileStore:
         _sync_folder(self._folder.parent)
 
     def _remove_leftovers(self) -> None:
-        """Remove the temporary files of runs that died while they wrote."""
+        """Remove the temporary files of runs that died, or lost the lock, while they wrote."""
         names = "|".join(re.escape(path.name) for path in (self._snapshot, self._backup, self._journal))
         with _sentences(f"{self._folder} can not be tidied"):
             for path in self._folder.iterdir():

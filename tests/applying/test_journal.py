@@ -151,7 +151,7 @@ def test_records_that_wait_behind_a_failing_append_are_not_tried() -> None:
 
 
 def test_an_unforeseen_error_wakes_everyone_too() -> None:
-    def append(records: Sequence[Record]) -> None:
+    def append(_: Sequence[Record]) -> None:
         raise ZeroDivisionError
 
     async def run() -> None:

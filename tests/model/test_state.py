@@ -211,6 +211,7 @@ ENTRIES = st.builds(
     on_removal=st.sampled_from(["keep", "delete"]),
     source=st.text(max_size=8),
     archived=st.booleans(),
+    unlisted=st.booleans(),
     retiring=st.lists(st.text(max_size=4), max_size=2).map(tuple),
 )
 STATES = st.builds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -10,8 +11,11 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import IO, cast
 
 import pytest
 
@@ -66,13 +70,24 @@ def test_a_folder_that_was_there_is_not_hidden_from_git(folder: Path, open_file_
     assert names(folder) == {"production.lock"}
 
 
-def test_the_journal_is_gone_after_a_commit(folder: Path, open_file_store: OpenFileStore) -> None:
+def test_after_a_commit_the_journal_names_its_snapshot_and_holds_no_record(
+    folder: Path, open_file_store: OpenFileStore
+) -> None:
+    store = open_file_store()
+    with store.lock("apply") as holder:
+        store.append([INTENT])
+        written = store.commit(store.load())
+    [line] = (folder / "production.journal.jsonl").read_text().splitlines()
+    header = {"journal": 1, "lineage": written.lineage, "serial": 1, "writer": holder.lock_id}
+    assert json.loads(line)["data"] == header
+
+
+def test_a_state_without_its_journal_is_the_snapshot(folder: Path, open_file_store: OpenFileStore) -> None:
     store = open_file_store()
     with store.lock("apply"):
-        store.append([INTENT])
-        assert "production.journal.jsonl" in names(folder)
-        store.commit(store.load())
-    assert names(folder) == {".gitignore", "production.lock", "production.state.json"}
+        written = store.commit(State(started="d1"))
+    (folder / "production.journal.jsonl").unlink()
+    assert open_file_store().load() == written
 
 
 def test_the_backup_is_the_snapshot_before(folder: Path, open_file_store: OpenFileStore) -> None:
@@ -94,7 +109,7 @@ def test_an_environment_s_name_can_not_lead_out_of_the_folder(folder: Path, name
 
 
 @pytest.fixture
-def crashed(folder: Path, open_file_store: OpenFileStore) -> State:
+def crashed(open_file_store: OpenFileStore) -> State:
     """What a run left that committed once, recorded an object and died: serial 1, one record in the journal."""
     store = open_file_store()
     with store.lock("apply"):
@@ -140,7 +155,7 @@ def test_a_torn_line_is_gone_when_the_next_run_writes(folder: Path, open_file_st
 
 
 def test_a_journal_that_outlived_its_commit_is_not_replayed(folder: Path, open_file_store: OpenFileStore) -> None:
-    """The crash between the new snapshot and the removal of the journal."""
+    """The crash between the new snapshot and the new journal."""
     journal = folder / "production.journal.jsonl"
     store = open_file_store()
     with store.lock("apply"):
@@ -150,24 +165,6 @@ def test_a_journal_that_outlived_its_commit_is_not_replayed(folder: Path, open_f
     journal.write_bytes(left)
     assert open_file_store().load() == written
     assert written.consumed == ("d1",)
-
-
-def test_two_crashes_in_a_row_after_the_snapshot_do_no_more_harm_than_one(
-    folder: Path, open_file_store: OpenFileStore
-) -> None:
-    """The second run commits without a record of its own, over a journal that the first had absorbed."""
-    journal = folder / "production.journal.jsonl"
-    first = open_file_store()
-    with first.lock("apply"):
-        first.append([INTENT])
-        left = journal.read_bytes()
-        first.commit(first.load())
-    journal.write_bytes(left)
-    second = open_file_store()
-    with second.lock("apply"):
-        written = second.commit(second.load())
-        assert not journal.exists()
-    assert open_file_store().load() == written
 
 
 def test_an_outlived_journal_gives_way_to_the_next_one(folder: Path, open_file_store: OpenFileStore) -> None:
@@ -282,6 +279,208 @@ with store.lock("apply"):
     assert numbers == sorted(numbers)
 
 
+# ------------------------------------------------------------------------------------------ at the worst moment
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@contextmanager
+def at_call(
+    patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None], *, skip: int = 0
+) -> Iterator[None]:
+    """Do ``act`` once, just before a call of a function of the system: the next, or one later."""
+    real = getattr(module, name)
+    calls = iter(range(1_000_000))
+
+    def acting(*arguments: object, **options: object) -> object:
+        if next(calls) < skip:
+            return real(*arguments, **options)
+        patch.setattr(module, name, real)
+        act()
+        return real(*arguments, **options)
+
+    patch.setattr(module, name, acting)
+    yield
+    patch.setattr(module, name, real)
+
+
+def crash_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the process end before its ``number``-th call that changes the disk, counted from 0."""
+    calls = iter(range(1_000_000))
+
+    def ending(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            if next(calls) >= number:
+                raise Crash
+            return real(*arguments, **options)
+
+        return call
+
+    for name in ("write", "fsync", "replace", "unlink"):
+        patch.setattr(os, name, ending(getattr(os, name)))
+
+
+@pytest.mark.parametrize("leftover", [False, True], ids=["journal", "journal absorbed before"])
+def test_a_crash_at_any_call_of_a_commit_leaves_the_state_before_or_after(
+    folder: Path, open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, leftover: bool
+) -> None:
+    """Also when the run before it crashed at the worst moment, and left a journal that its snapshot had absorbed."""
+    journal = folder / "production.journal.jsonl"
+    store = open_file_store()
+    with store.lock("apply"):
+        before = store.commit(State())
+        store.append([{"record": "plan_applied", "digest": "d1"}])
+        if leftover:
+            left = journal.read_bytes()
+            before = store.commit(store.load())
+            journal.write_bytes(left)
+        else:
+            before = store.load()
+    shutil.copytree(folder, tmp_path / "saved")
+    outcomes = []
+    for number in range(100):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "saved", folder)
+        store = open_file_store()
+        with suppress(Crash), store.lock("apply"), monkeypatch.context() as patch:
+            state = store.load()
+            crash_at(patch, number)
+            store.commit(replace(state, started="d2"))
+            break
+        found = open_file_store().load()
+        assert found in (before, replace(before, serial=before.serial + 1, started="d2"))
+        assert found.consumed == ("d1",)
+        outcomes.append(found.started)
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {"", "d2"}
+
+
+def test_a_crash_at_any_call_of_an_append_leaves_the_state_before_or_after(
+    folder: Path, open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, crashed: State, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "saved")
+    for number in range(100):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "saved", folder)
+        store = open_file_store()
+        with suppress(Crash), store.lock("apply"), monkeypatch.context() as patch:
+            crash_at(patch, number)
+            store.append([{"record": "plan_started", "digest": "d2"}])
+            break
+        assert open_file_store().load() in (crashed, replace(crashed, started="d2"))
+    assert number == 6
+    assert open_file_store().load() == replace(crashed, started="d2")
+
+
+def test_a_lock_broken_while_a_snapshot_is_written_keeps_it_out(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, crashed: State
+) -> None:
+    store = open_file_store()
+    with store.lock("apply") as holder:
+        state = store.load()
+        breaking = at_call(monkeypatch, os, "fsync", lambda: open_file_store().unlock(holder.lock_id))
+        with breaking, pytest.raises(StateUnreadable, match="was broken"):
+            store.commit(state)
+    assert open_file_store().load() == crashed
+
+
+def taking_over(open_file_store: OpenFileStore) -> Callable[[], None]:
+    """Breaks whatever lock is held, and records an object under the next one."""
+
+    def take_over() -> None:
+        holder = open_file_store().holder()
+        assert holder is not None
+        open_file_store().unlock(holder.lock_id)
+        successor = open_file_store()
+        with successor.lock("apply"):
+            successor.append([DONE])
+
+    return take_over
+
+
+def test_a_snapshot_that_comes_too_late_for_its_lock_is_not_renamed(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old holder was frozen between its last check and the rename."""
+    old = open_file_store()
+    at_rename = at_call(monkeypatch, os, "replace", taking_over(open_file_store))
+    with old.lock("apply"), at_rename, pytest.raises(StateUnreadable, match="no such file"):
+        old.commit(State(tasks={"late": {}}))
+    assert open_file_store().load() == State(entries={BOT: Entry("p1")})
+
+
+def test_an_old_holder_that_committed_in_time_leaves_the_successor_s_journal_alone(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen between the rename of its snapshot and that of its new journal."""
+    old = open_file_store()
+    after_rename = at_call(monkeypatch, os, "fsync", taking_over(open_file_store), skip=3)
+    with old.lock("apply"), after_rename, pytest.raises(StateUnreadable, match="was broken"):
+        old.commit(State(tasks={"in time": {}}))
+    state = open_file_store().load()
+    assert (state.serial, state.tasks, state.entries) == (1, {"in time": {}}, {BOT: Entry("p1")})
+
+
+def test_an_old_holder_that_just_made_its_journal_does_not_write_to_the_successor_s(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen between the rename of its journal and the first line."""
+    old = open_file_store()
+    after_rename = at_call(monkeypatch, os, "fsync", taking_over(open_file_store), skip=1)
+    with old.lock("apply"), after_rename, pytest.raises(StateUnreadable, match="was broken"):
+        old.append([INTENT])
+    assert open_file_store().load() == State(entries={BOT: Entry("p1")})
+
+
+def test_a_lock_broken_while_a_record_is_written_is_noticed_before_anything_is_sent(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file_store()
+    with store.lock("apply") as holder:
+        store.append([INTENT])
+        breaking = at_call(monkeypatch, os, "fsync", lambda: open_file_store().unlock(holder.lock_id))
+        with breaking, pytest.raises(StateUnreadable, match="was broken"):
+            store.append([DONE])
+
+
+@pytest.mark.parametrize("commits", [1, 2])
+@pytest.mark.parametrize("moment", ["production.journal.jsonl", "production.state.json"])
+def test_commits_while_a_reader_is_between_snapshot_and_journal_are_not_missed(
+    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, moment: str, commits: int
+) -> None:
+    """Snapshot and journal of different moments would lose the record, or look damaged."""
+    writer, reader = open_file_store(), open_file_store()
+    real = Path.open
+    has_read_journal = False
+
+    def opened(path: Path, mode: str) -> IO[bytes]:
+        nonlocal has_read_journal
+        has_read_journal = has_read_journal or path.name == "production.journal.jsonl"
+        if has_read_journal and path.name == moment:
+            monkeypatch.setattr(Path, "open", real)
+            for _ in range(commits):
+                writer.commit(writer.load())
+        return cast(IO[bytes], real(path, mode))
+
+    with writer.lock("apply"):
+        writer.append([DONE])
+        monkeypatch.setattr(Path, "open", opened)
+        state = reader.load()
+    assert (state.serial, state.entries) == (commits, {BOT: Entry("p1")})
+
+
+def test_a_lock_file_that_vanishes_while_it_is_taken_is_taken_anew(
+    folder: Path, open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file_store()
+    folder.mkdir()
+    with at_call(monkeypatch, fcntl, "flock", (folder / "production.lock").unlink), store.lock("apply") as holder:
+        assert open_file_store().holder() == holder
+        store.append([INTENT])
+
+
 # ------------------------------------------------------------------------------------------ damage
 
 
@@ -306,9 +505,8 @@ def test_a_flipped_byte_anywhere_is_noticed_or_means_nothing(
     assert open_file_store().load() == crashed
 
 
-def test_damage_in_the_journal_names_file_and_line(
-    folder: Path, open_file_store: OpenFileStore, crashed: State
-) -> None:
+@pytest.mark.usefixtures("crashed")
+def test_damage_in_the_journal_names_file_and_line(folder: Path, open_file_store: OpenFileStore) -> None:
     journal = folder / "production.journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"p1", b"p2"))
     with pytest.raises(StateUnreadable, match=rf"{re.escape(str(journal))}: line 2: damaged") as caught:
@@ -326,7 +524,8 @@ def test_damage_in_the_snapshot_names_the_version_before_it(folder: Path, open_f
     assert str(folder / "production.state.json.backup") in caught.value.hint
 
 
-def test_a_damaged_state_is_never_written_over(folder: Path, open_file_store: OpenFileStore, crashed: State) -> None:
+@pytest.mark.usefixtures("crashed")
+def test_a_damaged_state_is_never_written_over(folder: Path, open_file_store: OpenFileStore) -> None:
     snapshot = folder / "production.state.json"
     snapshot.write_text("{}")
     store = open_file_store()
@@ -351,9 +550,8 @@ def test_a_journal_of_another_lineage_is_refused(folder: Path, open_file_store: 
         open_file_store().load()
 
 
-def test_a_journal_without_its_snapshot_is_refused(
-    folder: Path, open_file_store: OpenFileStore, crashed: State
-) -> None:
+@pytest.mark.usefixtures("crashed")
+def test_a_journal_without_its_snapshot_is_refused(folder: Path, open_file_store: OpenFileStore) -> None:
     """A lost snapshot must not look like a new beginning."""
     (folder / "production.state.json").unlink()
     with pytest.raises(StateUnreadable, match="serial 0 of lineage none"):
@@ -499,7 +697,7 @@ with store.lock("apply"):
 def test_a_disk_that_fails_to_sync_is_not_believed(
     open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(descriptor: int) -> None:
+    def fails(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     store = open_file_store()
@@ -517,6 +715,7 @@ def test_what_is_written_is_on_the_disk_before_it_counts(
     open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Content, then the name that leads to it, then the folder; a record in an open journal needs one sync."""
+    new_journal = ["sync file", "rename to production.journal.jsonl", "sync folder"]
     events: list[str] = []
     fsync, rename = os.fsync, os.replace
 
@@ -533,13 +732,13 @@ def test_what_is_written_is_on_the_disk_before_it_counts(
         monkeypatch.setattr(os, "fsync", synced)
         monkeypatch.setattr(os, "replace", renamed)
         store.append([INTENT])
-        assert events == ["sync file", "rename to production.journal.jsonl", "sync folder", "sync file"]
+        assert events == [*new_journal, "sync file"]
         events.clear()
         store.append([INTENT, DONE])
         assert events == ["sync file"]
         events.clear()
         store.commit(State())
-        assert events == ["sync file", "rename to production.state.json", "sync folder"]
+        assert events == ["sync file", "rename to production.state.json", "sync folder", *new_journal]
 
 
 def test_a_file_too_large_to_be_a_state_is_refused_before_it_is_parsed(
