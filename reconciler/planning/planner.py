@@ -185,23 +185,26 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
     notes: tuple[str, ...] = ()
     if found.live is not None:
         notes = (f"an archived {kind.word} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
+    cause = Cause.DRIFT if gone else Cause.MANIFEST
     return Step(
         id=f"{Action.CREATE}:{resource.address}",
         action=Action.CREATE,
         address=resource.address,
         reason=reason,
-        cause=Cause.DRIFT if gone else Cause.MANIFEST,
-        changes=tuple(FieldChange(name, None, value) for name, value in _shown(resource.fields, kind)),
+        cause=cause,
+        changes=tuple(_shown(resource.fields, kind, cause)),
         source=resource.source,
         fields=resource.fields,
         notes=notes,
     )
 
 
-def _shown(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, Json]]:
+def _shown(fields: Fields, kind: AnyKind, cause: Cause) -> Iterator[FieldChange]:
+    """What a create will say, beyond the name."""
     for name, shape in kind.shapes.items():
         if name in fields and name not in kind.identity:
-            yield name, None if Mark.SENSITIVE in shape.marks else fields[name]
+            sensitive = Mark.SENSITIVE in shape.marks
+            yield FieldChange(name, None, None if sensitive else fields[name], cause=cause, sensitive=sensitive)
 
 
 def _adopts(resource: Resource, world: _World) -> bool:

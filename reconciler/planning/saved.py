@@ -18,7 +18,7 @@ _SAME = ("action", "address", "remote_id", "changes", "former")
 
 
 def check_untouched(saved: Mapping[str, Any]) -> None:
-    """Raise StalePlan unless ``saved`` is a plan of this format whose content still has the digest it was saved with."""
+    """Raise StalePlan unless ``saved`` is a plan of this format, with the content that it was saved with."""
     version = str(saved.get("format_version", ""))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise StalePlan(f"this is not a plan file that this version reads (format_version {version or 'missing'})")
@@ -35,7 +35,7 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
     With ``resumed`` the fresh plan may lack steps that were done already, and the state may have moved on.
     """
     now = plan_to_json(fresh, tool="")
-    return tuple([*_basis(saved["basis"], now["basis"], resumed=resumed), *_steps(saved, now, resumed=resumed)])
+    return (*_basis(saved["basis"], now["basis"], resumed=resumed), *_steps(saved, now, resumed=resumed))
 
 
 def _basis(before: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:

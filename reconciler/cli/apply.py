@@ -1,0 +1,147 @@
+"""``reconciler apply``: plan, ask, do, read back; with ``--evaluate`` go on and measure what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import Common, ack_option, adopt_option, common, example, output_format
+from reconciler.cli.ranges import range_options
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.model.plan import Plan
+    from reconciler.pipeline import Applied, Evaluated
+
+
+@click.command(
+    "apply",
+    epilog=example(
+        "reconciler apply examples/quickstart --env local --yes --evaluate\n"
+        "reconciler apply --env production --ack archive=7\n"
+        "reconciler apply --plan plan.json --yes"
+    ),
+)
+@common()
+@adopt_option
+@ack_option
+@click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, if it "
+              "still holds.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="With --plan: finish a plan that was cut short.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--evaluate", "evaluates", is_flag=True, help="Then evaluate the tests that changed, and gate on them.")
+@range_options
+@click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="With --evaluate: wait so long.")
+@output_format("text", "json", "markdown")
+def command(
+    common: Common,
+    adopt: bool,
+    acks: Mapping[str, int],
+    plan_file: str | None,
+    resume: bool,
+    yes: bool,
+    evaluates: bool,
+    since: str | None,
+    start: str | None,
+    end: str | None,
+    timeout: str,
+    style: str,
+) -> int:
+    """Bring the platform in line with the manifests under PATH (default: this folder).
+
+    Asks first, unless told --yes.  Exits 3 when the plan holds refusals, 4 when not every step worked, 5 when a
+    gate fails, 6 when a saved plan is stale or the state is locked, 7 when it can not ask.
+    """
+    import os
+
+    from reconciler.cli.asking import Asking
+    from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.running import Signals, run
+    from reconciler.cli.saved_plan import read_plan
+    from reconciler.errors import UsageInvalid
+    from reconciler.pipeline import Hooks, apply, session
+    from reconciler.settings import Settings
+
+    if resume and not plan_file:
+        raise UsageInvalid("--resume goes with --plan")
+    console, saved = Console.of(common), read_plan(plan_file) if plan_file else None
+    story, asking = StepStory(console), Asking(console, style=style, yes=yes or bool(plan_file))
+    request = common.request(adopt=adopt, acks=acks)
+    if saved is not None:
+        request = request.with_options(saved["basis"]["options"])
+
+    def confirmed(plan: Plan) -> None:
+        asking.confirm(plan)
+        story.begin(plan)
+
+    async def main(signals: Signals) -> int:
+        hooks = Hooks(
+            event=console.event, planned=asking.show, confirm=confirmed, started=story.started, ended=story.ended,
+            note=console.story, progress=console.evaluating,
+        )  # fmt: skip
+        async with session(request, Settings.from_environ(os.environ), hooks) as here:
+            signals.gently = here.stop.set
+            applied = await apply(here, saved=saved, resumed=resume)
+            signals.gently = None
+            console.end_progress()
+            code = report(applied, style, console)
+            signals.raise_if_received()
+            if code or not evaluates:
+                return code
+            return await _evaluate(here, applied, (since, start, end), timeout, style, console)
+
+    return run(main, console.story)
+
+
+def report(applied: Applied, style: str, console: Console) -> int:
+    """Print what an apply did; returns 4 when not every step is done, else 0."""
+    from reconciler.model.outcome import StepStatus
+
+    if not applied.outcomes:
+        return 0
+    plan = applied.planned.plan
+    if style == "json":
+        from reconciler.reporting.machine import outcomes_json
+
+        console.answer(outcomes_json(plan, applied.outcomes))
+    else:
+        from reconciler.reporting.text import apply_text
+
+        text = apply_text(
+            plan, applied.outcomes, width=console.width, color=console.answer_color, verbose=console.verbose
+        )
+        console.answer(text)
+    _warn_unsettled(applied, console)
+    return 0 if all(outcome.status is StepStatus.DONE for outcome in applied.outcomes) else 4
+
+
+def _warn_unsettled(applied: Applied, console: Console) -> None:
+    from reconciler.reporting.escape import terminal
+
+    for sentence in applied.unsettled:
+        console.story(terminal(f"warning: {sentence}"))
+    if applied.unsettled:
+        console.story("  hint: the platform stores these in another form; write them that way in the manifest")
+
+
+async def _evaluate(
+    here: Any, applied: Applied, times: tuple[str | None, str | None, str | None], timeout: str, style: str,
+    console: Console,
+) -> int:  # fmt: skip
+    from reconciler.cli.evaluate import report_verdicts
+    from reconciler.cli.ranges import time_range
+    from reconciler.model.values import parse_duration
+    from reconciler.pipeline import Measurement, evaluate
+    from reconciler.providers import KINDS
+
+    touched = tuple(address for address in applied.touched if KINDS[address.kind].measuring is not None)
+    if not touched:
+        console.story("Nothing to evaluate: no test changed.")
+        return 0
+    within = time_range(*times, here.clock.now())
+    ask = Measurement(within, only=touched, deadline_s=parse_duration(timeout))
+    evaluated: Evaluated = await evaluate(here, ask)
+    console.end_progress()
+    return report_verdicts(evaluated, style, console)

@@ -1,0 +1,45 @@
+"""Show a plan and ask whether to go on.  Touches: the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.render import show_plan
+from reconciler.errors import ConfirmationRequired
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.model.plan import Plan
+
+
+class Asking:
+    """``yes`` answers beforehand.  ``word`` is what has to be typed; an empty one means a plain yes or no."""
+
+    def __init__(self, console: Console, *, style: str, yes: bool, word: str = "") -> None:
+        self._console, self._style, self._yes, self._word = console, style, yes, word
+
+    def show(self, plan: Plan) -> None:
+        """Print the plan.  In JSON the outcomes are the answer, so a plan with steps goes to stderr as text."""
+        if self._style == "json" and plan.pending and not plan.refusals:
+            self._console.story(show_plan(plan, "text", self._console))
+        else:
+            self._console.answer(show_plan(plan, self._style, self._console))
+
+    def confirm(self, plan: Plan) -> None:
+        """Return when the answer is yes.  Raises ConfirmationRequired when it is no, or when nobody can be asked."""
+        if self._yes:
+            return
+        if not sys.stdin.isatty():
+            raise ConfirmationRequired("there is no terminal to ask on", hint="pass --yes if the plan is meant")
+        count = len(plan.pending)
+        what = f"{count} step{'' if count == 1 else 's'} in environment {plan.basis.environment}"
+        if self._word:
+            typed = click.prompt(f"\n{what}.  Type {self._word} to go on", default="", show_default=False, err=True)
+            agreed = typed == self._word
+        else:
+            agreed = click.confirm(f"\nCarry out {what}?", err=True)
+        if not agreed:
+            raise ConfirmationRequired("not confirmed; nothing was changed")

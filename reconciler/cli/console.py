@@ -1,0 +1,184 @@
+"""Where text goes: stdout is the answer, stderr is the story.  Touches: the terminal, the events file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from reconciler.errors import ReconcilerError, SettingsInvalid
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.model.outcome import StepOutcome
+    from reconciler.model.plan import Plan, Step
+
+QUIET_S = 10.0
+"""Without a terminal, a line of progress at most this often."""
+
+
+class Console:
+    """Prints.  Knows the width, whether colour is wanted, and whether anybody watches."""
+
+    def __init__(self, *, color: bool, verbose: bool = False, events: str | None = None) -> None:
+        self.width = _width()
+        self.verbose = verbose
+        self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.watched = sys.stderr.isatty()
+        self._events = _open_events(events) if events else None
+        self._progress: Progress | None = None
+
+    @classmethod
+    def of(cls, common: Common) -> Console:
+        """As the common options ask."""
+        return cls(color=common.color, verbose=common.verbose, events=common.events)
+
+    @classmethod
+    def of_process(cls) -> Console:
+        """For errors that end the run, wherever they come from: looks at argv itself."""
+        return cls(color="--no-color" not in sys.argv)
+
+    @property
+    def answer_color(self) -> bool:
+        """Whether the answer may be coloured: only where a terminal shows it."""
+        return self.color and sys.stdout.isatty()
+
+    def answer(self, text: str) -> None:
+        """What was asked for."""
+        self._pause_progress()
+        click.echo(text.rstrip("\n"), color=self.answer_color)
+
+    def story(self, text: str) -> None:
+        """What happens on the way."""
+        self._pause_progress()
+        click.echo(text, err=True, color=self.color and self.watched)
+
+    def error(self, error: ReconcilerError) -> None:
+        """What went wrong, where, and what to do next."""
+        from reconciler.reporting.text import error_text
+
+        self._pause_progress()
+        shown = error_text(error, width=self.width, color=self.color and self.watched)
+        click.echo(shown.rstrip("\n"), err=True, color=self.color and self.watched)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Something that happened, for machines; requests also for people who asked for more."""
+        if self._events is not None:
+            self._events.write(json.dumps({"time": round(time.time(), 3), **event}, ensure_ascii=True) + "\n")
+            self._events.flush()
+        if self.verbose and event.get("event") == "request":
+            from reconciler.reporting.escape import terminal
+
+            status = event["status"] if event["status"] is not None else "no answer"
+            self.story(terminal(f"{event['method']} {event['path']} {status} {event['seconds'] * 1000:.0f} ms"))
+
+    def start_progress(self, what: str, total: int) -> Progress:
+        """Count something that takes longer than a second, until ``end_progress``."""
+        self._progress = Progress(what, total, live=self.watched and self.color, say=self._line)
+        return self._progress
+
+    def evaluating(self, done: int, total: int, what: str) -> None:
+        """So many evaluations are over."""
+        from reconciler.reporting.escape import terminal
+
+        if self._progress is None or self._progress.what != "evaluating":
+            self.start_progress("evaluating", total)
+        assert self._progress is not None
+        self._progress.at(done, total, terminal(what))
+
+    def end_progress(self) -> None:
+        """The counting is over."""
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+
+    def _line(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def _pause_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.clear()
+
+
+class Progress:
+    """``applying  120/1,000  3 s``: one line that is rewritten on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, what: str, total: int, *, live: bool, say: Callable[[str], None]) -> None:
+        self.what, self._total, self._live, self._say = what, total, live, say
+        self._began = self._shown = time.monotonic()
+        self._on_screen = False
+
+    def at(self, done: int, total: int | None = None, detail: str = "") -> None:
+        """So many are done."""
+        self._total = total if total is not None else self._total
+        now = time.monotonic()
+        if now - self._shown < (0.1 if self._live else QUIET_S) or now - self._began < 1.0:
+            return
+        self._shown = now
+        text = f"{self.what}  {done:,}/{self._total:,}  {now - self._began:.0f} s"
+        if not self._live:
+            self._say(text)
+            return
+        room = shutil.get_terminal_size().columns - 1
+        sys.stderr.write("\r\x1b[2K" + (text + ("  " + detail if detail else ""))[:room])
+        sys.stderr.flush()
+        self._on_screen = True
+
+    def clear(self) -> None:
+        """Take the line off the screen, so that something else can be printed."""
+        if self._on_screen:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._on_screen = False
+
+    def close(self) -> None:
+        """Done."""
+        self.clear()
+
+
+class StepStory:
+    """Tells an apply as it goes: counts on a terminal, and a line for each step that did not work."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._total = self._done = 0
+        self._progress: Progress | None = None
+
+    def begin(self, plan: Plan) -> None:
+        """The plan was shown and agreed to."""
+        self._total = len(plan.pending)
+        self._progress = self._console.start_progress("applying", self._total)
+
+    def started(self, step: Step) -> None:
+        """A step's requests are about to be sent."""
+        self._console.event({"event": "step_started", "step": step.id})
+
+    def ended(self, step: Step, outcome: StepOutcome) -> None:
+        """A step is over."""
+        from reconciler.reporting.escape import terminal
+
+        self._done += 1
+        self._console.event(
+            {"event": "step_ended", "step": step.id, "status": outcome.status.value, "error": outcome.error}
+        )
+        if self._progress is not None:
+            self._progress.at(self._done, self._total, terminal(str(step.address)))
+
+
+def _width() -> int:
+    """Columns: the terminal's, or 100 where the output is read later (a file, a CI log)."""
+    return max(40, min(shutil.get_terminal_size((100, 24)).columns, 200))
+
+
+def _open_events(path: str) -> IO[str]:
+    try:
+        return Path(path).open("a", encoding="utf-8")
+    except OSError as error:
+        raise SettingsInvalid(f"--events {path}: {error.strerror}") from error

@@ -1,0 +1,42 @@
+"""``reconciler doctor``: is everything there that a run needs?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import Common, common, example
+
+if TYPE_CHECKING:
+    from reconciler.pipeline import Check
+
+
+@click.command("doctor", epilog=example("reconciler doctor --env production"))
+@common(paths=False)
+def command(common: Common) -> int:
+    """Check credentials, the way to each platform, and the state of an environment.
+
+    Only reads.  Exits 1 when something does not work.
+    """
+    import os
+
+    from reconciler.cli.console import Console
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline import Hooks, examine, session
+    from reconciler.reporting.escape import terminal
+    from reconciler.settings import Settings
+
+    console = Console.of(common)
+
+    async def main(_: Signals) -> list[Check]:
+        hooks = Hooks(event=console.event, note=console.story)
+        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
+            return await examine(here)
+
+    checks = run(main, console.story)
+    for check in checks:
+        console.answer(terminal(f"{'ok  ' if check.works else 'FAIL'}  {check.what}: {check.found}"))
+        if check.hint and not check.works:
+            console.answer(terminal(f"      hint: {check.hint}"))
+    return 0 if all(check.works for check in checks) else 1

@@ -1,0 +1,68 @@
+"""``reconciler emulator``: the vendors' APIs on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.options import example
+
+
+@click.command(
+    "emulator",
+    epilog=example(
+        "reconciler emulator --port 8080 --api-key secret &\n"
+        "OPENLAYER_BASE_URL=http://127.0.0.1:8080/v1 OPENLAYER_API_KEY=secret reconciler plan examples/quickstart"
+    ),
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--data", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in FILE; in memory otherwise."
+)
+@click.option("--api-key", metavar="KEY", help="The only key to accept; any key by default.")
+@click.option("--latency", default="0ms", show_default=True, metavar="50ms", help="Answer so much later.")
+@click.option("--rate", metavar="100/s", help="Answer 429 beyond so many requests a second.")
+@click.option(
+    "--faults", type=click.Path(dir_okay=False, exists=True), metavar="FILE", help="Go wrong as this JSON script says."
+)
+@click.option("--dialect", type=click.Choice(["", "seed"]), default="", help="'seed': an older server.")
+def command(
+    port: int, host: str, data: str | None, api_key: str | None, latency: str, rate: str | None, faults: str | None,
+    dialect: str,
+) -> None:  # fmt: skip
+    """Serve a stand-in for the vendors' APIs, with real answers and real evaluations over the rows it is sent.
+
+    Prints the address on stdout when it listens.  Ends on Ctrl-C.
+    """
+    from reconciler.emulator.app import create_app
+    from reconciler.emulator.faults import FaultScript
+    from reconciler.emulator.server import serve
+    from reconciler.errors import UsageInvalid
+
+    try:
+        app = create_app(
+            data or ":memory:",
+            api_key=api_key,
+            dialect=dialect,
+            latency_s=_latency(latency),
+            rate_per_s=_rate(rate) if rate else None,
+            faults=FaultScript.read(faults) if faults else None,
+        )
+    except ValueError as error:
+        raise UsageInvalid(str(error)) from error
+    serve(app, host=host, port=port, on_ready=lambda url: click.echo(f"{url}/v1"))
+
+
+def _latency(text: str) -> float:
+    for unit, scale in (("ms", 0.001), ("s", 1.0)):
+        number = text.removesuffix(unit)
+        if number != text and number.replace(".", "", 1).isdecimal():
+            return float(number) * scale
+    raise ValueError(f"--latency {text}: write 50ms or 1.5s")
+
+
+def _rate(text: str) -> float:
+    number = text.removesuffix("/s")
+    if number == text or not number.replace(".", "", 1).isdecimal():
+        raise ValueError(f"--rate {text}: write 100/s")
+    return float(number)

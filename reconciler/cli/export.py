@@ -1,0 +1,50 @@
+"""``reconciler export``: live projects -> manifests that plan to "no changes"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import Common, common, example
+
+if TYPE_CHECKING:
+    from reconciler.pipeline import Exported
+
+
+@click.command(
+    "export",
+    epilog=example("reconciler export --out manifests --adopt\nreconciler export --out one --select support-bot"),
+)
+@common(paths=False)
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Write one file a project there."
+)
+@click.option("--adopt", is_flag=True, help="Also make the exported objects ours.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def command(common: Common, out: str, adopt: bool, force: bool) -> None:
+    """Write manifests for the projects of the workspace, as they are now.
+
+    --select takes globs over project names.  Archived tests and what the platform never shows are left out.
+    """
+    import os
+
+    from reconciler.cli.console import Console
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline import Hooks, export, session
+    from reconciler.settings import Settings
+
+    console = Console.of(common)
+
+    async def main(_: Signals) -> Exported:
+        hooks = Hooks(event=console.event, note=console.story)
+        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
+            return await export(here, out, adopt=adopt, force=force)
+
+    exported = run(main, console.story)
+    for warning in exported.warnings:
+        console.story(f"warning: {warning}")
+    for file in exported.files:
+        console.answer(f"+ {file}")
+    owned = ", which are ours now" if adopt else "; not ours until 'apply --adopt'"
+    console.answer(f"{exported.resources} resources in {len(exported.files)} files{owned}.")

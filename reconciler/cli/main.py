@@ -1,0 +1,95 @@
+"""Turn argv into a command, and whatever it raises into an exit code.
+
+Nothing heavy is imported here: ``--version`` needs no library at all, ``--help`` only click.  Each command imports what
+it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS = {
+    "init": "Write a commented starter repository.",
+    "validate": "Check manifests offline; report every problem.",
+    "plan": "Show what would change at the platform.",
+    "apply": "Plan, ask, and make it so.",
+    "drift": "Show only what somebody changed at the platform.",
+    "destroy": "Remove what we manage.",
+    "export": "Write manifests for what is at the platform.",
+    "evaluate": "Trigger evaluations, wait, and gate on the results.",
+    "status": "Gate on the latest results without triggering.",
+    "state": "Look into and mend the memory.",
+    "schema": "Print the JSON schema of a document.",
+    "fmt": "Rewrite manifests in canonical YAML.",
+    "doctor": "Check credentials, reachability and the state.",
+    "emulator": "Serve the vendors' APIs on this machine.",
+}
+"""Every command with its line in the help, in the order of use; each stands in a module of its name."""
+
+BROKEN_PIPE = 141
+
+
+def run() -> None:
+    """The console script.  Exits with the codes of ``reconciler.errors``."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        from reconciler import __version__
+
+        print(f"reconciler {__version__}")  # noqa: T201 - before click is worth loading
+        sys.exit(0)
+    sys.exit(main(arguments))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit code and never raises."""
+    import click
+
+    from reconciler.cli.group import reconciler
+    from reconciler.errors import ReconcilerError
+
+    try:
+        result = reconciler.main(arguments, prog_name="reconciler", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return 64
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except ReconcilerError as error:
+        _show(error)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away: nothing to say, and nobody to say it to
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last door: a bug of ours must read like one
+        return _bug(error, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _show(error: object) -> None:
+    from reconciler.cli.console import Console
+    from reconciler.errors import ReconcilerError
+
+    assert isinstance(error, ReconcilerError)
+    Console.of_process().error(error)
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    import traceback
+
+    import click
+
+    if "-v" in arguments or "--verbose" in arguments:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(
+        f"Error: a defect in reconciler: {type(error).__name__}: {error}\n"
+        "  hint: run it again with -v for the traceback, and please report it",
+        err=True,
+    )
+    return 1

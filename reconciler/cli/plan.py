@@ -1,0 +1,71 @@
+"""``reconciler plan``: read live state, show what would change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import Common, ack_option, adopt_option, common, example, output_format
+
+
+@click.command(
+    "plan",
+    epilog=example(
+        "reconciler plan                          # everything below this folder\n"
+        "reconciler plan --env staging --out plan.json && reconciler apply --plan plan.json\n"
+        "reconciler plan --select 'support-bot/*' --format markdown"
+    ),
+)
+@common()
+@adopt_option
+@ack_option
+@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for 'apply --plan'.")
+@output_format("text", "json", "markdown")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
+def command(
+    common: Common, adopt: bool, acks: Mapping[str, int], out: str | None, style: str, detailed_exitcode: bool
+) -> int:
+    """Compare the manifests under PATH (default: this folder) with the platform.
+
+    Changes nothing.  Exits 3 when the plan holds refusals.
+    """
+    import os
+
+    from reconciler.cli.console import Console
+    from reconciler.cli.render import show_plan, tool
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline import Hooks, Planned, plan, session
+    from reconciler.reporting.machine import plan_json
+    from reconciler.settings import Settings
+
+    console = Console.of(common)
+
+    async def main(_: Signals) -> Planned:
+        hooks = Hooks(event=console.event, note=console.story)
+        request = common.request(adopt=adopt, acks=acks)
+        async with session(request, Settings.from_environ(os.environ), hooks) as here:
+            return await plan(here)
+
+    planned = run(main, console.story)
+    if out:
+        _save(Path(out), plan_json(planned.plan, tool=tool()))
+    console.answer(show_plan(planned.plan, style, console))
+    if planned.plan.refusals:
+        return 3
+    return 2 if detailed_exitcode and planned.plan.pending else 0
+
+
+def _save(path: Path, text: str) -> None:
+    """Write for the owner's eyes only: a plan quotes manifests."""
+    import os
+
+    from reconciler.errors import SettingsInvalid
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SettingsInvalid(f"--out {path}: {error.strerror}") from error

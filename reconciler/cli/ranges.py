@@ -1,0 +1,68 @@
+"""``--since 24h``, ``--from`` and ``--to`` -> a time range.  Pure but for ``now``, which is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.errors import UsageInvalid
+from reconciler.model.outcome import TimeRange
+from reconciler.model.values import parse_duration
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_SINCE = "24h"
+
+
+def range_options(function: F) -> F:
+    """Add ``--since``, ``--from`` and ``--to``."""
+    options = (
+        click.option("--since", metavar="DURATION", help="Rows of the last 24h, 7d, ...  [default: 24h]"),
+        click.option(
+            "--from", "start", metavar="TIME", help="Rows from then on: 2026-11-01, 2026-11-01T14:00Z, or Unix seconds."
+        ),
+        click.option("--to", "end", metavar="TIME", help="Rows before then; now by default."),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def time_range(since: str | None, start: str | None, end: str | None, now: float) -> TimeRange:
+    """The range that the options ask for, in Unix seconds.
+
+    Raises UsageInvalid when they contradict each other, make no sense or leave nothing.
+    """
+    if since is not None and start is not None:
+        raise UsageInvalid("--since and --from say the same thing twice", hint="use one of them")
+    last = _moment("--to", end) if end is not None else int(now)
+    if start is not None:
+        first = _moment("--from", start)
+    else:
+        try:
+            first = last - parse_duration(since or DEFAULT_SINCE)
+        except ValueError as error:
+            raise UsageInvalid(f"--since {since}: {error}") from error
+    if first >= last:
+        raise UsageInvalid(f"the time range is empty: it starts at {_iso(first)} and ends at {_iso(last)}")
+    return TimeRange(first, last)
+
+
+def _moment(option: str, text: str) -> int:
+    """Unix seconds of ``2026-11-01``, ``2026-11-01T14:00:00+01:00`` or ``1762000000``; UTC where no zone is given."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageInvalid(
+            f"{option} {text}: not a time; write 2026-11-01, 2026-11-01T14:00Z or Unix seconds"
+        ) from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

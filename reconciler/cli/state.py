@@ -1,0 +1,153 @@
+"""``reconciler state``: look into the memory, and mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import Common, common, example, output_format
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.pipeline import Session
+
+
+@click.group(
+    "state",
+    epilog=example("reconciler state list --env production\nreconciler state rm 'support-bot/*' --env production"),
+)
+def command() -> None:
+    """Look into what we remember of an environment, and mend it.
+
+    Nothing here touches the platform.
+    """
+
+
+def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> None:
+    """Open a session that reads no manifests, and do the work in it."""
+    import os
+
+    from reconciler.cli.console import Console
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline import Hooks, session
+    from reconciler.settings import Settings
+
+    console = Console.of(common)
+
+    async def main(_: Signals) -> None:
+        hooks = Hooks(event=console.event, note=console.story)
+        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
+            result = work(here, console)
+            if result is not None:
+                await result
+
+    run(main, console.story)
+
+
+@command.command("list", epilog=example("reconciler state list --env production --select 'support-bot/*'"))
+@common(paths=False)
+@output_format("text", "json")
+def list_(common: Common, style: str) -> None:
+    """List what is ours, and what is in doubt."""
+
+    def work(here: Session, console: Console) -> None:
+        from reconciler.model.state import state_to_json
+        from reconciler.pipeline import selected_state
+
+        state = selected_state(here)
+        if style == "json":
+            from reconciler.reporting.machine import to_json
+
+            console.answer(to_json(state_to_json(state)))
+            return
+        from reconciler.reporting.tables import state_table
+
+        console.answer(state_table(state, width=console.width, color=console.answer_color))
+
+    _with_session(common, work)
+
+
+@command.command("show", epilog=example("reconciler state show openlayer.Project/support-bot"))
+@click.argument("address")
+@common(paths=False)
+def show(common: Common, address: str) -> None:
+    """Show everything that we remember of ADDRESS, as JSON."""
+
+    def work(here: Session, console: Console) -> None:
+        from reconciler.model.state import entry_to_json
+        from reconciler.pipeline import remembered_at
+        from reconciler.reporting.machine import to_json
+
+        found, entry = remembered_at(here, address)
+        console.answer(to_json({"address": str(found), **entry_to_json(entry)}))
+
+    _with_session(common, work)
+
+
+@command.command("rm", epilog=example("reconciler state rm 'openlayer.Test/support-bot/*'"))
+@click.argument("pattern")
+@common(paths=False)
+def rm(common: Common, pattern: str) -> None:
+    """Forget what PATTERN (an address or a glob) names; the objects stay at the platform and are not ours any more.
+
+    A project takes along what is inside it.
+    """
+
+    def work(here: Session, console: Console) -> None:
+        from reconciler.pipeline import forget
+
+        forgotten = forget(here, pattern)
+        console.answer("\n".join(f". {address}" for address in forgotten))
+        console.answer(f"Forgotten: {len(forgotten)}.  At the platform nothing changed.")
+
+    _with_session(common, work)
+
+
+@command.command("mv", epilog=example("reconciler state mv openlayer.Project/old openlayer.Project/new"))
+@click.argument("old")
+@click.argument("new")
+@common(paths=False)
+def mv(common: Common, old: str, new: str) -> None:
+    """Remember OLD under the address NEW; a project takes along what is inside it."""
+
+    def work(here: Session, console: Console) -> None:
+        from reconciler.pipeline import move
+
+        move(here, old, new)
+        console.answer(f"> {new}  (was {old})")
+
+    _with_session(common, work)
+
+
+@command.command("import", epilog=example("reconciler state import openlayer.Project/support-bot 3c90c3cc-0d44-..."))
+@click.argument("address")
+@click.argument("remote_id", metavar="ID")
+@common(paths=False)
+def import_(common: Common, address: str, remote_id: str) -> None:
+    """Make the live object ID ours, under ADDRESS."""
+
+    async def work(here: Session, console: Console) -> None:
+        from reconciler.pipeline import take_in
+
+        await take_in(here, address, remote_id)
+        console.answer(f"= {address}  ({remote_id})")
+
+    _with_session(common, work)
+
+
+@command.command("unlock", epilog=example("reconciler state unlock 5f0c... --env production"))
+@click.argument("lock_id", metavar="ID")
+@common(paths=False)
+def unlock(common: Common, lock_id: str) -> None:
+    """Break the lock ID, which the error message of the run that waits for it shows.
+
+    The run that holds it, should it still live, can not write any more.
+    """
+
+    def work(here: Session, console: Console) -> None:
+        here.store.unlock(lock_id)
+        console.answer(f"Lock {lock_id} is broken.")
+
+    _with_session(common, work)
