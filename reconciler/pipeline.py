@@ -677,23 +677,28 @@ async def _stream_samples(here: Session, planned: Planned) -> None:
         return
     places = {item.address.path: item for item in planned.live.objects if not item.archived}
     for sample in here.manifest.emulator.rows:
-        place, spread_s = places.get((sample.project, sample.pipeline)), parse_duration(sample.spread)
-        if place is None or _is_fresh(place, spread_s, here):
+        place = places.get((sample.project, sample.pipeline))
+        if place is None:
             continue
         vendor = next(vendor for vendor in VENDORS if vendor.name == place.address.vendor)
         assert vendor.sample is not None
         found = load_rows(here.request.root / sample.file, sample.file)
-        rows, config = stamped(found, dict(sample.config), now=here.clock.now(), spread_s=spread_s)
-        here.hooks.note(f"streaming {len(rows)} sample rows to {sample.project}/{sample.pipeline}")
-        flow = vendor.sample(place.remote_id, rows, config)
-        await drive(flow, here.providers[vendor.name].send, here.clock.sleep)
+        rows, config = stamped(
+            found,
+            dict(sample.config),
+            now=here.clock.now(),
+            window_s=parse_duration(sample.spread),
+            last=_last_row(place),
+        )
+        if rows:
+            here.hooks.note(f"streaming {len(rows)} sample rows to {sample.project}/{sample.pipeline}")
+            flow = vendor.sample(place.remote_id, rows, config)
+            await drive(flow, here.providers[vendor.name].send, here.clock.sleep)
 
 
-def _is_fresh(item: LiveObject, spread_s: float, here: Session) -> bool:
+def _last_row(item: LiveObject) -> float | None:
     last = item.details.get("lastRow")
-    if not isinstance(last, str):
-        return False
-    return here.clock.now() - datetime.fromisoformat(last).timestamp() < spread_s / 2
+    return datetime.fromisoformat(last).timestamp() if isinstance(last, str) else None
 
 
 # ------------------------------------------------------------------------------------------ around the loop

@@ -71,7 +71,7 @@ class Rows(Part):
     config: Annotated[dict[str, Any], Field(description="Which column means what, as in the vendor's data stream.")] = (
         Field(default_factory=dict)
     )
-    spread: Annotated[Duration, Field(description="The rows are spread evenly over this long before now.")] = "24h"
+    spread: Annotated[Duration, Field(description="Length of the windows to fill: the current one and the one before it hold all rows.")] = "24h"
 
 
 class Emulator(Part):

@@ -1,7 +1,8 @@
 """A file of sample rows -> rows as they are streamed.  Touches: disk (reading).  For the embedded emulator only.
 
-Rows carry no time of their own: they are spread evenly over the time before now, so that a sample in git does not grow
-stale.
+Rows carry no time of their own, so that a sample in git does not grow stale: all of them are spread over the current
+evaluation window and again over the one before it.  Windows are aligned as the platform aligns them, to multiples of
+their length since 1970, so every window of a range that ends now holds the whole sample, whatever time it is.
 """
 
 from __future__ import annotations
@@ -31,12 +32,23 @@ def load_rows(path: Path, shown: str) -> list[Fields]:
         raise ManifestsInvalid([Problem(shown, 0, 0, "", f"the rows can not be read: {error}")]) from error
 
 
-def stamped(rows: Sequence[Fields], config: Fields, *, now: float, spread_s: float) -> tuple[list[Fields], Fields]:
-    """The rows with a timestamp each (Unix seconds, oldest first), and the column configuration that says so."""
+def stamped(
+    rows: Sequence[Fields], config: Fields, *, now: float, window_s: int, last: float | None
+) -> tuple[list[Fields], Fields]:
+    """The rows with a timestamp each (Unix seconds), and the column configuration that says so.
+
+    ``last`` is when rows were streamed before, None for never: a window that has its rows gets none again.
+    """
     name = str(config.get("timestampColumnName") or TIMESTAMP)
-    step = spread_s / max(1, len(rows))
-    timed = [{**row, name: int(now - spread_s + (place + 0.5) * step)} for place, row in enumerate(rows)]
-    return list[Fields](timed), {**config, "timestampColumnName": name}
+    current = int(now) // window_s * window_s
+    windows = [(current - window_s, window_s), (current, int(now) - current)]
+    timed: list[Fields] = [
+        {**row, name: start + place * length // max(1, len(rows))}
+        for start, length in windows
+        if last is None or last < start
+        for place, row in enumerate(rows)
+    ]
+    return timed, {**config, "timestampColumnName": name}
 
 
 def _row(line: str, number: int, shown: str) -> Fields:
