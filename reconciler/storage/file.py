@@ -161,6 +161,7 @@ class FileStore:
         with _sentences(f"the state {self._snapshot} can not be written"):
             if on_disk.snapshot is not None:
                 self._put(self._backup, on_disk.snapshot)
+            self._close_journal()  # whatever becomes of the snapshot, no line may follow what it absorbs
             self._put(self._snapshot, content)
             self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
             self._begin_journal(self._seen, ())

@@ -19,7 +19,7 @@ from typing import IO, cast
 
 import pytest
 
-from reconciler.errors import LockHeld, StateUnreadable, UsageInvalid
+from reconciler.errors import LockHeld, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Intent, Record, State
 from reconciler.storage.file import FileStore
@@ -306,20 +306,25 @@ def at_call(
     patch.setattr(module, name, real)
 
 
-def crash_at(patch: pytest.MonkeyPatch, number: int) -> None:
-    """Let the process end before its ``number``-th call that changes the disk, counted from 0."""
+def fail_at(patch: pytest.MonkeyPatch, numbers: range, error: BaseException) -> None:
+    """Raise instead of the calls with these numbers, of all calls that change the disk, counted from 0."""
     calls = iter(range(1_000_000))
 
-    def ending(real: Callable[..., object]) -> Callable[..., object]:
+    def failing(real: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **options: object) -> object:
-            if next(calls) >= number:
-                raise Crash
+            if next(calls) in numbers:
+                raise error
             return real(*arguments, **options)
 
         return call
 
     for name in ("write", "fsync", "replace", "unlink"):
-        patch.setattr(os, name, ending(getattr(os, name)))
+        patch.setattr(os, name, failing(getattr(os, name)))
+
+
+def crash_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the process end before its ``number``-th call that changes the disk."""
+    fail_at(patch, range(number, 1_000_000), Crash())
 
 
 @pytest.mark.parametrize("leftover", [False, True], ids=["journal", "journal absorbed before"])
@@ -372,6 +377,31 @@ def test_a_crash_at_any_call_of_an_append_leaves_the_state_before_or_after(
         assert open_file_store().load() in (crashed, replace(crashed, started="d2"))
     assert number == 6
     assert open_file_store().load() == replace(crashed, started="d2")
+
+
+def test_a_run_that_goes_on_after_a_failed_commit_can_not_damage_the_state(
+    folder: Path, open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, crashed: State, tmp_path: Path
+) -> None:
+    """What is acknowledged after it is there; what is refused is not."""
+    shutil.copytree(folder, tmp_path / "saved")
+    for number in range(100):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "saved", folder)
+        store = open_file_store()
+        with store.lock("apply"):
+            with monkeypatch.context() as patch:
+                fail_at(patch, range(number, number + 1), OSError(errno.EIO, "Input/output error"))
+                with suppress(StateUnreadable):
+                    store.commit(store.load())
+                    break
+            try:
+                store.append([{"record": "plan_started", "digest": "d2"}])
+                expected = "d2"
+            except StalePlan:
+                expected = ""
+        found = open_file_store().load()
+        assert (found.started, found.entries) == (expected, crashed.entries)
+    assert number == 16, "four files, each written, synced, renamed, and its folder synced"
 
 
 def test_a_lock_broken_while_a_snapshot_is_written_keeps_it_out(
