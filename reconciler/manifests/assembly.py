@@ -79,10 +79,11 @@ class Assembly:
         return Map.of(data.spot, entries) if entries else data
 
     def _validated(self, kind: AnyKind, data: Map) -> Spec | None:
+        said = ("name",) if kind.parent is None else ()  # of a root's name, with the rest of the metadata
         try:
             spec: Spec = kind.spec.model_validate(data)
         except ValidationError as error:
-            explain(error, data, kind.id, fields_of(kind.spec), self.problems)
+            explain(error, data, kind.id, fields_of(kind.spec), self.problems, said=said)
             return None
         return spec
 

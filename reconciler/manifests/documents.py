@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from reconciler.manifests import environment
 from reconciler.manifests.files import IGNORE_FILE
-from reconciler.manifests.loader import Map, Parsed, Spot
+from reconciler.manifests.loader import COLUMN_MASK, Map, Parsed, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
 from reconciler.model.kind import AnyKind, Vendor
 
@@ -72,7 +72,7 @@ def _document(
         return None
     for key in value:
         if key not in ENVELOPE:
-            reason = forbidden_key(key) or (f"not a field of {word}", _where_else(key, value, words[word]))
+            reason = forbidden_key(key) or (f"not a field of {word}", _where_else(key, value, words[word], inner))
             problems.add(value.key_spot(key), *reason, key=True)
     return Document(word, words[word], value, _part(value, "metadata", problems), _part(value, "spec", problems))
 
@@ -125,9 +125,12 @@ def _part(value: Map, name: str, problems: Problems) -> Map:
         return part
     if name not in value:
         problems.add(value.spot, "is missing", below=name)
+        nowhere = value.spot | COLUMN_MASK
     else:
-        problems.add(value.value_spot(name), f"expected a mapping, found {described(part)}")
-    return Map.of(value.value_spot(name), {})
+        nowhere = value.value_spot(name)
+        problems.add(nowhere, f"expected a mapping, found {described(part)}")
+    problems.silent.add(nowhere)  # what is missing inside is a consequence
+    return Map.of(nowhere, {})
 
 
 def _nearly(value: Map) -> str:
@@ -135,12 +138,14 @@ def _nearly(value: Map) -> str:
     return next((hint for key in value if key not in ENVELOPE and (hint := did_you_mean(key, ENVELOPE[:2]))), "")
 
 
-def _where_else(key: str, value: Map, kind: AnyKind | None) -> str:
+def _where_else(key: str, value: Map, kind: AnyKind | None, inner: dict[str, AnyKind]) -> str:
     """A hint for a key beside ``spec`` that is a near miss, or that belongs into it."""
     missing = [name for name in ENVELOPE if name not in value]
     if hint := did_you_mean(key, missing):
         return hint
     fields = {info.alias or name for name, info in kind.spec.model_fields.items()} if kind else set()
+    for child in inner.values():
+        fields |= {child.plural, child.defaults_field} if kind and child.parent == kind.id else set()
     return "it belongs into metadata" if key in ("name", "labels") else "it belongs into spec" if key in fields else ""
 
 

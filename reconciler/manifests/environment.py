@@ -6,9 +6,10 @@ the key itself nor the address of the platform: manifests come through pull requ
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reconciler.model.kind import Part
 from reconciler.model.values import Duration
@@ -21,13 +22,32 @@ LOCAL: Final = "local"
 Risk = Literal["archive", "delete", "replace", "loosen"]
 
 
+def _variable_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):  # it may be a key: it is not shown
+        raise ValueError("not the name of an environment variable")
+    return text
+
+
+def _file_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError("may hold letters, digits, dots, dashes and underscores only: files are named after it")
+    return text
+
+
+def _state_url(text: str) -> str:
+    scheme, colon, _ = text.partition(":")
+    if not text or (colon and scheme != "file"):
+        raise ValueError('expected a file, such as "state/staging.json"')
+    return text
+
+
 class ApiKey(Part):
     """Where the key is found.  Never the key."""
 
     from_env: Annotated[
         str,
+        AfterValidator(_variable_name),
         Field(
-            pattern=r"^[A-Z][A-Z0-9_]*$",
             description="The environment variable that holds the key; starts with the vendor's prefix.",
             examples=["OPENLAYER_API_KEY_STAGING"],
         ),
@@ -39,10 +59,8 @@ class StateLocation(Part):
 
     url: Annotated[
         str | None,
-        Field(
-            pattern=r"^(file:)?[^:]+$",
-            description="A file, relative to the working directory; .reconciler/<environment> by default.",
-        ),
+        AfterValidator(_state_url),
+        Field(description="A file, relative to the working directory; in .reconciler by default."),
     ] = None
 
 
@@ -71,7 +89,10 @@ class Rows(Part):
     config: Annotated[dict[str, Any], Field(description="Which column means what, as in the vendor's data stream.")] = (
         Field(default_factory=dict)
     )
-    spread: Annotated[Duration, Field(description="Length of the windows to fill: the current one and the one before it hold all rows.")] = "24h"
+    spread: Annotated[
+        Duration,
+        Field(description="Length of the windows to fill: the current one and the one before it hold all rows."),
+    ] = "24h"
 
 
 class Emulator(Part):
@@ -83,7 +104,7 @@ class Emulator(Part):
 class Environment(Part):
     """One target of a run.  ``file`` in ``emulator.rows`` is relative to the root of the run once loaded."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, AfterValidator(_file_name), Field(description="What --env takes.")]
     vars: Annotated[dict[str, Any], Field(description="Values of ${var.x} in this environment.")] = Field(
         default_factory=dict
     )

@@ -83,7 +83,11 @@ def select_names(
         if not names:
             shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())
             problems.add(spot, f"no {what} here has the labels {shown}")
+            problems.silent.add(spot)
         return Seq.of(spot, [(name, spot) for name in names])
+    if isinstance(selector, Map):
+        problems.add(spot, "expected a list of names or {labels: ...}, found a mapping")
+        problems.silent.add(spot)
     if isinstance(selector, Seq):
         for name, name_spot in zip(selector, selector.spots, strict=True):
             if isinstance(name, str) and name not in declared:

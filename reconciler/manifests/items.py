@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.manifests.documents import Document
 from reconciler.manifests.expansion import glob_matches, items_of, merged, without
 from reconciler.manifests.loader import Map, Seq, Spot
-from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
+from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, fields_of
 from reconciler.model.resource import Address
@@ -106,8 +106,7 @@ class Expander:
         known = [name for name in fields_of(kind.spec) if name not in _IN_METADATA] + list(lists)
         for key in spec:
             if key not in known:
-                reason = forbidden_key(key) or (f"not a field of {kind.id}", did_you_mean(key, known))
-                self.problems.add(spec.key_spot(key), *reason, key=True)
+                self.problems.add_unknown(spec, key, f"of {kind.id}", known)
 
     # --------------------------------------------------------------------------------------- children
 
@@ -142,8 +141,7 @@ class Expander:
         known = [field for field in fields_of(kind.spec) if field not in ("name", "renamedFrom")]
         unknown = [key for key in defaults if key not in known]
         for key in unknown:
-            reason = forbidden_key(key) or (f"not a field that {kind.id} has a default for", did_you_mean(key, known))
-            self.problems.add(defaults.key_spot(key), *reason, key=True)
+            self.problems.add_unknown(defaults, key, f"that {kind.id} has a default for", known)
         return without(defaults, *unknown)
 
     # ------------------------------------------------------------------------------------------- sets
@@ -153,10 +151,9 @@ class Expander:
         known = [name for name in ("appliesTo", "params", kind.defaults_field, kind.plural) if name]
         for key in document.spec:
             if key not in known:
-                reason = forbidden_key(key) or (f"not a field of {document.word}", did_you_mean(key, known))
-                self.problems.add(document.spec.key_spot(key), *reason, key=True)
+                self.problems.add_unknown(document.spec, key, f"of {document.word}", known)
         for name in ("appliesTo", kind.plural):
-            if name and name not in document.spec:
+            if name and name not in document.spec and (document.spec.spot, name) not in self.problems.misspelt:
                 self.problems.add(document.spec.spot, "is missing", below=name)
         self._check_params(document)
         scope = self._spec_scope(document)
@@ -182,8 +179,7 @@ class Expander:
         for key in written:
             if key not in (names_key, "matchLabels"):
                 known = (names_key, "matchLabels")
-                hint = did_you_mean(key, known) or f"there is {one_of(known)}"
-                self.problems.add(written.key_spot(key), "not a field of appliesTo", hint, key=True)
+                self.problems.add_unknown(written, key, "of appliesTo", known, hint=f"there is {one_of(known)}")
         if not written:
             self.problems.add(spot, f"chooses nothing: give {names_key}, matchLabels or both")
         chosen = [root for root in roots if root.name]
@@ -246,8 +242,8 @@ def checked_metadata(document: Document, known: Iterable[str], scope: Scope, pro
     known = list(known)
     for key in metadata:
         if key not in known:
-            hint = did_you_mean(key, known) or ("it belongs into spec" if key not in _IN_METADATA else "")
-            problems.add(metadata.key_spot(key), *(forbidden_key(key) or ("not a field of metadata", hint)), key=True)
-    if "metadata" in document.data and isinstance(document.data["metadata"], Map) and "name" not in metadata:
+            hint = "it belongs into spec" if key not in _IN_METADATA else ""
+            problems.add_unknown(metadata, key, "of metadata", known, hint=hint)
+    if "name" not in metadata and (metadata.spot, "name") not in problems.misspelt:
         problems.add(metadata.spot, "is missing", below="name")
     return Map.of(metadata.spot, {key: entry for key, entry in metadata.entries().items() if key in known})

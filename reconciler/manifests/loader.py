@@ -42,12 +42,13 @@ A tuple each would cost a 10,000-test manifest 60 MB and the garbage collector a
 """
 
 _LINE, _FILE = 23, 46
-_COLUMN_MASK = _LINE_MASK = (1 << _LINE) - 1
+COLUMN_MASK: Final = (1 << _LINE) - 1
+_LINE_MASK = COLUMN_MASK
 
 
 def unpack(spot: Spot) -> tuple[int, int, int]:
     """(number of the file, line from 1, column from 1)."""
-    return spot >> _FILE, (spot >> _LINE & _LINE_MASK) + 1, (spot & _COLUMN_MASK) + 1
+    return spot >> _FILE, (spot >> _LINE & _LINE_MASK) + 1, (spot & COLUMN_MASK) + 1
 
 
 class Map(dict[str, Any]):
@@ -128,13 +129,13 @@ def read(data: bytes | str, file: str, number: int = 0) -> Parsed:
     parsed = Parsed(file)
     text = _text_of(data, parsed)
     if text is not None:
-        with _no_garbage_collection():
+        with no_garbage_collection():
             _Builder(text, parsed, number).build()
     return parsed
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Nothing built here is garbage, and looking for it doubles the time of a large file."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -383,7 +384,8 @@ class _Builder:
         return value
 
     def _tag(self, event: Any, spot: Spot) -> None:
-        message = f"YAML reads {event.tag} as a tag, and tags are not used here"
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        message = f"YAML reads {tag} as a tag, and tags are not used here"
         hint = _quote_operator("!=") if event.tag == "!=" else "put the value in quotes, or remove the tag"
         self._problem(spot, message, hint)
         self.parsed.doubtful.add(spot)
@@ -396,6 +398,7 @@ class _Builder:
             self._problem(spot, "a key must be text", "a mapping or list can not be one")
             raise _Stop
         if len(frames) >= MAX_DEPTH:
+            self.frames.clear()  # a path of that length helps nobody
             self._problem(spot, f"nested more than {MAX_DEPTH} levels deep")
             raise _Stop
         if event.tag is not None:
@@ -415,9 +418,11 @@ class _Builder:
     def _alias(self, name: str, spot: Spot) -> Any:
         if any(frame.anchor == name for frame in self.frames):
             self._problem(spot, f"*{name} stands inside what it repeats")
+            self.parsed.doubtful.add(spot)
             return None
         if name not in self.anchors:
             self._problem(spot, f"there is no &{name} before this", "an anchor lives in one document")
+            self.parsed.doubtful.add(spot)
             return None
         value, nodes = self.anchors[name]
         self.nodes += nodes - 1
@@ -485,7 +490,8 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     if mark is None:
         return Problem(file, 0, 0, "", what)
     line, column = mark.line, mark.column
-    if "block scalar" in context and (start := getattr(error, "context_mark", None)):
+    start = getattr(error, "context_mark", None)
+    if start is not None and ("block scalar" in context or "end of stream" in what):
         line, column = start.line, start.column
     message, hint = _in_our_words(what, context, _character(text, line, column))
     return Problem(file, line + 1, column + 1, "", message, hint)
@@ -512,6 +518,11 @@ def _in_our_words(what: str, context: str, character: str) -> tuple[str, str]:
             "there is a colon where no key can be",
             "put a text that holds a colon in quotes, or mend the indentation",
         )
+    if "end of stream" in what:
+        return "this quoted text never ends", "close the quotes"
+    if "flow" in context and "did not find expected" in what:
+        ends = "]" if "sequence" in context else "}"
+        return f"a comma or the closing {ends} is missing before this", ""
     if "could not find expected ':'" in what:
         return "a colon is missing after this key", ""
     if "anchor" in context and "alias" not in context:

@@ -56,7 +56,7 @@ class Overrides:
             match, settings = (item.get("match"), item.get("set")) if isinstance(item, Map) else (None, None)
             if isinstance(match, Map) and isinstance(settings, Map):
                 chosen = self._kinds_for(match, settings)
-                if chosen:
+                if chosen and all(isinstance(glob, str) for glob in match.values()):
                     yield _Override(item.spot, match, settings, frozenset(chosen))
 
     def _kinds_for(self, match: Map, settings: Map) -> list[str]:
@@ -93,7 +93,7 @@ class Overrides:
         words = self.words[kind.id]
         parents = iter(parent)
         names = {word: str(identity.get(name)) if name else next(parents, "") for word, name in words.items()}
-        return all(isinstance(glob, str) and glob_matches(glob, names[key]) for key, glob in override.match.items())
+        return all(glob_matches(glob, names[key]) for key, glob in override.match.items())
 
     def _set(self, override: _Override, kind: AnyKind, data: Map) -> Map:
         fields = overridable_fields(kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ _ADDRESS_WORDS: Final = re.compile(r"(base|api|server)?_?(url|uri|endpoint|origi
 _SECRET_WORDS: Final = re.compile(
     r".*(api_?key|token|password|passwd|secret|credentials?|bearer|authorization)", re.IGNORECASE
 )
+_NEAR: Final = 0.7
+"""How alike two words must be for one to be suggested, as difflib counts it."""
 _EXPECTED: Final = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -37,9 +39,16 @@ _EXPECTED: Final = {
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint naming the nearest known word, "" when none is near."""
+    near = nearest(word, known)
+    return f'did you mean "{near}"?' if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, "" when none is near."""
     by_fold = {each.casefold(): each for each in known}
-    close = difflib.get_close_matches(word.casefold(), list(by_fold), 1)
-    return f'did you mean "{by_fold[close[0]]}"?' if close else ""
+    close = [each for each in by_fold if sorted(each) == sorted(word)]  # "=>" is ">=", however near ">" may be
+    close = close or difflib.get_close_matches(word.casefold(), list(by_fold), 1, _NEAR)
+    return by_fold[close[0]] if close else ""
 
 
 def quoted(text: str) -> str:
@@ -78,6 +87,8 @@ class Problems:
     files: Sequence[Parsed]
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    silent: set[Spot] = field(default_factory=set)
+    misspelt: set[tuple[Spot, str]] = field(default_factory=set)
     _paths: dict[int, tuple[dict[Spot, str], dict[Spot, str]]] = field(default_factory=dict)
 
     def add(
@@ -85,16 +96,24 @@ class Problems:
     ) -> None:
         """Note a problem with the value at ``spot`` (with ``key``: with the key there), or with ``below`` inside it.
 
-        Says nothing of a scalar that the loader has refused already.
+        Says nothing of a scalar that the loader has refused, and of a value in ``silent``: it would be a consequence.
         """
         number, line, column = unpack(spot)
-        if not key and not below and spot in self.files[number].doubtful:
+        if not key and (spot in self.silent or (not below and spot in self.files[number].doubtful)):
             return
         values, keys = self._paths_of(number)
         path = (keys if key else values).get(spot, "")
         path = f"{path}.{below}".removeprefix(".") if below else path
         problem = Problem(self.files[number].file, line, column, path, message, hint)
         (self.warnings if warning else self.errors).append(problem)
+
+    def add_unknown(self, container: Map, key: str, what: str, known: Iterable[str], *, hint: str = "") -> None:
+        """Note that ``key`` is not a field of ``what``; the field it nearly is will not be called missing."""
+        known = list(known)
+        near = nearest(key, known)
+        self.misspelt.add((container.spot, near))
+        reason = forbidden_key(key) or (f"not a field {what}", f'did you mean "{near}"?' if near else hint)
+        self.add(container.key_spot(key), *reason, key=True)
 
     def place(self, spot: Spot) -> str:
         """``file:line`` of a spot."""
@@ -155,17 +174,20 @@ def explain(
     problems: Problems,
     *,
     open_references: bool = False,
+    said: Container[str] = (),
 ) -> None:
     """Add to ``problems`` what ``error`` says of ``data``, which is ``what`` (``"openlayer.Test"``).
 
     ``fields`` are the fields of the model, for naming near misses.  ``open_references``: a text that holds a
-    reference may become anything, so nothing is said of it.
+    reference may become anything, so nothing is said of it.  ``said``: fields whose lack was reported before.
     """
     found = [_locate(item, data) for item in error.errors(include_url=False, include_input=False)]
+    found = [each for each in found if not (each.missing in said and len(each.path) == 1)]
     if open_references:
         found = [each for each in found if not (isinstance(each.value, str) and "${" in each.value)]
     places = {complaint.path for complaint in found}
-    for path in sorted(places, key=lambda path: [(isinstance(part, str), str(part)) for part in path]):
+    unknown = {complaint.path for complaint in found if complaint.type == "extra_forbidden"}
+    for path in sorted(places, key=lambda path: (path not in unknown, list(map(str, path)))):
         here = [complaint for complaint in found if complaint.path == path]
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in places)
         if deeper and all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in here):
@@ -196,7 +218,8 @@ def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], p
     """One sentence for everything that was said of one place."""
     first = complaints[0]
     if first.missing:
-        problems.add(first.spot, "is missing", below=first.missing)
+        if (first.spot, first.missing) not in problems.misspelt:
+            problems.add(first.spot, "is missing", below=first.missing)
     elif first.type == "extra_forbidden":
         _say_unknown(first, what, fields, problems)
     elif first.type == "literal_error" and len(complaints) == 1:
@@ -212,12 +235,8 @@ def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], p
 def _say_unknown(complaint: _Complaint, what: str, fields: Mapping[str, Shape], problems: Problems) -> None:
     key = str(complaint.path[-1])
     assert isinstance(complaint.container, Map)
-    spot = complaint.container.key_spot(key)
-    if reason := forbidden_key(key):
-        problems.add(spot, *reason, key=True)
-        return
     known, owner = _fields_at(complaint.path[:-1], fields)
-    problems.add(spot, f"not a field of {owner or what}", did_you_mean(key, known), key=True)
+    problems.add_unknown(complaint.container, key, f"of {owner or what}", known)
 
 
 def _fields_at(path: Loc, fields: Mapping[str, Shape]) -> tuple[Sequence[str], str]:
@@ -244,11 +263,21 @@ def _say_expected(complaints: list[_Complaint], problems: Problems) -> None:
         words.remove("a whole number")
     *most, last = dict.fromkeys(words)
     expected = f"{', '.join(most)} or {last}" if most else last
-    scalar = isinstance(value, (bool, int, float))
-    hint = "put it in quotes" if "text" in words and scalar else ""
-    if isinstance(value, str) and last in ("a number", "a whole number") and re.fullmatch(r"[-+]?[0-9.]+", value):
-        hint = "remove the quotes"
-    problems.add(spot, f"expected {expected}, found {described(value)}", hint)
+    problems.add(spot, f"expected {expected}, found {described(value)}", _hint_for(value, words))
+
+
+def _hint_for(value: Any, words: Sequence[str]) -> str:
+    """How a value becomes what was expected."""
+    if isinstance(value, (bool, int, float)):
+        return "put it in quotes" if "text" in words else ""
+    if not isinstance(value, str):
+        return ""
+    if near := did_you_mean(value, [word.strip('"') for word in words if word.startswith('"')]):
+        return near
+    if "a list" in words and "\n" not in value:
+        return f"write [{value}]"
+    is_number = re.fullmatch(r"[-+]?[0-9.]+", value) is not None
+    return "remove the quotes" if is_number and {"a number", "a whole number"} & set(words) else ""
 
 
 def _sentence(complaint: _Complaint) -> tuple[str, str]:
@@ -265,6 +294,8 @@ def _sentence(complaint: _Complaint) -> tuple[str, str]:
             return f"{described(value)} is less than {context['ge']}", ""
         case "less_than_equal":
             return f"{described(value)} is more than {context['le']}", ""
+        case "string_pattern_mismatch":
+            return f"{described(value)} is not of the form {context['pattern']}", ""
         case "union_tag_not_found":
             return f"has no {_discriminator(context)}", ""
         case "union_tag_invalid":

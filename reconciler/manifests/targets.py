@@ -20,7 +20,7 @@ from reconciler.manifests.expansion import without
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.loader import Map, Seq, unpack
 from reconciler.manifests.overrides import Overrides
-from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of, quoted
+from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, Vendor, fields_of
 from reconciler.model.resource import Address
@@ -110,39 +110,53 @@ class Targets:
         checked_metadata(document, ("name",), Scope(), Problems(self.problems.files) if chosen else self.problems)
         self._overrides(data.get("overrides"))
         self._check_key(data)
+        rows = self._rows(data, unpack(document.data.spot)[0])
         if "emulator" in data and data.get("name") != LOCAL:
             self.problems.add(data.key_spot("emulator"), f'only the environment "{LOCAL}" has an emulator', key=True)
         try:
             environment = Environment.model_validate(data)
         except ValidationError as error:
-            explain(error, data, "Environment", fields_of(Environment), self.problems, open_references=not chosen)
+            explain(error, data, "Environment", fields_of(Environment), self.problems,
+                    open_references=not chosen, said=("name",))  # fmt: skip
             return None
-        return self._with_rows_found(environment, data, unpack(document.data.spot)[0])
+        found = [
+            row.model_copy(update={"file": name}) for row, name in zip(environment.emulator.rows, rows, strict=True)
+        ]
+        return environment.model_copy(update={"emulator": Emulator(rows=tuple(found))}) if found else environment
 
     def _check_key(self, data: Map) -> None:
         reference = data.get("apiKey")
+        if reference is not None and not isinstance(reference, Map):
+            spot = data.value_spot("apiKey")
+            self.problems.add(spot, "credentials never stand in a manifest", "write {fromEnv: NAME_OF_A_VARIABLE}")
+            self.problems.silent.add(spot)
         name = reference.get("fromEnv") if isinstance(reference, Map) else None
         prefixes = [vendor.prefix for vendor in self.vendors]
         if isinstance(reference, Map) and isinstance(name, str) and not name.startswith(tuple(prefixes)):
-            message = f"{quoted(name)} does not start with {one_of(prefixes)}"
-            self.problems.add(reference.value_spot("fromEnv"), message, "no other variable is sent to a platform")
+            spot = reference.value_spot("fromEnv")  # what stands there may be a key: it is not shown
+            self.problems.add(
+                spot, f"does not start with {one_of(prefixes)}", "no other variable is sent to a platform"
+            )
+            self.problems.silent.add(spot)
 
-    def _with_rows_found(self, environment: Environment, data: Map, number: int) -> Environment:
-        """The environment with the files of rows named from the root; they must be there and inside of it."""
-        if not environment.emulator.rows:
-            return environment
+    def _rows(self, data: Map, number: int) -> list[str]:
+        """The files of the emulator's rows, named from the root; they must be there and inside of it."""
+        emulator = data.get("emulator")
+        rows = emulator.get("rows") if isinstance(emulator, Map) else None
         folder = (self.root / self.problems.files[number].file).parent
-        listed = data["emulator"]["rows"]
-        rows = []
-        for written, row in zip(listed, environment.emulator.rows, strict=True):
-            path = Path(os.path.realpath(folder / row.file))
+        names = []
+        for row in rows if isinstance(rows, Seq) else ():
+            file = row.get("file") if isinstance(row, Map) else None
+            if not isinstance(file, str):
+                names.append("")
+                continue
+            path = Path(os.path.realpath(folder / file))
             if self.root not in path.parents:
-                self.problems.add(written.value_spot("file"), "leads out of the root of this run", "keep it beside")
+                self.problems.add(row.value_spot("file"), "leads out of the root of this run", "keep it beside")
             elif not path.is_file():
-                self.problems.add(written.value_spot("file"), "there is no such file")
-            name = Path(os.path.relpath(folder / row.file, self.root)).as_posix()
-            rows.append(row.model_copy(update={"file": name}))
-        return environment.model_copy(update={"emulator": Emulator(rows=tuple(rows))})
+                self.problems.add(row.value_spot("file"), "there is no such file")
+            names.append(Path(os.path.relpath(folder / file, self.root)).as_posix())
+        return names
 
     def check_rows(self, target: Target, addresses: set[Address]) -> None:
         """Report rows for a pipeline that nobody declares."""

@@ -20,7 +20,7 @@ from reconciler.manifests.documents import Document, documents_of
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_file, scope_of
 from reconciler.manifests.items import Expander
-from reconciler.manifests.loader import Parsed, read
+from reconciler.manifests.loader import Parsed, no_garbage_collection, read
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.targets import Targets
 from reconciler.manifests.variables import Scope, scope_of_run
@@ -55,13 +55,24 @@ def load(
     ``variables`` are those of ``--var``; of ``environ_variables`` only names with ``RECONCILER_VAR_`` are looked at.
     Raises ManifestsInvalid with every problem, and UsageInvalid for a path or environment that does not exist.
     """
-    root = Path(root).resolve()
+    with no_garbage_collection():
+        return _load(paths, Path(root).resolve(), vendors, environment, variables or {}, environ_variables or {})
+
+
+def _load(
+    paths: Sequence[str | Path],
+    root: Path,
+    vendors: Sequence[Vendor],
+    environment: str | None,
+    variables: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> Loaded:
     problems, contents = _read_all(paths, root)
     partial = bool(problems.errors)
     documents = documents_of(problems.files, vendors, problems)
     targets = Targets(vendors, problems, root)
     targets.declare(documents)
-    target = targets.choose(environment, scope_of_run(variables or {}, environ_variables or {}), partial=partial)
+    target = targets.choose(environment, scope_of_run(variables, environ), partial=partial)
     items = Expander(targets.kinds, target.scope, problems, partial=partial).items(documents)
     assembly = Assembly(target.overrides, problems)
     resources = assembly.resources(items)

@@ -55,7 +55,8 @@ class Scope:
 def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
     """What can be referred to before an environment is chosen: ``--var`` and ``RECONCILER_VAR_x``, as YAML scalars.
 
-    Text that YAML would refuse unquoted (``no``, ``012``) stays text here: a shell has no quotes to add.
+    Text that YAML would refuse unquoted (``no``, ``012``) stays text here: a shell has eaten the quotes.  Quotes that
+    did come through make text of anything: ``--var 'build="42"'``.
     """
     readable = {name: text for name, text in environ.items() if name.startswith(ENVIRON_PREFIX)}
     var = {name.removeprefix(ENVIRON_PREFIX): _value(text) for name, text in readable.items()}
@@ -64,6 +65,8 @@ def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
 
 
 def _value(text: str) -> Any:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
     try:
         return plain_value(text) if text else ""
     except Refused:
@@ -173,7 +176,8 @@ def _look_up(name: str, spot: Spot, scope: Scope, report: Report) -> tuple[bool,
 
 def _look_up_each(key: str | None, spot: Spot, scope: Scope, report: Report) -> tuple[bool, Any]:
     if not scope.in_each:
-        report(spot, "${each} stands outside of a forEach", 'write "$${" for a literal "${"')
+        reference = f"${{each.{key}}}" if key else "${each}"
+        report(spot, f"{reference} stands outside of a forEach", 'write "$${" for a literal "${"')
         return False, None
     if key is None:
         return True, scope.each
@@ -188,6 +192,8 @@ def _look_up_each(key: str | None, spot: Spot, scope: Scope, report: Report) -> 
 
 def _how_to_refer(name: str) -> str:
     hint = 'there are ${var.x}, ${param.x}, ${each.x} and ${env.RECONCILER_VAR_x}; write "$${" for a literal "${"'
+    if name.isupper():
+        return f"of the process environment only ${{env.{ENVIRON_PREFIX}...}} can be read"
     return f"did you mean ${{var.{name}}}?" if re.fullmatch(r"[A-Za-z_]\w*", name) else hint
 
 
@@ -196,4 +202,4 @@ def _where_to_define(source: str, key: str, known: Mapping[str, Any]) -> str:
         return close
     if source == "var":
         return f"give --var {key}=..., {ENVIRON_PREFIX}{key}, or vars in the Environment"
-    return "it is not among the params" if source == "param" else "it is not set"
+    return "it is not among the params" if source == "param" else "set it in the process environment"
