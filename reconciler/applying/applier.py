@@ -293,10 +293,11 @@ class _Run:
                 await self._removed(step)
 
     async def _changed(self, step: Step) -> None:
-        if step.former is not None and step.former != step.address:
-            record = {"record": "renamed", "address": str(step.address), "former": str(step.former)}
-            if step.action is Action.RENAME:
-                await self.means.write(record)
+        if step.action is Action.RENAME and step.former is not None:
+            # A root's own rename comes first and has carried this along already.
+            former = Address(step.former.kind, (step.address.root, *step.former.path[1:]))
+            moved = step.former if len(step.former.path) == 1 else former
+            await self.means.write({"record": "renamed", "address": str(step.address), "former": str(moved)})
         await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step)))
 
     async def _removed(self, step: Step) -> None:

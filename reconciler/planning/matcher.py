@@ -52,7 +52,9 @@ class Matches:
 def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
     """Give every desired or remembered address its live object."""
     renames, clashes = _renames(desired, live, state)
-    entries = {moved(address, renames): (address, entry) for address, entry in state.entries.items()}
+    # What was removed comes first, so that a resource renamed onto its address wins.
+    known = sorted(state.entries.items(), key=lambda item: not item[1].archived)
+    entries = {moved(address, renames): (address, entry) for address, entry in known}
     doubts = {moved(address, renames): intent for address, intent in state.in_doubt.items()}
     by_id = live.by_id()
     taken = {entry.remote_id for _, entry in entries.values()} & by_id.keys()
@@ -145,7 +147,8 @@ def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> se
     """The addresses that somebody holds: what we remember by where we remember it, the rest by its live name."""
     ours = {entry.remote_id for entry in state.entries.values()}
     strangers = {item.address for item in live.objects if not item.archived and item.remote_id not in ours}
-    return {moved(address, renames) for address in (*state.entries, *strangers)}
+    active = (address for address, entry in state.entries.items() if not entry.archived)
+    return {moved(address, renames) for address in (*active, *strangers)}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:
