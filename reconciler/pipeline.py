@@ -249,18 +249,23 @@ def load_manifests(request: Request, settings: Settings) -> Loaded:
             environ_variables=settings.variables,
         )
     except ManifestsInvalid:
-        if request.environment is None and (names := _declared(request)):
+        if request.environment is None and (names := _besides_local(_declared(request))):
             raise _unnamed(names) from None  # what is undefined now may be defined in one of them
         raise
-    if request.environment is None and loaded.environments:
-        raise _unnamed(loaded.environments)
+    if request.environment is None and (names := _besides_local(loaded.environments)):
+        raise _unnamed(names)
     return loaded
+
+
+def _besides_local(names: Iterable[str]) -> tuple[str, ...]:
+    """The environments that somebody could have meant; ``local`` is never meant unless it is named."""
+    return tuple(name for name in names if name != LOCAL)
 
 
 def _unnamed(names: Sequence[str]) -> UsageInvalid:
     return UsageInvalid(
         f"these manifests declare {len(names)} environment{'s' if len(names) > 1 else ''}, and none was named",
-        hint=f"--env {names[0]}" + "".join(f", or --env {name}" for name in (*names[1:], LOCAL) if name != names[0]),
+        hint=", or ".join(f"--env {name}" for name in (*names, LOCAL)),
     )
 
 
