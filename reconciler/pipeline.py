@@ -39,7 +39,7 @@ from reconciler.evaluating.runner import RunResult, resume, run
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.exporter import documents
 from reconciler.manifests.rows import load_rows, stamped
-from reconciler.manifests.validator import Loaded, load
+from reconciler.manifests.validator import Loaded, declared_environments, load
 from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Measuring, Trigger, Vendor, Wire
 from reconciler.model.outcome import Evaluation, StepOutcome, StepStatus, TimeRange, Verdict
@@ -738,8 +738,6 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
 
 
 def _declared(request: Request) -> tuple[str, ...]:
-    from reconciler.manifests.validator import declared_environments
-
     return declared_environments(request.paths, root=request.root, vendors=VENDORS)
 
 

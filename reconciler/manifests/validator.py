@@ -93,6 +93,15 @@ def _load(
     return Loaded(desired, target.environment, tuple(sorted(targets.declared)), warnings)
 
 
+def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
+    """The names of the environments declared under ``paths``, sorted; as many as can be read, whatever else is wrong."""
+    root = Path(root).resolve()
+    problems, _ = _read_all(paths, root)
+    targets = Targets(vendors, problems, root)
+    targets.declare(documents_of(problems.files, vendors, problems))
+    return tuple(sorted(targets.declared))
+
+
 def _read_all(paths: Sequence[str | Path], root: Path) -> tuple[Problems, dict[str, bytes]]:
     """Every file parsed, with what is wrong so far, and the contents by name."""
     found = discover(paths, root)
