@@ -94,7 +94,7 @@ def _load(
 
 
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
-    """The names of the environments declared under ``paths``, sorted; as many as can be read, whatever else is wrong."""
+    """The names of the environments declared under ``paths``, sorted, whatever else is wrong there."""
     root = Path(root).resolve()
     problems, _ = _read_all(paths, root)
     targets = Targets(vendors, problems, root)
