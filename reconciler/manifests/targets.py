@@ -140,7 +140,7 @@ class Targets:
             self.problems.silent.add(spot)
 
     def _rows(self, data: Map, number: int) -> list[str]:
-        """The files of the emulator's rows, named from the root; they must be there and inside of it."""
+        """The files of the emulator's rows, named from the root; they must be inside of it, or beside the manifest."""
         emulator = data.get("emulator")
         rows = emulator.get("rows") if isinstance(emulator, Map) else None
         folder = (self.root / self.problems.files[number].file).parent
@@ -151,7 +151,7 @@ class Targets:
                 names.append("")
                 continue
             path = Path(os.path.realpath(folder / file))
-            if self.root not in path.parents:
+            if not {self.root, Path(os.path.realpath(folder))} & {*path.parents}:
                 self.problems.add(row.value_spot("file"), "leads out of the root of this run", "keep it beside")
             elif not path.is_file():
                 self.problems.add(row.value_spot("file"), "there is no such file")

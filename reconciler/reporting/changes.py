@@ -116,6 +116,8 @@ def shown(value: Side, *, verbose: bool = True) -> str:
         return _quoted(value, verbose)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # platforms answer 3 as 3.0
     text = json.dumps(value, ensure_ascii=False)
     if verbose or len(text) <= LONG_JSON:
         return text
