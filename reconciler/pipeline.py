@@ -240,14 +240,7 @@ def load_manifests(request: Request, settings: Settings) -> Loaded:
     Raises UsageInvalid when Environments are declared and none was named.
     """
     try:
-        loaded = load(
-            request.paths,
-            root=request.root,
-            vendors=VENDORS,
-            environment=request.environment,
-            variables=request.variables,
-            environ_variables=settings.variables,
-        )
+        loaded = _load(request, settings)
     except ManifestsInvalid:
         if request.environment is None and (names := _besides_local(_declared(request))):
             raise _unnamed(names) from None  # what is undefined now may be defined in one of them
@@ -255,6 +248,17 @@ def load_manifests(request: Request, settings: Settings) -> Loaded:
     if request.environment is None and (names := _besides_local(loaded.environments)):
         raise _unnamed(names)
     return loaded
+
+
+def _load(request: Request, settings: Settings) -> Loaded:
+    return load(
+        request.paths,
+        root=request.root,
+        vendors=VENDORS,
+        environment=request.environment,
+        variables=request.variables,
+        environ_variables=settings.variables,
+    )
 
 
 def _besides_local(names: Iterable[str]) -> tuple[str, ...]:
@@ -723,18 +727,27 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
 
     Raises ManifestsInvalid with the problems of all of them.
     """
-    names = (request.environment,) if request.environment else _declared(request)
     problems: list[Problem] = []
     loaded: list[Loaded] = []
-    for name in names or (None,):
+
+    def attempt(name: str | None) -> None:
         try:
-            loaded.append(load_manifests(replace(request, environment=name), settings))
+            loaded.append(_load(replace(request, environment=name), settings))
         except ManifestsInvalid as error:
-            problems += error.problems
+            problems.extend(error.problems)
+
+    attempt(request.environment)
+    named = request.environment is not None
+    names = () if named else loaded[0].environments if loaded else _declared(request)
+    if names:  # what is undefined without an environment may be defined in each of them
+        problems.clear()
+        loaded.clear()
+    for name in names:
+        attempt(name)
     if problems:
         raise ManifestsInvalid(problems)
     warnings = sorted({str(warning) for each in loaded for warning in each.warnings})
-    return Checked(max(len(each.desired) for each in loaded), tuple(filter(None, names)), tuple(warnings))
+    return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
 
 
 def _declared(request: Request) -> tuple[str, ...]:
