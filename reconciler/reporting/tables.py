@@ -72,35 +72,48 @@ def short_address(address: Address) -> str:
 
 def margin_text(margin: float | None) -> str:
     """``+0.05`` on the right side of the limit, ``-0.18`` on the wrong one; empty where there is no number."""
-    return "" if margin is None else f"{margin:+.6g}"
+    return "" if margin is None else f"{margin:+.4g}"
 
 
 _HEADER = ("RESULT", "TEST", "PIPELINE", "MEASURED", "WANTED", "MARGIN", "WHY")
 
 
 def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str]:
-    rows = [_verdict_row(verdict) for verdict in verdicts]
-    if _table_width(_HEADER, rows) <= width:
-        return _table(_HEADER, rows, color)
+    home = _home([verdict.address for verdict in verdicts])
+    rows = [_verdict_row(verdict, len(home)) for verdict in verdicts]
+    header = (_HEADER[0], f"TEST of {'/'.join(home)}" if home else _HEADER[1], *_HEADER[2:])
+    if _table_width(header, rows) <= width:
+        return _table(header, rows, color)
     short = [_Row(row.cells[:-1], row.tint) for row in rows]
-    if _table_width(_HEADER[:-1], short) > width:
-        return lay([each for verdict in verdicts for each in _record(verdict)], width=width, color=color)
-    header, *body = _table(_HEADER[:-1], short, color)
-    lines = [header]
+    if _table_width(header[:-1], short) > width:
+        title = [line(Span(f"Tests of {'/'.join(home)}", "dim"))] if home else []
+        records = [each for verdict in verdicts for each in _record(verdict, len(home))]
+        return lay([*title, *records], width=width, color=color)
+    first, *body = _table(header[:-1], short, color)
+    lines = [first]
     for text, row in zip(body, rows, strict=True):
         lines += [text, *_why(row.cells[-1], width, color)]
     return lines
+
+
+def _home(addresses: Sequence[Address]) -> tuple[str, ...]:
+    """The names that all addresses begin with and that say nothing in each row: ``("support-bot", "monitoring")``."""
+    first, *others = [address.path[:-1] for address in addresses]
+    shared = 0
+    while shared < len(first) and all(path[: shared + 1] == first[: shared + 1] for path in others):
+        shared += 1
+    return first[:shared]
 
 
 def _why(why: str, width: int, color: bool) -> list[str]:
     return lay([line(why, indent=len("RESULT") + GAP, hang=2)], width=width, color=color) if why else []
 
 
-def _verdict_row(verdict: Verdict) -> _Row:
+def _verdict_row(verdict: Verdict, home: int) -> _Row:
     return _Row(
         (
             verdict.level.value.upper(),
-            short_address(verdict.address),
+            short_address(Address(verdict.address.kind, verdict.address.path[home:])),
             verdict.pipeline or "-",
             verdict.measured or "-",
             verdict.wanted or "-",
@@ -111,17 +124,21 @@ def _verdict_row(verdict: Verdict) -> _Row:
     )
 
 
-def _record(verdict: Verdict) -> tuple[Line, ...]:
-    """A verdict on lines of its own, for a narrow terminal."""
+def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
+    """A verdict for a narrow terminal: one line when it passes, lines of its own when there is something to say."""
     where = [Span(f"on {verdict.pipeline}")] if verdict.pipeline else []
     facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
     told = ", ".join(f"{name} {value}" for name, value in facts if value)
     level = Span(f"{verdict.level.value.upper():<6}", _LEVEL_TINTS[verdict.level], solid=True)
+    name = Span(short_address(Address(verdict.address.kind, verdict.address.path[home:])), solid=True)
     indent = len("RESULT") + GAP
+    if verdict.level is Level.PASS:
+        values = Span(f"  {verdict.measured} {verdict.wanted}".rstrip(), "dim")
+        return (line(level, "  ", name, tail=[*where, values], hang=indent),)
     return (
-        line(level, "  ", Span(short_address(verdict.address), solid=True), tail=where, hang=indent),
+        line(level, "  ", name, tail=where, hang=indent),
         *((line(told, indent=indent, hang=2),) if told else ()),
-        *((line(verdict.why, indent=indent, hang=2),) if verdict.why and verdict.level is not Level.PASS else ()),
+        *((line(verdict.why, indent=indent, hang=2),) if verdict.why else ()),
     )
 
 

@@ -86,9 +86,10 @@ _STATUS_TINTS: dict[StepStatus, Tint] = {
 
 
 def apply_text(plan: Plan, outcomes: Sequence[StepOutcome], *, width: int, color: bool, verbose: bool = False) -> str:
-    """What became of each step, in the plan's order, with errors and hints; ends with the counts.
+    """What did not become of each step, in the plan's order, with errors and hints; ends with the counts.
 
-    A step without an outcome was not started: it is counted, and listed if verbose.
+    What is done stands in the plan that was shown before: it is counted, and listed if verbose.  So is a step
+    without an outcome, which was not started.
     """
     by_id = {outcome.step_id: outcome for outcome in outcomes}
     lines = [each for step in plan.pending for each in _outcome(step, by_id.get(step.id), verbose)]
@@ -102,6 +103,8 @@ def _outcome(step: Step, outcome: StepOutcome | None, verbose: bool) -> Group:
     if outcome is None:
         return (line(Span("waiting   ", "dim", solid=True), address),) if verbose else ()
     done = outcome.status is StepStatus.DONE
+    if done and not verbose:
+        return ()
     tint = TINTS[step.action] if done else _STATUS_TINTS[outcome.status]
     word = _DONE_WORDS[step.action] if done else outcome.status.value.upper()
     identity = [Span(f"(id {outcome.remote_id})", "dim", solid=True)] if verbose and outcome.remote_id else []
@@ -119,12 +122,19 @@ def _closing(plan: Plan, outcomes: dict[str, StepOutcome]) -> list[Line]:
     waiting = len(plan.pending) - counts.total()
     if waiting:
         parts.append(f"{waiting:,} not started")
-    closing = [line(Span(f"Apply: {', '.join(parts)}.", "title"))]
+    closing = [line(Span(f"Apply: {', '.join(parts)}.", "title"), tail=_done_words(plan, outcomes))]
     if counts[StepStatus.DONE] == len(plan.pending):
         return closing
     again = "run apply again to finish; what is done is remembered"
     looked = ", and what is unknown is looked up before anything is sent" if counts[StepStatus.UNKNOWN] else ""
     return [*closing, *hint_lines(again + looked, indent=0)]
+
+
+def _done_words(plan: Plan, outcomes: dict[str, StepOutcome]) -> list[Span]:
+    """``(3 created, 1 archived)``."""
+    done = [step for step in plan.pending if step.id in outcomes and outcomes[step.id].status is StepStatus.DONE]
+    counts = Counter(_DONE_WORDS[step.action] for step in done)
+    return [Span(f"({', '.join(f'{count:,} {word}' for word, count in counts.items())})", "dim")] if counts else []
 
 
 # ---------------------------------------------------------------------------------------------- drift

@@ -42,7 +42,6 @@ def test_what_went_wrong_stands_below_its_step_with_what_to_do() -> None:
     assert (
         apply_text(_plan(), outcomes, width=80, color=False)
         == """\
-  created   openlayer.Project/bot
   FAILED    openlayer.Test/bot/monitoring/Faithful
       PUT /tests: 422 value must be below 1
       hint: correct the value
@@ -51,25 +50,19 @@ def test_what_went_wrong_stands_below_its_step_with_what_to_do() -> None:
   SKIPPED   openlayer.Test/bot/Older
       waits for openlayer.Test/bot/Old
 
-Apply: 1 done, 1 failed, 1 skipped, 1 unknown, 1 not started.
+Apply: 1 done, 1 failed, 1 skipped, 1 unknown, 1 not started.  (1 created)
 hint: run apply again to finish; what is done is remembered, and what is unknown
     is looked up before anything is sent
 """
     )
 
 
-def test_when_all_is_done_nothing_more_is_asked_for() -> None:
+def test_what_is_done_is_counted_for_the_plan_has_just_listed_it() -> None:
     outcomes = [StepOutcome(str(number), StepStatus.DONE, remote_id="x") for number in range(1, 6)]
     assert (
         apply_text(_plan(), outcomes, width=80, color=False)
         == """\
-  created   openlayer.Project/bot
-  updated   openlayer.Test/bot/monitoring/Faithful
-  archived  openlayer.Test/bot/Old
-  deleted   openlayer.Test/bot/Older
-  forgot    openlayer.Test/bot/Gone
-
-Apply: 5 done.
+Apply: 5 done.  (1 created, 1 updated, 1 archived, 1 deleted, 1 forgot)
 """
     )
 
