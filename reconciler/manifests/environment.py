@@ -83,6 +83,8 @@ class Override(Part):
 class Rows(Part):
     """Rows for the emulator, so that an evaluation there means something."""
 
+    # Once loaded, ``file`` is relative to the root of the run.
+
     project: Annotated[str, Field(description="Name of the project.")]
     pipeline: Annotated[str, Field(description="Name of the pipeline that they are streamed to.")]
     file: Annotated[str, Field(description="A JSON Lines or CSV file, relative to this manifest.")]
@@ -102,7 +104,7 @@ class Emulator(Part):
 
 
 class Environment(Part):
-    """One target of a run.  ``file`` in ``emulator.rows`` is relative to the root of the run once loaded."""
+    """One target of a run: its variables, where its key is found, its safety policy, and what differs there."""
 
     name: Annotated[str, AfterValidator(_file_name), Field(description="What --env takes.")]
     vars: Annotated[dict[str, Any], Field(description="Values of ${var.x} in this environment.")] = Field(
