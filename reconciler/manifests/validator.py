@@ -59,18 +59,6 @@ def load(
         return _load(paths, Path(root).resolve(), vendors, environment, variables or {}, environ_variables or {})
 
 
-def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
-    """The names of the environments declared under ``paths``, sorted.  Problems are left to ``load``.
-
-    Raises UsageInvalid for a path that does not exist.
-    """
-    with no_garbage_collection():
-        problems, _ = _read_all(paths, Path(root).resolve())
-        targets = Targets(vendors, problems, root)
-        targets.declare(documents_of(problems.files, vendors, problems))
-        return tuple(sorted(targets.declared))
-
-
 def _load(
     paths: Sequence[str | Path],
     root: Path,
