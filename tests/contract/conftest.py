@@ -1,0 +1,290 @@
+"""The real pipeline against an emulator over a real socket, for any kind; what it needs beyond a kind's own example
+stands in ``samples.yaml``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import yaml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reconciler.emulator.app import create_app
+from reconciler.emulator.faults import Faults, FaultScript
+from reconciler.emulator.server import running
+from reconciler.model.kind import AnyKind, Mark, Vendor
+from reconciler.model.plan import Plan
+from reconciler.model.resource import Address, LiveObject
+from reconciler.model.state import State
+from reconciler.model.values import Fields, Json
+from reconciler.pipeline import Applied, Planned, Request, Session, apply, plan, session
+from reconciler.providers import KINDS, VENDORS
+from reconciler.settings import Settings
+
+T = TypeVar("T")
+Doc = dict[str, Any]
+KEY = "canary-key-3c1f9a"
+SAMPLES: dict[str, Doc] = yaml.safe_load(Path(__file__).with_name("samples.yaml").read_text(encoding="utf-8"))
+
+
+class Door:
+    """What the socket leads to.  Tests put a fresh application behind it; ``seen`` holds (method, path)."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp = create_app()
+        self.seen: list[tuple[str, str]] = []
+        self.url = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.append((scope["method"], scope["path"]))
+        await self.app(scope, receive, send)
+
+
+class VirtualClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> float:
+        return 1_800_000_000.0 + self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One kind, and how its objects are declared, found, made and edited."""
+
+    kind: AnyKind
+    data: Doc
+
+    @property
+    def vendor(self) -> Vendor:
+        return next(vendor for vendor in VENDORS if self.kind in vendor.kinds)
+
+    @property
+    def example(self) -> Fields:
+        return dict(self.kind.example)
+
+    @property
+    def name(self) -> str:
+        return str(self.kind.example["name"])
+
+    def value(self, name: str, which: str) -> Json:
+        """One of the two values of a field."""
+        value: Json = self.data["fields"][name][which]
+        return value
+
+    def writing(self, name: str, which: str = "one") -> Fields:
+        """The example with this field written, and what it takes for that to make sense."""
+        return {**self.example, **self.data["fields"][name].get("with", {}), name: self.value(name, which)}
+
+    def everything(self, which: str = "one") -> Fields:
+        """The example with every field written that goes together with the others."""
+        fields = self.example
+        for name in self.data["fields"]:
+            if name not in self.data.get("apart", ()):
+                fields.update(self.data["fields"][name].get("with", {}), **{name: self.value(name, "one")})
+        changing = self.mutable if which == "other" else ()
+        return {**fields, **{name: self.value(name, "other") for name in changing}}
+
+    @property
+    def mutable(self) -> tuple[str, ...]:
+        """The fields that can be changed in place, without those of the identity."""
+        return tuple(name for name in self.kind.shapes if name in self.data["fields"] and not self.is_fixed(name))
+
+    def is_fixed(self, name: str) -> bool:
+        return Mark.CREATE_ONLY in self.kind.shapes[name].marks or name in self.kind.identity
+
+
+@dataclass
+class Loop:
+    """Manifests in a folder, a state beside them, and an emulator; everything through the front door."""
+
+    sample: Sample
+    root: Path
+    door: Door
+    hand: httpx.Client
+    marked: bool = True
+
+    # ---------------------------------------------------------------------------------- what is wanted
+
+    def declare(self, *items: Fields) -> None:
+        """Let the manifests ask for these objects of the kind, inside the examples of what they live in."""
+        for file in self.root.glob("*.yaml"):
+            file.unlink()
+        kind = self.sample.kind
+        if kind.parent is None:  # so that there is something left when the last one goes
+            items = (*items, {**self.sample.example, "name": "another"})
+        while kind.parent is not None:
+            parent = KINDS[kind.parent]
+            beside = self.sample.data.get("beside", {}) if kind is self.sample.kind else {}
+            inside: Doc = {str(kind.plural): list(items)} if items else {}
+            items = ({**parent.example, **beside, **inside},)
+            kind = parent
+        if not self.marked:
+            environment = {"apiVersion": "reconciler/v1", "kind": "Environment", "metadata": {"name": "production"}}
+            document = {**environment, "spec": {"ownership": "state"}}
+            (self.root / "environment.yaml").write_text(json.dumps(document), encoding="utf-8")
+        for index, item in enumerate(items):
+            document = {
+                "apiVersion": self.sample.vendor.api_version,
+                "kind": kind.word,
+                "metadata": {name: item[name] for name in ("name", "renamedFrom") if name in item},
+                "spec": {name: value for name, value in item.items() if name not in ("name", "renamedFrom")},
+            }
+            (self.root / f"{index}.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+    # -------------------------------------------------------------------------------------- running it
+
+    def plan(self, **options: Any) -> Plan:
+        return self.planned(**options).plan
+
+    def planned(self, **options: Any) -> Planned:
+        return self._run(plan, options)
+
+    def apply(self, **options: Any) -> Applied:
+        """Apply; every step must be done, and come back as it was sent."""
+        applied = self.try_apply(**options)
+        assert [outcome for outcome in applied.outcomes if outcome.status != "done"] == []
+        assert applied.unsettled == ()
+        return applied
+
+    def try_apply(self, **options: Any) -> Applied:
+        """Apply, whatever comes of it."""
+        return self._run(apply, options)
+
+    def _run(self, work: Callable[[Session], Awaitable[T]], options: dict[str, Any]) -> T:
+        environ = {
+            self.sample.vendor.url_variable: self.door.url + "/v1",
+            self.sample.vendor.key_variable: KEY,
+            "RECONCILER_UNCERTAINTY_WINDOW": "60s",
+        }
+        environment = None if self.marked else "production"
+        request = replace(Request(root=self.root, environment=environment), **options)
+
+        async def main() -> T:
+            async with session(request, Settings.from_environ(environ)) as here:
+                here.clock = VirtualClock()
+                return await work(here)
+
+        return asyncio.run(main())
+
+    def state(self) -> State:
+        """What is remembered."""
+
+        async def load(here: Session) -> State:
+            return here.store.load()
+
+        return self._run(load, {})
+
+    def writes(self, work: Callable[[], object]) -> list[tuple[str, str]]:
+        """The requests beside GET that the work makes."""
+        before = len(self.door.seen)
+        work()
+        return [(method, path) for method, path in self.door.seen[before:] if method != "GET"]
+
+    def fail(self, *rules: Doc) -> None:
+        """Let requests go wrong from now on, as a fault script says."""
+        self.door.app = Faults(
+            self.door.app,
+            FaultScript.from_json(list(rules)),
+            error_body=lambda code, text: {"code": code, "error": text},
+        )
+
+    # -------------------------------------------------------------------------------- what is there
+
+    @property
+    def address(self) -> Address:
+        """The address of the example."""
+        path: list[str] = []
+        kind: AnyKind | None = self.sample.kind
+        while kind is not None:
+            fields = {**dict.fromkeys(kind.identity, ""), **kind.complete(dict(kind.example))}
+            path = [str(fields[name]) for name in kind.identity] + path
+            kind = KINDS[kind.parent] if kind.parent else None
+        return Address(self.sample.kind.id, tuple(path))
+
+    def live(self) -> LiveObject:
+        """The object as we read it."""
+        (found,) = [each for each in self.planned().live.objects if each.address == self.address and not each.archived]
+        return found
+
+    @property
+    def _list(self) -> str:
+        """Where its objects are listed, under the one parent there is."""
+        path = str(self.sample.data["list"])
+        if "{parent}" in path:
+            (parent,) = self.hand.get("/projects").json()["items"]
+            path = path.replace("{parent}", parent["id"])
+        return path
+
+    @property
+    def glob(self) -> str:
+        """The path of its list, for fault scripts."""
+        return "/v1" + re.sub(r"\{\w+\}", "*", str(self.sample.data["list"])).partition("?")[0]
+
+    def objects(self) -> list[Doc]:
+        """All objects of the example's name, archived ones too, as the platform shows them."""
+        items: Sequence[Doc] = self.hand.get(self._list).json()["items"]
+        return [item for item in items if item["name"] == self.sample.name]
+
+    def active(self) -> list[Doc]:
+        return [item for item in self.objects() if not item.get("archived")]
+
+    def make_by_hand(self) -> Doc:
+        """A person makes an object of the same name."""
+        answer = self.hand.post(self._list.partition("?")[0], json=self.sample.data["create"])
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    def edit_by_hand(self, item: Doc) -> None:
+        """A person changes what the example does not write."""
+        self._do_by_hand("edit", item)
+
+    def remove_by_hand(self, item: Doc) -> None:
+        """A person removes an object for good."""
+        self._do_by_hand("remove", item)
+
+    def _do_by_hand(self, what: str, item: Doc) -> None:
+        method, path = self.sample.data[what]["request"].split()
+        answer = self.hand.request(method, path.replace("{id}", item["id"]), json=self.sample.data[what].get("body"))
+        assert answer.is_success, answer.text
+
+
+@pytest.fixture(scope="session")
+def door() -> Iterator[Door]:
+    """One socket for all tests."""
+    opened = Door()
+    with running(opened) as opened.url:
+        yield opened
+
+
+@pytest.fixture
+def make_loop(tmp_path: Path, door: Door) -> Iterator[Callable[..., Loop]]:
+    """A loop for a kind, on an empty platform; ``marked=False`` goes without ownership markers."""
+    app = create_app()
+    door.app = app
+    with httpx.Client(base_url=door.url + "/v1", headers={"Authorization": f"Bearer {KEY}"}) as hand:
+        yield lambda kind, **options: Loop(Sample(kind, SAMPLES[kind.id]), tmp_path, door, hand, **options)
+    app.state.database.close()
+
+
+@pytest.fixture
+def samples() -> dict[str, Doc]:
+    """``samples.yaml``."""
+    return SAMPLES
