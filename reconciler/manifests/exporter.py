@@ -68,17 +68,10 @@ def _document(
 
 
 def _written(item: LiveObject, kind: AnyKind) -> Fields:
-    """The fields that say something, in the kind's order; identity first."""
-    usual = kind.complete({name: item.fields[name] for name in (*kind.identity, "type") if name in item.fields})
-    fields: Fields = {}
-    for name, shape in kind.shapes.items():
-        value = item.fields.get(name)
-        if Mark.WRITE_ONLY in shape.marks or value in _BLANK:
-            continue
-        if name not in kind.identity and name != "type" and name in usual and usual[name] == value:
-            continue
-        fields[name] = value
-    return fields
+    """The fields that say something, in the kind's order."""
+    tidy = kind.tidy(item.fields)
+    shown = (name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY not in shape.marks)
+    return {name: tidy[name] for name in shown if tidy.get(name) not in _BLANK}
 
 
 def _escaped(value: Any) -> Any:

@@ -282,6 +282,7 @@ class Kind(Generic[S]):
     ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
     ``read``      one raw item -> a live object; None for what is not ours to see (machine-made suggestions).
                   Given the parent's path and a function from (kind, remote id) to a name, or None if unknown.
+    ``tidy``      (live fields) -> what a person would write: without what the vendor fills in by itself.
     ``create``    -> the new object's remote id.  ``update`` and ``remove`` take up to ``batch`` objects that
                   share a parent.  None where the vendor has no such operation.
     ``criteria``  the thresholds in a vendor-neutral form, for judging whether a change loosens.
@@ -308,6 +309,7 @@ class Kind(Generic[S]):
     marker: str | None = None
     refusal_hint: str = ""
     complete: Callable[[Fields], Fields] = dict
+    tidy: Callable[[Fields], Fields] = dict
     criteria: Callable[[Fields], tuple[Criterion, ...]] = lambda _: ()
     check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
     gate: Callable[[S], Any] | None = None

@@ -14,6 +14,10 @@ from reconciler.model.resource import Address, Source
 from reconciler.model.values import Fields, Json
 
 FORMAT_VERSION = "1.0"
+NOT_THERE = "not at the platform yet"
+"""The reason of an ordinary create: so plain that a text need not repeat it a hundred times."""
+MATCHES_NOT_OURS = "it matches the manifest, but is not ours; --adopt takes it over"
+"""The reason of an adoption that nobody asked for."""
 
 
 class Action(StrEnum):

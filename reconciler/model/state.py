@@ -97,6 +97,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "removed", Address():
                 in_doubt.pop(address, None)
                 entries.pop(address, None)
+                _drop_archived_inside(entries, address)
             case "renamed", Address():
                 _move(entries, Address.parse(record["former"]), address)
                 _move(in_doubt, Address.parse(record["former"]), address)
@@ -130,6 +131,12 @@ def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
     """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it."""
     for known in [known for known in table if known == former or _is_inside(known, former)]:
         table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+
+
+def _drop_archived_inside(entries: dict[Address, Entry], root: Address) -> None:
+    """What was archived inside a root that is gone can not return."""
+    for known in [known for known, entry in entries.items() if entry.archived and _is_inside(known, root)]:
+        del entries[known]
 
 
 def _is_inside(known: Address, root: Address) -> bool:

@@ -26,6 +26,8 @@ from dataclasses import dataclass, field, replace
 from reconciler.errors import LooksLikeOutage, UsageInvalid
 from reconciler.model.kind import AnyKind, Mark, Removal, Replace
 from reconciler.model.plan import (
+    MATCHES_NOT_OURS,
+    NOT_THERE,
     Action,
     Basis,
     Cause,
@@ -39,7 +41,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
 from reconciler.model.state import Entry, State
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes, fingerprint, unseen
 from reconciler.planning.effects import with_effects
 from reconciler.planning.graph import in_order
@@ -177,7 +179,7 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
     if kind.create is None:
         return _refuse(resource, f"there is no such {kind.word}, and it can not be created from here")
     gone = found.entry is not None and not found.in_doubt
-    reason = "it was removed at the platform" if gone else "not at the platform yet"
+    reason = "it was removed at the platform" if gone else NOT_THERE
     if found.entry is not None and found.entry.unlisted:
         reason = "it was created, and the platform has not listed it since"
     if found.in_doubt:
@@ -219,7 +221,7 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
         reason = "an object of this name was made by another state of reconciler"
     adopts = _adopts(resource, world)
     if not changes and not adopts:
-        reason = "it matches the manifest, but is not ours; --adopt takes it over"
+        reason = MATCHES_NOT_OURS
     yield replace(_step(Action.ADOPT, resource, found, live, kind, changes, reason), idle=not (changes or adopts))
     if fixed:
         yield _refuse(
@@ -383,7 +385,7 @@ def _remove(address: Address, found: Match, entry: Entry, world: _World, going: 
             "it is protected, and gone from the manifests",
             f"put it back; or give it up without touching it: reconciler state rm '{address}'",
         )
-    reason = "gone from the manifests"
+    reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
@@ -422,11 +424,7 @@ def _delete(
 
 
 def _taken_along(live: LiveObject) -> tuple[str, ...]:
-    counts = [
-        f"{value} {name.removesuffix('Count')}s"
-        for name, value in sorted(live.details.items())
-        if isinstance(value, int) and value > 0
-    ]
+    counts = [f"{value} {name}" for name, value in live.details.items() if isinstance(value, int) and value > 0]
     return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()
 
 

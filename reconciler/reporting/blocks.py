@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from reconciler.model.plan import Action, Cause, Effect, Plan, Refusal, Step
+from reconciler.model.plan import MATCHES_NOT_OURS, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.changes import EFFECT_TINTS, cause_words, change_lines, value_lines
 from reconciler.reporting.lines import Line, Span, Tint, counted, line
@@ -55,12 +55,14 @@ def plan_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
     """The refusals and the steps: what to look at first, the rest, and what is left alone.  No block is empty."""
     first = [step for step in plan.pending if _is_risky(step)]
     rest = [step for step in plan.pending if not _is_risky(step)]
-    stays = [step for step in plan.steps if step.idle]
+    stays = [step for step in plan.steps if step.idle and step.reason != MATCHES_NOT_OURS]
+    strange = [step for step in plan.steps if step.idle and step.reason == MATCHES_NOT_OURS]
     blocks = [
         Block("Refused: nothing is applied until this is settled", tuple(map(_refusal, plan.refusals)), "bad"),
         Block("Removes, replaces or loosens", _steps(sorted(first, key=_risk), verbose), "bad"),
         Block("Other changes" if first else "Changes", _steps(rest, verbose)),
         Block("Left alone", _steps(stays, verbose)),
+        Block("As the manifests want it, but not ours: --adopt takes over", _steps(strange, verbose)),
     ]
     return [block for block in blocks if block.groups]
 
@@ -120,8 +122,9 @@ def _badges(step: Step) -> Iterator[Span]:
 
 def _reasons(step: Step) -> list[Span]:
     # Most reasons say themselves what happened at the platform.
+    reason = "" if step.reason in (NOT_THERE, MATCHES_NOT_OURS) else step.reason
     cause = "" if "platform" in step.reason or step.changes else cause_words(step.cause)
-    sentence = "; ".join(part for part in (step.reason, cause) if part)
+    sentence = "; ".join(part for part in (reason, cause) if part)
     # Two objects can look alike; what is taken away is named by the platform's own id.
     identity = f"id {step.remote_id}" if step.remote_id and step.action in _REMOVING else ""
     place = ", ".join(part for part in (identity, _place(step.source)) if part)

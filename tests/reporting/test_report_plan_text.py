@@ -179,7 +179,7 @@ def test_a_create_shows_its_fields_only_if_asked() -> None:
     changes = (FieldChange("thresholds", None, [{"value": 1}, {"value": 2}]), FieldChange("mode", None, "monitoring"))
     step = Step("1", Action.CREATE, FAITHFUL, "not at the platform yet", changes=changes, source=Source("a.yaml", 7, 3))
     plan = Plan(BASIS, (step,))
-    head = "  + openlayer.Test/bot/monitoring/Faithful  not at the platform yet (a.yaml:7)\n"
+    head = "  + openlayer.Test/bot/monitoring/Faithful  (a.yaml:7)\n"
     assert f"{head}\n" in _text(plan)
     assert f'{head}      thresholds.0.value: 1\n      thresholds.1.value: 2\n      mode: "monitoring"\n' in _text(
         plan, verbose=True
@@ -195,10 +195,10 @@ def test_what_can_not_be_undone_comes_first() -> None:
 
 def test_an_address_is_never_broken() -> None:
     name = "A name of many words that is longer than the terminal is wide, and goes on, and on"
-    step = Step("1", Action.CREATE, Address("openlayer.Test", (name,)), "not at the platform yet")
+    step = Step("1", Action.CREATE, Address("openlayer.Test", (name,)), "it was removed at the platform")
     lines = _text(Plan(BASIS, (step,)), width=60).split("\n")
     assert f"  + openlayer.Test/{name}" in lines
-    assert "      not at the platform yet" in lines
+    assert "      it was removed at the platform" in lines
 
 
 def test_wide_characters_are_counted_as_two() -> None:

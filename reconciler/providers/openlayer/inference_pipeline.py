@@ -184,6 +184,11 @@ def _live_text(write: Write) -> str | None:
     return str(text) if text else None
 
 
+def _tidy(fields: Fields) -> Fields:
+    usual = {"backendType": "default"}
+    return {name: value for name, value in fields.items() if name != "dataBackend" or value != usual}
+
+
 INFERENCE_PIPELINE = Kind(
     id="openlayer.InferencePipeline",
     spec=InferencePipeline,
@@ -200,5 +205,6 @@ INFERENCE_PIPELINE = Kind(
     refusal_hint="a new data backend needs a new pipeline: declare it under another name, then remove this one",
     unique_names=True,
     marker="description",
+    tidy=_tidy,
     example={"name": "production", "description": "Live traffic"},
 )

@@ -25,6 +25,8 @@ TASK_TYPES = ("llm-base", "tabular-classification", "tabular-regression", "text-
 TEXT_LIMIT = 140
 """Characters in a description, by the vendor's hand-written client of 2024; longer text carries no marker."""
 
+_CONTENTS = {"pipelines": "inferencePipelineCount", "tests": "goalCount", "commits": "versionCount"}
+"""What a project holds, and the key that counts it."""
 _PLAIN = ("description", "dataRetentionDays", "modelDeveloper", "modelTypes", "purpose")
 
 
@@ -68,7 +70,7 @@ def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]
         fields=fields,
         op=op,
         rank=(item.get("dateCreated"), str(item["id"])),
-        details={key: value for key, value in item.items() if key.endswith("Count")},
+        details={name: item.get(key) for name, key in _CONTENTS.items()},
     )
 
 

@@ -216,6 +216,34 @@ def _complete(fields: Fields) -> Fields:
     return {"mode": "monitoring", "pipelines": "all", "uses": list[Json](uses), **fields}
 
 
+_FILLED_IN: Fields = {
+    "evaluationWindow": "1h",
+    "delayWindow": "0s",
+    "includeHistoricalData": False,
+    "excludePipelines": [],
+}
+"""What the platform fills in for a monitoring test (docs, "Evaluation and delay windows", 2026-11)."""
+
+
+def _tidy(fields: Fields) -> Fields:
+    known = _complete({name: fields[name] for name in ("mode", "type") if name in fields})
+    usual: Fields = {**_FILLED_IN, "pipelines": known["pipelines"], "uses": known["uses"]}
+    kept = {name: value for name, value in fields.items() if name not in usual or usual[name] != value}
+    if kept.get("mode") == "monitoring":
+        del kept["mode"]
+    return {**kept, "thresholds": [_tidy_threshold(item) for item in _listed(fields.get("thresholds"))]}
+
+
+def _tidy_threshold(item: Json) -> Json:
+    if not isinstance(item, dict):
+        return item
+    kept = {name: value for name, value in item.items() if name != "thresholdMode" or value != "manual"}
+    value = kept.get("value")
+    if isinstance(value, float) and value.is_integer():
+        kept["value"] = int(value)
+    return kept
+
+
 def _criteria(fields: Fields) -> tuple[Criterion, ...]:
     thresholds = fields.get("thresholds")
     return (
@@ -480,6 +508,7 @@ TEST = Kind(
     batch=BATCH,
     marker="description",
     complete=_complete,
+    tidy=_tidy,
     criteria=_criteria,
     check=_check,
     gate=_gate,
