@@ -1,0 +1,125 @@
+"""The examples: valid for all their environments, applied, and empty when planned again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., CompletedProcess[str]]
+
+EXAMPLES = {
+    # example: (environment, the variable that holds its key, resources)
+    "quickstart": (None, "OPENLAYER_API_KEY", 15),
+    "many-projects": (None, "OPENLAYER_API_KEY", 22),
+    "multi-environment": ("production", "OPENLAYER_API_KEY_PRODUCTION", 5),
+}
+
+
+def test_every_example_is_tried_here(scratch: Path) -> None:
+    """A new example fails until it stands in the table above."""
+    assert {folder.name for folder in (scratch / "examples").iterdir()} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_valid_for_all_its_environments_and_warns_of_nothing(example: str, reconciler: Run) -> None:
+    done = reconciler("validate", f"examples/{example}")
+    resources = EXAMPLES[example][2]
+    assert done.stdout.startswith(f"{resources} resources")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_applied_example_plans_to_no_changes(example: str, reconciler: Run, emulator: str, key: str) -> None:
+    """Over a socket, as against the live platform; quickstart declares only ``local``, which has an emulator of its
+    own."""
+    environment, variable, resources = EXAMPLES[example]
+    chosen = ["--env", environment or "local"] if environment or example == "quickstart" else []
+    environ = {"OPENLAYER_BASE_URL": emulator, variable: key}
+    path = f"examples/{example}"
+    plan = json.loads(reconciler("plan", path, *chosen, "--format", "json", environ=environ).stdout)
+    assert plan["summary"]["create"] == resources
+    reconciler("apply", path, *chosen, "--yes", environ=environ)
+    again = reconciler("plan", path, *chosen, "--detailed-exitcode", environ=environ)
+    assert again.stdout == f"No changes. {resources} resources match the manifests.\n"
+
+
+def test_the_quickstart_passes_its_gate_with_two_warnings(reconciler: Run) -> None:
+    """Both are about the canary: one test of severity warn fails, one passes but misses its stricter threshold."""
+    applied = reconciler("apply", "examples/quickstart", "--env", "local", "--yes", "--evaluate")
+    assert "20 passed, 2 warned, 0 failed" in applied.stdout
+    verdicts = json.loads(reconciler("status", "examples/quickstart", "--env", "local", "--format", "json").stdout)
+    warned = {(v["address"].split("/")[-1], v["pipeline"]) for v in verdicts["verdicts"] if v["level"] == "warn"}
+    assert warned == {("Customers are satisfied", "canary"), ("Answers are the approved ones", "canary")}
+
+
+def test_the_quickstart_run_again_changes_and_evaluates_nothing(reconciler: Run) -> None:
+    command = ("apply", "examples/quickstart", "--env", "local", "--yes", "--evaluate")
+    reconciler(*command)
+    again = reconciler(*command)
+    assert again.stdout == "No changes. 15 resources match the manifests.\n"
+    assert "Nothing to evaluate" in again.stderr
+
+
+def test_one_set_of_manifests_differs_between_environments_only_where_they_say_so(
+    reconciler: Run, emulator: str, key: str
+) -> None:
+    values = {}
+    for environment in ("staging", "production"):
+        environ = {"OPENLAYER_BASE_URL": emulator, f"OPENLAYER_API_KEY_{environment.upper()}": key}
+        command = ("plan", "examples/multi-environment", "--env", environment, "--format", "json")
+        steps = json.loads(reconciler(*command, environ=environ).stdout)["steps"]
+        values[environment] = {(step["name"], c["path"]): c["after"] for step in steps for c in step["changes"]}
+    staging, production = values["staging"], values["production"]
+    assert staging.keys() == production.keys()
+    different = [where for where in staging if staging[where] != production[where]]
+    assert {where: ([t["value"] for t in staging[where]], [t["value"] for t in production[where]])
+            for where in different} == {
+        ("Enough mail to judge", "thresholds"): ([20], [500]),
+        ("Mail reaches the right team", "thresholds"): ([0.85, 0.8], [0.93, 0.9]),
+    }  # fmt: skip
+
+
+def test_an_environment_uses_the_key_that_it_names_and_no_other(reconciler: Run, emulator: str, key: str) -> None:
+    done = reconciler(
+        "plan", "examples/multi-environment", "--env", "staging",
+        environ={"OPENLAYER_BASE_URL": emulator, "OPENLAYER_API_KEY_PRODUCTION": key, "OPENLAYER_API_KEY": key},
+        exits=1,
+    )  # fmt: skip
+    assert "OPENLAYER_API_KEY_STAGING is not set" in done.stderr
+
+
+def test_production_asks_for_a_yes_to_a_loosened_threshold(
+    reconciler: Run, scratch: Path, emulator: str, key: str
+) -> None:
+    """Its policy names ``loosen``; staging's does not."""
+    environ = {
+        "OPENLAYER_BASE_URL": emulator,
+        "OPENLAYER_API_KEY_STAGING": key,
+        "OPENLAYER_API_KEY_PRODUCTION": key,
+    }
+    manifest = scratch / "examples/multi-environment/ticket-router.yaml"
+    command = ("apply", "examples/multi-environment", "--yes", "--env")
+    reconciler(*command, "production", environ=environ)
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("value: 300}", "value: 900}"), encoding="utf-8")
+    refused = reconciler(*command, "production", environ=environ, exits=3)
+    assert "--ack loosen=1" in refused.stdout
+    reconciler(*command, "production", "--ack", "loosen=1", environ=environ)
+
+
+def test_a_test_set_reaches_a_new_project_by_its_label(reconciler: Run, scratch: Path) -> None:
+    reconciler("apply", "examples/many-projects", "--env", "local", "--yes")
+    staff = scratch / "examples/many-projects/projects/handbook-search.yaml"
+    text = staff.read_text(encoding="utf-8")
+    staff.write_text(text.replace("audience: staff", "audience: customers"), encoding="utf-8")
+    shown = reconciler("plan", "examples/many-projects", "--env", "local", "--format", "json")
+    created = [step["name"] for step in json.loads(shown.stdout)["steps"] if step["action"] == "create"]
+    assert created == [
+        "Answers leak no card number",
+        "Answers leak no mail address",
+        "Answers leak no phone number",
+        "Answers stay short",
+    ]
