@@ -1,4 +1,4 @@
-"""Turn the paths on the command line into the manifest files below them.  Touches: disk, reading only.
+"""Turn the paths on the command line into the manifest files below them.  Touches: disk; only ``rewrite`` writes.
 
 A repository may come from a stranger (a fork's pull request), so nothing outside of the root is read through a
 link, and nothing but regular files is opened.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import Problem, UsageInvalid
+from reconciler.errors import ManifestsInvalid, Problem, UsageInvalid
 from reconciler.manifests.loader import FORBIDDEN, MAX_FILE_BYTES
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -75,6 +77,46 @@ def read_file(file: File) -> bytes:
         if status.st_size > MAX_FILE_BYTES:
             raise ValueError(f"the file has {status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
         return stream.read(MAX_FILE_BYTES + 1)
+
+
+def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> list[str]:
+    """Bring the files under ``paths`` into canonical form; the names of those that were not.
+
+    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read.
+    """
+    from reconciler.manifests.formatter import fmt  # the rest of the program never formats
+
+    root = Path(root).resolve()
+    found = discover(paths, root)
+    problems = list(found.problems)
+    changed: list[tuple[File, str]] = []
+    for file in found.files:
+        try:
+            text = read_file(file).decode("utf-8")
+            formatted = fmt(text, file.name)
+        except ManifestsInvalid as error:
+            problems += error.problems
+        except (OSError, ValueError) as error:
+            problems.append(Problem(file.name, 0, 0, "", getattr(error, "strerror", None) or str(error)))
+        else:
+            changed += [(file, formatted)] if formatted != text else []
+    if problems:
+        raise ManifestsInvalid(problems)
+    for file, formatted in changed if write else ():
+        _replace(file.path, formatted)
+    return [file.name for file, _ in changed]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is never half written, keeping its mode."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as stream:
+        stream.write(text)
+    try:
+        shutil.copymode(path, stream.name)
+        Path(stream.name).replace(path)
+    except OSError:
+        Path(stream.name).unlink(missing_ok=True)
+        raise
 
 
 def _boundaries(start: Path, root: Path) -> tuple[Path, ...]:

@@ -213,7 +213,7 @@ _REFUSED = (
     (re.compile(r"[-+]?(\.?[0-9][0-9_]*)(\.[0-9_]*)?([eE][-+]?[0-9]+)?"), "a number to some YAML readers"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?"), "a date to some YAML readers"),
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "not a number that can be sent"),
-    (re.compile(r"="), "a special value to some YAML readers"),
+    (re.compile(r"=|<<"), "a special value to some YAML readers"),
 )
 
 
@@ -357,6 +357,8 @@ class _Builder:
                 frame.key = None
 
     def _plain(self, text: str, spot: Spot, known: dict[str, Any]) -> Any:
+        if text == "<<" and self._at_key():
+            return text
         try:
             value = known[text] = plain_value(text)
         except Refused as error:
@@ -394,7 +396,7 @@ class _Builder:
         mark = event.start_mark
         spot = self.base + (mark.line << _LINE) + mark.column
         frames = self.frames
-        if frames and frames[-1].key is None and frames[-1].container.__class__ is Map:
+        if self._at_key():
             self._problem(spot, "a key must be text", "a mapping or list can not be one")
             raise _Stop
         if len(frames) >= MAX_DEPTH:
@@ -408,6 +410,9 @@ class _Builder:
         frame = _Frame(container, anchor=event.anchor, first_node=self.nodes)
         frames.append(frame)
         return frame
+
+    def _at_key(self) -> bool:
+        return bool(self.frames) and self.frames[-1].key is None and self.frames[-1].container.__class__ is Map
 
     def _closed(self) -> _Frame | None:
         frame = self.frames.pop()

@@ -1,0 +1,354 @@
+"""Turn a manifest into the same manifest in canonical form: comments stay where they belong.  Pure.
+
+Two spaces, lists indented under their key, double quotes where quotes are needed, operators always quoted, at most one
+empty line in a row.  Lists and mappings in brackets stay on their line when they stood on one.  Written over the
+parser's events with their positions: a comment is whatever stands between two of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from reconciler.errors import ManifestsInvalid, Problem
+from reconciler.manifests.loader import Map, Seq, parse, plain_value
+from reconciler.manifests.writer import key_text, quoted_text, scalar_text
+
+FLOW_WIDTH: Final = 120
+"""A bracketed list or mapping that would make its line longer than this is written in lines of its own."""
+
+
+def fmt(text: str, file: str = "manifest.yaml") -> str:
+    """The canonical form of ``text``; formatting it again changes nothing.
+
+    Raises ManifestsInvalid when it can not be read, or when something in it has no canonical form (then nothing
+    should be written).
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") + "\n"
+    before = parse(text, file)
+    source = _Source(text)
+    formatted = "\n".join(_Printer(source).printed()).strip("\n") + "\n"
+    if not _same(before, parse(formatted, file)) or _comments(formatted) != [each.text for each in source.comments]:
+        raise ManifestsInvalid([Problem(file, 0, 0, "", "has no canonical form", "write it in a plainer way")])
+    return formatted if formatted.strip() else ""
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality that tells ``true`` from ``1`` and one order of keys from another."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Map):
+        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, Seq):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _comments(text: str) -> list[str]:
+    return [each.text for each in _Source(text).comments]
+
+
+# ------------------------------------------------------------------------------------------------ source
+
+
+@dataclass(frozen=True)
+class _Comment:
+    """A comment.  ``beside`` says that something else stands before it on its line."""
+
+    line: int
+    column: int
+    text: str
+    beside: bool
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A scalar or an alias: its text in one line, or the lines of a block scalar."""
+
+    event: Any
+    line: int
+    column: int
+
+
+@dataclass
+class _Branch:
+    """A mapping (keys and values in turn) or a list.  ``anchor`` is its ``&name``, or empty."""
+
+    is_map: bool
+    in_brackets: bool
+    line: int
+    column: int
+    end_line: int = 0
+    anchor: str = ""
+    children: list[_Leaf | _Branch] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """One document, and the line of its ``---``."""
+
+    root: _Leaf | _Branch
+    document_line: int
+
+
+def _is_nothing(node: _Leaf | _Branch) -> bool:
+    """An empty document."""
+    return (
+        isinstance(node, _Leaf)
+        and isinstance(node.event, ScalarEvent)
+        and not node.event.value
+        and node.event.implicit[0]
+    )
+
+
+class _Source:
+    """The text, its trees, its comments, and which lines are empty."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.events: list[Any] = list(yaml.parse(text, Loader=_Loader))
+        self.comments = list(self._find_comments())
+        self.trees = list(self._trees())
+
+    def _find_comments(self) -> Iterator[_Comment]:
+        """Every ``#`` outside of scalars that begins a line or follows a space."""
+        taken = self._taken_by_scalars()
+        for number, line in enumerate(self.lines):
+            for found in re.finditer(r"(?:^|(?<=[\s]))#", line):
+                if not any(start <= found.start() < end for start, end in taken.get(number, ())):
+                    before = line[: found.start()]
+                    yield _Comment(number, found.start(), line[found.start() :].rstrip(), bool(before.strip(" -")))
+                    break
+
+    def _taken_by_scalars(self) -> dict[int, list[tuple[int, int]]]:
+        """Line -> the columns that scalars fill."""
+        taken: dict[int, list[tuple[int, int]]] = {}
+        for event in self.events:
+            if event.__class__ is ScalarEvent:
+                start: Any = event.start_mark
+                end: Any = event.end_mark
+                for line in range(start.line, end.line + 1):
+                    first = start.column if line == start.line else 0
+                    last = end.column if line == end.line else len(self.lines[line]) + 1
+                    taken.setdefault(line, []).append((first, last))
+        return taken
+
+    def _trees(self) -> Iterator[_Tree]:
+        """The documents that hold anything."""
+        stack: list[_Branch] = []
+        document_line = 0
+        for event in self.events:
+            mark = event.start_mark
+            if event.__class__ in (ScalarEvent, AliasEvent):
+                node: _Leaf | _Branch = _Leaf(event, mark.line, mark.column)
+            elif event.__class__ in (MappingStartEvent, SequenceStartEvent):
+                stack.append(self._branch(event))
+                continue
+            elif event.__class__ in (MappingEndEvent, SequenceEndEvent):
+                node = stack.pop()
+                node.end_line = mark.line
+            else:
+                document_line = mark.line if event.__class__ is DocumentStartEvent else document_line
+                continue
+            if stack:
+                stack[-1].children.append(node)
+            elif not _is_nothing(node):
+                yield _Tree(node, document_line)
+
+    def _branch(self, event: Any) -> _Branch:
+        mark = event.start_mark
+        anchor = f"&{event.anchor}" if event.anchor else ""
+        return _Branch(
+            isinstance(event, MappingStartEvent), bool(event.flow_style), mark.line, mark.column, anchor=anchor
+        )
+
+    def is_blank(self, line: int) -> bool:
+        """Whether a line of this number is there and empty."""
+        return 0 <= line < len(self.lines) and not self.lines[line].strip()
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+# ----------------------------------------------------------------------------------------------- printer
+
+
+class _Printer:
+    """Prints the trees of a source in order, and each comment before whatever followed it."""
+
+    def __init__(self, source: _Source) -> None:
+        self.source = source
+        self.out: list[str] = []
+        self.pending = list(reversed(source.comments))
+        self.open: list[tuple[int, int]] = []
+        """(column in the source, column now) of the blocks around what is printed next, outermost first."""
+        self.last_open: list[tuple[int, int]] = []
+        """The same for what was printed last: a comment may end one of these."""
+
+    def printed(self) -> list[str]:
+        """The lines."""
+        for number, tree in enumerate(self.source.trees):
+            if number:
+                self._flush(tree.document_line, 0, 0, 0)
+                self.out.append("---")
+            self.open = []
+            self._node(tree.root, -2, "")
+        self._flush(len(self.source.lines), 0, 0, 0)
+        return self.out
+
+    # -------------------------------------------------------------------------------------- comments
+
+    def _flush(self, line: int, column: int, was: int, now: int) -> None:
+        """Print the comments before a place in the source, and an empty line where there was one or more.
+
+        What comes next stood in column ``was`` and will stand in column ``now``.
+        """
+        while self.pending and (self.pending[-1].line, self.pending[-1].column) < (line, column):
+            comment = self.pending.pop()
+            if comment.beside and self.out:
+                gap = max(2, comment.column - len(self.out[-1]))
+                self.out[-1] += " " * gap + comment.text
+                continue
+            self._blank_before(comment.line)
+            is_item = re.match(r"# ?- ", comment.text)  # commented out: it belongs to the list before it
+            column_now = now if comment.column == was and not is_item else self._aligned(comment)
+            self.out.append(" " * column_now + comment.text)
+        self._blank_before(line)
+
+    def _blank_before(self, line: int) -> None:
+        if self.source.is_blank(line - 1) and self.out and self.out[-1] and line < len(self.source.lines):
+            self.out.append("")
+
+    def _aligned(self, comment: _Comment) -> int:
+        """Where a comment goes that is not aligned with what follows: along with the block that it ends."""
+        around = [pair for pair in {*self.open, *self.last_open} if pair[0] <= comment.column]
+        return max(around, default=(0, 0))[1]
+
+    # ----------------------------------------------------------------------------------------- nodes
+
+    def _node(self, node: _Leaf | _Branch, indent: int, begun: str) -> None:
+        """Print a node.  ``begun`` is the line so far: a key with its colon, dashes, or nothing.
+
+        ``indent`` is the column of the key or dash; what goes on lines of its own is indented by two more.
+        """
+        if isinstance(node, _Leaf):
+            self._leaf(node, indent, begun)
+        elif node.in_brackets and self._fits(node, begun):
+            self._line(begun, _in_brackets(node))
+        elif node.is_map:
+            self._map(node, indent + 2, begun)
+        else:
+            self._list(node, indent + 2, begun)
+
+    def _line(self, begun: str, text: str) -> None:
+        self.out.append(f"{begun} {text}" if begun.endswith(":") else begun + text)
+        self.last_open = list(self.open)
+
+    def _fits(self, node: _Branch, begun: str) -> bool:
+        if not node.children:
+            return True
+        return node.line == node.end_line and len(begun) + 1 + len(_in_brackets(node)) <= FLOW_WIDTH
+
+    def _start(self, node: _Branch, begun: str) -> str:
+        """Finish the line of a key or anchor, and hand back what the first line of the block begins with."""
+        if node.anchor:
+            self._line(begun, node.anchor)
+            return ""
+        if begun.endswith(":"):
+            self._line(begun[:-1], ":")
+            return ""
+        return begun
+
+    def _map(self, node: _Branch, indent: int, begun: str) -> None:
+        begun = self._start(node, begun)
+        self.open.append((node.column, indent))
+        for number in range(0, len(node.children), 2):
+            key, value = node.children[number : number + 2]
+            assert isinstance(key, _Leaf)
+            self._flush(key.line, key.column, node.column, indent)
+            head = begun if begun and number == 0 else " " * indent
+            self._node(value, indent, f"{head}{_key(key)}:")
+        self.open.pop()
+
+    def _list(self, node: _Branch, indent: int, begun: str) -> None:
+        begun = self._start(node, begun)
+        self.open.append((node.column, indent))
+        for number, item in enumerate(node.children):
+            self._flush(item.line, item.column, node.column, indent)
+            head = begun if begun and number == 0 else " " * indent
+            self._node(item, indent, f"{head}- ")
+        self.open.pop()
+
+    def _leaf(self, leaf: _Leaf, indent: int, begun: str) -> None:
+        event = leaf.event
+        if not isinstance(event, ScalarEvent) or event.style not in ("|", ">"):
+            self._line(begun, _in_one_line(leaf))
+            return
+        header, body = self._block_scalar(event)
+        self._line(begun, (f"&{event.anchor} " if event.anchor else "") + header)
+        self.out += [f"{' ' * (indent + 2)}{line}" if line.strip() else "" for line in body]
+
+    def _block_scalar(self, event: Any) -> tuple[str, list[str]]:
+        """(header with its comment, lines without their indentation) of a literal or folded text."""
+        lines = self.source.lines
+        first = lines[event.start_mark.line]
+        header = first[first.index(event.style, event.start_mark.column) :].rstrip()
+        body = lines[event.start_mark.line + 1 : event.end_mark.line]
+        while body and not body[-1].strip() and "+" not in header.partition("#")[0]:
+            body.pop()
+        deepest = next((_leading(line) for line in body if line.strip()), 0)
+        kept = next((_leading(line) for line in event.value.split("\n") if line.strip()), 0)
+        marks, hash_sign, comment = header.partition("#")
+        marks = re.sub("[0-9]", "", marks)
+        if kept:
+            marks = f"{marks[0]}2{marks[1:]}"
+        return marks + hash_sign + comment, [line[deepest - kept :] for line in body]
+
+
+def _leading(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _in_one_line(leaf: _Leaf, *, in_flow: bool = False) -> str:
+    event = leaf.event
+    if not isinstance(event, ScalarEvent):
+        return f"*{event.anchor}"
+    anchor = f"&{event.anchor} " if event.anchor else ""
+    if not event.implicit[0]:
+        return anchor + quoted_text(event.value)
+    value = plain_value(event.value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return anchor + event.value  # 0.90 stays 0.90
+    return anchor + scalar_text(value, in_flow=in_flow)
+
+
+def _key(leaf: _Leaf) -> str:
+    event = leaf.event
+    assert isinstance(event, ScalarEvent)
+    return (f"&{event.anchor} " if event.anchor else "") + key_text(event.value)
+
+
+def _in_brackets(node: _Leaf | _Branch) -> str:
+    """A node on one line."""
+    if isinstance(node, _Leaf):
+        return _in_one_line(node, in_flow=True)
+    parts = [_in_brackets(child) for child in node.children]
+    anchor = f"{node.anchor} " if node.anchor else ""
+    if not node.is_map:
+        return f"{anchor}[{', '.join(parts)}]"
+    keys = [_key(child) for child in node.children[::2] if isinstance(child, _Leaf)]
+    pairs = [f"{key}: {value}" for key, value in zip(keys, parts[1::2], strict=True)]
+    return f"{anchor}{{{', '.join(pairs)}}}"
