@@ -498,14 +498,17 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     start = getattr(error, "context_mark", None)
     if start is not None and ("block scalar" in context or "end of stream" in what):
         line, column = start.line, start.column
-    message, hint = _in_our_words(what, context, _character(text, line, column))
+    if _character(text, line, column - 1) + _character(text, line, column) == "${":
+        message, hint = "a ${...} without quotes can not stand in brackets", 'write it in quotes: "${...}"'
+    else:
+        message, hint = _in_our_words(what, context, _character(text, line, column))
     return Problem(file, line + 1, column + 1, "", message, hint)
 
 
 def _character(text: str, line: int, column: int) -> str:
     """The character at a position, "" when there is none."""
     lines = text.split("\n", line + 1)
-    return lines[line][column : column + 1] if line < len(lines) else ""
+    return lines[line][column : column + 1] if line < len(lines) and column >= 0 else ""
 
 
 def _in_our_words(what: str, context: str, character: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Turn the kinds' declarations into JSON schemas (draft 7) for editors.  Pure.
 
 A schema is a little more lenient than ``load``: a required field may come from the defaults beside a list, and a text
-with a ``${...}`` in it may become anything.
+with a ``${...}`` in it may become anything.  It is stricter in one thing: a list of mappings can not be given by a
+reference, because an editor could then no longer say which mapping is wrong.
 """
 
 from __future__ import annotations
@@ -272,6 +273,8 @@ def _rules(schema: Schema) -> Schema:
 def _needs_reference(schema: Schema) -> bool:
     """Whether a text with a reference would not be accepted as it is."""
     kind = schema.get("type")
-    if kind in ("boolean", "integer", "number", "array"):
+    if kind in ("boolean", "integer", "number"):
         return True
+    if kind == "array":
+        return "$ref" not in schema.get("items", {})
     return "enum" in schema or "const" in schema or (kind == "string" and "pattern" in schema)

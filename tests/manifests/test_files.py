@@ -1,0 +1,137 @@
+"""Which files are read, and which are refused: a repository may come from a stranger."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import ManifestsInvalid, UsageInvalid
+from reconciler.manifests.files import discover, rewrite
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a: 1\n", encoding="utf-8")
+
+
+def names(root: Path, *paths: str) -> list[str]:
+    found = discover(paths, root)
+    assert found.problems == []
+    return [file.name for file in found.files]
+
+
+def refusals(root: Path, *paths: str) -> list[str]:
+    return [str(problem) for problem in discover(paths, root).problems]
+
+
+def test_yaml_files_are_found_at_any_depth_in_order_without_hidden_ones(tmp_path: Path) -> None:
+    touch(tmp_path, "b.yml", "a/z.yaml", "a/b/c.yaml", ".github/ci.yaml", ".hidden.yaml", "a/notes.md", "rows.jsonl")
+    assert names(tmp_path) == ["a/b/c.yaml", "a/z.yaml", "b.yml"]
+    assert names(tmp_path, "a") == ["a/b/c.yaml", "a/z.yaml"]
+
+
+def test_a_file_that_is_named_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+    touch(tmp_path, ".hidden/x.json")
+    assert names(tmp_path, ".hidden/x.json") == [".hidden/x.json"]
+
+
+def test_overlapping_paths_give_each_file_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.yaml")
+    assert names(tmp_path, ".", "a", "a/x.yaml") == ["a/x.yaml"]
+
+
+def test_ignored_files_are_left_out_by_glob(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "keep.yaml", "values.yaml", "deep/values.yaml", "charts/a.yaml", "deep/charts/b.yaml", "docs/x/y.yaml"
+    )
+    (tmp_path / ".reconcilerignore").write_text("# ours not\nvalues.y?ml\n/charts/\ndocs/**/*.yaml\n", encoding="utf-8")
+    assert names(tmp_path) == ["deep/charts/b.yaml", "keep.yaml"]
+
+
+def test_a_path_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageInvalid, match="there is no nowhere"):
+        discover(["nowhere"], tmp_path)
+
+
+def test_a_folder_outside_the_root_is_read_when_it_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/x.yaml", "root/y.yaml")
+    assert names(tmp_path / "root", "../elsewhere") == ["../elsewhere/x.yaml"]
+
+
+def test_links_are_followed_inside_the_root_and_refused_outside(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    touch(tmp_path, "secret.yaml", "outside/x.yaml", "root/common/a.yaml")
+    (root / "env").mkdir()
+    (root / "env" / "common").symlink_to("../common")
+    (root / "env" / "loop").symlink_to("..")
+    (root / "secret.yaml").symlink_to("../secret.yaml")
+    (root / "outside").symlink_to(tmp_path / "outside")
+    (root / "gone.yaml").symlink_to("nothing.yaml")
+    found = discover(["env"], root)
+    assert [file.name for file in found.files] == ["env/common/a.yaml"]
+    assert refusals(root) == [
+        "gone.yaml: a link leads nowhere; remove it",
+        "outside: a link leads out of the folder that is read; copy the file here",
+        "secret.yaml: a link leads out of the folder that is read; copy the file here",
+    ]
+
+
+def test_a_named_link_out_of_the_root_is_refused_too(tmp_path: Path) -> None:
+    """In a pipeline the path is fixed, and what stands there came with the pull request."""
+    touch(tmp_path, "etc/passwd.yaml")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "manifests").symlink_to("../etc")
+    assert refusals(root, "manifests") == ["manifests: a link leads out of the folder that is read; copy the file here"]
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert refusals(tmp_path) == ["pipe.yaml: not a regular file; remove it"]
+
+
+def test_a_name_that_hides_something_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a\nb.yaml", "a\u202eb.yaml")
+    assert refusals(tmp_path) == [
+        "a\ufffdb.yaml: the name holds characters that nobody can see; rename it",
+        "a\ufffdb.yaml: the name holds characters that nobody can see; rename it",
+    ]
+
+
+@given(st.lists(st.sampled_from(["..", ".", "in", "out", "link", "x.yaml"]), min_size=1, max_size=6))
+def test_no_link_target_leads_out(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+    """T11: whatever a link says, every file that is read lies under the root."""
+    base = tmp_path_factory.mktemp("tree")
+    root = base / "root"
+    touch(base, "root/in/x.yaml", "out/x.yaml", "x.yaml")
+    (root / "link").symlink_to("/".join(steps))
+    found = discover([], root)
+    assert all(root in file.path.parents for file in found.files)
+    assert all(file.path.is_file() for file in found.files)
+
+
+def test_rewriting_changes_only_what_is_not_canonical(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a:   1 # one\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("b: 2\n", encoding="utf-8")
+    (tmp_path / "a.yaml").chmod(0o640)
+    assert rewrite([], root=tmp_path, write=False) == ["a.yaml"]
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1 # one\n"
+    assert rewrite([], root=tmp_path) == ["a.yaml"]
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a: 1   # one\n"
+    assert (tmp_path / "a.yaml").stat().st_mode & 0o777 == 0o640
+    assert rewrite([], root=tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
+
+
+def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a:   1\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("b: [\n", encoding="utf-8")
+    with pytest.raises(ManifestsInvalid, match=r"b\.yaml:2:1"):
+        rewrite([], root=tmp_path)
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1\n"

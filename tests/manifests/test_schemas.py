@@ -1,0 +1,133 @@
+"""The committed JSON schemas are what the kinds declare, and editors can use them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from reconciler.manifests.loader import parse
+from reconciler.manifests.schemas import schema_text, schemas
+from reconciler.providers import VENDORS
+
+ROOT = Path(__file__).parent.parent.parent
+SCHEMAS = schemas(VENDORS)
+EXAMPLES = sorted((ROOT / "examples").rglob("*.y*ml")) + sorted((ROOT / "tests" / "problems").glob("*/*.yaml"))
+
+
+def schema_for(document: Any) -> str:
+    return f"{document['apiVersion'].replace('/', '.')}.{document['kind'].lower()}.json"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_committed_schema_is_fresh(name: str) -> None:
+    """If this fails, run: reconciler schema --write schemas."""
+    assert (ROOT / "schemas" / name).read_text(encoding="utf-8") == schema_text(SCHEMAS[name])
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_valid_draft_7_and_closed(name: str) -> None:
+    schema = SCHEMAS[name]
+    Draft7Validator.check_schema(schema)
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert list(open_objects(schema, "")) == []
+
+
+def open_objects(schema: Any, path: str) -> Any:
+    """Paths of objects with known properties that accept others too."""
+    if isinstance(schema, dict):
+        if "properties" in schema and schema.get("additionalProperties") is not False and "const" not in schema:
+            yield path
+        for key, inner in schema.items():
+            yield from open_objects(inner, f"{path}/{key}")
+    elif isinstance(schema, list):
+        for index, inner in enumerate(schema):
+            yield from open_objects(inner, f"{path}/{index}")
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "examples" in path.parts], ids=lambda path: path.name)
+def test_every_example_manifest_is_valid(path: Path) -> None:
+    if path.name.startswith(".") or ".github" in path.parts:
+        pytest.skip("not a manifest")
+    for document in parse(path.read_bytes(), str(path)):
+        errors = [error.message for error in Draft7Validator(SCHEMAS[schema_for(document)]).iter_errors(document)]
+        assert errors == []
+
+
+PROJECT: dict[str, Any] = {
+    "apiVersion": "openlayer/v1",
+    "kind": "Project",
+    "metadata": {"name": "a", "labels": {"team": "cx"}},
+    "spec": {
+        "taskType": "llm-base",
+        "dataRetentionDays": "${var.days}",
+        "pipelines": [{"name": "p", "labels": {"tier": "prod"}, "dataBackend": {"backendType": "default"}}],
+        "testDefaults": {"type": "integrity", "severity": "warn"},
+        "tests": [
+            {
+                "name": "${each}",
+                "forEach": ["a", "b"],
+                "subtype": "rowCount",
+                "pipelines": {"labels": {"tier": "prod"}},
+                "evaluationWindow": "24h",
+                "thresholds": [{"measurement": "m", "operator": "lte", "value": "${var.x}"}],
+            }
+        ],
+    },
+}
+
+
+def errors_in(name: str, document: Any) -> list[str]:
+    return ["/".join(map(str, error.absolute_path)) for error in Draft7Validator(SCHEMAS[name]).iter_errors(document)]
+
+
+def test_references_selectors_and_defaults_are_accepted() -> None:
+    assert errors_in("openlayer.v1.project.json", PROJECT) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec/tests/0/subtyp", "x"),
+        ("spec/tests/0/severity", "loud"),
+        ("spec/tests/0/evaluationWindow", "24"),
+        ("spec/tests/0/thresholds/0/operator", "=>"),
+        ("spec/dataRetentionDays", "ten"),
+        ("spec/pipelines/0/dataBackend", {"backendType": "unknown"}),
+        ("metadata/name", None),
+        ("kind", "Projekt"),
+    ],
+)
+def test_a_mistake_is_seen_in_the_editor(path: str, value: object) -> None:
+    import copy
+
+    document = copy.deepcopy(PROJECT)
+    *parents, last = path.split("/")
+    place: Any = document
+    for step in parents:
+        place = place[int(step)] if step.isdigit() else place[step]
+    place[last] = value
+    assert errors_in("openlayer.v1.project.json", document) != []
+
+
+def test_an_environment_may_override_parts_of_thresholds() -> None:
+    document = {
+        "apiVersion": "reconciler/v1",
+        "kind": "Environment",
+        "metadata": {"name": "staging"},
+        "spec": {
+            "vars": {"x": [1, {"y": 2}]},
+            "apiKey": {"fromEnv": "OPENLAYER_API_KEY_STAGING"},
+            "overrides": [
+                {
+                    "match": {"project": "*", "test": "Rows", "mode": "monitoring"},
+                    "set": {"thresholds": [{"measurement": "m", "value": 3}], "severity": "warn", "enabled": False},
+                }
+            ],
+        },
+    }
+    assert errors_in("reconciler.v1.environment.json", document) == []
+    document["spec"]["overrides"][0]["set"]["subtype"] = "x"  # type: ignore[index]
+    assert errors_in("reconciler.v1.environment.json", document) == ["spec/overrides/0/set"]
