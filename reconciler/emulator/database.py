@@ -1,4 +1,4 @@
-"""Open one SQLite file (or memory) and give out transactions.  Touches: disk.
+"""Open one SQLite file (or memory), give out transactions, and read JSON documents from its tables.  Touches: disk.
 
 One connection serves every request: SQLite takes microseconds where a request takes a millisecond, so requests stand
 in line for it instead of sharing a pool.  A file survives restarts and kills; several processes may open it.
@@ -6,12 +6,17 @@ in line for it instead of sharing a pool.  A file survives restarts and kills; s
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+Page = tuple[list[Document], int]
 
 _PATIENCE_S = 30.0
 
@@ -46,3 +51,38 @@ class Database:
     def close(self) -> None:
         """Close the file.  Closing twice is fine."""
         self._closing()
+
+
+def conditions(where: Mapping[str, object]) -> tuple[str, tuple[object, ...]]:
+    """SQL and its values from {condition with one "?": value}; a value of None is no condition.
+
+    Conditions are written in this package, never taken from a request; only values are.
+    """
+    held = {condition: value for condition, value in where.items() if value is not None}
+    return " AND ".join(held) or "TRUE", tuple(held.values())
+
+
+class DocumentStore:
+    """Tables whose rows are JSON documents in a column ``doc``.  All questions are asked inside a transaction."""
+
+    def __init__(self, database: Database, schema: str) -> None:
+        self.database = database
+        self._sql = database.connection
+        self._sql.executescript(schema)
+
+    def _documents(self, sql: str, values: Sequence[object] = ()) -> list[Document]:
+        return [json.loads(doc) for (doc,) in self._sql.execute(sql, values)]
+
+    def _one(self, sql: str, values: Sequence[object]) -> Document | None:
+        return next(iter(self._documents(sql, values)), None)
+
+    def _count(self, sql: str, values: Sequence[object]) -> int:
+        return int(self._sql.execute(sql, values).fetchone()[0])
+
+    def _page(self, table: str, where: Mapping[str, object], order: str, limit: int, offset: int) -> Page:
+        """Documents of a table under every condition whose value is not None, and how many there are in all."""
+        held, values = conditions(where)
+        rest = f"FROM {table} WHERE {held}"
+        total = self._count(f"SELECT count(*) {rest}", values)
+        found = self._documents(f"SELECT doc {rest} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, offset))
+        return found, total

@@ -28,11 +28,11 @@ not-json        the answer is no JSON although it says so; ``when`` as above, de
 html            the answer is a web page with status 200; ``when`` as above, default ``after``
 clamp-page      lists give at most ``perPage`` items a page (default 1)
 same-page       lists answer the first page whatever page was asked for
-no-meta         lists omit ``_meta``
+no-meta         lists omit what they say of their pages (``_meta``; ``links`` and ``meta``)
 repeat-items    a page starts with the last item of the page before
 lag             a created item is missing from its next ``reads`` list reads (default 1)
-task-never      the background task that the request starts is never done
-task-fails      the background task that the request starts fails
+task-never      the background task, or evaluation run, that the request starts is never done
+task-fails      the background task, or evaluation run, that the request starts fails
 ==============  =======================================================================================
 
 Several rules may hit one request: the ones that shape lists and tasks add up, of the others the first one counts.
@@ -45,7 +45,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -166,6 +166,20 @@ class FaultScript:
 
 
 @dataclass(frozen=True, slots=True)
+class ListForm:
+    """How a vendor writes lists; by default as Openlayer does.
+
+    ``ids``: the key under which an answer holds a list -> the key of an item's id.  ``per_page``: the query that asks
+    for a page's length.  ``about``: the keys that describe the page.  ``created``: the ids in the answer to a create.
+    """
+
+    ids: Mapping[str, str] = field(default_factory=lambda: {"items": "id"})
+    per_page: str = "perPage"
+    about: tuple[str, ...] = ("_meta",)
+    created: Callable[[Mapping[str, Any]], Iterable[object]] = lambda body: (body.get("id"),)
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     body: bytes
@@ -173,6 +187,10 @@ class _Answer:
 
     def with_body(self, body: bytes) -> _Answer:
         return replace(self, body=body)
+
+    @property
+    def is_json(self) -> bool:
+        return bool(self.body) and dict(self.headers).get(b"content-type") == b"application/json"
 
 
 def _json_answer(status: int, payload: object, headers: Mapping[str, str] | None = None) -> _Answer:
@@ -183,10 +201,18 @@ def _json_answer(status: int, payload: object, headers: Mapping[str, str] | None
 class Faults:
     """ASGI middleware that does to each request what the script says."""
 
-    def __init__(self, app: ASGIApp, script: FaultScript, *, error_body: Callable[[int, str], dict[str, object]]):
+    def __init__(
+        self,
+        app: ASGIApp,
+        script: FaultScript,
+        *,
+        error_body: Callable[[int, str], dict[str, object]],
+        lists: ListForm | None = None,
+    ) -> None:
         self._app = app
         self._script = script
         self._error_body = error_body
+        self._lists = lists or ListForm()
         self._unseen: dict[str, int] = {}
         self._last_items: dict[str, object] = {}
 
@@ -197,7 +223,7 @@ class Faults:
         rules = self._script.hitting(scope["method"], scope["path"])
         if not rules and not self._unseen:
             return await self._app(scope, receive, send)
-        scope = _shaped_request(scope, rules)
+        scope = _shaped_request(scope, rules, self._lists.per_page)
         breaking = next((rule for rule in rules if rule.action not in _SHAPES), None)
         answer = None
         if breaking is None or not breaking.comes_before:
@@ -222,23 +248,23 @@ class Faults:
     def _shaped_list(self, scope: Scope, answer: _Answer, rules: Iterable[FaultRule]) -> _Answer:
         """Hide, repeat or strip what the rules say, if the answer is a list; remember a new item that shall lag."""
         actions = {rule.action: rule for rule in rules if rule.action in _SHAPES_LIST}
-        if not (actions or self._unseen) or not answer.body:
+        if not (actions or self._unseen) or not answer.is_json:
             return answer
         body = json.loads(answer.body)
         if scope["method"] == "POST" and "lag" in actions and answer.status < 300:
-            self._unseen[str(body.get("id"))] = actions["lag"].reads
-        if scope["method"] != "GET" or not isinstance(body, dict) or "items" not in body:
+            self._unseen |= dict.fromkeys(map(str, self._lists.created(body)), actions["lag"].reads)
+        name = next((name for name in self._lists.ids if isinstance(body, dict) and name in body), None)
+        if scope["method"] != "GET" or name is None:
             return answer
-        body["items"] = [item for item in body["items"] if not self._is_unseen(item)]
+        body[name] = [item for item in body[name] if not self._is_unseen(str(item.get(self._lists.ids[name])))]
         if "repeat-items" in actions:
-            body["items"] = self._repeated(scope, body["items"])
+            body[name] = self._repeated(scope, body[name])
         if "no-meta" in actions:
-            body.pop("_meta", None)
+            body = {key: value for key, value in body.items() if key not in self._lists.about}
         return answer.with_body(json.dumps(body).encode())
 
-    def _is_unseen(self, item: Mapping[str, object]) -> bool:
-        """Whether this read must not show the item yet; counts the read."""
-        key = str(item.get("id"))
+    def _is_unseen(self, key: str) -> bool:
+        """Whether this read must not show the item of this id yet; counts the read."""
         left = self._unseen.get(key, 0)
         if left <= 1:
             self._unseen.pop(key, None)
@@ -278,7 +304,7 @@ class Faults:
         return answer or _json_answer(503, self._error_body(503, "Service unavailable."))
 
 
-def _shaped_request(scope: Scope, rules: Iterable[FaultRule]) -> Scope:
+def _shaped_request(scope: Scope, rules: Iterable[FaultRule], per_page: str) -> Scope:
     """The request with its paging rewritten and the fate of its task noted."""
     query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
     changes: dict[str, object] = {}
@@ -286,8 +312,8 @@ def _shaped_request(scope: Scope, rules: Iterable[FaultRule]) -> Scope:
         if rule.action in _TASKS:
             changes[TASK_FATE] = _TASKS[rule.action]
         if rule.action == "clamp-page" and scope["method"] == "GET":
-            asked = int(dict(query).get("perPage", rule.per_page))
-            query = [*((k, v) for k, v in query if k != "perPage"), ("perPage", str(min(asked, rule.per_page)))]
+            asked = int(dict(query).get(per_page, rule.per_page))
+            query = [*((k, v) for k, v in query if k != per_page), (per_page, str(min(asked, rule.per_page)))]
         if rule.action == "same-page":
             query = [(k, v) for k, v in query if k != "page"]
     return {**scope, **changes, "query_string": urlencode(query).encode()}

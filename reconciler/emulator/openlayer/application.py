@@ -1,27 +1,23 @@
-"""Openlayer's routes as one ASGI application: HTTP in, transaction around a handler, HTTP out."""
+"""Openlayer's routes as one ASGI application."""
 
 from __future__ import annotations
 
-import json
-import math
 import uuid
 from collections.abc import Callable, Iterator
-from secrets import compare_digest
+from functools import partial
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.emulator.database import Database
-from reconciler.emulator.faults import TASK_FATE
+from reconciler.emulator.database import Database, Document
 from reconciler.emulator.openlayer import data, evaluations, resources, views
-from reconciler.emulator.openlayer.storage import Document, Store
-from reconciler.emulator.openlayer.wire import MISSING, ApiError, Call, Dialect, Reply
+from reconciler.emulator.openlayer.storage import Store
+from reconciler.emulator.openlayer.wire import Call, Dialect
+from reconciler.emulator.rest import ApiError, ErrorBody, Reply, application
 
 Handler = Callable[[Call], Reply]
-ErrorBody = Callable[[int, str], dict[str, object]]
 
 _ROUTES: dict[str, dict[str, Handler]] = {
     "/projects": {"GET": resources.list_projects, "POST": resources.create_project},
@@ -79,27 +75,15 @@ def build(
 ) -> Starlette:
     """The application, whose paths begin where ``/v1`` ends.  ``api_key`` None accepts every bearer."""
     store = Store(database, _new_workspace(now()))
-    body_of = error_body(dialect)
-
-    async def answer_error(_: Request, error: Exception) -> Response:
-        match error:
-            case ApiError():
-                return JSONResponse(body_of(error.status, error.message), error.status)
-            case HTTPException():
-                return JSONResponse(body_of(error.status_code, error.detail), error.status_code, error.headers)
-        raise error
-
-    routes = _SEED_ROUTES if dialect == "seed" else _ROUTES
-    endpoints = (
-        Route(path, _endpoint(methods, store, api_key, dialect, now, page_cap), methods=list(methods))
-        for path, methods in routes.items()
+    return application(
+        _SEED_ROUTES if dialect == "seed" else _ROUTES,
+        partial(Call, store=store, dialect=dialect, page_cap=page_cap),
+        database=database,
+        api_key=api_key,
+        now=now,
+        error_body=error_body(dialect),
+        unlocked=_object_routes(store),
     )
-    app = Starlette(
-        routes=[*endpoints, *_object_routes(store)],
-        exception_handlers={ApiError: answer_error, HTTPException: answer_error},
-    )
-    app.router.redirect_slashes = False
-    return app
 
 
 def _new_workspace(now: float) -> Document:
@@ -115,75 +99,6 @@ def _new_workspace(now: float) -> Document:
         "dateCreated": at,
         "dateUpdated": at,
     }
-
-
-def _endpoint(
-    methods: dict[str, Handler],
-    store: Store,
-    api_key: str | None,
-    dialect: Dialect,
-    now: Callable[[], float],
-    page_cap: int,
-) -> Callable[[Request], object]:
-    """Check the key, read the body, and run the handler in a transaction that an error rolls back."""
-
-    async def endpoint(request: Request) -> Response:
-        _check_key(request, api_key)
-        raw = await request.body()
-        call = Call(
-            store=store,
-            dialect=dialect,
-            now=now(),
-            page_cap=page_cap,
-            origin=f"{request.url.scheme}://{request.url.netloc}",
-            path=request.path_params,
-            query=dict(request.query_params),
-            payload=_parsed(raw),
-            task_fate=request.scope.get(TASK_FATE, ""),
-        )
-        handler = methods["GET" if request.method == "HEAD" else request.method]
-        with store.database.transaction():
-            # Rendered inside, so that what can not be answered is not kept either.
-            return _response(handler(call))
-
-    return endpoint
-
-
-def _response(reply: Reply) -> Response:
-    return Response(status_code=204) if reply.status == 204 else JSONResponse(reply.payload, reply.status)
-
-
-def _check_key(request: Request, api_key: str | None) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise ApiError(401, "The request has no bearer token.")
-    if api_key is not None and not compare_digest(token.strip().encode(), api_key.encode()):
-        raise ApiError(401, "The API key is not valid.")
-
-
-def _parsed(raw: bytes) -> object:
-    """The JSON of a body.  Raises ApiError 400 for what is none: infinite numbers and half characters included."""
-    if not raw:
-        return MISSING
-    try:
-        payload = json.loads(raw, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-        if b"\\u" in raw:
-            json.dumps(payload, ensure_ascii=False).encode()
-        return payload
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "The request body is not valid JSON.") from error
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _whole(text: str) -> int:
-    _finite(text)
-    return int(text)
 
 
 def _object_routes(store: Store) -> Iterator[Route]:

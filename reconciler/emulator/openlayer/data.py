@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.resources import pipeline_of
 from reconciler.emulator.openlayer.storage import StoredRow
-from reconciler.emulator.openlayer.wire import ApiError, Call, Document, Reply, listed, validated
+from reconciler.emulator.openlayer.wire import Call, listed
+from reconciler.emulator.rest import ApiError, Reply, validated
 
 _SCHEME = "local://"
 

@@ -7,11 +7,13 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import get_args
 
+from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.judging import expected, judged, windows
 from reconciler.emulator.openlayer.resources import commit_of, new_task, pipeline_of, test_of
 from reconciler.emulator.openlayer.storage import StoredRow
-from reconciler.emulator.openlayer.wire import MISSING, ApiError, Call, Document, Reply, listed
+from reconciler.emulator.openlayer.wire import Call, listed
+from reconciler.emulator.rest import MISSING, ApiError, Reply
 
 _MOST_WINDOWS = 10_000
 _DEFAULT_WIDTH_S = 3600

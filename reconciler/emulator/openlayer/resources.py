@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.storage import NameTaken
-from reconciler.emulator.openlayer.wire import ApiError, Call, Document, Reply, listed
+from reconciler.emulator.openlayer.wire import Call, listed
+from reconciler.emulator.rest import ApiError, Reply
 
 _DEFAULT_WINDOW_S = 3600.0
 

@@ -13,10 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.emulator.database import Database
-
-Document = dict[str, Any]
-Page = tuple[list[Document], int]
+from reconciler.emulator.database import Database, Document, DocumentStore, Page, conditions
 
 STEPS_OF_A_TASK = 2
 """How many looks it takes until a task is done: queued, half way, done."""
@@ -74,15 +71,6 @@ class NameTaken(Exception):
     """Another project of the workspace, or pipeline of the project, has the name."""
 
 
-def _conditions(where: Mapping[str, object]) -> tuple[str, tuple[object, ...]]:
-    """SQL and its values from {condition with one "?": value}; a value of None is no condition.
-
-    Conditions are written in this package, never taken from a request; only values are.
-    """
-    held = {condition: value for condition, value in where.items() if value is not None}
-    return " AND ".join(held) or "TRUE", tuple(held.values())
-
-
 @dataclass(frozen=True, slots=True)
 class StoredRow:
     """One streamed row: ``at`` is Unix seconds, ``config`` says what its columns mean."""
@@ -111,34 +99,15 @@ class Task:
         return self.fate != "never" and self.steps >= STEPS_OF_A_TASK
 
 
-class Store:
+class Store(DocumentStore):
     """The tables, each with the few questions that the API asks of it."""
 
     def __init__(self, database: Database, workspace: Document) -> None:
-        self.database = database
-        self._sql = database.connection
-        self._sql.executescript(_SCHEMA)
+        super().__init__(database, _SCHEMA)
         with database.transaction():
-            if self._sql.execute("SELECT count(*) FROM openlayer_workspace").fetchone() == (0,):
+            if self._count("SELECT count(*) FROM openlayer_workspace", ()) == 0:
                 self._sql.execute("INSERT INTO openlayer_workspace VALUES (?)", (json.dumps(workspace),))
             self.workspace: Document = self._documents("SELECT doc FROM openlayer_workspace")[0]
-
-    def _documents(self, sql: str, values: Sequence[object] = ()) -> list[Document]:
-        return [json.loads(doc) for (doc,) in self._sql.execute(sql, values)]
-
-    def _one(self, sql: str, values: Sequence[object]) -> Document | None:
-        return next(iter(self._documents(sql, values)), None)
-
-    def _count(self, sql: str, values: Sequence[object]) -> int:
-        return int(self._sql.execute(sql, values).fetchone()[0])
-
-    def _page(self, table: str, where: Mapping[str, object], order: str, limit: int, offset: int) -> Page:
-        """Documents of a table under every condition whose value is not None, and how many there are in all."""
-        conditions, values = _conditions(where)
-        rest = f"FROM {table} WHERE {conditions}"
-        total = self._count(f"SELECT count(*) {rest}", values)
-        found = self._documents(f"SELECT doc {rest} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, offset))
-        return found, total
 
     def _write_named(self, sql: str, values: Sequence[object]) -> None:
         try:
@@ -348,8 +317,8 @@ class Store:
 
     def results(self, where: Mapping[str, object], limit: int, offset: int) -> Page:
         """Results under SQL conditions (a None value is no condition), newest data first; ``status`` as shown."""
-        conditions, values = _conditions(where)
-        rest = f"FROM openlayer_results r JOIN openlayer_tests t ON t.id = r.test WHERE {conditions}"
+        held, values = conditions(where)
+        rest = f"FROM openlayer_results r JOIN openlayer_tests t ON t.id = r.test WHERE {held}"
         found = self._sql.execute(
             f"SELECT r.doc, r.status, t.doc {rest} ORDER BY r.starts DESC, r.seq DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),
@@ -359,8 +328,8 @@ class Store:
 
     def unfinished_tasks(self, where: Mapping[str, object]) -> list[str]:
         """The tasks behind the running results under SQL conditions."""
-        conditions, values = _conditions(where)
-        sql = f"SELECT DISTINCT r.task FROM openlayer_results r WHERE r.status = 'running' AND {conditions}"  # noqa: S608
+        held, values = conditions(where)
+        sql = f"SELECT DISTINCT r.task FROM openlayer_results r WHERE r.status = 'running' AND {held}"  # noqa: S608
         return [task for (task,) in self._sql.execute(sql, values)]
 
     # --- rows

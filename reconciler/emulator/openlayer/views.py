@@ -10,7 +10,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.emulator.openlayer.storage import STEPS_OF_A_TASK, Document, Store, Task
+from reconciler.emulator.database import Document
+from reconciler.emulator.openlayer.storage import STEPS_OF_A_TASK, Store, Task
 
 TARGETING = ("defaultToAllPipelines", "includePipelines", "excludePipelines", "includeHistoricalData")
 
