@@ -37,14 +37,20 @@ class Mark(Enum):
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
+    FILE = "a path beside the manifest; compared by the file's digest and size"
+    IF_SHOWN = "compared only where the vendor shows it"
     KEY = "tells the items of a list apart; an override names an item by it"
 
 
 @dataclass(frozen=True, slots=True)
 class RefTo:
-    """The field names resources of another kind that share this one's parent."""
+    """The field names resources of another kind: beside this one, or roots where that kind has no parent.
+
+    Not ``declared``: they are only looked up at the platform, and stand in no manifest.
+    """
 
     kind: str
+    declared: bool = True
 
 
 class Removal(StrEnum):
@@ -56,9 +62,14 @@ class Removal(StrEnum):
 
 
 class Replace(StrEnum):
-    """What happens when a create-only field changes."""
+    """What happens when a create-only field changes.
+
+    ``CREATE_FIRST`` the new object, then the old one goes, in one step.  ``CREATE_THEN_RETIRE`` others refer to it:
+    they are pointed at the new one before the old one may go.
+    """
 
     CREATE_FIRST = "create_first"
+    CREATE_THEN_RETIRE = "create_then_retire"
     REFUSE = "refuse"
 
 
@@ -137,7 +148,8 @@ class Call:
     """One request, described.  ``path`` is relative to the vendor's base URL, its segments already encoded.
 
     ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
-    joined with commas.
+    joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and the
+    content of the file at the path ``upload`` as its body.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -145,6 +157,8 @@ class Call:
     query: Mapping[str, str | int | bool] = field(default_factory=dict)
     body: Json = None
     repeatable: bool = True
+    elsewhere: str = ""
+    upload: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -196,7 +210,8 @@ class Write:
 
     ``fields`` is everything the user wrote; ``changed`` names the top-level fields that differ, for an update;
     ``op`` is the operation id for the ownership marker, None when there shall be none; ``parent_id`` the remote id
-    of what it lives in, None for a root.  ``archived`` is the wanted value where a kind archives.
+    of what it lives in, None for a root.  ``archived`` is the wanted value where a kind archives.  ``files`` are the
+    paths behind the fields that name a file.
     """
 
     address: Address
@@ -206,6 +221,7 @@ class Write:
     live: LiveObject | None = None
     op: str | None = None
     archived: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +234,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One evaluation to be started: what, where (vendor's id of the pipeline, None for all), over which range."""
+    """One evaluation to be started: what, where (vendor's id of the place, None for all), over which range.
+
+    ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.
+    """
 
     address: Address
     remote_id: str
     pipeline: str | None
     range: TimeRange
     overwrite: bool = False
+    op: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,6 +255,7 @@ class Measuring:
     ``possible`` "" when the API can evaluate it on demand, else the reason why not.
     ``targets``  the places to trigger one by one; an empty tuple means one trigger for all of them.
     ``places``   all places that it runs on, of the given siblings: each must have a result.
+    ``subject``  the address whose object is triggered and asked for results: mostly the resource itself.
     ``trigger``  starts an evaluation; not repeatable.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  reads what was recorded for the range, newest first.
@@ -247,6 +268,7 @@ class Measuring:
     trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...]]]
     poll: Callable[[Task, Wire], Flow[TaskState]]
     results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
+    subject: Callable[[Address, Fields], Address] = lambda address, _: address
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +289,7 @@ class Criterion:
 
 
 S = TypeVar("S", bound=Spec)
+LookUp = Callable[[str, str], LiveObject | None]
 Listing = Callable[[str | None, Wire], Flow[list[Fields]]]
 
 
@@ -277,6 +300,9 @@ class Kind(Generic[S]):
     ``id``        ``"openlayer.Test"``.
     ``plural``    the list in the parent's document that holds these (``"tests"``); None for a document of its own.
     ``parent``    id of the kind it lives in; None for a root.
+    ``declared_in``  id of the kind whose document holds it, where that is not the parent's.
+    ``lookup``    (spec) -> whether it is only looked up: never made, changed or removed by us.
+    ``virtual``   it is no object at the platform at all, only something to be measured.
     ``identity``  the manifest fields that, after the parent's path, make the address.
     ``defaults``  (all fields as written) -> the fields completed with what a create must spell out.
     ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
@@ -288,6 +314,8 @@ class Kind(Generic[S]):
     ``criteria``  the thresholds in a vendor-neutral form, for judging whether a change loosens.
     ``marker``    the text field that can carry the ownership marker, or None.
     ``check``     (fields) -> (path, message, is_error) for rules that types can not express.
+    ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
+    ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
     """
 
     id: str
@@ -302,6 +330,9 @@ class Kind(Generic[S]):
     replace: Replace = Replace.REFUSE
     batch: int = 1
     parent: str | None = None
+    declared_in: str | None = None
+    lookup: Callable[[S], bool] = lambda _: False
+    virtual: bool = False
     plural: str | None = None
     defaults_field: str | None = None
     set_document: str | None = None
@@ -312,6 +343,8 @@ class Kind(Generic[S]):
     tidy: Callable[[Fields], Fields] = dict
     criteria: Callable[[Fields], tuple[Criterion, ...]] = lambda _: ()
     check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
+    check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
+    refuse: Callable[[Fields, LookUp], Sequence[tuple[str, str]]] = lambda _, __: ()
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)
@@ -324,6 +357,11 @@ class Kind(Generic[S]):
             cached = {name: s for name, s in fields_of(self.spec).items() if Mark.LOCAL not in s.marks}
             _SHAPES[self.spec] = cached
         return cached
+
+    @property
+    def document(self) -> str | None:
+        """The kind whose document holds it; None for a document of its own."""
+        return self.declared_in or self.parent
 
     @property
     def word(self) -> str:

@@ -99,7 +99,8 @@ class Resource:
 
     ``fields`` holds only what the user wrote, in canonical spelling and by manifest name; fields that are ours
     alone (severity, lifecycle, ...) are not in it.  ``references`` are the addresses that must exist first, the
-    parent among them.  ``renamed_from`` is the former address.
+    parent among them.  ``renamed_from`` is the former address.  ``lookup``: it must be there already, and is never
+    made, changed or removed.  ``files`` are the paths behind the fields that name a file.
     """
 
     address: Address
@@ -111,6 +112,8 @@ class Resource:
     renamed_from: Address | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+    lookup: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
