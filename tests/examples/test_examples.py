@@ -53,7 +53,7 @@ def test_the_quickstart_passes_its_gate_with_two_warnings(reconciler: Run) -> No
     assert "20 passed, 2 warned, 0 failed" in applied.stdout
     verdicts = json.loads(reconciler("status", "examples/quickstart", "--env", "local", "--format", "json").stdout)
     warned = {(v["address"].split("/")[-1], v["pipeline"]) for v in verdicts["verdicts"] if v["level"] == "warn"}
-    assert warned == {("Customers are satisfied", "canary"), ("Answers are the approved ones", "canary")}
+    assert warned == {("Customers are satisfied", "canary"), ("Answers are as approved", "canary")}
 
 
 def test_the_quickstart_run_again_changes_and_evaluates_nothing(reconciler: Run) -> None:
