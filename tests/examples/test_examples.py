@@ -8,9 +8,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
+from jsonschema import Draft7Validator
 
 Run = Callable[..., CompletedProcess[str]]
 
+ROOT = Path(__file__).parents[2]
 EXAMPLES = {
     # example: (environment, the variable that holds its key, resources)
     "quickstart": (None, "OPENLAYER_API_KEY", 15),
@@ -123,3 +126,19 @@ def test_a_test_set_reaches_a_new_project_by_its_label(reconciler: Run, scratch:
         "Answers leak no phone number",
         "Answers stay short",
     ]
+
+
+def test_the_examples_and_the_starter_are_in_canonical_form(reconciler: Run) -> None:
+    assert reconciler("fmt", "--check", "examples").stdout == ""
+    reconciler("init", "evals")
+    assert reconciler("fmt", "--check", cwd="evals").stdout == ""
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_manifest_of_an_example_names_a_schema_that_it_meets(example: str, scratch: Path) -> None:
+    """What an editor shows is what ``validate`` says: both come from the kinds."""
+    for manifest in (scratch / "examples" / example).rglob("*.yaml"):
+        text = manifest.read_text(encoding="utf-8")
+        named = text.partition("\n")[0].removeprefix("# yaml-language-server: $schema=")
+        schema = (ROOT / "examples" / manifest.relative_to(scratch / "examples")).parent / named
+        Draft7Validator(json.loads(schema.read_text(encoding="utf-8"))).validate(yaml.safe_load(text))
