@@ -382,6 +382,7 @@ class _Builder:
             self._problem(spot, f"U+{ord(found[0]):04X} is a character that nobody can see", "remove it")
             self.parsed.doubtful.add(spot)
         if event.anchor is not None:
+            self._check_anchor(event.anchor, spot)
             self.anchors[event.anchor] = (value, 1)
         return value
 
@@ -405,6 +406,8 @@ class _Builder:
             raise _Stop
         if event.tag is not None:
             self._tag(event, spot)
+        if event.anchor is not None:
+            self._check_anchor(event.anchor, spot)
         container: Map | Seq = Map() if event.__class__ is MappingStartEvent else Seq()
         container.spot, container.spots = spot, []
         frame = _Frame(container, anchor=event.anchor, first_node=self.nodes)
@@ -419,6 +422,11 @@ class _Builder:
         if frame.anchor is not None:
             self.anchors[frame.anchor] = (frame.container, self.nodes - frame.first_node + 1)
         return self.frames[-1] if self.frames else None
+
+    def _check_anchor(self, name: str, spot: Spot) -> None:
+        """YAML lets an anchor move on; some readers refuse that, and a reviewer may look at the wrong one."""
+        if name in self.anchors or any(frame.anchor == name for frame in self.frames):
+            self._problem(spot, f"there are two &{name} in this document", "give them two names")
 
     def _alias(self, name: str, spot: Spot) -> Any:
         if any(frame.anchor == name for frame in self.frames):

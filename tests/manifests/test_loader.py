@@ -49,6 +49,7 @@ yaml_like = st.lists(
 
 
 @given(yaml_like)
+@example(["&x ", "b: ", "&x "])
 @settings(max_examples=400)
 def test_what_is_accepted_means_the_same_to_an_ordinary_reader(parts: list[str]) -> None:
     """Whatever passes is read alike by PyYAML, which is YAML 1.1, but for numbers with an exponent and no dot."""
@@ -58,7 +59,16 @@ def test_what_is_accepted_means_the_same_to_an_ordinary_reader(parts: list[str])
     except ManifestsInvalid:
         return
     theirs = [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each is not None]
-    assert json.dumps(theirs).replace('"1e3"', "1000.0") == json.dumps(ours)
+    assert json.dumps(with_exponents_read(theirs)) == json.dumps(with_exponents_read(ours))
+
+
+def with_exponents_read(value: object) -> object:
+    """YAML 1.1 reads ``1e3`` as a text, YAML 1.2 as a number; everything else is refused where they differ."""
+    if isinstance(value, list):
+        return [with_exponents_read(each) for each in value]
+    if isinstance(value, dict):
+        return {key: with_exponents_read(each) for key, each in value.items()}
+    return 1000.0 if value == "1e3" else value
 
 
 def test_every_key_and_value_knows_its_place() -> None:
