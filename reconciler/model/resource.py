@@ -142,7 +142,8 @@ class LiveObject:
 
     ``fields`` holds everything the vendor shows of the kind's fields.  ``op`` is the operation id of our
     ownership marker, cut off the description.  ``rank`` orders twins, oldest first.  ``unmanaged`` names
-    non-empty keys that the vendor stores but its API can not set.
+    non-empty keys that the vendor stores but its API can not set.  ``refs`` are the remote ids behind fields that
+    name other objects, where one name may stand for several generations.
     """
 
     address: Address
@@ -153,6 +154,7 @@ class LiveObject:
     rank: tuple[Json, ...] = ()
     unmanaged: tuple[str, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
+    refs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

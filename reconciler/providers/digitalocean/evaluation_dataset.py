@@ -1,0 +1,159 @@
+"""A DigitalOcean evaluation dataset, told apart by its content.
+
+API: three requests make one: a presigned URL, a PUT of the bytes to it (another host: no credential goes there),
+and POST /evaluation_datasets.  There is no update and no GET by id, names may repeat, and no checksum is kept: so the
+content's digest stands in the name, ``faq-3fa9c1d2e4b5``, and other content is another dataset.
+Source: pydo 0.44.0, gradient-adk @1894857 and mcp-digitalocean (upload flow), docs "How to Create an Evaluation
+Dataset"; 2026-08.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from reconciler.errors import NotFound, ReadFailed
+from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Wire, Write
+from reconciler.model.resource import LiveObject
+from reconciler.model.values import Fields, Json
+from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.workspace import uuid_in
+
+DIGITS = 12
+"""Hexadecimal digits of the SHA-256 in the name."""
+MOST_ROWS = 1_000
+_NAMED = re.compile(rf"(?P<name>.+)-(?P<digest>[0-9a-f]{{{DIGITS}}})")
+
+
+class EvaluationDataset(Spec):
+    """A CSV file of prompts: column ``query``, and ``expected_response`` for metrics that compare."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, description="The name, without the digest.")]
+    file: Annotated[str, Mark.FILE, Mark.CREATE_ONLY, Field(description="A CSV file, relative to this manifest.")]
+
+
+def check_csv(content: bytes) -> Sequence[tuple[int, str]]:
+    """(line, message) for everything that the platform would refuse, or evaluate to nothing.
+
+    Source: docs.digitalocean.com "How to Create an Evaluation Dataset" and "Evaluations Limits", 2026-08.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return [(content[: error.start].count(b"\n") + 1, "this is not UTF-8")]
+    return list(_check_rows(text))
+
+
+def _check_rows(text: str) -> Iterator[tuple[int, str]]:
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = next(reader, [])
+        if "query" not in header:
+            shown = ", ".join(header) or "nothing"
+            yield 1, f'the header has no column "query" (it has {shown}); the name is case-sensitive'
+            return
+        place, count = header.index("query"), 0
+        for row in reader:
+            count += 1
+            if len(row) != len(header):
+                yield reader.line_num, f"{len(row)} cells under {len(header)} columns"
+            elif not row[place].strip():
+                yield reader.line_num, "the query is empty"
+    except csv.Error as error:
+        yield reader.line_num, f"this is not CSV: {error}"
+        return
+    if not count:
+        yield 1, "there are no rows"
+    if count > MOST_ROWS:
+        yield MOST_ROWS + 2, f"{count:,} rows; the platform takes {MOST_ROWS:,}"
+
+
+def remote_name(fields: Fields) -> str:
+    """The name at the platform: the logical one and the beginning of the content's digest."""
+    file = fields["file"]
+    assert isinstance(file, dict)
+    return f"{fields['name']}-{str(file['sha256'])[:DIGITS]}"
+
+
+def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:
+    return whole_list(at("evaluation_datasets"), "evaluation_datasets")
+
+
+def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]) -> LiveObject | None:
+    full = text_of(item.get("dataset_name"))
+    if not full or not item.get("dataset_uuid"):
+        return None
+    found = _NAMED.fullmatch(full)
+    file: dict[str, Json] = {"bytes": whole_number(item.get("file_size"))}
+    if found:
+        file["sha256"] = found["digest"]
+    fields: Fields = {"name": found["name"] if found else full, "file": file}
+    return LiveObject(
+        address=EVALUATION_DATASET.address((), fields),
+        remote_id=str(item["dataset_uuid"]),
+        fields=fields,
+        rank=(item.get("created_at"), str(item["dataset_uuid"])),
+        details={"rows": whole_number(item.get("row_count"))},
+    )
+
+
+def _create(write: Write, _: Wire) -> Flow[str]:
+    path, file = write.files["file"], write.fields["file"]
+    assert isinstance(file, dict)
+    name = f"{remote_name(write.fields)}.csv"
+    presign = Call(
+        "POST",
+        at("evaluation_datasets", "file_upload_presigned_urls"),
+        body={"files": [{"file_name": name, "file_size": file["bytes"]}]},
+    )
+    reply = yield presign  # asking twice for an address to write to changes nothing
+    uploads = items_of(reply.body, "uploads", presign.path)
+    if not uploads or not uploads[0].get("presigned_url"):
+        raise ReadFailed("the answer holds no address to upload to", method="POST", path=presign.path)
+    yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=path)
+    register = Call(
+        "POST",
+        at("evaluation_datasets"),
+        body={
+            "name": remote_name(write.fields),
+            "file_upload_dataset": {
+                "original_file_name": name,
+                "stored_object_key": uploads[0].get("object_key"),
+                "size_in_bytes": file["bytes"],
+            },
+        },
+        repeatable=False,
+    )
+    reply = yield register
+    return uuid_in(reply.body, "evaluation_dataset_uuid", register, reply.status)
+
+
+def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
+    for write in writes:
+        assert write.live is not None
+        try:
+            yield Call("DELETE", at("evaluation_datasets", write.live.remote_id))
+        except NotFound:
+            continue  # gone is what was wanted
+
+
+EVALUATION_DATASET = Kind(
+    id="digitalocean.EvaluationDataset",
+    spec=EvaluationDataset,
+    declared_in="digitalocean.Workspace",
+    plural="datasets",
+    identity=("name",),
+    list=_list,
+    read=_read,
+    create=_create,
+    remove=_remove,
+    replace=Replace.CREATE_THEN_RETIRE,
+    check_file=check_csv,
+    unique_names=True,
+    example={"name": "faq", "file": "faq.csv"},
+)

@@ -1,0 +1,286 @@
+"""A DigitalOcean evaluation run: agents answer a test case.  Not an object that is kept in line, but a measurement.
+
+A run is wanted for each agent; one that was made for this version of the test case and of the agent is enough.
+POST /evaluation_runs can not be undone and costs tokens, so it is sent once, with an operation id in ``run_name`` by
+which a run whose answer was lost is found.  ``pass_status`` is false until the run is over, and may be left out.
+Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of the customer (retrieve a run); 2026-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from reconciler.errors import NotApplied, OutcomeUnknown
+from reconciler.model.kind import (
+    Call,
+    Flow,
+    Kind,
+    LookUp,
+    Mark,
+    Measuring,
+    Part,
+    RefTo,
+    Spec,
+    Task,
+    Trigger,
+    Wire,
+)
+from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
+from reconciler.model.resource import Address, Gate, LiveObject, OnUnusual, Severity
+from reconciler.model.values import Fields, Json
+from reconciler.providers.digitalocean.lookups import RUNNING
+from reconciler.providers.digitalocean.routes import at, items_of, object_of, text_of, whole_list, whole_number
+
+AGENT = "digitalocean.Agent"
+TEST_CASE = "digitalocean.EvaluationTestCase"
+_OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
+_UNDER_WAY = ("STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
+
+
+class RunGate(Part):
+    """What counts as a failed gate beyond a failing result."""
+
+    on_skipped: Annotated[OnUnusual, Field(description="The star metric was not scored.")] = "fail"
+    on_error: Annotated[OnUnusual, Field(description="The run failed, was cancelled or is only partly done.")] = "fail"
+    on_missing: Annotated[OnUnusual, Field(description="There is no run.")] = "fail"
+
+
+class EvaluationRun(Spec):
+    """Agents that a test case is run against by ``reconciler evaluate``."""
+
+    test_case: Annotated[str, RefTo(TEST_CASE), Field(description="Name of the test case.")]
+    agents: Annotated[
+        list[str],
+        Mark.UNORDERED,
+        RefTo(AGENT, declared=False),
+        Field(min_length=1, description="Names of agents of the workspace."),
+    ]
+    severity: Annotated[
+        Severity, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="error fails the gate, warn and info do not.")
+    ] = "error"
+    gate: Annotated[RunGate, Mark.LOCAL, Mark.OVERRIDABLE] = Field(default_factory=RunGate)
+
+
+def _gate(spec: EvaluationRun) -> Gate:
+    gate = spec.gate
+    return Gate(spec.severity, on_skipped=gate.on_skipped, on_error=gate.on_error, on_missing=gate.on_missing)
+
+
+def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
+    names = fields["agents"]
+    assert isinstance(names, list)
+    return [("agents", f'the workspace has no agent "{name}"') for name in names if find(AGENT, str(name)) is None]
+
+
+def _no_list(_: str | None, __: Wire) -> Flow[list[Fields]]:
+    yield from ()
+    return []
+
+
+def _subject(address: Address, fields: Fields) -> Address:
+    return Address(TEST_CASE, (*address.path[:-1], str(fields["testCase"])))
+
+
+def _targets(address: Address, fields: Fields) -> tuple[Address, ...]:
+    names = fields["agents"]
+    assert isinstance(names, list)
+    return tuple(Address(AGENT, (*address.path[:-1], str(name))) for name in sorted(map(str, names)))
+
+
+def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
+    names = fields["agents"]
+    assert isinstance(names, list)
+    return tuple(place for place in siblings if place.name in names)
+
+
+# ------------------------------------------------------------------------------------------------- flows
+
+
+def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
+    agent_id = str(trigger.pipeline)
+    version = yield from _version(trigger.remote_id)
+    agent_hash = yield from _ready_agent(agent_id)
+    known = yield from _runs(trigger.remote_id, version)
+    mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
+    joined = _enough(mine, overwrite=trigger.overwrite)
+    if joined is not None:
+        return (Task(joined, agent_id),)
+    name = f"reconciler {trigger.op}".strip()
+    call = Call(
+        "POST",
+        at("evaluation_runs"),
+        body={"test_case_uuid": trigger.remote_id, "agent_uuids": [agent_id], "run_name": name},
+        repeatable=False,
+    )
+    try:
+        reply = yield call
+        made = reply.body.get("evaluation_run_uuids") if isinstance(reply.body, dict) else None
+        if isinstance(made, list) and made:
+            return (Task(str(made[0]), agent_id),)
+        raise OutcomeUnknown("the answer holds no run", method=call.method, path=call.path, status=reply.status)
+    except OutcomeUnknown:
+        found = [run for run in (yield from _runs(trigger.remote_id, version)) if run.get("run_name") == name]
+        if not found or not trigger.op:
+            raise
+        return (Task(str(found[0]["evaluation_run_uuid"]), agent_id),)
+
+
+def _version(test_case_id: str) -> Flow[int | None]:
+    path = at("evaluation_test_cases", test_case_id)
+    reply = yield Call("GET", path)
+    return whole_number(object_of(reply.body, "evaluation_test_case", path).get("version"))
+
+
+def _ready_agent(agent_id: str) -> Flow[Json]:
+    """The version of an agent that can answer.  Raises NotApplied for one that is not deployed."""
+    path = at("agents", agent_id)
+    reply = yield Call("GET", path)
+    agent = object_of(reply.body, "agent", path)
+    deployment = agent.get("deployment")
+    status = deployment.get("status") if isinstance(deployment, dict) else None
+    if status not in (None, RUNNING):
+        raise NotApplied(f"the agent can not answer: {status}", method="GET", path=path, hint="deploy it first")
+    return agent.get("version_hash")
+
+
+def _runs(test_case_id: str, version: int | None) -> Flow[list[Fields]]:
+    query: dict[str, str | int | bool] = {} if version is None else {"evaluation_test_case_version": version}
+    path = at("evaluation_test_cases", test_case_id, "evaluation_runs")
+    return whole_list(path, "evaluation_runs", query)
+
+
+def _enough(runs: Iterable[Fields], *, overwrite: bool) -> str | None:
+    """A run that makes another one needless: one under way, or one that came to an end with results."""
+    for run in runs:
+        status = _status(run)
+        if status not in _OVER or (status == "SUCCESSFUL" and not overwrite):
+            return str(run["evaluation_run_uuid"])
+    return None
+
+
+def _poll(task: Task, _: Wire) -> Flow[TaskState]:
+    run = yield from retrieve(task.task_id)
+    return TaskState(complete=_status(run) in _OVER)
+
+
+def retrieve(run_id: str) -> Flow[Fields]:
+    """One run, with every field that the vendor shows: GET /evaluation_runs/{uuid}."""
+    path = at("evaluation_runs", run_id)
+    reply = yield Call("GET", path)
+    return object_of(reply.body, "evaluation_run", path)
+
+
+def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
+    """The latest run of each agent for the current version; a time range means nothing here."""
+    version = yield from _version(test_case_id)
+    runs = sorted((yield from _runs(test_case_id, version)), key=lambda run: str(run.get("queued_at")), reverse=True)
+    latest: dict[str, Fields] = {}
+    for run in runs:
+        latest.setdefault(str(run.get("agent_uuid")), run)
+    found = []
+    for listed in latest.values():
+        run = yield from retrieve(str(listed["evaluation_run_uuid"]))
+        found.append(_read(run, address))
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def _status(run: Fields) -> str:
+    """The status without its prefix; what is unknown is not over."""
+    return str(run.get("status") or "").removeprefix("EVALUATION_RUN_")
+
+
+def _read(run: Fields, address: Address) -> Evaluation:
+    status, message = _meaning(run)
+    return Evaluation(
+        address=address,
+        status=status,
+        pipeline=text_of(run.get("agent_uuid")),
+        measured=_measured(run),
+        message=message,
+        result_id=str(run.get("evaluation_run_uuid")),
+        starts=_unix(run.get("started_at")),
+        ends=_unix(run.get("finished_at")),
+        recorded=str(run.get("finished_at") or run.get("queued_at") or ""),
+    )
+
+
+def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
+    status, reason = _status(run), text_of(run.get("error_description")) or ""
+    if status not in _OVER:
+        note = "" if status in _UNDER_WAY else f"the platform answered the unknown status {run.get('status')!r}"
+        return EvaluationStatus.RUNNING, note
+    if status != "SUCCESSFUL":
+        return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
+    verdict = run.get("pass_status")
+    if not isinstance(verdict, bool):
+        return EvaluationStatus.UNREADABLE, "the run is over, and the platform shows no verdict"
+    return EvaluationStatus.PASSING if verdict else EvaluationStatus.FAILING, reason
+
+
+def _measured(run: Fields) -> dict[str, Json]:
+    """Metric name -> value; the star metric's among them."""
+    results = [run.get("star_metric_result"), *_listed(run.get("run_level_metric_results"))]
+    return {
+        str(result["metric_name"]): _value(result)
+        for result in results
+        if isinstance(result, dict) and result.get("metric_name") and _value(result) is not None
+    }
+
+
+def _value(result: Fields) -> Json:
+    number = result.get("number_value")
+    return number if number is not None else text_of(result.get("string_value"))
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _unix(text: Json) -> int | None:
+    try:
+        return int(datetime.fromisoformat(str(text)).timestamp()) if text else None
+    except ValueError:
+        return None
+
+
+def prompts(run_id: str, page: int) -> Flow[list[Fields]]:
+    """One page of the answers that a run collected."""
+    path = at("evaluation_runs", run_id, "results")
+    reply = yield Call("GET", path, {"page": page, "per_page": 20})
+    return items_of(reply.body, "prompts", path)
+
+
+def _nothing(_: Fields, __: tuple[str, ...], ___: object) -> LiveObject | None:
+    return None
+
+
+EVALUATION_RUN = Kind(
+    id="digitalocean.EvaluationRun",
+    spec=EvaluationRun,
+    parent="digitalocean.Workspace",
+    plural="runs",
+    identity=("name",),
+    list=_no_list,
+    read=_nothing,
+    virtual=True,
+    refuse=_refuse,
+    gate=_gate,
+    measuring=Measuring(
+        place=AGENT,
+        possible=lambda _: "",
+        targets=_targets,
+        places=_places,
+        trigger=_trigger,
+        poll=_poll,
+        results=_results,
+        subject=_subject,
+    ),
+    example={"name": "nightly", "testCase": "Answers are correct", "agents": ["support-agent"]},
+)

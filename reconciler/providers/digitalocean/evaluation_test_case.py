@@ -1,0 +1,253 @@
+"""A DigitalOcean evaluation test case: a dataset, metrics, and one threshold on one of them.
+
+API: POST /evaluation_test_cases takes ``metrics`` as a list of uuids, PUT as ``{"metric_uuids": [...]}``, and reads
+show objects.  Every PUT makes a new version, which runs from then on; there is no DELETE and no archive, so removing
+means forgetting.  The workspace is fixed, and told by the list that an item came from.
+Source: pydo 0.44.0, digitalocean/openapi @7c1300c, gradient-adk @1894857; 2026-08.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from reconciler.errors import NotApplied
+from reconciler.model.kind import (
+    Call,
+    Criterion,
+    Flow,
+    Kind,
+    LookUp,
+    Mark,
+    Part,
+    RefTo,
+    Removal,
+    Spec,
+    Wire,
+    Write,
+)
+from reconciler.model.marker import sign, split
+from reconciler.model.resource import Address, LiveObject
+from reconciler.model.values import Fields, Json
+from reconciler.providers.digitalocean.routes import at, object_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.workspace import uuid_in
+
+STRING = "METRIC_VALUE_TYPE_STRING"
+METRIC = "digitalocean.Metric"
+DATASET = "digitalocean.EvaluationDataset"
+
+
+class StarMetric(Part):
+    """The metric that decides."""
+
+    name: Annotated[str, Field(description="One of the metrics of the test case.")]
+    threshold: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, description="What it must reach, in the metric's own unit."),
+    ] = None
+
+
+class EvaluationTestCase(Spec):
+    """What agents are asked, and how well they must do."""
+
+    name: Annotated[str, Field(min_length=1, description="Unique in the workspace.")]
+    description: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What it is about.")] = None
+    dataset: Annotated[str, RefTo(DATASET), Mark.REDEFINES, Field(description="Name of the dataset.")]
+    metrics: Annotated[
+        list[str],
+        Mark.UNORDERED,
+        RefTo(METRIC, declared=False),
+        Field(min_length=1, description="Names of metrics, as the platform writes them."),
+    ]
+    star_metric: Annotated[StarMetric, Field(description="The one metric with a threshold.")]
+
+
+def float32(value: float) -> float:
+    """The nearest number that the platform can store.
+
+    >>> float32(0.8) == 0.8, round(float32(0.8), 6)
+    (False, 0.8)
+    """
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
+    star, metrics = fields.get("starMetric"), fields.get("metrics")
+    name = star.get("name") if isinstance(star, dict) else None
+    if isinstance(metrics, list) and name not in metrics:
+        return [("starMetric.name", f'"{name}" is not among the metrics', True)]
+    return ()
+
+
+def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
+    """Metrics that do not exist, and a threshold that its metric can not have."""
+    star, metrics = fields["starMetric"], fields["metrics"]
+    assert isinstance(star, dict)
+    assert isinstance(metrics, list)
+    unknown = [str(name) for name in metrics if find(METRIC, str(name)) is None]
+    if unknown:
+        return [("metrics", f'the platform has no metric "{name}"; it may be deprecated') for name in unknown]
+    metric, threshold = find(METRIC, str(star["name"])), star.get("threshold")
+    if metric is None or not isinstance(threshold, (int, float)):
+        return ()
+    if metric.details.get("valueType") == STRING:
+        return [("starMetric.threshold", f'"{star["name"]}" yields a text, which no threshold can judge')]
+    outside = _outside(threshold, metric)
+    return (
+        [("starMetric.threshold", f'{threshold} is outside the range of "{star["name"]}": {outside}')]
+        if outside
+        else ()
+    )
+
+
+def _outside(threshold: float, metric: LiveObject) -> str:
+    """The range of a metric that does not hold ``threshold``; "" where it does, or where none is known."""
+    low, high = metric.details.get("min"), metric.details.get("max")
+    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)) or high <= low:
+        return ""
+    return "" if low <= threshold <= high else f"{low} to {high}"
+
+
+def _criteria(fields: Fields) -> tuple[Criterion, ...]:
+    """At least the threshold; the operator is not stated, "must reach" is read as >= (docs, 2026-08)."""
+    star = fields.get("starMetric")
+    if not isinstance(star, dict) or star.get("threshold") is None:
+        return ()
+    name = str(star.get("name"))
+    return (Criterion(key=name, operator=">=", value=star["threshold"], label=name, measure=name),)
+
+
+def _list(parent: str | None, _: Wire) -> Flow[list[Fields]]:
+    return whole_list(at("workspaces", str(parent), "evaluation_test_cases"), "evaluation_test_cases")
+
+
+def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], str | None]) -> LiveObject | None:
+    if item.get("archived_at") or not item.get("test_case_uuid"):
+        return None
+    text, op = split(text_of(item.get("description")))
+    dataset = _dataset_uuid(item)
+    metrics = item.get("metrics")
+    names = [each.get("metric_name") for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+    fields: Fields = {
+        "name": item.get("name"),
+        "description": text,
+        "dataset": (dataset and name_of(DATASET, dataset)) or text_of(item.get("dataset_name")),
+        "metrics": list[Json](sorted(map(str, names))),
+        "starMetric": _read_star(item.get("star_metric")),
+    }
+    return LiveObject(
+        address=EVALUATION_TEST_CASE.address(parent, fields),
+        remote_id=str(item["test_case_uuid"]),
+        fields=fields,
+        op=op,
+        rank=(item.get("created_at"), str(item["test_case_uuid"])),
+        details={"version": whole_number(item.get("version"))},
+        refs={"dataset": (dataset,)} if dataset else {},
+    )
+
+
+def _dataset_uuid(item: Fields) -> str | None:
+    dataset = item.get("dataset")
+    inside = dataset.get("dataset_uuid") if isinstance(dataset, dict) else None
+    return text_of(item.get("dataset_uuid")) or text_of(inside)
+
+
+def _read_star(star: Json) -> Json:
+    """The name, and the threshold in either of its two forms: a number, or the older whole percent."""
+    if not isinstance(star, dict):
+        return None
+    threshold = star.get("success_threshold")
+    if threshold is None and isinstance(star.get("success_threshold_pct"), (int, float)):
+        threshold = star["success_threshold_pct"]
+    return {"name": star.get("name"), "threshold": _shortest(threshold)}
+
+
+def _shortest(value: Json) -> Json:
+    """The shortest decimal that is this float32: what was written comes back as it was written."""
+    if not isinstance(value, float):
+        return value
+    return next(
+        (short for digits in range(1, 10) if float32(short := float(f"{value:.{digits}g}")) == float32(value)), value
+    )
+
+
+def _star(write: Write, wire: Wire) -> Fields:
+    star = write.fields["starMetric"]
+    assert isinstance(star, dict)
+    wired: Fields = {"metric_uuid": wire.ids[Address(METRIC, (str(star["name"]),))], "name": star["name"]}
+    if star.get("threshold") is not None:
+        wired["success_threshold"] = star["threshold"]
+    return wired
+
+
+def _body(write: Write, wire: Wire) -> Fields:
+    """What create and update have in common; everything that is managed is always sent."""
+    text = sign(text_of(write.fields.get("description")), write.op)
+    return {
+        "name": write.fields["name"],
+        "description": text or "",
+        "dataset_uuid": wire.ids[Address(DATASET, (str(write.fields["dataset"]),))],
+        "star_metric": _star(write, wire),
+    }
+
+
+def _metric_uuids(write: Write, wire: Wire) -> list[Json]:
+    names = write.fields["metrics"]
+    assert isinstance(names, list)
+    return [wire.ids[Address(METRIC, (str(name),))] for name in names]
+
+
+def _create(write: Write, wire: Wire) -> Flow[str]:
+    body = {**_body(write, wire), "metrics": _metric_uuids(write, wire), "workspace_uuid": write.parent_id}
+    call = Call("POST", at("evaluation_test_cases"), body=body, repeatable=False)
+    reply = yield call
+    return uuid_in(reply.body, "test_case_uuid", call, reply.status)
+
+
+def _update(writes: Sequence[Write], wire: Wire) -> Flow[None]:
+    """There is no If-Match: the version is read again just before, and a moved one stops the update."""
+    for write in writes:
+        assert write.live is not None
+        path = at("evaluation_test_cases", write.live.remote_id)
+        reply = yield Call("GET", path)
+        version = whole_number(object_of(reply.body, "evaluation_test_case", path).get("version"))
+        if version != write.live.details.get("version"):
+            raise NotApplied(
+                f"somebody made version {version} of it while version {write.live.details.get('version')} was planned",
+                method="PUT",
+                path=path,
+                hint="plan again, and look at what they changed",
+            )
+        body: Fields = {
+            **_body(write, wire),
+            "metrics": {"metric_uuids": _metric_uuids(write, wire)},
+            "test_case_uuid": write.live.remote_id,
+        }
+        yield Call("PUT", path, body=body)
+
+
+EVALUATION_TEST_CASE = Kind(
+    id="digitalocean.EvaluationTestCase",
+    spec=EvaluationTestCase,
+    parent="digitalocean.Workspace",
+    plural="testCases",
+    identity=("name",),
+    list=_list,
+    read=_read,
+    create=_create,
+    update=_update,
+    removal=Removal.FORGET,
+    marker="description",
+    criteria=_criteria,
+    check=_check,
+    refuse=_refuse,
+    example={
+        "name": "Answers are correct",
+        "dataset": "faq",
+        "metrics": ["Correctness (general hallucinations)"],
+        "starMetric": {"name": "Correctness (general hallucinations)", "threshold": 80.0},
+    },
+)

@@ -1,0 +1,74 @@
+"""Paths and lists of the GenAI API.  Flows: describe I/O, do none.
+
+The path table of the OpenAPI document is authoritative; descriptions in it name other paths (digitalocean/openapi
+@7c1300c, 2026-08).
+"""
+
+from __future__ import annotations
+
+from reconciler.errors import ReadFailed
+from reconciler.model.kind import Call, Flow, url_path
+from reconciler.model.values import Fields, Json
+
+PER_PAGE = 200
+"""The general API's maximum (docs.digitalocean.com/reference/api, 2026-11)."""
+MOST_PAGES = 1_000
+
+
+def at(*segments: str) -> str:
+    """The path below ``/v2/gen-ai``."""
+    return url_path("v2", "gen-ai", *segments)
+
+
+def whole_list(path: str, key: str, query: dict[str, str | int | bool] | None = None) -> Flow[list[Fields]]:
+    """The list under ``key`` of an answer that is not paged; a missing key is an empty list (protobuf JSON)."""
+    reply = yield Call("GET", path, query or {})
+    return items_of(reply.body, key, path)
+
+
+def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
+    """The list under ``key``, page by page, each id once."""
+    found: dict[str, Fields] = {}
+    for page in range(1, MOST_PAGES + 1):
+        reply = yield Call("GET", path, {"page": page, "per_page": PER_PAGE})
+        items = items_of(reply.body, key, path)
+        fresh = [item for item in items if str(item.get(id_key)) not in found]
+        found.update((str(item.get(id_key)), item) for item in fresh)
+        last = _last_page(reply.body)
+        if page >= last if last is not None else not fresh:
+            return list(found.values())
+    raise ReadFailed(f"the list did not end after {MOST_PAGES} pages", method="GET", path=path)
+
+
+def items_of(body: Json, key: str, path: str) -> list[Fields]:
+    """The objects listed under ``key``.  Raises ReadFailed when the answer is no object, or holds something else."""
+    listed = body.get(key, []) if isinstance(body, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise ReadFailed(f"the answer holds no list of {key}", method="GET", path=path)
+    return [item for item in listed if isinstance(item, dict)]
+
+
+def object_of(body: Json, key: str, path: str) -> Fields:
+    """The object under ``key``.  Raises ReadFailed when there is none."""
+    found = body.get(key) if isinstance(body, dict) else None
+    if not isinstance(found, dict):
+        raise ReadFailed(f"the answer holds no {key}", method="GET", path=path)
+    return found
+
+
+def text_of(value: Json) -> str | None:
+    """A text, None for what protobuf JSON leaves out or sends as a zero value."""
+    return str(value) if value else None
+
+
+def whole_number(value: Json) -> int | None:
+    """An integer that may come as a string (64-bit values in protobuf JSON); None for anything else."""
+    try:
+        return int(str(value)) if value is not None and not isinstance(value, bool) else None
+    except ValueError:
+        return None
+
+
+def _last_page(body: Json) -> int | None:
+    meta = body.get("meta") if isinstance(body, dict) else None
+    return whole_number(meta.get("pages")) if isinstance(meta, dict) else None
