@@ -63,7 +63,8 @@ class LostCreates:
                 return min(ours, key=lambda item: tuple(map(str, item.rank))).remote_id
             if now >= until:
                 return None
-            self.on_wait(f"{address} may have been created and not show yet; making sure for {until - now:.0f} s")
+            if pause == FIRST_PAUSE_S:
+                self.on_wait(f"{address} may have been created and not show yet; making sure for {until - now:.0f} s")
             await self.clock.sleep(min(pause, until - now))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 

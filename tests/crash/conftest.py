@@ -1,0 +1,394 @@
+"""A small apply whose process can die at any moment, and a platform that can go wrong at any request; in virtual time.
+
+The story: a project is there, beside things that people made by hand.  The next manifests describe it otherwise, want
+a new pipeline instead of an old one, and of its tests one changed, renamed, replaced, archived, back from the archive
+and two new; and they want a second project with a pipeline and a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reconciler.emulator.app import create_app
+from reconciler.emulator.faults import Faults, FaultScript
+from reconciler.emulator.server import running
+from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.provider import Holder, Provider, StateStore
+from reconciler.model.state import Record, State
+from reconciler.model.values import Secret
+from reconciler.pipeline import Applied, Hooks, Planned, Request, Session, apply, plan, session
+from reconciler.providers import VENDORS
+from reconciler.providers.http import RestProvider
+from reconciler.settings import Settings
+
+Doc = dict[str, Any]
+KEY = "canary-key-91d2c4"
+
+
+class Killed(BaseException):
+    """The process is dead: no handler may catch this."""
+
+
+class Death:
+    """Strikes at the ``at``-th moment; afterwards nothing more happens.  ``moments`` names what could be struck."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.moments: list[str] = []
+
+    @property
+    def has_struck(self) -> bool:
+        return self.at is not None and len(self.moments) > self.at
+
+    def pass_by(self, moment: str) -> None:
+        """Let this moment pass, or die at it."""
+        if self.has_struck:
+            raise Killed
+        self.moments.append(moment)
+        if self.has_struck:
+            raise Killed
+
+
+class MortalProvider:
+    """A provider whose process may die before a request is sent, or after it was carried out and before it is known."""
+
+    def __init__(self, inner: Provider, death: Death) -> None:
+        self._inner, self._death = inner, death
+        self.vendor: Vendor = inner.vendor
+        self.origin, self.dialect, self.requests = inner.origin, inner.dialect, 0
+
+    async def send(self, call: Call) -> Reply:
+        self._death.pass_by(f"before {call}")
+        self.requests += 1
+        try:
+            return await self._inner.send(call)
+        finally:
+            self._death.pass_by(f"after {call}")
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class MortalStore:
+    """A store whose process may die before, in the middle of, and after each write."""
+
+    def __init__(self, inner: StateStore, journal: Path, death: Death) -> None:
+        self._inner, self._journal, self._death = inner, journal, death
+
+    def describe(self) -> str:
+        return self._inner.describe()
+
+    def load(self) -> State:
+        return self._inner.load()
+
+    def lock(self, operation: str) -> AbstractContextManager[Holder]:
+        return self._inner.lock(operation)
+
+    def append(self, records: Sequence[Record]) -> None:
+        what = ", ".join(f"{record['record']} {record.get('address', '')}" for record in records)
+        self._death.pass_by(f"before the journal: {what}")
+        before = self._journal.stat().st_size if self._journal.exists() else 0
+        self._inner.append(records)
+        try:
+            self._death.pass_by(f"within the journal: {what}")
+        except Killed:
+            self._tear(before)
+            raise
+        self._death.pass_by(f"after the journal: {what}")
+
+    def _tear(self, before: int) -> None:
+        """Leave half of the last append."""
+        size = self._journal.stat().st_size
+        with self._journal.open("r+b") as file:
+            file.truncate(size - (size - before + 1) // 2 if before else size - 20)
+
+    def commit(self, state: State) -> State:
+        self._death.pass_by("before the commit")
+        written = self._inner.commit(state)
+        self._death.pass_by("after the commit")
+        return written
+
+    def holder(self) -> Holder | None:
+        return self._inner.holder()
+
+    def unlock(self, lock_id: str) -> None:
+        self._inner.unlock(lock_id)
+
+
+class VirtualClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self._began = time.time()
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def now(self) -> float:
+        return self._began + self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+
+# -------------------------------------------------------------------------------------------- the story
+
+
+def rows(name: str, least: float = 1, **fields: Any) -> Doc:
+    threshold = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": least}
+    return {"name": name, "type": "integrity", "subtype": "rowCount", "thresholds": [threshold], **fields}
+
+
+def project(name: str, description: str, pipelines: Sequence[Doc], tests: Sequence[Doc]) -> Doc:
+    return {
+        "apiVersion": "openlayer/v1",
+        "kind": "Project",
+        "metadata": {"name": name},
+        "spec": {"taskType": "llm-base", "description": description, "pipelines": pipelines, "tests": tests},
+    }
+
+
+LIVE = {"name": "live"}
+OLD = {"name": "old", "lifecycle": {"onRemoval": "delete"}}
+FIRST = project("bot", "Answers", [LIVE, OLD], [rows("back")])
+BEFORE = project("bot", "Answers", [LIVE, OLD], [rows("changed"), rows("former"), rows("replaced"), rows("archived")])
+AFTER = project(
+    "bot",
+    "Answers customers",
+    [LIVE, {"name": "canary"}],
+    [
+        rows("changed", 2),
+        rows("renamed", renamedFrom="former"),
+        rows("replaced", evaluationWindow="24h"),
+        rows("back"),
+        rows("new", pipelines=["canary"], description="Rows arrive"),
+        rows("newest", mode="development"),
+    ],
+)
+SECOND = project("second", "Listens", [LIVE], [rows("first")])
+ACTIVE = ["back", "changed", "new", "newest", "renamed", "replaced"]
+BY_HAND = {**rows("by hand", 3), "description": "Not ours", "usesProductionData": True}
+
+
+@dataclass
+class World:
+    """One platform and one folder.  Runs in it are separate processes as far as they can tell.
+
+    The platform is called in process, in virtual time; or over a socket, in real time, where ``url`` is set.
+    """
+
+    root: Path
+    parallelism: int = 1
+    latency_s: float = 0.0
+    url: str = ""
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    strangers: Doc = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.app = create_app(self.root / "platform.db", latency_s=self.latency_s)
+        self.door: ASGIApp = self.app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The platform, as a socket serves it."""
+        self.requests.append((scope["method"], scope["path"]))
+        await self.door(scope, receive, send)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "OPENLAYER_BASE_URL": f"{self.url}/v1",
+            "OPENLAYER_API_KEY": KEY,
+            "RECONCILER_UNCERTAINTY_WINDOW": "1s" if self.url else "60s",
+        }
+
+    def begin(self) -> None:
+        """Bring the story to the point where the next manifests are there and not applied."""
+        for document in (FIRST, BEFORE):
+            self.declare(document)
+            self.apply()
+        (ours,) = self.api("GET", "/projects")["items"]
+        self.api("POST", f"/projects/{ours['id']}/tests", BY_HAND)
+        theirs = self.api("POST", "/projects", {"name": "theirs", "taskType": "llm-base"})
+        self.api("POST", f"/projects/{theirs['id']}/inference-pipelines", {"name": "live", "description": None})
+        self.strangers = self.made_by_hand()
+        self.declare(AFTER, SECOND)
+
+    def close(self) -> None:
+        self.app.state.database.close()
+
+    def declare(self, *documents: Doc) -> None:
+        for document in documents:
+            (self.root / f"{document['metadata']['name']}.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+    # -- runs
+
+    def apply(self, death: Death | None = None) -> Applied:
+        applied: Applied = asyncio.run(self._run(apply, death or Death()))
+        return applied
+
+    def plan(self) -> Planned:
+        planned: Planned = asyncio.run(self._run(plan, Death()))
+        return planned
+
+    def load(self) -> State:
+        """What is remembered."""
+
+        async def load(here: Session) -> State:
+            return here.store.load()
+
+        loaded: State = asyncio.run(self._run(load, Death()))
+        return loaded
+
+    async def _run(self, work: Callable[[Session], Any], death: Death) -> Any:
+        request = Request(root=self.root, parallelism=self.parallelism)
+        async with session(request, Settings.from_environ(self.environ), Hooks(note=self.notes.append)) as here:
+            if self.url:
+                return await work(here)
+            here.clock = VirtualClock()
+            here.store = MortalStore(here.store, self.journal, death)
+            provider = RestProvider(
+                VENDORS[0],
+                base_url="http://platform.invalid/v1",
+                credential=Secret(KEY),
+                clock=here.clock,
+                transport=httpx.ASGITransport(app=self.door),
+                parallelism=self.parallelism,
+                observe=lambda method, path, _, __: self.requests.append((method, path)),
+            )
+            here.providers[VENDORS[0].name] = MortalProvider(provider, death)
+            return await work(here)
+
+    @property
+    def journal(self) -> Path:
+        return self.root / ".reconciler" / "default.journal.jsonl"
+
+    def fail(self, *rules: Doc) -> None:
+        """Let the platform go wrong from now on, as a fault script says; without rules it is well again."""
+        script = FaultScript.from_json(list(rules))
+        self.door = Faults(self.app, script, error_body=lambda code, text: {"code": code, "error": text})
+
+    # -- what is there, by the platform's own word
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            headers = {"Authorization": "Bearer by-hand"}
+            async with httpx.AsyncClient(transport=transport, base_url="http://hand/v1", headers=headers) as client:
+                return await client.request(method, path, json=body)
+
+        answer = asyncio.run(ask())
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def projects(self) -> dict[str, Doc]:
+        return {item["name"]: item for item in self.api("GET", "/projects")["items"]}
+
+    def pipelines(self, project: Doc) -> list[str]:
+        items = self.api("GET", f"/projects/{project['id']}/inference-pipelines")["items"]
+        return sorted(item["name"] for item in items)
+
+    def tests(self, project: Doc) -> list[Doc]:
+        """All tests, archived ones too."""
+        return list(self.api("GET", f"/projects/{project['id']}/tests?includeArchived=true")["items"])
+
+    def made_by_hand(self) -> Doc:
+        """Everything that people made, as the platform shows it."""
+        projects = self.projects()
+        inside = self.api("GET", f"/projects/{projects['theirs']['id']}/inference-pipelines")["items"]
+        tests = [test for test in self.tests(projects["bot"]) if test["name"] == "by hand"]
+        return {"project": projects["theirs"], "pipelines": inside, "tests": tests}
+
+    def check(self) -> None:
+        """Everything wanted is there once, nothing else of ours is, and nothing that people made was touched."""
+        assert len(self.api("GET", "/projects")["items"]) == 3
+        projects = self.projects()
+        assert sorted(projects) == ["bot", "second", "theirs"]
+        assert str(projects["bot"]["description"]).startswith("Answers customers [")
+        assert self.pipelines(projects["bot"]) == ["canary", "live"]
+        assert self.pipelines(projects["second"]) == ["live"]
+        tests = [test for test in self.tests(projects["bot"]) if test["name"] != "by hand"]
+        assert sorted(test["name"] for test in tests if not test["archived"]) == ACTIVE
+        assert sorted(test["name"] for test in tests if test["archived"]) == ["archived", "replaced"]
+        assert [test["name"] for test in self.tests(projects["second"])] == ["first"]
+        assert self.made_by_hand() == self.strangers
+
+    def converges(self, *, within: int) -> None:
+        """After so many more runs on a platform that is well, there is nothing to do, and nothing twice."""
+        self.fail()
+        for _ in range(within):
+            applied = self.apply()
+            if all(outcome.status == "done" for outcome in applied.outcomes):
+                break
+        left = self.plan()
+        assert [(step.id, step.reason) for step in left.plan.pending] == []
+        assert left.plan.refusals == ()
+        assert left.state.in_doubt == {}
+        self.check()
+
+
+@pytest.fixture(scope="session")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The point where the apply begins: worlds are copied from it."""
+    world = World(tmp_path_factory.mktemp("beginning"))
+    world.begin()
+    world.close()
+    return world
+
+
+@pytest.fixture
+def make_world(beginning: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    """Worlds of their own, each at the point where the apply begins."""
+    made: list[World] = []
+    # Processes die here, the machine does not: whether a write is on the disk by then makes no difference.
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+    def make(**options: Any) -> World:
+        if made:
+            made[-1].close()
+        folder = tmp_path / str(len(made))
+        shutil.copytree(beginning.root, folder)
+        made.append(World(folder, strangers=beginning.strangers, **options))
+        return made[-1]
+
+    yield make
+    if made:
+        made[-1].close()
+
+
+@pytest.fixture
+def socket_world(tmp_path: Path) -> Iterator[World]:
+    """A world behind a socket, so slow that there is time to strike; at the point where the apply begins."""
+    world = World(tmp_path, latency_s=0.02)
+    with running(world) as world.url:
+        world.begin()
+        world.requests.clear()
+        yield world
+    world.close()
+
+
+@pytest.fixture
+def make_death() -> Callable[..., Death]:
+    """Deaths, by the number of the moment they strike at."""
+    return Death
+
+
+@pytest.fixture
+def killed() -> type[BaseException]:
+    """What the test sees when a run dies."""
+    return Killed

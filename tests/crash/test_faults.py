@@ -1,0 +1,161 @@
+"""A platform that goes wrong at any request is brought in line by the next runs: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ReconcilerError
+
+MakeWorld = Callable[..., Any]
+Doc = dict[str, Any]
+
+WRITES = {
+    "create a project": ("POST", "/v1/projects"),
+    "create a pipeline": ("POST", "/v1/projects/*/inference-pipelines"),
+    "create a test": ("POST", "/v1/projects/*/tests"),
+    "update a project": ("PATCH", "/v1/projects/*"),
+    "update tests": ("PUT", "/v1/projects/*/tests"),
+    "delete a pipeline": ("DELETE", "/v1/inference-pipelines/*"),
+}
+READS = {
+    "list projects": ("GET", "/v1/projects"),
+    "list pipelines": ("GET", "/v1/projects/*/inference-pipelines"),
+    "list tests": ("GET", "/v1/projects/*/tests"),
+    "ask for a task": ("GET", "/v1/background-tasks/*"),
+}
+FAULTS: dict[str, Doc] = {
+    "refused": {"action": "refuse-before"},
+    "500 before": {"action": "status", "status": 500, "when": "before"},
+    "500 after": {"action": "status", "status": 500, "when": "after"},
+    "503 before": {"action": "status", "status": 503, "when": "before", "retryAfter": 2.0},
+    "503 after": {"action": "status", "status": 503, "when": "after"},
+    "dropped before": {"action": "drop-before"},
+    "dropped after": {"action": "drop-after"},
+    "cut": {"action": "cut-body"},
+    "no JSON": {"action": "not-json"},
+    "a web page": {"action": "html"},
+    "408 after": {"action": "status", "status": 408, "when": "after"},
+    "429 with seconds": {"action": "status", "status": 429, "retryAfter": 1.0},
+    "429 with a date": {"action": "status", "status": 429, "retryAfter": "date"},
+    "429 alone": {"action": "status", "status": 429},
+    "429 with rubbish": {"action": "status", "status": 429, "retryAfter": "soon"},
+}
+
+
+def survive(world: Any, *rules: Doc) -> None:
+    """Apply while the platform goes wrong; whatever the run says, two more runs bring everything in line."""
+    world.fail(*rules)
+    with suppress(ReconcilerError):
+        world.apply()
+    world.converges(within=2)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("write", WRITES)
+def test_one_write_goes_wrong(write: str, fault: str, make_world: MakeWorld) -> None:
+    """The first request of its sort."""
+    method, path = WRITES[write]
+    survive(make_world(), {"method": method, "path": path, "nth": 1, **FAULTS[fault]})
+
+
+@pytest.mark.parametrize("fault", ["500 before", "dropped before", "cut", "no JSON", "a web page", "429 alone"])
+@pytest.mark.parametrize("read", READS)
+def test_one_read_goes_wrong(read: str, fault: str, make_world: MakeWorld) -> None:
+    """The first request of its sort."""
+    method, path = READS[read]
+    survive(make_world(), {"method": method, "path": path, "nth": 1, **FAULTS[fault]})
+
+
+@pytest.mark.parametrize("reads", [1, 2, 5])
+@pytest.mark.parametrize("write", ["create a project", "create a pipeline", "create a test"])
+def test_lists_lag_behind_a_create(write: str, reads: int, make_world: MakeWorld) -> None:
+    """What was created and answered is not in the next lists."""
+    method, path = WRITES[write]
+    survive(make_world(), {"method": method, "path": path, "action": "lag", "reads": reads})
+
+
+@pytest.mark.parametrize("reads", [1, 3])
+@pytest.mark.parametrize("write", ["create a project", "create a pipeline", "create a test"])
+def test_lists_lag_behind_a_create_whose_reply_was_lost(write: str, reads: int, make_world: MakeWorld) -> None:
+    """Neither the answer nor the next lists tell of it, and yet it is not made twice."""
+    method, path = WRITES[write]
+    lost = {"method": method, "path": path, "nth": 1, "action": "drop-after"}
+    survive(make_world(), {"method": method, "path": path, "action": "lag", "reads": reads}, lost)
+
+
+def test_waiting_for_a_lost_create_is_said_once(make_world: MakeWorld) -> None:
+    """Nothing of an unanswered create shows: what is waited for and for how long, not every look."""
+    world = make_world()
+    world.fail({"method": "POST", "path": "/v1/projects", "nth": 1, "action": "drop-before"})
+    world.apply()
+    assert world.notes == [
+        "openlayer.Project/second may have been created and not show yet; making sure for 60 s",
+        "reading back what was written",
+    ]
+    world.check()
+
+
+@pytest.mark.parametrize("action", ["task-never", "task-fails"])
+def test_a_background_task_does_not_end_well(action: str, make_world: MakeWorld) -> None:
+    """The change was carried out all the same: looking again settles it."""
+    survive(make_world(), {"method": "PUT", "path": "/v1/projects/*/tests", "action": action})
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        [{"action": "clamp-page", "perPage": 1}],
+        [{"action": "no-meta"}],
+        [{"action": "clamp-page", "perPage": 2}, {"action": "no-meta"}],
+        [{"action": "clamp-page", "perPage": 2}, {"action": "no-meta"}, {"action": "repeat-items"}],
+        [{"action": "clamp-page", "perPage": 2}, {"action": "repeat-items"}],
+        [{"action": "no-meta"}, {"action": "same-page"}],
+    ],
+    ids=lambda shape: "+".join(rule["action"] for rule in shape),
+)
+def test_lists_of_any_shape_are_read_whole(shape: list[Doc], make_world: MakeWorld) -> None:
+    """Small pages, pages without a count, pages that overlap or all are the first: one apply does it."""
+    world = make_world()
+    world.fail(*shape)
+    applied = world.apply()
+    assert {outcome.status.value for outcome in applied.outcomes} == {"done"}
+    assert applied.unsettled == ()
+    assert world.plan().plan.is_empty
+    world.check()
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_everything_goes_wrong_now_and_then(seed: int, make_world: MakeWorld) -> None:
+    """A quarter of all requests meets a fault, drawn with a fixed seed, in four requests at a time."""
+    draw = random.Random(seed)
+    rules = [{"nth": number, **FAULTS[draw.choice(list(FAULTS))]} for number in range(1, 200) if draw.random() < 0.25]
+    survive(make_world(parallelism=4), *rules)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_revoked_key_stops_the_run(status: int, make_world: MakeWorld) -> None:
+    """Nothing is sent after the refusal; the next run, with a key that works, finishes."""
+    world = make_world()
+    world.fail({"method": "POST", "path": "/v1/projects", "action": "status", "status": status})
+    applied = world.apply()
+    refused = next(number for number, (method, _) in enumerate(world.requests) if method == "POST")
+    assert [method for method, _ in world.requests[refused:]] == ["POST"]
+    assert "failed" in {outcome.status.value for outcome in applied.outcomes}
+    world.converges(within=1)
+
+
+def test_a_platform_that_fails_for_good_ends_the_run(make_world: MakeWorld) -> None:
+    """Every write answers 500: a bounded number of requests, nothing done that was not, and later all is well."""
+    world = make_world()
+    world.fail(
+        *({"method": method, "action": "status", "status": 500} for method in ("POST", "PUT", "PATCH", "DELETE"))
+    )
+    applied = world.apply()
+    assert "done" not in {outcome.status.value for outcome in applied.outcomes}
+    assert len(world.requests) < 300
+    world.converges(within=2)
