@@ -13,13 +13,14 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
 
 import reconciler
-from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, SettingsInvalid
+from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
 from reconciler.model.kind import Call, Reply, Vendor
 from reconciler.model.provider import Clock
 from reconciler.model.values import Secret, format_duration
@@ -109,11 +110,11 @@ class RestProvider:
         from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
         without sending.
         """
-        outgoing = _Outgoing(_url(self._base, call), _content(call))
+        outgoing = await _signed(call) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
         retries = _Retries(self._limits, self._budget, self._rng)
         while True:
             answer = await self._in_turn(call, outgoing)
-            result = judge(call, answer, self._advice)
+            result = _judge_upload(call, answer, self._advice) if call.elsewhere else judge(call, answer, self._advice)
             if isinstance(result, Reply):
                 self._budget.succeed()
                 return result
@@ -188,15 +189,16 @@ class RestProvider:
         # gzip grows a thousandfold at most, so that one chunk of a bomb stays within the body's cap.
         headers["Accept-Encoding"] = "gzip, deflate"
         if outgoing.content is not None:
-            headers["Content-Type"] = _JSON_TYPE
+            headers["Content-Type"] = outgoing.content_type
         connect_s = self._limits.connect_s
         timeout = {"connect": connect_s, "pool": 2 * connect_s, "read": total_s, "write": total_s}
         extensions = {"timeout": timeout}
         request = httpx.Request(
             call.method, outgoing.url, headers=headers, content=outgoing.content, extensions=extensions
         )
-        # The one place where the credential is put on a request, which can only go to our own origin.
-        request.headers["Authorization"] = f"Bearer {self._credential.reveal()}"
+        if not outgoing.signed:
+            # The one place where the credential is put on a request, which can only go to our own origin.
+            request.headers["Authorization"] = f"Bearer {self._credential.reveal()}"
         return request
 
     async def _receive(self, request: httpx.Request, incoming: _Incoming) -> None:
@@ -233,8 +235,12 @@ class RestProvider:
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
+    """What goes out.  ``signed``: to an address that the vendor signed, so without our credential."""
+
     url: str
     content: bytes | None
+    content_type: str = _JSON_TYPE
+    signed: bool = False
 
 
 @dataclass(slots=True)
@@ -300,6 +306,39 @@ def _url(base: str, call: Call) -> str:
         raise InvalidRequest("not sent: the path is not a valid one", method=call.method, path=printable(call.path))
     query = urlencode({key: _query_text(value) for key, value in call.query.items()}, safe=",", quote_via=quote)
     return f"{base}{call.path}?{query}" if query else base + call.path
+
+
+async def _signed(call: Call) -> _Outgoing:
+    """A file on its way to an address that the vendor signed.  Raises InvalidRequest when it must not or can not go."""
+    parts = urlsplit(call.elsewhere)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _stays_here(parts.hostname or "")):
+        raise InvalidRequest("not sent: the address to upload to is not https", method=call.method, path=call.path)
+    try:
+        content = await asyncio.to_thread(Path(call.upload).read_bytes)
+    except OSError as exc:
+        why = f"not sent: {call.upload} can not be read: {exc.strerror}"
+        raise InvalidRequest(why, method=call.method, path=call.path) from exc
+    return _Outgoing(call.elsewhere, content, "text/csv", signed=True)
+
+
+def _stays_here(host: str) -> bool:
+    """Whether a host is this very computer, or the emulator inside this process."""
+    return host == "localhost" or host.endswith((".localhost", ".invalid")) or host in ("127.0.0.1", "::1")
+
+
+def _judge_upload(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:
+    """Storage answers nothing or XML, and 403 for an address that has expired: that says nothing about our key."""
+    if answer.status is not None and 200 <= answer.status < 300:
+        return Reply(answer.status)
+    if answer.status in (400, 401, 403):
+        raise NotApplied(
+            f"the upload was refused ({answer.status})",
+            method=call.method,
+            path=call.path,
+            status=answer.status,
+            hint="the signed address may have expired; apply again asks for a new one",
+        )
+    return judge(call, answer, advice)
 
 
 def _query_text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -11,7 +12,7 @@ from reconciler.model.provider import Clock
 from reconciler.model.values import Secret
 from reconciler.providers.http import Observe, RestProvider
 
-BASE_URL = "http://emulator.invalid/v1"
+ORIGIN = "http://emulator.invalid"
 """Never resolved: requests go to the application, not to a network (RFC 2606 reserves ``.invalid``)."""
 
 
@@ -21,7 +22,7 @@ def connect_in_process(
     """A provider that calls the ASGI application ``app``."""
     return RestProvider(
         vendor,
-        base_url=BASE_URL,
+        base_url=ORIGIN + urlsplit(vendor.base_url).path,
         credential=Secret("local"),
         clock=clock,
         transport=httpx.ASGITransport(app=app),

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.errors import NotFound, ReadFailed
+from reconciler.errors import NotApplied, NotFound
 from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Wire, Write
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields, Json
@@ -106,16 +106,7 @@ def _create(write: Write, _: Wire) -> Flow[str]:
     path, file = write.files["file"], write.fields["file"]
     assert isinstance(file, dict)
     name = f"{remote_name(write.fields)}.csv"
-    presign = Call(
-        "POST",
-        at("evaluation_datasets", "file_upload_presigned_urls"),
-        body={"files": [{"file_name": name, "file_size": file["bytes"]}]},
-    )
-    reply = yield presign  # asking twice for an address to write to changes nothing
-    uploads = items_of(reply.body, "uploads", presign.path)
-    if not uploads or not uploads[0].get("presigned_url"):
-        raise ReadFailed("the answer holds no address to upload to", method="POST", path=presign.path)
-    yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=path)
+    upload = yield from _upload(name, file, path)
     register = Call(
         "POST",
         at("evaluation_datasets"),
@@ -123,7 +114,7 @@ def _create(write: Write, _: Wire) -> Flow[str]:
             "name": remote_name(write.fields),
             "file_upload_dataset": {
                 "original_file_name": name,
-                "stored_object_key": uploads[0].get("object_key"),
+                "stored_object_key": upload.get("object_key"),
                 "size_in_bytes": file["bytes"],
             },
         },
@@ -131,6 +122,31 @@ def _create(write: Write, _: Wire) -> Flow[str]:
     )
     reply = yield register
     return uuid_in(reply.body, "evaluation_dataset_uuid", register, reply.status)
+
+
+def _upload(name: str, file: Fields, path: str) -> Flow[Fields]:
+    """Put the file where the platform can fetch it; an address that has expired meanwhile is asked for once more.
+
+    Asking for an address, or leaving a file that nobody registers, changes nothing that anybody sees.
+    """
+    presign = Call(
+        "POST",
+        at("evaluation_datasets", "file_upload_presigned_urls"),
+        body={"files": [{"file_name": name, "file_size": file["bytes"]}]},
+    )
+    for last in (False, True):
+        reply = yield presign
+        uploads = items_of(reply.body, "uploads", presign.path)
+        if not uploads or not uploads[0].get("presigned_url"):
+            raise NotApplied("the answer holds no address to upload to", method="POST", path=presign.path)
+        try:
+            yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=path)
+        except NotApplied:
+            if last:
+                raise
+        else:
+            break
+    return uploads[0]
 
 
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
