@@ -10,6 +10,9 @@ Only what the user wrote is compared: a default that the vendor fills in is not 
 | [a, b]              | [b, a]                      | UNORDERED       | yes   |
 | {operator: <=}      | {operator: <=, mode: x}     | (known keys)    | yes   |
 | {column_name: a}    | {column_name: a, other: b}  | (opaque)        | no    |
+
+What the vendor does not show (WRITE_ONLY, or a field that is missing among the live ones: an older server) is compared
+with what we wrote last.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import zip_longest
 
 from reconciler.model.kind import AnyKind, Mark, Shape
 from reconciler.model.plan import Cause, FieldChange
@@ -30,16 +35,33 @@ _ABSENT = object()
 def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields | None) -> tuple[FieldChange, ...]:
     """What separates ``live`` from ``wanted``, leaf by leaf, in the order of the kind's fields.
 
-    ``applied`` is what we wrote last, None when we never did; it tells who made each difference, stands in for
-    fields that the vendor never shows, and brings back to null what was written once and is written no more.
+    ``applied`` is what we wrote last, None when we never did; it tells who made each difference, stands in for what
+    the vendor does not show, and brings back to its default what was written once and is written no more.
     """
     found: list[FieldChange] = []
     for name, shape in kind.shapes.items():
         if name in wanted:
-            found += _leaves(name, shape, wanted[name], live.get(name), applied, shape.marks)
-        elif applied and name in applied and _can_be_reset(shape) and not _is_blank(live.get(name)):
-            found.append(FieldChange(name, live.get(name), None, cause=Cause.MANIFEST))
+            found += _leaves(name, _as_shown(name, shape, live), wanted[name], live.get(name), applied, shape.marks)
+        elif applied and name in applied and name in live:
+            found += _reset(name, shape, kind.complete(wanted).get(name), live[name], applied)
     return tuple(found)
+
+
+def _as_shown(name: str, shape: Shape, live: Fields) -> Shape:
+    """The shape, as one that the vendor never shows where it does not show this one."""
+    return shape if name in live else replace(shape, marks=shape.marks | {Mark.WRITE_ONLY})
+
+
+def _reset(name: str, shape: Shape, default: Json, live: Json, applied: Fields) -> Iterator[FieldChange]:
+    """The way back to the default.  A create-only field that has none known is from now on the vendor's affair."""
+    known = default is not None or Mark.BLANK_IS_ABSENT in shape.marks
+    if Mark.WRITE_ONLY in shape.marks or (Mark.CREATE_ONLY in shape.marks and not known):
+        return
+    if _is_blank(default) and _is_blank(live):
+        return
+    if not same(default, live, shape):
+        cause = Cause.MANIFEST if same(applied[name], live, shape) else Cause.BOTH
+        yield _change(name, live, default, cause, shape.marks)
 
 
 def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
@@ -58,16 +80,30 @@ def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
 
 
 def fingerprint(kind: AnyKind, wanted: Fields, live: Fields, *, archived: bool) -> str:
-    """A short digest of the live values of the fields that ``wanted`` compares, and of whether it is archived."""
-    seen = {name: _canonical(live.get(name)) for name in sorted(wanted) if name in kind.shapes}
+    """A short digest of everything that a comparison of ``live`` with ``wanted`` looks at."""
+    shapes = kind.shapes
+    seen = {name: _seen(wanted[name], live.get(name), shapes[name]) for name in sorted(wanted) if name in shapes}
     text = json.dumps([seen, archived], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def unseen(kind: AnyKind, wanted: Fields) -> Iterator[str]:
-    """The written fields that the vendor never shows, by path."""
+def _seen(wanted: Json, live: Json, shape: Shape) -> Json:
+    """The part of ``live`` that ``same`` looks at, in one spelling."""
+    if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
+        return {name: _seen(value, live.get(name), shape.fields.get(name, _OPAQUE)) for name, value in wanted.items()}
+    if isinstance(wanted, list) and isinstance(live, list) and shape.item is not None:
+        if Mark.UNORDERED in shape.marks:
+            return sorted((_canonical(each) for each in live), key=lambda each: json.dumps(each, sort_keys=True))
+        pairs = zip_longest(wanted, live)
+        return [_seen(ours, theirs, shape.item) for ours, theirs in pairs][: len(live)]
+    return _canonical(live)
+
+
+def unseen(kind: AnyKind, wanted: Fields, live: Fields | None = None) -> Iterator[str]:
+    """The written fields that the vendor does not show, by path: never, or not of this object."""
     for name, value in wanted.items():
-        yield from _unseen(name, kind.shapes[name], value)
+        shape = kind.shapes[name]
+        yield from _unseen(name, shape if live is None else _as_shown(name, shape, live), value)
 
 
 def _unseen(path: str, shape: Shape, value: Json) -> Iterator[str]:
@@ -83,9 +119,7 @@ def _leaves(
 ) -> Iterator[FieldChange]:
     """The differing leaves below ``path``.  ``marks`` are those of the top-level field."""
     if Mark.WRITE_ONLY in shape.marks:
-        last = _at(applied, path)
-        if last is _ABSENT or not same(wanted, _json(last)):
-            yield _change(path, None if last is _ABSENT else _json(last), wanted, Cause.MANIFEST, marks)
+        yield from _unshown(path, wanted, applied, marks)
         return
     if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
         for name, value in wanted.items():
@@ -102,6 +136,20 @@ def _leaves(
             yield from _leaves(f"{path}.{index}", shape.item, ours, theirs, applied, marks)
         return
     yield _change(path, live, wanted, _cause(path, shape, wanted, live, applied), marks)
+
+
+def _unshown(path: str, wanted: Json, applied: Fields | None, marks: frozenset[Mark]) -> Iterator[FieldChange]:
+    """The difference from what we wrote last.
+
+    Nothing for a part of a create-only field that we never wrote: it can neither be seen nor set, so what the manifest
+    says of it is believed.
+    """
+    last = _at(applied, path)
+    if last is _ABSENT:
+        if Mark.CREATE_ONLY not in marks or "." not in path:
+            yield _change(path, None, wanted, Cause.MANIFEST, marks)
+    elif not same(wanted, _json(last)):
+        yield _change(path, _json(last), wanted, Cause.MANIFEST, marks)
 
 
 def _change(path: str, before: Json, after: Json, cause: Cause, marks: frozenset[Mark]) -> FieldChange:
@@ -179,10 +227,6 @@ def _canonical(value: Json) -> Json:
 
 def _has_parts(shape: Shape) -> bool:
     return shape.item is not None and shape.item.fields is not None and Mark.UNORDERED not in shape.marks
-
-
-def _can_be_reset(shape: Shape) -> bool:
-    return not shape.marks & {Mark.CREATE_ONLY, Mark.WRITE_ONLY}
 
 
 def _is_blank(value: Json) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model.kind import AnyKind, Criterion, Mark
+from reconciler.model.kind import AnyKind, Criterion, Mark, Shape
 from reconciler.model.plan import Effect, FieldChange, worst
 from reconciler.model.values import Fields, Json
 from reconciler.planning.thresholds import classify_by_key
@@ -45,7 +45,20 @@ def _effect(
         return None
     at = int(position)
     keys = {criteria[at].key for criteria in (before, after) if at < len(criteria)}
-    return worst([by_key[key] for key in keys if key in by_key])
+    found = worst([by_key[key] for key in keys if key in by_key])
+    if found not in (None, Effect.SAME) and Mark.REDEFINES in _shape_at(shape, rest).marks:
+        return Effect.REDEFINED
+    return found
+
+
+def _shape_at(shape: Shape, path: str) -> Shape:
+    """The shape of the value at a dotted path inside a value of this shape; that of the last part that is known."""
+    for part in path.split("."):
+        inner = shape.item if part.isdecimal() else (shape.fields or {}).get(part)
+        if inner is None:
+            break
+        shape = inner
+    return shape
 
 
 def scope_effect(before: Json, after: Json) -> Effect:

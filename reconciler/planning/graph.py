@@ -1,14 +1,15 @@
 """Which step waits for which.  Pure.
 
-A resource waits for its parent, for what it refers to, and for steps of earlier kinds beside it; a removal waits for
-the removal of everything inside it and of later kinds beside it.  Kinds are listed parents first, so the order of
-creates is project, pipelines, tests, and of removals the reverse; there is nothing to be cyclic.
+A resource waits for its parent, for what it refers to, and for creates of earlier kinds beside it; a removal waits for
+the removal of everything inside it and of later kinds beside it, and for what else happens to its own address and its
+root's.  Kinds are listed parents first, so the order of creates is project, pipelines, tests, and of removals the
+reverse; there is nothing to be cyclic.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model.plan import Action, Step
@@ -18,6 +19,27 @@ REMOVALS = (Action.DELETE, Action.ARCHIVE, Action.FORGET)
 _BRINGING = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME, Action.UPDATE)
 
 
+_Family = tuple[str, str]
+"""The vendor and the root that a step belongs to."""
+
+
+class _Ids:
+    """Ids of steps by family and by the rank of their kind."""
+
+    def __init__(self, steps: Iterable[Step], order: Mapping[str, int]) -> None:
+        self._ids: dict[_Family, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for step in steps:
+            self._ids[_family(step)][order[step.address.kind]].append(step.id)
+
+    def before(self, family: _Family, rank: int) -> Iterator[str]:
+        """Those of earlier kinds."""
+        return (each for place, ids in self._ids[family].items() if place < rank for each in ids)
+
+    def behind(self, family: _Family, rank: int) -> Iterator[str]:
+        """Those of later kinds."""
+        return (each for place, ids in self._ids[family].items() if place > rank for each in ids)
+
+
 def in_order(
     steps: Sequence[Step], order: Mapping[str, int], references: Mapping[Address, Iterable[Address]]
 ) -> tuple[Step, ...]:
@@ -25,41 +47,30 @@ def in_order(
 
     ``order`` ranks kinds, parents first.  ``references`` are the addresses each resource refers to.
     """
-    bringing = {step.address: step.id for step in steps if step.action in _BRINGING}
-    creates: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    removals: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for step in steps:
-        family = (step.address.vendor, step.address.root)
-        if step.action is Action.CREATE:
-            creates[family].append((order[step.address.kind], step.id))
-        elif step.action in REMOVALS:
-            removals[family].append((order[step.address.kind], step.id))
-    linked = [_linked(step, order, bringing, references, creates, removals) for step in steps]
+    brought = {step.address: step.id for step in steps if step.action in _BRINGING}
+    bringing = _Ids((step for step in steps if step.action in _BRINGING), order)
+    creates = _Ids((step for step in steps if step.action is Action.CREATE), order)
+    removals = _Ids((step for step in steps if step.action in REMOVALS), order)
+    roots = {_family(step): step.id for step in steps if step.action in _BRINGING and len(step.address.path) == 1}
+
+    def waits(step: Step) -> Iterator[str]:
+        family, rank = _family(step), order[step.address.kind]
+        if step.action in REMOVALS:
+            yield from removals.behind(family, rank)
+            yield from (each for each in (roots.get(family), brought.get(step.address)) if each)
+        if step.action is Action.DELETE:  # a test must stop naming a pipeline before that goes
+            yield from bringing.behind(family, rank)
+        if step.action not in REMOVALS:
+            yield from (brought[address] for address in references.get(step.address, ()) if address in brought)
+        if step.action in (Action.CREATE, Action.REPLACE):
+            yield from creates.before(family, rank)
+
+    linked = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
     return tuple(sorted(linked, key=lambda step: _place(step, order)))
 
 
-def _linked(
-    step: Step,
-    order: Mapping[str, int],
-    bringing: Mapping[Address, str],
-    references: Mapping[Address, Iterable[Address]],
-    creates: Mapping[tuple[str, str], list[tuple[int, str]]],
-    removals: Mapping[tuple[str, str], list[tuple[int, str]]],
-) -> Step:
-    family, rank = (step.address.vendor, step.address.root), order[step.address.kind]
-    if step.action in REMOVALS:
-        waits = {other for place, other in removals.get(family, ()) if place > rank}
-        if step.action is Action.DELETE:  # a test must stop naming a pipeline before that goes
-            waits |= {
-                other for address, other in bringing.items()
-                if (address.vendor, address.root) == family and order[address.kind] > rank
-            }  # fmt: skip
-    else:
-        waits = {bringing[address] for address in references.get(step.address, ()) if address in bringing}
-        if step.action in (Action.CREATE, Action.REPLACE):
-            waits |= {other for place, other in creates.get(family, ()) if place < rank}
-    waits.discard(step.id)
-    return replace(step, after=tuple(sorted(waits)))
+def _family(step: Step) -> _Family:
+    return step.address.vendor, step.address.root
 
 
 def _place(step: Step, order: Mapping[str, int]) -> tuple[bool, str, str, int, Address, str]:

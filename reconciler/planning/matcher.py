@@ -25,7 +25,8 @@ class Match:
     ``ours``     whether the object may be changed without asking.
     ``found``    it is ours because its marker is that of a create whose reply was lost.
     ``former``   the address it has in the state, when a rename moved it.
-    ``twins``    all live objects of this identity, when there are several and nothing tells which is meant.
+    ``twins``    all live objects of this identity, when there are several and nothing tells which is meant; with
+                 ``found``, those that carry the same marker.
     ``lost``     ids of live objects that a replace left behind.
     """
 
@@ -41,11 +42,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Matches:
-    """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's."""
+    """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's.
+
+    ``strangers`` are sorted by their addresses, which are those that they have for us.  ``aliases`` leads from the
+    address that an object has at the platform to the one that it has for us, where a rename sets them apart.
+    """
 
     by_address: Mapping[Address, Match]
-    strangers: tuple[LiveObject, ...]
-    renames: Mapping[Address, Address] = field(default_factory=dict)
+    strangers: tuple[tuple[Address, LiveObject], ...]
+    aliases: Mapping[Address, Address] = field(default_factory=dict)
     clashes: Mapping[Address, Address] = field(default_factory=dict)
 
 
@@ -54,15 +59,17 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     renames, clashes = _renames(desired, live, state)
     # What was removed comes first, so that a resource renamed onto its address wins.
     known = sorted(state.entries.items(), key=lambda item: not item[1].archived)
-    entries = {moved(address, renames): (address, entry) for address, entry in known}
-    doubts = {moved(address, renames): intent for address, intent in state.in_doubt.items()}
+    roots = _renamed_roots(renames)
+    entries = {_moved(address, roots, renames): (address, entry) for address, entry in known}
+    doubts = {_moved(address, roots, renames): intent for address, intent in state.in_doubt.items()}
     by_id = live.by_id()
     taken = {entry.remote_id for _, entry in entries.values()} & by_id.keys()
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
+    homes = _homes(entries, by_id, renames)
+    free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
     named: dict[Address, list[LiveObject]] = defaultdict(list)
-    for item in live.objects:
-        if item.remote_id not in taken and item.remote_id not in retiring:
-            named[moved(item.address, renames)].append(item)
+    for item in free:
+        named[_moved(item.address, homes, renames)].append(item)
     matches: dict[Address, Match] = {}
     for address in sorted({*desired.resources, *entries, *doubts}):
         former, entry = entries.get(address, (None, None))
@@ -71,22 +78,41 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         matches[address] = _match_one(
             address, entry, former, candidates, by_id, doubts.get(address), resource, kinds[address.kind]
         )
-    claimed = {item.live.remote_id for item in matches.values() if item.live}
-    strangers = tuple(item for item in live.objects if item.remote_id not in claimed and item.remote_id not in retiring)
-    return Matches(matches, strangers, renames, clashes)
+    found = [(address, item.live) for address, item in matches.items() if item.live]
+    claimed = {item.remote_id for _, item in found}
+    strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
+    return Matches(
+        matches,
+        strangers=tuple(sorted(strangers, key=lambda pair: (pair[0], pair[1].remote_id))),
+        aliases={item.address: address for address, item in found if item.address != address},
+        clashes=clashes,
+    )
 
 
-def moved(address: Address, renames: Mapping[Address, Address]) -> Address:
-    """The address after the manifests' renames; a renamed root carries along what stands inside it."""
-    if not renames:
-        return address
-    root = next(
-        (new for old, new in renames.items()
-         if len(old.path) == 1 and old.vendor == address.vendor and old.name == address.root),
-        None,
-    )  # fmt: skip
-    if root is not None:
-        address = Address(address.kind, (root.name, *address.path[1:]))
+_Homes = dict[tuple[str, str], str]
+"""(vendor, a name of a root) -> the name that we know that root by."""
+
+
+def _renamed_roots(renames: Mapping[Address, Address]) -> _Homes:
+    return {(old.vendor, old.name): new.name for old, new in renames.items() if len(old.path) == 1}
+
+
+def _homes(
+    entries: Mapping[Address, tuple[Address, Entry]],
+    by_id: Mapping[str, LiveObject],
+    renames: Mapping[Address, Address],
+) -> _Homes:
+    """For names at the platform: roots that the manifests rename, and roots of ours that somebody renamed there."""
+    roots = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if len(address.path) == 1]
+    there = {(address.vendor, item.address.name): address.name for address, item in roots if item}
+    return {**_renamed_roots(renames), **there}
+
+
+def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapping[Address, Address]) -> Address:
+    """The address that something has for us: a renamed root carries along what stands inside it."""
+    home = homes.get((address.vendor, address.root)) if len(address.path) > 1 else None
+    if home is not None:
+        address = Address(address.kind, (home, *address.path[1:]))
     return renames.get(address, address)
 
 
@@ -105,9 +131,9 @@ def _match_one(
         lost = tuple(by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived)
         return Match(by_id[entry.remote_id], entry, ours=True, former=old, lost=lost)
     if doubt is not None:
-        ours = [item for item in candidates if _is_lost_create(item, doubt, resource, kind)]
+        ours = sorted((item for item in candidates if _is_lost_create(item, doubt, resource, kind)), key=_rank)
         if ours:
-            return Match(min(ours, key=_rank), entry, ours=True, found=True, in_doubt=True)
+            return Match(ours[0], entry, ours=True, found=True, in_doubt=True, twins=tuple(ours[1:]))
     active = [item for item in candidates if not item.archived]
     if len(active) > 1:
         return Match(None, entry, in_doubt=doubt is not None, twins=tuple(sorted(active, key=_rank)))
@@ -148,7 +174,8 @@ def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> se
     ours = {entry.remote_id for entry in state.entries.values()}
     strangers = {item.address for item in live.objects if not item.archived and item.remote_id not in ours}
     active = (address for address, entry in state.entries.items() if not entry.archived)
-    return {moved(address, renames) for address in (*active, *strangers)}
+    roots = _renamed_roots(renames)
+    return {_moved(address, roots, renames) for address in (*active, *strangers)}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:

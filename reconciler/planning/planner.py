@@ -20,7 +20,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import LooksLikeOutage, UsageInvalid
@@ -39,13 +39,13 @@ from reconciler.model.plan import (
     plan_to_json,
     worst,
 )
-from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
+from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes, fingerprint, unseen
 from reconciler.planning.effects import with_effects
 from reconciler.planning.graph import in_order
-from reconciler.planning.matcher import Match, Matches, match, moved
+from reconciler.planning.matcher import Match, Matches, match
 from reconciler.planning.policy import Policy, unacknowledged
 
 
@@ -71,6 +71,12 @@ class _World:
 
 
 _Decision = Step | Refusal
+
+POLICY = "reconciler.Policy"
+"""Stands for a kind in the address of a refusal that concerns the whole plan."""
+MOST_MISSING = 5
+MOST_MISSING_SHARE = 0.2
+"""More roots than this missing, or more of what stands in the others, look like an outage."""
 
 
 def make_plan(
@@ -129,14 +135,18 @@ def digest(plan: Plan) -> str:
 
 
 def only_drift(plan: Plan) -> Plan:
-    """The part of a plan that somebody at the platform caused, without what the manifests ask for."""
+    """The part of a plan that somebody at the platform caused, without what the manifests ask for.
+
+    What is refused stays: whether that has drifted can not be told.
+    """
     steps = []
     for step in plan.steps:
         changes = tuple(change for change in step.changes if change.cause is not Cause.MANIFEST)
         if step.cause is Cause.MANIFEST or (step.changes and not changes):
             continue
         steps.append(replace(step, changes=changes, effect=worst([c.effect for c in changes if c.effect])))
-    return replace(plan, steps=tuple(steps), refusals=())
+    unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY)
+    return replace(plan, steps=tuple(steps), refusals=unknown)
 
 
 # ---------------------------------------------------------------------------------------- what is wanted
@@ -148,7 +158,7 @@ def _wanted(world: _World) -> Iterator[_Decision]:
         found = world.matches.by_address[address]
         yield from _decide(resource, found, world)
         for leftover in found.lost:
-            yield _archive_leftover(resource, leftover)
+            yield _archive_leftover(address, leftover, resource.source)
 
 
 def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decision]:
@@ -160,7 +170,7 @@ def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decisi
             f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
             "drop renamedFrom, and remove one of the two",
         )
-    elif found.twins:
+    elif found.twins and not found.found:
         ids = ", ".join(item.remote_id for item in found.twins)
         yield _refuse(
             resource,
@@ -178,9 +188,10 @@ def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decisi
 def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
     if kind.create is None:
         return _refuse(resource, f"there is no such {kind.word}, and it can not be created from here")
-    gone = found.entry is not None and not found.in_doubt
+    entry = found.entry
+    gone = entry is not None and not (found.in_doubt or entry.unlisted or entry.archived)
     reason = "it was removed at the platform" if gone else NOT_THERE
-    if found.entry is not None and found.entry.unlisted:
+    if entry is not None and entry.unlisted:
         reason = "it was created, and the platform has not listed it since"
     if found.in_doubt:
         reason = "an earlier create was never answered, and nothing of it is at the platform"
@@ -238,10 +249,12 @@ def _bring_in_line(
 ) -> Iterator[_Decision]:
     changes = _changes(resource, live, found.entry, kind, world)
     fixed = [change for change in changes if change.create_only]
-    if fixed:
+    if found.found and kind.replace is Replace.CREATE_FIRST:
+        yield _take_back(resource, found, live, kind, changes)
+    elif fixed:
         yield _replace(resource, found, live, kind, changes, fixed)
     elif found.found:
-        yield _step(Action.ADOPT, resource, found, live, kind, changes, "ours: the answer to its create was lost")
+        yield _take_back(resource, found, live, kind, changes)
     elif changes and kind.update is None:
         paths = ", ".join(change.path for change in changes)
         yield _refuse(resource, f"the platform can not change a {kind.word} in place: {paths}", kind.refusal_hint)
@@ -249,6 +262,18 @@ def _bring_in_line(
         yield _step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}")
     elif changes:
         yield _step(Action.UPDATE, resource, found, live, kind, changes, _why(changes))
+
+
+def _take_back(
+    resource: Resource, found: Match, live: LiveObject, kind: AnyKind, changes: Sequence[FieldChange]
+) -> Step:
+    """Adopt what an unanswered create of ours has made, as far as it can be brought in line in place."""
+    fixed = ", ".join(change.path for change in changes if change.create_only)
+    changes = tuple(change for change in changes if not change.create_only)
+    step = _step(Action.ADOPT, resource, found, live, kind, changes, "ours: the answer to its create was lost")
+    later = (f"{fixed} can not be changed in place; the next plan replaces it",) if fixed else ()
+    twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
+    return replace(step, notes=(*later, *twins))
 
 
 def _replace(
@@ -269,13 +294,13 @@ def _replace(
     return replace(step, notes=("history stays with the old one, which is archived", *notes))
 
 
-def _archive_leftover(resource: Resource, leftover: LiveObject) -> Step:
+def _archive_leftover(address: Address, leftover: LiveObject, source: Source | None = None) -> Step:
     return Step(
-        id=f"{Action.ARCHIVE}:{resource.address}#{leftover.remote_id}",
+        id=f"{Action.ARCHIVE}:{address}#{leftover.remote_id}",
         action=Action.ARCHIVE,
-        address=resource.address,
+        address=address,
         reason="left behind by a replace that was cut short",
-        source=resource.source,
+        source=source,
         remote_id=leftover.remote_id,
         fingerprint=str(leftover.archived),
     )
@@ -284,25 +309,26 @@ def _archive_leftover(resource: Resource, leftover: LiveObject) -> Step:
 def _changes(
     resource: Resource, live: LiveObject, entry: Entry | None, kind: AnyKind, world: _World
 ) -> tuple[FieldChange, ...]:
-    there = _with_new_names(live, kind, world.matches.renames)
+    there = _with_our_names(live, kind, world.matches.aliases)
     changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
     judged = with_effects(kind, resource.fields, there, changes)
     if not live.archived:
         return judged
-    cause = Cause.MANIFEST if entry is not None and entry.archived else Cause.DRIFT
+    cause = Cause.DRIFT if entry is not None and not entry.archived else Cause.MANIFEST
     return (FieldChange("archived", True, False, effect=Effect.TIGHTENED, cause=cause), *judged)
 
 
-def _with_new_names(live: LiveObject, kind: AnyKind, renames: Mapping[Address, Address]) -> Fields:
-    """The live fields, with names of resources that this plan renames spelled the new way."""
-    if not renames:
+def _with_our_names(live: LiveObject, kind: AnyKind, aliases: Mapping[Address, Address]) -> Fields:
+    """The live fields, with the names of other resources spelled as we know them: a rename is no change of them."""
+    if not aliases:
         return live.fields
     parent = live.address.path[: -len(kind.identity)]
     fields = dict(live.fields)
     for name, shape in kind.shapes.items():
         names = fields.get(name)
         if shape.ref is not None and isinstance(names, list):
-            fields[name] = [moved(Address(shape.ref.kind, (*parent, str(each))), renames).name for each in names]
+            there = [Address(shape.ref.kind, (*parent, str(each))) for each in names]
+            fields[name] = [aliases.get(address, address).name for address in there]
     return fields
 
 
@@ -354,73 +380,98 @@ def _refuse(resource: Resource, reason: str, hint: str = "") -> Refusal:
 
 
 def _unwanted(world: _World) -> Iterator[_Decision]:
-    going: set[Address] = set()
-    for address in sorted(world.matches.by_address):
+    going: set[tuple[str, str]] = set()
+    for address in sorted(world.matches.by_address, key=lambda each: (len(each.path) > 1, each)):  # roots first
         found = world.matches.by_address[address]
         remembered = found.entry is not None or found.in_doubt
         if not remembered or address in world.desired.resources or not _in_scope(found.entry, world):
             continue
-        entry = found.entry or Entry(found.live.remote_id if found.live else "")
-        decision = _remove(address, found, entry, world, going)
+        decision = _remove(address, found, world, going)
         if decision is not None:
             yield decision
-            if isinstance(decision, Step) and decision.action is Action.DELETE:
-                going.add(address)
+            if isinstance(decision, Step) and decision.action is Action.DELETE and len(address.path) == 1:
+                going.add((address.vendor, address.root))
         for leftover in found.lost:
-            yield _removal(Action.ARCHIVE, address, leftover, "left behind by a replace that was cut short")
+            yield _archive_leftover(address, leftover)
 
 
-def _remove(address: Address, found: Match, entry: Entry, world: _World, going: set[Address]) -> _Decision | None:
+def _remove(address: Address, found: Match, world: _World, going: set[tuple[str, str]]) -> _Decision | None:
     kind = world.kinds[address.kind]
     live = found.live if found.ours else None
+    entry = found.entry or Entry(live.remote_id if live else "")
     if live is None:
-        return (
-            None if entry.archived else _removal(Action.FORGET, address, None, "it is gone from the platform already")
-        )
+        return _remove_unseen(address, found)
     if entry.archived and live.archived:
         return None
     if entry.protect:
-        return Refusal(
-            address,
-            "it is protected, and gone from the manifests",
-            f"put it back; or give it up without touching it: reconciler state rm '{address}'",
-        )
+        return _refuse_protected(address, world)
     reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
         note = f"the platform can not remove a {kind.word}; it stays there"
-        return replace(_removal(Action.FORGET, address, live, reason), notes=(note,))
+        return replace(_removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
-        step = _removal(Action.ARCHIVE, address, live, reason)
+        step = _removal(Action.ARCHIVE, address, found, reason)
         effect = Effect.LOOSENED if kind.criteria(live.fields) else None
         return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
-    return _delete(address, live, entry, reason, world, going)
+    if not _may_be_deleted(address, entry, world, going):
+        note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
+        step = _removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
+        return replace(step, idle=True, notes=(note,))
+    return _would_take_along(address, world) or replace(
+        _removal(Action.DELETE, address, found, reason), notes=_taken_along(live)
+    )
 
 
-def _delete(
-    address: Address, live: LiveObject, entry: Entry, reason: str, world: _World, going: set[Address]
-) -> _Decision:
-    with_parent = any(address != other and address.starts_with(other.path) for other in going)
+def _remove_unseen(address: Address, found: Match) -> Step | None:
+    """What becomes of our memory of something that the platform does not list."""
+    if found.in_doubt:
+        return _removal(Action.FORGET, address, found, "its create was never answered, and nothing of it is there")
+    assert found.entry is not None
+    if found.entry.archived:
+        return None
+    if found.entry.unlisted:
+        step = _removal(Action.KEEP, address, found, "it was created, and the platform has not listed it since")
+        note = f"it is removed once it shows; if it never will: reconciler state rm '{address}'"
+        return replace(step, idle=True, notes=(note,))
+    return replace(_removal(Action.FORGET, address, found, "it is gone from the platform already"), cause=Cause.DRIFT)
+
+
+def _refuse_protected(address: Address, world: _World) -> Refusal:
+    give_up = f"give it up without touching it: reconciler state rm '{address}'"
+    if world.options.policy.destroy:
+        return Refusal(address, "it is protected", f"apply lifecycle.protect: false first; or {give_up}")
+    return Refusal(address, "it is protected, and gone from the manifests", f"put it back; or {give_up}")
+
+
+def _may_be_deleted(address: Address, entry: Entry, world: _World, going: set[tuple[str, str]]) -> bool:
     policy = world.options.policy
-    if not (entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_parent):
-        step = _removal(Action.KEEP, address, live, f"{reason}; it stays at the platform")
-        return replace(
-            step, idle=True, notes=("to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete",)
-        )
-    inside = [
-        item for item in world.matches.strangers
-        if item.address.vendor == address.vendor and item.address.starts_with(address.path)
-        and item.address.path != address.path and len(address.path) == 1 and not item.archived
-    ]  # fmt: skip
-    if inside:
-        names = ", ".join(str(item.address) for item in inside[:3]) + (", ..." if len(inside) > 3 else "")
-        return Refusal(
-            address,
-            f"deleting it would take along {len(inside)} objects that are not ours: {names}",
-            "adopt or remove them first, or leave it there: reconciler state rm '" + str(address) + "'",
-        )
-    return replace(_removal(Action.DELETE, address, live, reason), notes=_taken_along(live))
+    with_its_root = (address.vendor, address.root) in going
+    return entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_its_root
+
+
+def _would_take_along(address: Address, world: _World) -> Refusal | None:
+    """The refusal to delete what holds things that this plan does not remove."""
+    strangers = [known_as for known_as, item in world.matches.strangers if not item.archived]
+    elsewhere = () if world.options.policy.destroy else _outside(world)
+    for inside, what, hint in (
+        (strangers, "is not ours", "adopt or remove that first"),
+        (elsewhere, "is declared outside the given paths", "name those paths too"),
+    ):
+        names = sorted(str(each) for each in inside if _is_inside(each, address))
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            return Refusal(
+                address,
+                f"deleting it would take along what {what}: {', '.join(names[:3])}{more}",
+                f"{hint}, or leave it there: reconciler state rm '{address}'",
+            )
+    return None
+
+
+def _is_inside(address: Address, root: Address) -> bool:
+    return len(root.path) == 1 < len(address.path) and (address.vendor, address.root) == (root.vendor, root.root)
 
 
 def _taken_along(live: LiveObject) -> tuple[str, ...]:
@@ -428,15 +479,16 @@ def _taken_along(live: LiveObject) -> tuple[str, ...]:
     return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()
 
 
-def _removal(action: Action, address: Address, live: LiveObject | None, reason: str) -> Step:
+def _removal(action: Action, address: Address, found: Match, reason: str) -> Step:
+    live = found.live if found.ours else None
     return Step(
-        id=f"{action}:{address}" + (f"#{live.remote_id}" if "left behind" in reason and live else ""),
+        id=f"{action}:{address}",
         action=action,
         address=address,
         reason=reason,
-        cause=Cause.DRIFT if live is None else Cause.MANIFEST,
         remote_id=live.remote_id if live else None,
         fingerprint=str(live.archived) if live else "",
+        former=found.former,
     )
 
 
@@ -468,15 +520,19 @@ def _is_protected(found: Match, resource: Resource) -> bool:
 
 
 def _check_outage(world: _World) -> None:
-    """Refuse to act on a platform that suddenly lists nothing, or far less than we own."""
+    """Refuse to act on a platform that suddenly lists nothing, or far less than we own.
+
+    What is missing inside a missing root says nothing more: roots are compared with roots, the rest with the rest.
+    """
     remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
-    missing = {a for a in owned if world.matches.by_address[a].live is None}
-    roots = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
-    top = [a for a in missing if len(a.path) == 1 or (a.vendor, a.root) not in roots]
-    nothing = bool(owned) and not world.live.objects
-    if nothing or (len(top) > 5 and len(top) > 0.2 * len(owned)):
-        listed = "nothing" if nothing else f"only {len(owned) - len(missing)}"
+    missing = [a for a in owned if world.matches.by_address[a].live is None]
+    gone = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
+    roots = [a for a in owned if len(a.path) == 1]
+    inside = [a for a in owned if len(a.path) > 1 and (a.vendor, a.root) not in gone]
+    lost = len(missing) == len(owned) > 0
+    if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
+        listed = "nothing" if lost else f"only {len(owned) - len(missing)}"
         raise LooksLikeOutage(
             f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
             " the key of another workspace",
@@ -484,22 +540,42 @@ def _check_outage(world: _World) -> None:
         )
 
 
+def _mostly_missing(addresses: Sequence[Address], world: _World) -> bool:
+    missing = sum(world.matches.by_address[address].live is None for address in addresses)
+    return missing > MOST_MISSING and missing > MOST_MISSING_SHARE * len(addresses)
+
+
 def _risks(steps: Sequence[Step], world: _World) -> tuple[Refusal, ...]:
-    entries = world.state.entries
-    owned = sum(not entry.archived for entry in entries.values())
-    allowed = sum(
-        step.action is Action.DELETE and entries[step.address].on_removal == "delete"
-        for step in steps
-        if step.address in entries
+    entries = {a: found.entry for a, found in world.matches.by_address.items() if found.entry is not None}
+    found = unacknowledged(
+        steps,
+        world.options.policy,
+        owned=sum(not entry.archived for entry in entries.values()),
+        deletes_allowed=_deletes_asked_for(steps, entries),
+        archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, entries) for step in steps),
     )
-    found = unacknowledged(steps, world.options.policy, owned=owned, deletes_allowed=allowed)
-    where = Address("reconciler.Policy", ("acknowledgements",))
+    where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
 
 
+def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry]) -> int:
+    """How many of the deletes have ``onRemoval: delete``, or go with a root that has it."""
+    deletes = [step.address for step in steps if step.action is Action.DELETE]
+    meant = {address for address in deletes if address in entries and entries[address].on_removal == "delete"}
+    roots = {(address.vendor, address.root) for address in meant if len(address.path) == 1}
+    return sum(address in meant or (address.vendor, address.root) in roots for address in deletes)
+
+
+def _is_leftover(step: Step, entries: Mapping[Address, Entry]) -> bool:
+    """Whether it ends a replace that was acknowledged when it began."""
+    entry = entries.get(step.address)
+    return entry is not None and step.remote_id in entry.retiring
+
+
 def _unseen(world: _World) -> Iterator[tuple[Address, str]]:
-    for address in sorted(world.desired.resources):
-        for path in unseen(world.kinds[address.kind], world.desired.resources[address].fields):
+    for address, resource in sorted(world.desired.resources.items()):
+        live = world.matches.by_address[address].live
+        for path in unseen(world.kinds[address.kind], resource.fields, live.fields if live else None):
             yield address, path
 
 
@@ -507,7 +583,7 @@ def _unseen(world: _World) -> Iterator[tuple[Address, str]]:
 
 
 def _selected(decisions: Sequence[_Decision], world: _World) -> tuple[list[_Decision], int]:
-    """The decisions that ``select`` keeps, with the creates they need; and how many it leaves out."""
+    """The decisions that ``select`` keeps, with what they need or take along; and how many it leaves out."""
     patterns = world.options.select
     if not patterns:
         return list(decisions), 0
@@ -519,11 +595,38 @@ def _selected(decisions: Sequence[_Decision], world: _World) -> tuple[list[_Deci
             hint="it is a glob over addresses: 'support-bot/*', 'openlayer.Test/*/monitoring/PII*'",
         )
     chosen = {a for a in known if any(selects(pattern, a) for pattern in patterns)}
-    for address in list(chosen):
-        resource = world.desired.resources.get(address)
-        chosen |= set(resource.references) if resource else set()
-    kept = [item for item in decisions if item.address in chosen]
+    needed = _needed(chosen, world)
+    deleted = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
+    kept = [
+        item for item in decisions
+        if item.address in chosen
+        or (item.address in needed and _makes_room(item, world))
+        or any(_is_inside(item.address, root) for root in deleted)
+    ]  # fmt: skip
     return kept, len(decisions) - len(kept)
+
+
+def _needed(chosen: Iterable[Address], world: _World) -> set[Address]:
+    """What the chosen resources refer to, directly or through others."""
+    found: set[Address] = set()
+    left = list(chosen)
+    while left:
+        resource = world.desired.resources.get(left.pop())
+        fresh = set(resource.references) - found if resource else set()
+        found |= fresh
+        left += fresh
+    return found
+
+
+def _makes_room(decision: _Decision, world: _World) -> bool:
+    """Whether others can only stand once this is done or settled; a change of what is there already can wait."""
+    if isinstance(decision, Refusal):
+        return not world.matches.by_address[decision.address].ours
+    return decision.action in (Action.CREATE, Action.ADOPT, Action.RENAME, Action.REPLACE)
+
+
+def _deletes_root(decision: _Decision) -> bool:
+    return isinstance(decision, Step) and decision.action is Action.DELETE and len(decision.address.path) == 1
 
 
 def selects(pattern: str, address: Address) -> bool:

@@ -40,18 +40,19 @@ def risks(steps: Sequence[Step]) -> dict[str, int]:
 
 
 def unacknowledged(
-    steps: Sequence[Step], policy: Policy, *, owned: int, deletes_allowed: int
+    steps: Sequence[Step], policy: Policy, *, owned: int, deletes_allowed: int = 0, archives_allowed: int = 0
 ) -> tuple[tuple[str, str], ...]:
     """(reason, hint) for every risk that needs an acknowledgement it does not have, in the order of ``RISKS``.
 
-    ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps whose own lifecycle
-    says ``onRemoval: delete``.
+    ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps that ``onRemoval:
+    delete`` asks for, ``archives_allowed`` the archive steps that only end what was begun.
     """
     if policy.destroy:
         return ()
     counts = risks(steps)
+    archives = counts["archive"] - archives_allowed
     needed = {
-        "archive": counts["archive"] > FREE_ARCHIVES and counts["archive"] > FREE_SHARE * owned,
+        "archive": archives > FREE_ARCHIVES and archives > FREE_SHARE * owned,
         "delete": counts["delete"] > deletes_allowed,
         "replace": False,
         "loosen": False,
