@@ -42,7 +42,7 @@ class Assembly:
         data = self._with_references(item, data)
         address = Item(kind, item.parent, data).address()
         self._check_name(data)
-        is_new = address is not None and self._claim(address, data)
+        is_new = address is not None and all(address.path) and self._claim(address, data)
         spec = self._validated(kind, data)
         if spec is None or address is None:
             return None

@@ -34,7 +34,9 @@ def _file_name(text: str) -> str:
     return text
 
 
-def _state_url(text: str) -> str:
+def _state_url(text: str | None) -> str | None:
+    if text is None:
+        return None
     scheme, colon, _ = text.partition(":")
     if not text or (colon and scheme != "file"):
         raise ValueError('expected a file, such as "state/staging.json"')

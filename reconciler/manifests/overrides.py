@@ -143,7 +143,7 @@ class Overrides:
                 self.problems.add(override.spot, f"matches nothing ({shown})", "correct or remove it")
             for spot, (wanted, there) in override.idle_items.items():
                 if wanted:
-                    hint = did_you_mean(wanted, there) or f"there is {one_of(sorted(set(there)))}"
+                    hint = did_you_mean(wanted, there) or (f"there is {one_of(sorted(set(there)))}" if there else "")
                     self.problems.add(spot, f'nothing that it matches has "{wanted}"', hint)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import ManifestsInvalid, UsageInvalid
-from reconciler.manifests.files import discover, rewrite
+from reconciler.manifests.files import discover, read_file, rewrite
 
 
 def touch(root: Path, *names: str) -> None:
@@ -135,3 +135,12 @@ def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> N
     with pytest.raises(ManifestsInvalid, match=r"b\.yaml:2:1"):
         rewrite([], root=tmp_path)
     assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1\n"
+
+
+def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
+    """B1: a gibibyte, of which nothing is read."""
+    with (tmp_path / "huge.yaml").open("wb") as stream:
+        stream.truncate(1024**3)
+    (file,) = discover([], tmp_path).files
+    with pytest.raises(ValueError, match="1,073,741,824 bytes, more than 8,388,608"):
+        read_file(file)
