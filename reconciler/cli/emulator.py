@@ -11,7 +11,7 @@ from reconciler.cli.options import example
     "emulator",
     epilog=example(
         "reconciler emulator --port 8080 --api-key secret &\n"
-        "OPENLAYER_BASE_URL=http://127.0.0.1:8080/v1 OPENLAYER_API_KEY=secret reconciler plan examples/quickstart"
+        "OPENLAYER_BASE_URL=http://127.0.0.1:8080/v1 OPENLAYER_API_KEY=secret reconciler plan examples/many-projects"
     ),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
@@ -25,16 +25,23 @@ from reconciler.cli.options import example
 @click.option(
     "--faults", type=click.Path(dir_okay=False, exists=True), metavar="FILE", help="Go wrong as this JSON script says."
 )
+@click.option(
+    "--seed",
+    type=click.Path(dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Agents and metrics of the DigitalOcean account, as JSON; a few by default.",
+)
 @click.option("--dialect", type=click.Choice(["", "seed"]), default="", help="'seed': an older server.")
 def command(
     port: int, host: str, data: str | None, api_key: str | None, latency: str, rate: str | None, faults: str | None,
-    dialect: str,
+    seed: str | None, dialect: str,
 ) -> None:  # fmt: skip
     """Serve a stand-in for the vendors' APIs, with real answers and real evaluations over the rows it is sent.
 
-    Prints the address on stdout when it listens.  Ends on Ctrl-C.
+    Prints Openlayer's address on stdout when it listens; DigitalOcean's is the same without the /v1.  Ends on Ctrl-C.
     """
     from reconciler.emulator.app import create_app
+    from reconciler.emulator.digitalocean.seed import Seed
     from reconciler.emulator.faults import FaultScript
     from reconciler.emulator.server import serve
     from reconciler.errors import UsageInvalid
@@ -47,6 +54,7 @@ def command(
             latency_s=_latency(latency),
             rate_per_s=_rate(rate) if rate else None,
             faults=FaultScript.read(faults) if faults else None,
+            seed=Seed.read(seed) if seed else None,
         )
     except ValueError as error:
         raise UsageInvalid(str(error)) from error

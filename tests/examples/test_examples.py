@@ -16,7 +16,7 @@ Run = Callable[..., CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {
     # example: (environment, the variable that holds its key, resources)
-    "quickstart": (None, "OPENLAYER_API_KEY", 15),
+    "quickstart": ("live", "OPENLAYER_API_KEY", 15),
     "many-projects": (None, "OPENLAYER_API_KEY", 22),
     "multi-environment": ("production", "OPENLAYER_API_KEY_PRODUCTION", 5),
 }
@@ -37,10 +37,9 @@ def test_an_example_is_valid_for_all_its_environments_and_warns_of_nothing(examp
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_applied_example_plans_to_no_changes(example: str, reconciler: Run, emulator: str, key: str) -> None:
-    """Over a socket, as against the live platform; quickstart declares only ``local``, which has an emulator of its
-    own."""
+    """Over a socket, as against the live platform."""
     environment, variable, resources = EXAMPLES[example]
-    chosen = ["--env", environment or "local"] if environment or example == "quickstart" else []
+    chosen = ["--env", environment] if environment else []
     environ = {"OPENLAYER_BASE_URL": emulator, variable: key}
     path = f"examples/{example}"
     plan = json.loads(reconciler("plan", path, *chosen, "--format", "json", environ=environ).stdout)
