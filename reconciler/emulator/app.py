@@ -9,12 +9,22 @@ from typing import cast
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from reconciler.emulator.database import Database
-from reconciler.emulator.faults import Faults, FaultScript
+from reconciler.emulator.digitalocean import application as digitalocean
+from reconciler.emulator.digitalocean import spaces
+from reconciler.emulator.digitalocean.quota import QuotaDoor
+from reconciler.emulator.digitalocean.seed import Seed
+from reconciler.emulator.digitalocean.storage import Store
+from reconciler.emulator.digitalocean.wire import PREFIX
+from reconciler.emulator.faults import Faults, FaultScript, ListForm
 from reconciler.emulator.openlayer import application as openlayer
 from reconciler.emulator.openlayer.wire import Dialect
+from reconciler.emulator.rest import ErrorBody
 from reconciler.emulator.throttle import Throttle
+
+_LONGEST_PAGE_OF_DIGITALOCEAN = 200
 
 
 def create_app(
@@ -26,24 +36,43 @@ def create_app(
     rate_per_s: float | None = None,
     faults: FaultScript | None = None,
     now: Callable[[], float] = time.time,
-    page_cap: int = 100,
+    page_cap: int | None = None,
+    seed: Seed | None = None,
 ) -> Starlette:
-    """The emulator as an ASGI application: Openlayer answers under ``/v1``.
+    """The emulator as an ASGI application: Openlayer answers under ``/v1``, DigitalOcean under ``/v2/gen-ai``.
 
-    ``api_key`` is the only bearer accepted; None accepts any.  ``dialect``: ``""`` as Openlayer documents its API,
-    ``"seed"`` as the older third-party spec does.  ``page_cap`` is the most items that one page holds.  Needs no
-    lifespan.  ``app.state.database.close()`` closes the file; so does the end of the process.
-    Raises ValueError for another dialect.
+    ``api_key`` is the only bearer accepted; None accepts any.  ``dialect``, of Openlayer: ``""`` as it documents its
+    API, ``"seed"`` as the older third-party spec does.  ``page_cap`` is the most items that one page holds (default:
+    the vendor's own).  ``seed``, of DigitalOcean: what its account holds; the default one fills a new database only.
+    The rate of ``rate_per_s`` is each vendor's own.
+
+    Needs no lifespan.  ``app.state.database.close()`` closes the file; so does the end of the process.
+    ``app.state.digitalocean`` is the ``Console`` of its account.  Raises ValueError for another dialect.
     """
     if dialect not in ("", "seed"):
         raise ValueError(f'there is no dialect "{dialect}"; there are "" and "seed"')
-    opened = Database(database)
-    spoken = cast(Dialect, dialect)
-    error_body = openlayer.error_body(spoken)
-    vendor = openlayer.build(opened, api_key=api_key, dialect=spoken, now=now, page_cap=page_cap)
-    faulty = Faults(vendor, faults or FaultScript([]), error_body=error_body)
-    door = Throttle(faulty, latency_s=latency_s, rate_per_s=rate_per_s, now=now, error_body=error_body)
-    app = Starlette(routes=[Mount("/v1", app=door)])
+    opened, script = Database(database), faults or FaultScript([])
+    spoken, account = cast(Dialect, dialect), seed or Seed()
+    store = Store(opened, seed, now())
+
+    def behind_a_door(vendor: ASGIApp, error_body: ErrorBody, lists: ListForm | None = None) -> Throttle:
+        faulty = Faults(vendor, script, error_body=error_body, lists=lists)
+        return Throttle(faulty, latency_s=latency_s, rate_per_s=rate_per_s, now=now, error_body=error_body)
+
+    first = openlayer.build(opened, api_key=api_key, dialect=spoken, now=now, page_cap=page_cap or 100)
+    longest = min(page_cap or _LONGEST_PAGE_OF_DIGITALOCEAN, _LONGEST_PAGE_OF_DIGITALOCEAN)
+    second = digitalocean.build(store, account, api_key=api_key, now=now, page_cap=longest)
+    door: ASGIApp = behind_a_door(second, digitalocean.error_body, digitalocean.LISTS)
+    if account.quota is not None:
+        door = QuotaDoor(door, account.quota, now=now, error_body=digitalocean.error_body)
+    app = Starlette(
+        routes=[
+            Mount("/v1", app=behind_a_door(first, openlayer.error_body(spoken))),
+            Mount(PREFIX, app=door),
+            Mount(spaces.PATH, app=behind_a_door(spaces.build(store, now), digitalocean.error_body)),
+        ]
+    )
     app.router.redirect_slashes = False
     app.state.database = opened
+    app.state.digitalocean = digitalocean.Console(store, now)
     return app

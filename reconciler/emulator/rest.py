@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from secrets import compare_digest
 from typing import Any, TypeVar
 
@@ -73,6 +74,11 @@ class RestCall:
     def asks(self, model: type[Body]) -> Body:
         """The query as a model.  Raises ApiError 422."""
         return validated(model, self.query)
+
+
+def moment(unix_s: float) -> str:
+    """RFC 3339 in UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat().replace("+00:00", "Z")
 
 
 Routes = Mapping[str, Mapping[str, Callable[[AnyCall], Reply]]]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-ErrorBody = Callable[[int, str], dict[str, object]]
+from reconciler.emulator.rest import ErrorBody
 
 
 class Throttle:

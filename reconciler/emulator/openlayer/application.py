@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.emulator.database import Database, Document
-from reconciler.emulator.openlayer import data, evaluations, resources, views
+from reconciler.emulator.openlayer import data, evaluations, resources
 from reconciler.emulator.openlayer.storage import Store
 from reconciler.emulator.openlayer.wire import Call, Dialect
-from reconciler.emulator.rest import ApiError, ErrorBody, Reply, application
+from reconciler.emulator.rest import ApiError, ErrorBody, Reply, application, moment
 
 Handler = Callable[[Call], Reply]
 
@@ -87,7 +87,7 @@ def build(
 
 
 def _new_workspace(now: float) -> Document:
-    at = views.moment(now)
+    at = moment(now)
     return {
         "id": str(uuid.uuid4()),
         "creatorId": str(uuid.uuid4()),

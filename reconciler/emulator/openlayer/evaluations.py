@@ -13,7 +13,7 @@ from reconciler.emulator.openlayer.judging import expected, judged, windows
 from reconciler.emulator.openlayer.resources import commit_of, new_task, pipeline_of, test_of
 from reconciler.emulator.openlayer.storage import StoredRow
 from reconciler.emulator.openlayer.wire import Call, listed
-from reconciler.emulator.rest import MISSING, ApiError, Reply
+from reconciler.emulator.rest import MISSING, ApiError, Reply, moment
 
 _MOST_WINDOWS = 10_000
 _DEFAULT_WIDTH_S = 3600
@@ -86,7 +86,7 @@ def _judge_windows(
         if start not in done:
             inside = rows[bisect_left(times, start) : bisect_left(times, start + width)]
             _keep_result(call, test, pipeline["id"], inside, start, task)
-    call.store.put_pipeline({**pipeline, "dateLastEvaluated": views.moment(call.now)})
+    call.store.put_pipeline({**pipeline, "dateLastEvaluated": moment(call.now)})
 
 
 def _keep_result(
@@ -96,16 +96,16 @@ def _keep_result(
     end = start + _width(test)
     doc = {
         "id": str(uuid.uuid4()),
-        "dateCreated": views.moment(call.now),
-        "dateUpdated": views.moment(call.now),
+        "dateCreated": moment(call.now),
+        "dateUpdated": moment(call.now),
         "status": judgement.status,
         "statusMessage": judgement.message,
         "inferencePipelineId": pipeline_id,
         "projectVersionId": None,
         "goalId": test["id"],
         "goalSnapshot": test,
-        "dateDataStarts": views.moment(start),
-        "dateDataEnds": views.moment(end),
+        "dateDataStarts": moment(start),
+        "dateDataEnds": moment(end),
         "expectedValues": expected(test["thresholds"]),
         "value": judgement.values,
     }

@@ -10,7 +10,7 @@ from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.storage import NameTaken
 from reconciler.emulator.openlayer.wire import Call, listed
-from reconciler.emulator.rest import ApiError, Reply
+from reconciler.emulator.rest import ApiError, Reply, moment
 
 _DEFAULT_WINDOW_S = 3600.0
 
@@ -43,12 +43,12 @@ def commit_of(call: Call) -> Document:
 
 def _new(call: Call) -> Document:
     """What every new thing begins with."""
-    at = views.moment(call.now)
+    at = moment(call.now)
     return {"id": str(uuid.uuid4()), "dateCreated": at, "dateUpdated": at}
 
 
 def _changed(call: Call, doc: Document, changes: Document) -> Document:
-    return {**doc, **changes, "dateUpdated": views.moment(call.now)}
+    return {**doc, **changes, "dateUpdated": moment(call.now)}
 
 
 def read_workspace(call: Call) -> Reply:
@@ -215,7 +215,7 @@ def create_test(call: Call) -> Reply:
         "description": sent.description,
         "thresholds": _thresholds(sent.thresholds),
         "archived": sent.archived,
-        "dateArchived": views.moment(call.now) if sent.archived else None,
+        "dateArchived": moment(call.now) if sent.archived else None,
         "creatorId": call.store.workspace["creatorId"],
     }
     call.store.add_test(project["id"], doc)
@@ -282,7 +282,7 @@ def _updated_test(call: Call, doc: Document, sent: bodies.TestPayload | bodies.T
             raise ApiError(422, f"{where}{error}") from error
         changes["thresholds"] = _thresholds(sent.thresholds)
     if changes.get("archived", doc["archived"]) != doc["archived"]:
-        changes["dateArchived"] = views.moment(call.now) if changes["archived"] else None
+        changes["dateArchived"] = moment(call.now) if changes["archived"] else None
     return _changed(call, doc, changes)
 
 
@@ -315,7 +315,7 @@ def update_tests_of_the_seed(call: Call) -> Reply:
         if "thresholds" in changes:
             changes["thresholds"] = _thresholds(sent.thresholds)
         if changes.get("archived", doc["archived"]) != doc["archived"]:
-            changes["dateArchived"] = views.moment(call.now) if sent.archived else None
+            changes["dateArchived"] = moment(call.now) if sent.archived else None
         updated.append(_changed(call, doc, changes))
         call.store.put_test(updated[-1])
     return Reply(200, {"items": updated})
@@ -385,7 +385,7 @@ def _commit_details(call: Call, sent: bodies.CommitCreate) -> Document:
         "authorId": call.store.workspace["creatorId"],
         "message": sent.commit.message,
         "storageUri": sent.storage_uri,
-        "dateCreated": views.moment(call.now),
+        "dateCreated": moment(call.now),
     }
 
 

@@ -7,21 +7,16 @@ the SDK has no type for them: ``syncId`` and ``paused`` of tests, ``goalSnapshot
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer.storage import STEPS_OF_A_TASK, Store, Task
+from reconciler.emulator.rest import moment
 
 TARGETING = ("defaultToAllPipelines", "includePipelines", "excludePipelines", "includeHistoricalData")
 
 EARLIEST_S, LATEST_S = 0, 100_000_000_000
 """Unix seconds between which a time is believed: 1970 and the year 5138.  Milliseconds of today lie outside."""
-
-
-def moment(unix_s: float) -> str:
-    """RFC 3339 in UTC."""
-    return datetime.fromtimestamp(unix_s, UTC).isoformat().replace("+00:00", "Z")
 
 
 def app_link(kind: str, thing_id: str) -> dict[str, str]:
