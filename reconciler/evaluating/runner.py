@@ -189,7 +189,8 @@ def _superseded(triggers: Sequence[Trigger], tasks: Mapping[str, Any]) -> list[s
 
 def _continues(old: Trigger, new: Trigger, within_s: int) -> bool:
     later = new.range.start - old.range.start
-    return replace(old, range=new.range) == new and later == new.range.end - old.range.end and 0 <= later <= within_s
+    same = replace(old, range=new.range, op=new.op) == new  # each run names its triggers anew
+    return same and later == new.range.end - old.range.end and 0 <= later <= within_s
 
 
 # --------------------------------------------------------------------------------------------------- one trigger

@@ -23,6 +23,9 @@ Wanted = Callable[[LiveObject], bool]
 _Raw = dict[str, list[tuple[tuple[str, ...], list[Fields]]]]
 """Raw items by kind, each list with the path of the parent it was found under."""
 
+_Names = dict[tuple[str, str], str]
+"""Names by kind and remote id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Roots:
@@ -51,13 +54,15 @@ async def read_live(provider: Provider, clock: Clock, wanted: Wanted) -> Live:
     kinds = provider.vendor.kinds
     objects: list[LiveObject] = []
     parents: dict[str, list[LiveObject]] = {}
-    left = list(kinds)
+    names: _Names = {}
+    left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]
         raw = await _lists(provider, clock, level, parents)
-        found = _understood(level, raw)
+        found = _understood(level, raw, names)
         for kind in level:
-            inside = [item for item in found[kind.id] if kind.parent is not None or wanted(item)]
+            all_of_it = kind.parent is not None or kind.create is None  # a catalogue is looked up in by name
+            inside = [item for item in found[kind.id] if all_of_it or wanted(item)]
             parents[kind.id] = [item for item in inside if not item.archived]
             objects += inside
         left = [kind for kind in left if kind not in level]
@@ -98,9 +103,8 @@ def _first(failure: BaseException) -> BaseException:
     return failure
 
 
-def _understood(kinds: Iterable[AnyKind], raw: _Raw) -> dict[str, list[LiveObject]]:
-    """Live objects by kind; earlier kinds give later ones the names of what they refer to."""
-    names: dict[tuple[str, str], str] = {}
+def _understood(kinds: Iterable[AnyKind], raw: _Raw, names: _Names) -> dict[str, list[LiveObject]]:
+    """Live objects by kind; ``names`` grows: earlier kinds give later ones the names of what they refer to."""
     found: dict[str, list[LiveObject]] = {}
     for kind in kinds:
         items = (kind.read(item, path, lambda k, i: names.get((k, i))) for path, each in raw[kind.id] for item in each)
