@@ -596,7 +596,7 @@ async def _measure(
     here: Session, planned: Planned, tests: Sequence[Resource], ask: Measurement, journal: Journal
 ) -> RunResult:
     ids = planned.ids(_kinds(VENDORS))
-    there = [resource for resource in tests if resource.address in ids]
+    there = [resource for resource in tests if _subject(resource) in ids]
     results = []
     for vendor in here.vendors(planned.state):
         provider = here.providers[vendor.name]
@@ -639,7 +639,7 @@ async def _recorded(
     within: TimeRange | None,
 ) -> tuple[Evaluation, ...]:
     """What was recorded for one resource: everything in a range, or else the latest on each place."""
-    flow = _measuring_of(resource.address).results(resource.address, ids[resource.address], within, wire)
+    flow = _measuring_of(resource.address).results(resource.address, ids[_subject(resource)], within, wire)
     found = await drive(flow, provider.send, here.clock.sleep)
     if within is not None:
         return found
@@ -655,10 +655,16 @@ def _measuring_of(address: Address) -> Measuring:
     return measuring
 
 
+def _subject(resource: Resource) -> Address:
+    """Whose object at the platform is evaluated: mostly the resource's own."""
+    return _measuring_of(resource.address).subject(resource.address, resource.fields)
+
+
 def _triggers(resource: Resource, ids: Mapping[Address, str], within: TimeRange, *, overwrite: bool) -> list[Trigger]:
     places = _measuring_of(resource.address).targets(resource.address, resource.fields)
     targets = [ids[place] for place in places if place in ids] if places else [None]
-    return [Trigger(resource.address, ids[resource.address], target, within, overwrite) for target in targets]
+    subject = ids[_subject(resource)]
+    return [Trigger(resource.address, subject, target, within, overwrite, new_operation_id()) for target in targets]
 
 
 def _expectations(resource: Resource, planned: Planned) -> list[Expectation]:
@@ -669,10 +675,10 @@ def _expectations(resource: Resource, planned: Planned) -> list[Expectation]:
         | {a for a in planned.desired.resources if a.kind == measuring.place and a.root == resource.address.root}
     )
     places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
-    warn = kind.criteria({"thresholds": list(resource.gate.warn)})
-    expectation = Expectation(
-        resource.address, None, resource.gate, resource.source, kind.criteria(resource.fields), warn
-    )
+    warn = kind.criteria({"thresholds": list(resource.gate.warn)}) if resource.gate.warn else ()
+    subject = planned.desired.resources.get(_subject(resource), resource)
+    criteria = KINDS[subject.address.kind].criteria(subject.fields)
+    expectation = Expectation(resource.address, None, resource.gate, resource.source, criteria, warn)
     return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 
 
