@@ -33,11 +33,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -73,6 +74,16 @@ class SeededMetric(_Seeded):
     evaluation_scope: Literal["UNSPECIFIED", "AGENT", "MODEL"] = "AGENT"
     scoring: Literal["match", "overlap", "relevance", "pattern", "tone", "skipped", "failed"] = "match"
     pattern: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.range_min > self.range_max:
+            raise ValueError("range_min is above range_max")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern: {error}") from error
+        return self
 
     @property
     def uuid(self) -> str:
@@ -252,7 +263,9 @@ class Seed(_Seeded):
         try:
             return cls.model_validate(account)
         except ValidationError as error:
-            problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            problems = (
+                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            )
             raise ValueError("seed: " + "; ".join(problems)) from error
 
     @classmethod
