@@ -7,14 +7,16 @@ it is looked for, never blindly sent again (``lost_creates``).  Everything else 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from reconciler.applying.lost_creates import LostCreates
 from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Call, Reply, Wire, Write
+from reconciler.model.kind import AnyKind, Call, Mark, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.provider import Clock, Provider
@@ -188,19 +190,20 @@ class _Run:
             if since is not None:
                 found = await self._look_for(step, op, since, lagging)
                 if found is not None:
-                    return await self._created(step, found, op, retiring)
+                    return await self._found(step, found, op, retiring)
             await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
             try:
                 return await self._created(step, await self._send_create(step, op), op, retiring)
             except Conflict as error:
-                found = await self._look_for(step, op, None)
+                # The first send of an operation can not have met an object of its own.
+                found = None if since is None else await self._look_for(step, op, since, lagging)
                 if found is None:
                     await self._not_applied(step)
                     raise NotApplied(
-                        "the name is taken by an object that is not ours",
+                        f"{_reason(error).removesuffix('.')}; what is there is not ours",
                         method=error.method, path=error.path, status=error.status, hint="plan again to see it",
                     ) from error  # fmt: skip
-                return await self._created(step, found, op, retiring)
+                return await self._found(step, found, op, retiring)
             except OutcomeUnknown as error:
                 since, unanswered = self.means.clock.monotonic(), error
         raise unanswered
@@ -228,24 +231,53 @@ class _Run:
             await self._not_applied(step)
             raise
 
-    async def _look_for(self, step: Step, op: str, since: float | None, remote_id: str | None = None) -> str | None:
+    async def _look_for(self, step: Step, op: str, since: float, remote_id: str | None) -> LiveObject | None:
+        """What the create of ``op`` made that was abandoned at ``since``, or None once its absence is certain."""
         provider = self._provider(step)
-        window = self.means.window_s(provider) if since is not None else 0.0
         return await self.lost.find(
             step.address,
             op,
             parent_id=self._parent_id(step.address),
             path=self._parent_path(step.address),
-            by_name=not self.means.marked or self.means.kinds[step.address.kind].unique_names,
+            by_name=self._is_known_by_name(step, op),
             send=provider.send,
             wire=self._wire(step),
-            until=(since or 0.0) + window,
+            until=since + self.means.window_s(provider),
             remote_id=remote_id,
         )
 
-    async def _created(self, step: Step, remote_id: str, op: str, retiring: tuple[str, ...]) -> Entry:
+    def _is_known_by_name(self, step: Step, op: str) -> bool:
+        """Whether nothing but its name tells what a create made: a long text leaves no room for the marker."""
+        kind = self.means.kinds[step.address.kind]
+        if not self.means.marked or not kind.unique_names:
+            return not self.means.marked
+        assert kind.create is not None
+        with closing(kind.create(self._to_write(step, op), self._wire(step))) as flow:
+            first = next(flow)
+        return not isinstance(first, Call) or op not in json.dumps(first.body)
+
+    async def _found(self, step: Step, live: LiveObject, op: str, retiring: tuple[str, ...]) -> Entry:
+        """Remember what an unanswered create made, and send again what the platform does not show of it.
+
+        A create of several requests may have been cut short between them.
+        """
+        kind = self.means.kinds[step.address.kind]
+        never_shown = {name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY in shape.marks}
+        hidden = frozenset(never_shown & step.fields.keys())
+        entry = await self._created(step, live.remote_id, op, retiring, hidden)
+        if not hidden or kind.update is None:
+            return entry
+        write = replace(self._to_write(step, op), changed=hidden, live=live)
+        await self._drive(step, kind.update([write], self._wire(step)))
+        return await self._created(step, live.remote_id, op, retiring)
+
+    async def _created(
+        self, step: Step, remote_id: str, op: str, retiring: tuple[str, ...], without: frozenset[str] = frozenset()
+    ) -> Entry:
+        """Remember a new object; ``without`` names fields of which it is not known that they arrived."""
         self.ids[step.address] = remote_id
         entry = self._entry(step, remote_id, op if self.means.marked else None, retiring)
+        entry = replace(entry, applied={name: value for name, value in entry.applied.items() if name not in without})
         await self._record_done(step.address, replace(entry, unlisted=True))
         return self.entries[step.address]
 
@@ -372,6 +404,11 @@ def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Seq
         source=resource.source.file,
         retiring=tuple(retiring),
     )
+
+
+def _reason(error: ApiError) -> str:
+    """The error without the request in front of it."""
+    return error.message.removeprefix(f"{error.method} {error.path}: ")
 
 
 def _without(entry: Entry, remote_id: str) -> Entry:

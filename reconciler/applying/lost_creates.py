@@ -44,8 +44,8 @@ class LostCreates:
         wire: Wire,
         until: float,
         remote_id: str | None = None,
-    ) -> str | None:
-        """The remote id of what was made, or None once its absence is certain.
+    ) -> LiveObject | None:
+        """What was made, or None once its absence is certain.
 
         ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
         this name that carries no marker counts as ours; ``remote_id`` is the object itself, where its id is known.
@@ -60,7 +60,7 @@ class LostCreates:
                 item for item in there if self._is_ours(item, address, op, by_name=by_name)
             ]
             if ours:
-                return min(ours, key=lambda item: tuple(map(str, item.rank))).remote_id
+                return min(ours, key=lambda item: tuple(map(str, item.rank)))
             if now >= until:
                 return None
             if pause == FIRST_PAUSE_S:

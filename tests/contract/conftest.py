@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import yaml
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.app import create_app
 from reconciler.emulator.faults import Faults, FaultScript
@@ -36,16 +36,44 @@ SAMPLES: dict[str, Doc] = yaml.safe_load(Path(__file__).with_name("samples.yaml"
 
 
 class Door:
-    """What the socket leads to.  Tests put a fresh application behind it; ``seen`` holds (method, path)."""
+    """What the socket leads to.  Tests put a fresh application behind it; ``seen`` holds (method, path).
+
+    What is done by hand is not seen, and nothing ever goes wrong with it.
+    """
 
     def __init__(self) -> None:
         self.app: ASGIApp = create_app()
+        self.well: ASGIApp = self.app
         self.seen: list[tuple[str, str]] = []
         self.url = ""
+        # A method, and what somebody does before the next request with it is carried out.
+        self.meanwhile: tuple[str, Callable[[], object]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (b"user-agent", b"by-hand") in scope["headers"]:
+            await self.well(scope, receive, send)
+            return
         self.seen.append((scope["method"], scope["path"]))
+        if self.meanwhile is not None and scope["method"] == self.meanwhile[0]:
+            work, self.meanwhile = self.meanwhile[1], None
+            await asyncio.to_thread(work)
         await self.app(scope, receive, send)
+
+
+class Carried:
+    """Keeps the bodies of the writes that reach the application, whatever becomes of their answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.bodies: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def kept() -> Message:
+            message = await receive()
+            self.bodies.append(message.get("body", b"").decode())
+            return message
+
+        await self._app(scope, receive if scope["method"] == "GET" else kept, send)
 
 
 class VirtualClock:
@@ -119,6 +147,7 @@ class Loop:
     root: Path
     door: Door
     hand: httpx.Client
+    carried_out: list[str]
     marked: bool = True
 
     # ---------------------------------------------------------------------------------- what is wanted
@@ -278,9 +307,13 @@ def door() -> Iterator[Door]:
 def make_loop(tmp_path: Path, door: Door) -> Iterator[Callable[..., Loop]]:
     """A loop for a kind, on an empty platform; ``marked=False`` goes without ownership markers."""
     app = create_app()
-    door.app = app
-    with httpx.Client(base_url=door.url + "/v1", headers={"Authorization": f"Bearer {KEY}"}) as hand:
-        yield lambda kind, **options: Loop(Sample(kind, SAMPLES[kind.id]), tmp_path, door, hand, **options)
+    carried = Carried(app)
+    door.app, door.well = carried, app
+    headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
+    with httpx.Client(base_url=door.url + "/v1", headers=headers) as hand:
+        yield lambda kind, **options: Loop(
+            Sample(kind, SAMPLES[kind.id]), tmp_path, door, hand, carried.bodies, **options
+        )
     app.state.database.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -53,6 +54,11 @@ def shown(written: Json, live: Json) -> Json:
     if isinstance(written, list) and isinstance(live, list) and len(written) == len(live):
         return [shown(ours, theirs) for ours, theirs in zip(written, live, strict=True)]
     return live
+
+
+def hidden(kind: AnyKind) -> set[str]:
+    """The fields that the vendor never shows."""
+    return {name for name, shape in kind.shapes.items() if not _is_visible(shape)}
 
 
 def visible(kind: AnyKind, fields: Fields) -> Fields:
@@ -442,13 +448,34 @@ def test_an_unanswered_create_makes_one_object(
     loop = make_loop(kind, marked=marked)
     loop.declare()
     loop.apply()
-    loop.declare(kind.example)
+    fields = loop.sample.everything()
+    loop.declare(fields)
     loop.fail({"method": "POST", "path": loop.glob, "nth": 1, **fault})
     loop.apply()
     (item,) = loop.objects()
     assert loop.state().entries[loop.address].remote_id == item["id"]
     assert loop.state().in_doubt == {}
     assert loop.plan().is_empty
+    for name in hidden(kind) & fields.keys():
+        assert any(json.dumps(fields[name]) in body for body in loop.carried_out), f"{name} was never sent"
+
+
+@every_kind
+def test_a_stranger_is_not_taken_for_a_lost_create(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """Somebody else makes an object of that name while ours is being looked for: it stays theirs."""
+    loop = make_loop(kind)
+    loop.declare()
+    loop.apply()
+    loop.declare(kind.example)
+    loop.fail({"method": "POST", "path": loop.glob, "nth": 1, "action": "drop-before"})
+    made: list[dict[str, Any]] = []
+    loop.door.meanwhile = ("POST", lambda: made.append(loop.make_by_hand()))
+    outcomes = loop.try_apply().outcomes
+    (stranger,) = made
+    assert [item for item in loop.objects() if item["id"] == stranger["id"]] == [stranger]
+    entry = loop.state().entries.get(loop.address)
+    assert entry is None or entry.remote_id != stranger["id"]
+    assert [outcome.status for outcome in outcomes] == [StepStatus.FAILED if kind.unique_names else StepStatus.DONE]
 
 
 @every_kind
