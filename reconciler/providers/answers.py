@@ -133,7 +133,7 @@ def _unsure(
     retry = Again.IF_REPEATABLE if again else Again.NEVER
     if call.method == "GET":
         return Failure(ReadFailed, what, status, "", retry, cost, cause)
-    message = f"{what}; whether it was carried out is not known"
+    message = f"{what.removesuffix('.')}; whether it was carried out is not known"
     return Failure(OutcomeUnknown, message, status, "run the same command again: it looks first", retry, cost, cause)
 
 

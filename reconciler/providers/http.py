@@ -289,7 +289,7 @@ class _Retries:
         if failure.again is Again.AFTER_PAUSE:
             asked = f"; the vendor asks to wait {format_duration(self._asked_s)}" if self._asked_s else ""
             hint = f"nobody waits longer than {format_duration(self._limits.patience_s)}: try again later"
-            failure = replace(failure, message=failure.message + asked, hint=hint)
+            failure = replace(failure, message=failure.message.removesuffix(".") + asked, hint=hint)
         return failure.raised_for(call, self._failed + self._throttled)
 
 

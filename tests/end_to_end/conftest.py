@@ -1,0 +1,259 @@
+"""The command line against an emulator over a real socket, and what a person can do at that platform by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reconciler.cli.main import main
+from reconciler.emulator.app import create_app
+from reconciler.emulator.faults import Faults, FaultScript
+from reconciler.emulator.server import running
+
+Doc = dict[str, Any]
+CHECKOUT = Path(__file__).resolve().parents[2]
+OF_OTHERS = ("RECONCILER_", "OPENLAYER_", "CI", "GITHUB_", "GITLAB_")
+KEY = "canary-key-7d20b1"
+
+
+class Platform:
+    """An emulator behind a socket.  ``seen`` holds (method, path) of every request that was not made by hand."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.seen: list[tuple[str, str]] = []
+        self.app: Any = None
+        self._meanwhile: dict[tuple[str, str], Callable[[], object]] = {}
+        self.door: ASGIApp = self._closed
+
+    async def _closed(self, *_: object) -> None:
+        raise RuntimeError("no platform was made")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (b"user-agent", b"by-hand") in scope["headers"]:
+            await self.app(scope, receive, send)
+            return
+        request = (scope["method"], scope["path"].removeprefix("/v1"))
+        self.seen.append(request)
+        if request in self._meanwhile:
+            await asyncio.to_thread(self._meanwhile.pop(request))
+        await self.door(scope, receive, send)
+
+    def renew(self, **options: Any) -> None:
+        """An empty platform; ``options`` are those of ``create_app``."""
+        self.close()
+        self.door = self.app = create_app(api_key=KEY, **options)
+        self.seen.clear()
+        self._meanwhile.clear()
+
+    def close(self) -> None:
+        if self.app is not None:
+            self.app.state.database.close()
+
+    def fail(self, *rules: Doc) -> None:
+        """Let the tool's requests go wrong from now on, as a fault script says; without rules all is well again."""
+        script = FaultScript.from_json(list(rules))
+        self.door = Faults(self.app, script, error_body=lambda code, text: {"code": code, "error": text})
+
+    def meanwhile(self, method: str, path: str, work: Callable[[], object]) -> None:
+        """Somebody else does ``work`` between our last look and the arrival of this request."""
+        self._meanwhile[method, path] = work
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        return [(method, path) for method, path in self.seen if method != "GET"]
+
+    # -- by hand
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of an answer that must be a success."""
+        headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
+        answer = httpx.request(method, f"{self.url}/v1{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def projects(self) -> dict[str, Doc]:
+        return {item["name"]: item for item in self.api("GET", "/projects")["items"]}
+
+    def pipelines(self, project: str) -> dict[str, Doc]:
+        found = self.api("GET", f"/projects/{self.projects()[project]['id']}/inference-pipelines")["items"]
+        return {item["name"]: item for item in found}
+
+    def tests(self, project: str) -> dict[str, Doc]:
+        """By name; the archived one only where there is no other."""
+        path = f"/projects/{self.projects()[project]['id']}/tests?includeArchived=true"
+        found = sorted(self.api("GET", path)["items"], key=lambda item: not item["archived"])
+        return {item["name"]: item for item in found}
+
+    def everything(self) -> Doc:
+        """All that the platform shows, by project."""
+        return {name: [item, self.pipelines(name), self.tests(name)] for name, item in self.projects().items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    @property
+    def words(self) -> str:
+        """The text without line breaks."""
+        return " ".join(self.text.split())
+
+
+@dataclass
+class Cli:
+    """Commands in a folder of their own.  Called, it runs in this process; ``start`` begins a process."""
+
+    folder: Path
+    environ: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __call__(self, *arguments: str, code: int = 0, **environ: str) -> Result:
+        """Run a command that must end with ``code``; ``environ`` adds variables, an empty one takes it away."""
+        with self.monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith(OF_OTHERS)]:
+                patch.delenv(name)
+            for name, value in {**self.environ, **environ}.items():
+                patch.setenv(name, value) if value else patch.delenv(name, raising=False)
+            patch.chdir(self.folder)
+            self.capsys.readouterr()
+            ended = main(list(arguments))
+        out, err = self.capsys.readouterr()
+        result = Result(ended, out, err)
+        assert ended == code, f"exit {ended}\n{result.text}"
+        assert "Traceback" not in result.text
+        assert KEY not in result.text
+        return result
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        """The installed command, as a process."""
+        variables = {**os.environ, **self.environ, **environ, "PYTHONPATH": str(CHECKOUT)}
+        self.started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "reconciler", *arguments],
+                cwd=self.folder,
+                env=variables,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+        return self.started[-1]
+
+    def write(self, name: str, text: str) -> None:
+        """A file in the folder."""
+        (self.folder / name).write_text(dedent(text), encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text that stands in a file once."""
+        text = (self.folder / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (self.folder / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def _platform() -> Iterator[Platform]:
+    made = Platform()
+    with running(made) as made.url:
+        yield made
+    made.close()
+
+
+@pytest.fixture
+def platform(_platform: Platform) -> Platform:
+    """An empty platform that speaks the official way."""
+    _platform.renew()
+    return _platform
+
+
+@pytest.fixture
+def cli(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Cli]:
+    """The command line in an empty folder, with a key for the platform."""
+    environ = {
+        "OPENLAYER_BASE_URL": f"{platform.url}/v1",
+        "OPENLAYER_API_KEY": KEY,
+        "RECONCILER_UNCERTAINTY_WINDOW": "0s",
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+    }
+    made = Cli(tmp_path, environ, monkeypatch, capsys)
+    yield made
+    for process in made.started:
+        process.kill()
+        process.communicate()
+
+
+BOT = """
+    apiVersion: openlayer/v1
+    kind: Project
+    metadata: {name: bot}
+    spec:
+      taskType: llm-base
+      description: Answers
+      pipelines:
+        - name: live
+        - {name: canary, description: A tenth of the traffic}
+      tests:
+        - name: Rows arrive
+          type: integrity
+          subtype: rowCount
+          thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}]
+        - name: Answers are short
+          type: integrity
+          subtype: characterLength
+          pipelines: [live]
+          evaluationWindow: 24h
+          thresholds:
+            - insightName: characterLength
+              insightParameters: {column_name: output}
+              measurement: maxCharacterLength
+              operator: lte
+              value: 100
+"""
+
+
+@pytest.fixture
+def bot(cli: Cli) -> Cli:
+    """The command line in a folder with one project: two pipelines, two tests."""
+    cli.write("bot.yaml", BOT)
+    return cli
+
+
+@pytest.fixture
+def make_project() -> Callable[..., str]:
+    """A manifest with so many tests of row counts."""
+
+    def make(name: str, tests: int, *, least: int = 1, more: str = "") -> str:
+        head = f"apiVersion: openlayer/v1\nkind: Project\nmetadata: {{name: {name}}}\nspec:\n  taskType: llm-base\n"
+        threshold = f'{{insightName: metrics, measurement: rowCount, operator: ">=", value: {least}}}'
+        rows = [
+            f"    - {{name: test {number:03}, type: integrity, subtype: rowCount, thresholds: [{threshold}]}}\n"
+            for number in range(tests)
+        ]
+        return head + more + ("  tests:\n" + "".join(rows) if rows else "")
+
+    return make

@@ -1,0 +1,224 @@
+"""Everything that goes wrong ends in one clear sentence, the right exit code, and a memory that is right."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from typing import Any
+
+import pytest
+
+Doc = dict[str, Any]
+
+
+def remembered(cli: Any) -> list[str]:
+    """The addresses in the state, and those in doubt with a question mark."""
+    state = json.loads(cli("state", "list", "--format", "json").out)
+    return [*state["entries"], *(f"{address} ?" for address in state["in_doubt"])]
+
+
+def finishes(cli: Any, platform: Any) -> None:
+    """On a platform that is well, the next apply ends it: everything there once, nothing left to do."""
+    platform.fail()
+    cli("apply", "--yes")
+    cli("plan", "--detailed-exitcode")
+    assert [item["name"] for item in platform.api("GET", "/projects")["items"]] == ["bot"]
+    assert sorted(platform.pipelines("bot")) == ["canary", "live"]
+    project = platform.projects()["bot"]["id"]
+    tests = platform.api("GET", f"/projects/{project}/tests?includeArchived=true")["items"]
+    assert sorted(item["name"] for item in tests) == ["Answers are short", "Rows arrive"]
+
+
+def test_no_key(bot: Any, platform: Any) -> None:
+    """The variable is named, before any request."""
+    ended = bot("apply", "--yes", code=1, OPENLAYER_API_KEY="")
+    assert ended.text == (
+        "error: OPENLAYER_API_KEY is not set: put the API key for openlayer into this environment variable\n"
+    )
+    assert platform.seen == []
+
+
+def test_a_wrong_key(bot: Any, platform: Any) -> None:
+    """One request, and nothing with that key after it."""
+    ended = bot("apply", "--yes", code=1, OPENLAYER_API_KEY="mistyped-key-000")
+    assert ended.text == (
+        "error: GET /projects: the key was not accepted (401): The API key is not valid.\n"
+        "hint: check the key in OPENLAYER_API_KEY: it may be mistyped, revoked or expired\n"
+    )
+    assert platform.seen == [("GET", "/projects")]
+    assert not (bot.folder / ".reconciler" / "default.state.json").exists()
+
+
+def test_nobody_listens(bot: Any) -> None:
+    """A refused connection names the request and the variable of the address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    ended = bot("apply", "--yes", code=1, OPENLAYER_BASE_URL=f"http://127.0.0.1:{port}/v1")
+    assert ended.err.splitlines()[0].startswith("error: GET /projects: the server can not be reached: ")
+    assert ended.err.splitlines()[1] == "hint: check the network and OPENLAYER_BASE_URL"
+
+
+def test_an_address_without_its_path(bot: Any, platform: Any) -> None:
+    """The commonest mistake with a self-hosted server is named."""
+    ended = bot("plan", code=1, OPENLAYER_BASE_URL=platform.url)
+    assert ended.err.splitlines()[0].startswith("error: GET /projects: not found (404)")
+    assert ended.err.splitlines()[1] == (
+        "hint: OPENLAYER_BASE_URL does not end in /v1, the path the API is expected at"
+    )
+
+
+READS: dict[str, tuple[Doc, str]] = {
+    "500": ({"action": "status", "status": 500}, "the server failed (500): Fault injected. (4 attempts)"),
+    "cut in half": ({"action": "cut-body"}, "the answer (200, application/json) was cut off (4 attempts)"),
+    "a web page": ({"action": "html"}, "the answer (200, text/html) is not JSON"),
+    "429 for too long": (
+        {"action": "status", "status": 429, "retryAfter": 400.0},
+        "too many requests (429): Fault injected; the vendor asks to wait 400s",
+    ),
+    "402": ({"action": "status", "status": 402}, "the account's plan does not allow this (402): Fault injected."),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_that_fails_for_good_ends_the_run(name: str, bot: Any, platform: Any) -> None:
+    """Method, path and what happened, in one line; nothing is written, and the exit code is 1."""
+    fault, sentence = READS[name]
+    platform.fail({"method": "GET", **fault})
+    ended = bot("apply", "--yes", code=1)
+    assert ended.err.splitlines()[0] == f"error: GET /projects: {sentence}"
+    assert platform.writes == []
+    finishes(bot, platform)
+
+
+WRITES = {
+    "402": (402, "FAILED", "the account's plan does not allow this (402): Fault injected."),
+    "403": (403, "FAILED", "this key may not do that (403): Fault injected."),
+    "422": (422, "FAILED", "the request was refused (422): Fault injected."),
+    "500": (500, "UNKNOWN", "the server failed (500): Fault injected; whether it was carried out is not known"),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_create_that_fails_takes_only_its_dependents_along(name: str, bot: Any, platform: Any) -> None:
+    """The step says method, path and reason; what waits for it is skipped by name; exit 4; nothing is remembered."""
+    status, word, sentence = WRITES[name]
+    platform.fail({"method": "POST", "path": "/v1/projects", "action": "status", "status": status})
+    ended = bot("apply", "--yes", code=4)
+    lines = [line.strip() for line in ended.out.splitlines()]
+    assert f"POST /projects: {sentence}" in lines
+    assert f"{word:9} openlayer.Project/bot" in lines
+    assert lines.count("it waits for openlayer.Project/bot, which is " + word.lower()) == 2
+    assert remembered(bot) == (["openlayer.Project/bot ?"] if status == 500 else [])
+    finishes(bot, platform)
+
+
+def test_a_refused_field_is_told_in_the_vendors_words(bot: Any) -> None:
+    """The 422 of a real server names the field; the other steps go on."""
+    bot.edit("bot.yaml", "subtype: characterLength", "subtype: containsPii")
+    ended = bot("apply", "--yes", code=4)
+    refused = r"POST /projects/[0-9a-f-]{36}/tests: the request was refused \(422\): thresholds\.0\.insightParameters: "
+    assert re.search(refused, ended.words)
+    assert remembered(bot) == [
+        "openlayer.InferencePipeline/bot/canary",
+        "openlayer.InferencePipeline/bot/live",
+        "openlayer.Project/bot",
+        "openlayer.Test/bot/monitoring/Rows arrive",
+    ]
+
+
+def test_a_name_taken_behind_our_back(bot: Any, platform: Any) -> None:
+    """Somebody makes the project between our look and our create: refused, and theirs stays as it is."""
+    body = {"name": "bot", "taskType": "llm-base", "description": "Theirs"}
+    platform.meanwhile("POST", "/projects", lambda: platform.api("POST", "/projects", body))
+    ended = bot("apply", "--yes", code=4)
+    assert (
+        'POST /projects: conflict with something that exists (409): A project named "bot" already exists; '
+        "what is there is not ours hint: plan again to see it"
+    ) in ended.words
+    assert remembered(bot) == []
+    assert (platform.projects()["bot"]["description"], platform.pipelines("bot")) == ("Theirs", {})
+    refused = bot("apply", "--yes", code=3)
+    assert "--adopt" in refused.text
+
+
+@pytest.mark.parametrize("retry_after", [1.0, "date", "soon", None])
+def test_a_moment_of_429_is_waited_out(retry_after: object, bot: Any, platform: Any) -> None:
+    """Seconds, a date, rubbish or nothing: the run is a little slower, and whole."""
+    rule: Doc = {"path": "/v1/projects", "nth": [1, 2], "action": "status", "status": 429}
+    platform.fail({**rule, "retryAfter": retry_after} if retry_after is not None else rule)
+    bot("apply", "--yes")
+    assert platform.seen.count(("POST", "/projects")) <= 2
+    finishes(bot, platform)
+
+
+@pytest.mark.parametrize("fault", [{"action": "cut-body"}, {"action": "drop-after"}, {"action": "html"}])
+def test_a_create_whose_answer_is_lost_is_found(fault: Doc, bot: Any, platform: Any) -> None:
+    """Nobody has to be told: the object is looked for and found, in the same run."""
+    platform.fail({"method": "POST", "path": "/v1/projects", "nth": 1, **fault})
+    ended = bot("apply", "--yes")
+    assert "Apply: 5 done." in ended.out
+    assert platform.seen.count(("POST", "/projects")) == 1
+    finishes(bot, platform)
+
+
+def test_a_long_description_leaves_no_room_for_a_marker(bot: Any, platform: Any) -> None:
+    """A create that could not be marked is found by its name, which no other object can have."""
+    bot.edit("bot.yaml", "description: Answers", f"description: {'Answers ' * 17}")
+    platform.fail({"method": "POST", "path": "/v1/projects", "nth": 1, "action": "drop-after"})
+    bot("apply", "--yes")
+    assert "[reconciler" not in platform.projects()["bot"]["description"]
+    finishes(bot, platform)
+
+
+def test_a_key_that_is_revoked_while_applying(bot: Any, platform: Any) -> None:
+    """No request follows the refusal; what was done is remembered, what was not is named."""
+    platform.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "status", "status": 401})
+    ended = bot("apply", "--yes", "--parallelism", "1", code=4)
+    assert "the key was not accepted (401)" in ended.out
+    assert platform.seen[-1][0] == "POST"
+    assert remembered(bot) == [
+        "openlayer.InferencePipeline/bot/canary",
+        "openlayer.InferencePipeline/bot/live",
+        "openlayer.Project/bot",
+    ]
+    finishes(bot, platform)
+
+
+def test_manifests_are_read_before_anything_is_asked(cli: Any, platform: Any) -> None:
+    """A mistake in a manifest is told without a request."""
+    cli.write("bad.yaml", "apiVersion: openlayer/v1\nkind: Project\nmetadata: {name: bot}\nspec: {taskTyp: llm-base}\n")
+    ended = cli("apply", "--yes", code=1)
+    assert 'did you mean "taskType"?' in ended.err
+    assert platform.seen == []
+
+
+def test_nobody_to_ask(bot: Any, platform: Any) -> None:
+    """Without a terminal and without --yes nothing is written, and the exit code says so."""
+    ended = bot("apply", code=7)
+    assert ended.err == "error: there is no terminal to ask on\nhint: pass --yes if the plan is meant\n"
+    assert platform.writes == []
+
+
+def test_another_platform_does_not_get_this_state(bot: Any, platform: Any) -> None:
+    """A state belongs to the platform it was made for."""
+    bot("apply", "--yes")
+    before = len(platform.seen)
+    ended = bot("plan", code=1, OPENLAYER_BASE_URL="http://localhost:9/v1")
+    assert ended.err == (
+        f"error: the state of environment default belongs to {platform.url}, not to http://localhost:9\n"
+        "hint: use another --env for another platform; each has a state of its own\n"
+    )
+    assert len(platform.seen) == before
+
+
+def test_an_empty_platform_looks_like_an_outage(bot: Any, platform: Any) -> None:
+    """It lists nothing of what is ours: nothing is made again."""
+    bot("apply", "--yes")
+    for item in platform.projects().values():
+        platform.api("DELETE", f"/projects/{item['id']}")
+    platform.seen.clear()
+    ended = bot("apply", "--yes", code=1)
+    assert "the platform lists nothing of 5 resources that are ours; this looks like an outage" in ended.err
+    assert platform.writes == []
