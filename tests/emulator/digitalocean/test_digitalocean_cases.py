@@ -170,6 +170,7 @@ def test_an_archived_test_case_is_listed_and_can_not_be_run(account: Account) ->
     account.app.state.digitalocean.archive(case)
     (shown,) = account.ok("GET", "/evaluation_test_cases")["evaluation_test_cases"]
     assert (shown["archived_at"], shown["version"]) == ("2027-01-15T08:01:00Z", 1)
+    assert account.read_case(case, evaluation_test_case_version=1) == shown
     body = {"test_case_uuid": case, "agent_uuids": [account.agents()["support-bot"]], "run_name": "r"}
     assert account.refused("POST", "/evaluation_runs", body)[2] == "test_case_uuid: The test case is archived."
 
