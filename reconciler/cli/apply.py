@@ -13,7 +13,8 @@ from reconciler.cli.ranges import range_options
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
     from reconciler.model.plan import Plan
-    from reconciler.pipeline import Applied, Evaluated
+    from reconciler.pipeline.applying import Applied
+    from reconciler.pipeline.measuring import Evaluated
 
 
 @click.command(
@@ -61,7 +62,8 @@ def command(
     from reconciler.cli.running import Signals, run
     from reconciler.cli.saved_plan import read_plan
     from reconciler.errors import UsageInvalid
-    from reconciler.pipeline import Hooks, apply, session
+    from reconciler.pipeline.applying import apply
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     if resume and not plan_file:
@@ -133,7 +135,7 @@ async def _evaluate(
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
     from reconciler.model.values import parse_duration
-    from reconciler.pipeline import Measurement, evaluate
+    from reconciler.pipeline.measuring import Measurement, evaluate
     from reconciler.providers import KINDS
 
     touched = tuple(address for address in applied.touched if KINDS[address.kind].measuring is not None)

@@ -26,7 +26,8 @@ def command(common: Common, yes: bool, style: str) -> int:
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import DEFAULT, Hooks, apply, session
+    from reconciler.pipeline.applying import apply
+    from reconciler.pipeline.session import DEFAULT, Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)

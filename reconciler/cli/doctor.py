@@ -9,7 +9,7 @@ import click
 from reconciler.cli.options import Common, common, example
 
 if TYPE_CHECKING:
-    from reconciler.pipeline import Check
+    from reconciler.pipeline.checking import Check
 
 
 @click.command("doctor", epilog=example("reconciler doctor --env production"))
@@ -23,7 +23,8 @@ def command(common: Common) -> int:
 
     from reconciler.cli.console import Console
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, examine, session
+    from reconciler.pipeline.checking import examine
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.escape import terminal
     from reconciler.settings import Settings
 

@@ -9,7 +9,7 @@ import click
 from reconciler.cli.options import Common, common, example, output_format
 
 if TYPE_CHECKING:
-    from reconciler.pipeline import Planned
+    from reconciler.pipeline.planning import Planned
 
 
 @click.command(
@@ -29,7 +29,8 @@ def command(common: Common, style: str) -> int:
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_drift
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, drift, session
+    from reconciler.pipeline.planning import drift
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)

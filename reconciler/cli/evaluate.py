@@ -11,7 +11,7 @@ from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
-    from reconciler.pipeline import Evaluated
+    from reconciler.pipeline.measuring import Evaluated
 
 
 @click.command(
@@ -50,7 +50,8 @@ def command(
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.model.values import parse_duration
-    from reconciler.pipeline import Hooks, Measurement, evaluate, session
+    from reconciler.pipeline.measuring import Measurement, evaluate
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)

@@ -9,7 +9,7 @@ import click
 from reconciler.cli.options import Common, common, example
 
 if TYPE_CHECKING:
-    from reconciler.pipeline import Exported
+    from reconciler.pipeline.exporting import Exported
 
 
 @click.command(
@@ -31,7 +31,8 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> None:
 
     from reconciler.cli.console import Console
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, export, session
+    from reconciler.pipeline.exporting import export
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from reconciler.pipeline import Request
+    from reconciler.pipeline.session import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 RISKS = ("archive", "delete", "replace", "loosen")
@@ -31,7 +31,7 @@ class Common:
 
     def request(self, *, adopt: bool = False, acks: Mapping[str, int] | None = None) -> Request:
         """The request for the pipeline."""
-        from reconciler.pipeline import Request
+        from reconciler.pipeline.session import Request
 
         return Request(
             paths=self.paths,

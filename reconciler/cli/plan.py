@@ -36,7 +36,8 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_plan, tool
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, Planned, plan, session
+    from reconciler.pipeline.planning import Planned, plan
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.machine import plan_json
     from reconciler.settings import Settings
 

@@ -11,7 +11,7 @@ from reconciler.cli.options import Common, common, example, output_format
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
-    from reconciler.pipeline import Session
+    from reconciler.pipeline.session import Session
 
 
 @click.group(
@@ -31,7 +31,7 @@ def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> No
 
     from reconciler.cli.console import Console
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, session
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)
@@ -54,7 +54,7 @@ def list_(common: Common, style: str) -> None:
 
     def work(here: Session, console: Console) -> None:
         from reconciler.model.state import state_to_json
-        from reconciler.pipeline import selected_state
+        from reconciler.pipeline.mending import selected_state
 
         state = selected_state(here)
         if style == "json":
@@ -77,7 +77,7 @@ def show(common: Common, address: str) -> None:
 
     def work(here: Session, console: Console) -> None:
         from reconciler.model.state import entry_to_json
-        from reconciler.pipeline import remembered_at
+        from reconciler.pipeline.mending import remembered_at
         from reconciler.reporting.machine import to_json
 
         found, entry = remembered_at(here, address)
@@ -96,7 +96,7 @@ def rm(common: Common, pattern: str) -> None:
     """
 
     def work(here: Session, console: Console) -> None:
-        from reconciler.pipeline import forget
+        from reconciler.pipeline.mending import forget
 
         forgotten = forget(here, pattern)
         console.answer("\n".join(f". {address}" for address in forgotten))
@@ -113,7 +113,7 @@ def mv(common: Common, old: str, new: str) -> None:
     """Remember OLD under the address NEW; a project takes along what is inside it."""
 
     def work(here: Session, console: Console) -> None:
-        from reconciler.pipeline import move
+        from reconciler.pipeline.mending import move
 
         move(here, old, new)
         console.answer(f"> {new}  (was {old})")
@@ -129,7 +129,7 @@ def import_(common: Common, address: str, remote_id: str) -> None:
     """Make the live object ID ours, under ADDRESS."""
 
     async def work(here: Session, console: Console) -> None:
-        from reconciler.pipeline import take_in
+        from reconciler.pipeline.mending import take_in
 
         await take_in(here, address, remote_id)
         console.answer(f"= {address}  ({remote_id})")

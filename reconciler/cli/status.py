@@ -10,7 +10,7 @@ from reconciler.cli.options import Common, common, example, output_format
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
-    from reconciler.pipeline import Evaluated
+    from reconciler.pipeline.measuring import Evaluated
 
 
 @click.command(
@@ -33,7 +33,8 @@ def command(common: Common, since: str | None, start: str | None, end: str | Non
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
     from reconciler.cli.running import Signals, run
-    from reconciler.pipeline import Hooks, Measurement, evaluate, session
+    from reconciler.pipeline.measuring import Measurement, evaluate
+    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)

@@ -26,7 +26,7 @@ def command(common: Common, style: str) -> int:
 
     from reconciler.cli.console import Console
     from reconciler.errors import ManifestsInvalid
-    from reconciler.pipeline import check_manifests
+    from reconciler.pipeline.checking import check_manifests
     from reconciler.settings import Settings
 
     console = Console.of(common)

@@ -25,7 +25,9 @@ from reconciler.model.plan import Plan
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import Fields, Json
-from reconciler.pipeline import Applied, Planned, Request, Session, apply, plan, session
+from reconciler.pipeline.applying import Applied, apply
+from reconciler.pipeline.planning import Planned, plan
+from reconciler.pipeline.session import Request, Session, session
 from reconciler.providers import KINDS, VENDORS
 from reconciler.settings import Settings
 

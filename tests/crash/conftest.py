@@ -29,7 +29,9 @@ from reconciler.model.kind import Call, Reply, Vendor
 from reconciler.model.provider import Holder, Provider, StateStore
 from reconciler.model.state import Record, State
 from reconciler.model.values import Secret
-from reconciler.pipeline import Applied, Hooks, Planned, Request, Session, apply, plan, session
+from reconciler.pipeline.applying import Applied, apply
+from reconciler.pipeline.planning import Planned, plan
+from reconciler.pipeline.session import Hooks, Request, Session, session
 from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings

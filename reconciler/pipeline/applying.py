@@ -1,0 +1,197 @@
+"""Plan, show, ask, do, and read back, under the lock.  Touches: network, the state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.applying.applier import Means, World, remembered
+from reconciler.applying.applier import apply as carry_out
+from reconciler.applying.journal import Journal
+from reconciler.errors import (
+    ApiError,
+    RefusedByPolicy,
+    StalePlan,
+)
+from reconciler.model.outcome import StepOutcome, StepStatus
+from reconciler.model.plan import Action, Plan
+from reconciler.model.resource import Address, Desired, Resource
+from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
+from reconciler.pipeline.session import Session, new_operation_id
+from reconciler.planning.planner import Options, make_plan, settled
+from reconciler.planning.saved import check_untouched, what_moved
+from reconciler.providers import KINDS, VENDORS
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an apply did.
+
+    ``unsettled`` are sentences about fields that came back different from what was sent.  ``touched`` are the
+    addresses that were brought in line.
+    """
+
+    planned: Planned
+    outcomes: tuple[StepOutcome, ...] = ()
+    unsettled: tuple[str, ...] = ()
+
+    @property
+    def touched(self) -> tuple[Address, ...]:
+        """The addresses of steps that are done and leave something behind."""
+        done = {outcome.step_id for outcome in self.outcomes if outcome.status is StepStatus.DONE}
+        gone = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
+        return tuple(s.address for s in self.planned.plan.pending if s.id in done and s.action not in gone)
+
+
+async def apply(
+    here: Session, *, saved: Mapping[str, Any] | None = None, resumed: bool = False, destroy: bool = False
+) -> Applied:
+    """Plan, show, ask, do, and read back; under the lock from the first read to the last.
+
+    ``saved`` is a plan file's content: the plan is derived again and must be the same, or with ``resumed`` hold
+    nothing that the saved one does not.  Raises LockHeld, StalePlan, RefusedByPolicy, ConfirmationRequired and what
+    ``plan`` raises; failures of single steps are in the outcomes.
+    """
+    with here.store.lock("destroy" if destroy else "apply") as holder:
+        here.hooks.event({"event": "locked", "lock": holder.lock_id})
+        if saved is not None:
+            check_untouched(saved)
+        planned = await plan(here, destroy=destroy)
+        if saved is not None:
+            _check_saved(saved, planned, resumed=resumed)
+        here.hooks.planned(planned.plan)
+        if planned.plan.refusals:
+            count = len(planned.plan.refusals)
+            raise RefusedByPolicy(
+                f"{count} refusal{'s' if count > 1 else ''}: nothing was changed",
+                hint="settle what the plan refuses, then apply again",
+            )
+        if planned.plan.pending:
+            here.hooks.confirm(planned.plan)
+        return await _apply_planned(here, planned, saved)
+
+
+async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, Any] | None) -> Applied:
+    journal = Journal(here.store.append)
+    try:
+        if planned.state.origins != {**planned.state.origins, **planned.plan.basis.origins}:
+            await journal.write({"record": "origins", "origins": dict(planned.plan.basis.origins)})
+        if saved is not None:
+            await journal.write({"record": "plan_started", "digest": saved["digest"]})
+        outcomes: tuple[StepOutcome, ...] = ()
+        if planned.plan.pending:
+            outcomes = await carry_out(planned.plan, _world(planned), _means(here, journal))
+        applied = Applied(planned, outcomes)
+        after = await _look_again(here, applied, fold(planned.state, journal.records))
+        for record in _refreshed(planned, after):
+            await journal.write(record)
+        whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
+        if saved is not None and whole:
+            await journal.write({"record": "plan_applied", "digest": saved["digest"]})
+        return replace(applied, unsettled=_unsettled(after.plan, applied) if after else ())
+    finally:
+        await journal.close()
+        if journal.records and journal.failure is None:
+            here.store.commit(fold(planned.state, journal.records))
+
+
+def _world(planned: Planned) -> World:
+    return World(
+        resources=planned.desired.resources,
+        state=planned.state,
+        live=planned.live,
+        ids=planned.ids(ALL_KINDS),
+    )
+
+
+def _means(here: Session, journal: Journal) -> Means:
+    marked = here.manifest is None or here.manifest.ownership == "marker"
+    return Means(
+        providers=here.providers,
+        kinds=KINDS,
+        clock=here.clock,
+        write=journal.write,
+        new_op=new_operation_id,
+        window_s=here.window_s,
+        marked=marked,
+        parallelism=here.request.parallelism,
+        stop=here.stop,
+        on_start=here.hooks.started,
+        on_end=here.hooks.ended,
+        on_wait=here.hooks.note,
+    )
+
+
+async def _look_again(here: Session, applied: Applied, state: State) -> Planned | None:
+    """Read back the roots that were touched and plan again: what is left there has not come out as it was sent."""
+    roots = {(address.vendor, address.root) for address in applied.touched}
+    if not roots or here.stop.is_set():
+        return None
+    here.hooks.note("reading back what was written")
+    desired = _within(applied.planned.desired, roots)
+    kept = {a: e for a, e in state.entries.items() if (a.vendor, a.root) in roots}
+    state = replace(state, entries=kept, in_doubt={})
+    vendors = [vendor for vendor in VENDORS if vendor.name in {name for name, _ in roots}]
+    try:
+        live = await read_vendors(here, vendors, state, desired)
+    except ApiError as error:
+        here.hooks.note(f"could not read back what was written: {error.message}")
+        return None
+    fresh = make_plan(desired, live, state, ALL_KINDS, Options(), applied.planned.plan.basis)
+    return Planned(fresh, desired, live, state)
+
+
+def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:
+    kept = {a: r for a, r in desired.resources.items() if (a.vendor, a.root) in roots}
+    return replace(desired, resources=kept)
+
+
+def _unsettled(fresh: Plan, applied: Applied) -> tuple[str, ...]:
+    touched = set(applied.touched)
+    found = []
+    for step in fresh.pending:
+        if step.address not in touched or step.action not in (Action.UPDATE, Action.RENAME, Action.REPLACE):
+            continue
+        found += [f"{step.address}: {c.path} came back as {_short(c.before)}, sent was {_short(c.after)}"
+                  for c in step.changes]  # fmt: skip
+    return tuple(found)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refreshed(planned: Planned, after: Planned | None) -> list[Record]:
+    """Bring our memory in line where the platform needs nothing: protection, place of declaration, and so on."""
+    pending = {step.address for step in planned.plan.steps}
+    agreed: dict[Address, tuple[Resource, Entry]] = {}
+    for resource, entry in settled(planned.desired, planned.live, planned.state, ALL_KINDS):
+        if resource.address not in pending:
+            agreed[resource.address] = (resource, entry)
+    if after is not None:
+        for resource, entry in settled(after.desired, after.live, after.state, ALL_KINDS):
+            agreed[resource.address] = (resource, entry)
+    records: list[Record] = []
+    for address, (resource, entry) in agreed.items():
+        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring)
+        if wanted != entry:
+            records.append({"record": "done", "address": str(address), "entry": entry_to_json(wanted)})
+    return records
+
+
+def _check_saved(saved: Mapping[str, Any], planned: Planned, *, resumed: bool) -> None:
+    digest = str(saved["digest"])
+    if digest in planned.state.consumed:
+        raise StalePlan("this plan was applied already", hint="make a new one: reconciler plan --out plan.json")
+    if resumed and planned.state.started != digest:
+        raise StalePlan("this plan was not begun, or it was finished", hint="leave out --resume")
+    moved = what_moved(saved, planned.plan, resumed=resumed)
+    if moved:
+        raise StalePlan(
+            "the world has moved since this plan was made:\n" + "\n".join(f"  {line}" for line in moved),
+            hint="make a new one: reconciler plan --out plan.json",
+        )

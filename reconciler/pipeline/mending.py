@@ -1,0 +1,99 @@
+"""Look into the state and mend it by hand.  Touches: the state; the network only to look up what is taken in."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from reconciler.errors import (
+    UsageInvalid,
+)
+from reconciler.model.resource import Address
+from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.session import Session
+from reconciler.planning.planner import selects
+from reconciler.providers import KINDS, VENDORS
+from reconciler.providers.reader import read_live
+
+
+def selected_state(here: Session) -> State:
+    """The state, limited to what ``select`` names."""
+    state, patterns = here.store.load(), here.request.select
+    if not patterns:
+        return state
+    return replace(state, entries={a: e for a, e in state.entries.items() if any(selects(p, a) for p in patterns)})
+
+
+def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
+    """The entry at an address.  Raises UsageInvalid with the nearest address when there is none."""
+    entries = here.store.load().entries
+    address = _address(text)
+    if address not in entries:
+        near = difflib.get_close_matches(text, [str(known) for known in entries], 1)
+        raise UsageInvalid(f"{text} is not in the state", hint=f"did you mean {near[0]}?" if near else "")
+    return address, entries[address]
+
+
+def forget(here: Session, pattern: str) -> tuple[Address, ...]:
+    """Drop what the pattern names from the state, roots with everything inside; returns what was dropped."""
+    with here.store.lock("state rm"):
+        state = here.store.load()
+        known = {*state.entries, *state.in_doubt}
+        roots = {(a.vendor, a.root) for a in known if len(a.path) == 1 and selects(pattern, a)}
+        gone = tuple(sorted(a for a in known if selects(pattern, a) or (a.vendor, a.root) in roots))
+        if not gone:
+            raise UsageInvalid(f"{pattern} matches nothing in the state", hint="see: reconciler state list")
+        here.store.commit(fold(state, [{"record": "removed", "address": str(address)} for address in gone]))
+        return gone
+
+
+def move(here: Session, old: str, new: str) -> None:
+    """Remember ``old`` as ``new``.  Raises UsageInvalid when there is nothing to move or something in the way."""
+    former, address = _address(old), _address(new)
+    if former.kind != address.kind or len(former.path) != len(address.path):
+        raise UsageInvalid(f"{old} and {new} are not addresses of one kind")
+    with here.store.lock("state mv"):
+        state = here.store.load()
+        if former not in state.entries:
+            raise UsageInvalid(f"{old} is not in the state", hint="see: reconciler state list")
+        if address in state.entries:
+            raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
+        here.store.commit(fold(state, [{"record": "renamed", "address": str(address), "former": str(former)}]))
+
+
+async def take_in(here: Session, text: str, remote_id: str) -> None:
+    """Remember the live object ``remote_id`` as ours under an address.
+
+    Raises UsageInvalid when the platform lists no such object of that kind there.
+    """
+    address = _address(text)
+    vendor = next((vendor for vendor in VENDORS if vendor.name == address.vendor), None)
+    if vendor is None or address.kind not in KINDS:
+        raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
+    with here.store.lock("state import"):
+        state = here.store.load()
+        provider = await here.provider(vendor)
+        check_origins(state, {vendor.name: provider.origin}, here)
+        live = await read_live(
+            provider, here.clock, lambda root: root.address.root == address.root or len(address.path) == 1
+        )
+        found = live.by_id().get(remote_id)
+        if found is None or found.address.kind != address.kind:
+            raise UsageInvalid(f"the platform lists no {KINDS[address.kind].word} {remote_id} there")
+        holder = next((known for known, entry in state.entries.items() if entry.remote_id == remote_id), None)
+        if holder is not None and holder != address:
+            raise UsageInvalid(f"{remote_id} is ours already, as {holder}", hint="see: reconciler state mv")
+        entry = Entry(remote_id, op=found.op, archived=found.archived)
+        records: list[Record] = [
+            {"record": "origins", "origins": {vendor.name: provider.origin}},
+            {"record": "done", "address": str(address), "entry": entry_to_json(entry)},
+        ]
+        here.store.commit(fold(state, records))
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise UsageInvalid(str(error)) from error

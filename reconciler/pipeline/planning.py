@@ -1,0 +1,84 @@
+"""Read live state and decide what would change.  Touches: network (reads only), the state (reads only)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.errors import (
+    StateUnreadable,
+)
+from reconciler.model.kind import AnyKind, Vendor
+from reconciler.model.plan import Basis, Plan
+from reconciler.model.resource import Address, Desired, Live
+from reconciler.model.state import State
+from reconciler.pipeline.session import Session
+from reconciler.planning.planner import Options, known_ids, make_plan, only_drift
+from reconciler.providers import KINDS
+from reconciler.providers.reader import Roots, all_of, read_live
+
+ALL_KINDS = tuple(KINDS.values())
+"""Every kind of every vendor, parents before children."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and what it was made from."""
+
+    plan: Plan
+    desired: Desired
+    live: Live
+    state: State
+
+    def ids(self, kinds: Sequence[AnyKind]) -> dict[Address, str]:
+        """The remote id of every address that has a live object."""
+        return known_ids(self.desired, self.live, self.state, kinds)
+
+
+async def plan(here: Session, *, destroy: bool = False) -> Planned:
+    """Read live state and decide what would change.  Changes nothing.
+
+    Raises ApiError, StateUnreadable, LooksLikeOutage, UsageInvalid.
+    """
+    state = here.store.load()
+    vendors = here.vendors(state)
+    for vendor in vendors:  # all credentials before any network
+        await here.provider(vendor)
+    origins = {vendor.name: here.providers[vendor.name].origin for vendor in vendors}
+    check_origins(state, origins, here)
+    live = await read_vendors(here, vendors, state, here.desired)
+    desired = replace(here.desired, resources={}) if destroy else here.desired
+    basis = Basis(
+        environment=here.environment,
+        origins=origins,
+        manifests=here.desired.digest,
+        lineage=state.lineage,
+        state_serial=state.serial,
+        options={**here.request.options(), "destroy": destroy},
+    )
+    options = Options(here.request.adopt, here.request.select, replace(here.policy, destroy=destroy))
+    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state)
+
+
+async def drift(here: Session) -> Planned:
+    """Only what somebody changed at the platform."""
+    planned = await plan(here)
+    return replace(planned, plan=only_drift(planned.plan))
+
+
+async def read_vendors(here: Session, vendors: Iterable[Vendor], state: State, desired: Desired) -> Live:
+    remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
+    former = [resource.renamed_from for resource in desired if resource.renamed_from]
+    roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
+    lists = await all_of(read_live(here.providers[vendor.name], here.clock, roots) for vendor in vendors)
+    return Live(tuple(item for live in lists for item in live.objects), sum(live.requests for live in lists))
+
+
+def check_origins(state: State, origins: Mapping[str, str], here: Session) -> None:
+    for vendor, origin in origins.items():
+        bound = state.origins.get(vendor)
+        if bound is not None and bound != origin:
+            raise StateUnreadable(
+                f"the state of environment {here.environment} belongs to {bound}, not to {origin}",
+                hint="use another --env for another platform; each has a state of its own",
+            )

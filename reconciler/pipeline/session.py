@@ -1,0 +1,257 @@
+"""Put the parts of one run together: manifests, memory, connections.  Touches: disk, environment, network."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import (
+    ManifestsInvalid,
+    UsageInvalid,
+)
+from reconciler.manifests.environment import Environment
+from reconciler.manifests.validator import Loaded, declared_environments, load
+from reconciler.model.kind import Vendor
+from reconciler.model.outcome import StepOutcome
+from reconciler.model.plan import Plan, Step
+from reconciler.model.provider import Clock, Provider, StateStore
+from reconciler.model.resource import Desired
+from reconciler.model.state import State
+from reconciler.planning.policy import Policy
+from reconciler.providers import VENDORS
+from reconciler.providers.clock import RealClock
+from reconciler.settings import Settings
+from reconciler.storage.file import FileStore
+
+LOCAL = "local"
+DEFAULT = "default"
+FOLDER = ".reconciler"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks, whatever the command.  ``root`` is the folder that paths are relative to."""
+
+    paths: tuple[str, ...] = (".",)
+    environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] = ()
+    adopt: bool = False
+    acks: Mapping[str, int] = field(default_factory=dict)
+    parallelism: int = 16
+    root: Path = field(default_factory=Path.cwd)
+
+    def options(self) -> dict[str, Any]:
+        """Everything that shapes a plan, as plain data: what a saved plan needs to be derived again."""
+        return {
+            "paths": list(self.paths),
+            "environment": self.environment,
+            "variables": dict(self.variables),
+            "select": list(self.select),
+            "adopt": self.adopt,
+            "acks": dict(self.acks),
+        }
+
+    def with_options(self, options: Mapping[str, Any]) -> Request:
+        """The same request, shaped as a saved plan was."""
+        return replace(
+            self,
+            paths=tuple(options["paths"]),
+            environment=options["environment"],
+            variables=dict(options["variables"]),
+            select=tuple(options["select"]),
+            adopt=bool(options["adopt"]),
+            acks=dict(options["acks"]),
+        )
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Where a run tells its story while it goes on.  All of them are called on the event loop's thread."""
+
+    event: Callable[[dict[str, Any]], None] = lambda _: None
+    planned: Callable[[Plan], None] = lambda _: None
+    confirm: Callable[[Plan], None] = lambda _: None
+    started: Callable[[Step], None] = lambda _: None
+    ended: Callable[[Step, StepOutcome], None] = lambda _, __: None
+    note: Callable[[str], None] = lambda _: None
+    progress: Callable[[int, int, str], None] = lambda _, __, ___: None
+
+
+class Session:
+    """The parts of one run, put together: manifests, memory, connections.  Made by ``session``."""
+
+    def __init__(
+        self, request: Request, settings: Settings, hooks: Hooks, loaded: Loaded | None, environment: str
+    ) -> None:
+        self.request, self.settings, self.hooks = request, settings, hooks
+        self.loaded = loaded
+        self.environment = environment
+        self.clock: Clock = RealClock()
+        self.stop = asyncio.Event()
+        self.folder = request.root / FOLDER
+        self.store: StateStore = FileStore(
+            self.folder, environment, now=lambda: datetime.now(UTC), job=settings.ci.job_url
+        )
+        self.providers: dict[str, Provider] = {}
+        self._emulator: Any = None
+        self._closing = AsyncExitStack()
+
+    @property
+    def desired(self) -> Desired:
+        """What the manifests ask for; nothing for commands that read none."""
+        return self.loaded.desired if self.loaded else Desired({}, "", ())
+
+    @property
+    def manifest(self) -> Environment | None:
+        """The Environment document in force, if there is one."""
+        return self.loaded.environment if self.loaded else None
+
+    @property
+    def policy(self) -> Policy:
+        """What must be acknowledged, and what was."""
+        required = frozenset(self.manifest.policy.require) if self.manifest else frozenset()
+        return Policy(require=required, acks=self.request.acks)
+
+    def vendors(self, state: State) -> list[Vendor]:
+        """The vendors that the manifests or our memory speak of."""
+        names = {address.vendor for address in (*self.desired.resources, *state.entries, *state.in_doubt)}
+        return [vendor for vendor in VENDORS if vendor.name in names]
+
+    async def provider(self, vendor: Vendor) -> Provider:
+        """The connection to a vendor; made once.  Raises SettingsInvalid before any network without a credential."""
+        if vendor.name not in self.providers:
+            provider = self._connect(vendor)
+            self.providers[vendor.name] = provider
+            self._closing.push_async_callback(provider.close)
+        return self.providers[vendor.name]
+
+    async def close(self) -> None:
+        """Let go of the connections and of the emulator's file."""
+        await self._closing.aclose()
+
+    def window_s(self, provider: Provider) -> float:
+        """How long a request that was given up may still take effect there, in seconds."""
+        if self.environment == LOCAL:
+            return 0.0  # the server is this process
+        return self.settings.uncertainty_window(provider.origin)
+
+    def _connect(self, vendor: Vendor) -> Provider:
+        if self.environment == LOCAL:
+            return self._connect_emulator(vendor)
+        # Imported here: aiohttp and httpx take longer to load than a help text may take.
+        from reconciler.providers.http import connect
+        from reconciler.settings import base_url, credential, dialect
+
+        key_variable = self._key_variable(vendor)
+        return connect(
+            vendor,
+            base_url=base_url(vendor, self.settings),
+            credential=credential(vendor, self.settings, key_variable),
+            clock=self.clock,
+            dialect=dialect(vendor, self.settings),
+            parallelism=self.request.parallelism,
+            key_variable=key_variable,
+            observe=self._observe,
+            ca_file=self.settings.ca_file,
+        )
+
+    def _key_variable(self, vendor: Vendor) -> str | None:
+        """The variable that the Environment names for this vendor's key, if it names one."""
+        named = self.manifest.api_key.from_env if self.manifest and self.manifest.api_key else None
+        return named if named and named.startswith(vendor.prefix) else None
+
+    def _connect_emulator(self, vendor: Vendor) -> Provider:
+        from reconciler.emulator.app import create_app
+        from reconciler.providers.local import connect_in_process
+
+        if self._emulator is None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._emulator = create_app(self.folder / "local.db")
+            self._closing.callback(self._emulator.state.database.close)
+        return connect_in_process(
+            vendor,
+            self._emulator,
+            clock=self.clock,
+            parallelism=self.request.parallelism,
+            observe=self._observe,
+        )
+
+    def _observe(self, method: str, path: str, status: int | None, seconds: float) -> None:
+        self.hooks.event(
+            {"event": "request", "method": method, "path": path, "status": status, "seconds": round(seconds, 6)}
+        )
+
+
+@asynccontextmanager
+async def session(
+    request: Request, settings: Settings, hooks: Hooks | None = None, *, manifests: bool = True
+) -> AsyncIterator[Session]:
+    """Read the manifests (unless told not to) and put the parts together; closes everything at the end.
+
+    Raises ManifestsInvalid, UsageInvalid.
+    """
+    loaded = load_manifests(request, settings) if manifests else None
+    name = request.environment or (loaded.environment.name if loaded and loaded.environment else DEFAULT)
+    opened = Session(request, settings, hooks or Hooks(), loaded, name)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def load_manifests(request: Request, settings: Settings) -> Loaded:
+    """The manifests under the request's paths, for its environment.
+
+    Raises UsageInvalid when Environments are declared and none was named.
+    """
+    try:
+        loaded = read_manifests(request, settings)
+    except ManifestsInvalid:
+        if request.environment is None and (names := _besides_local(declared(request))):
+            raise _unnamed(names) from None  # what is undefined now may be defined in one of them
+        raise
+    if request.environment is None and (names := _besides_local(loaded.environments)):
+        raise _unnamed(names)
+    return loaded
+
+
+def declared(request: Request) -> tuple[str, ...]:
+    """The names of the environments that the manifests declare."""
+    return declared_environments(request.paths, root=request.root, vendors=VENDORS)
+
+
+def read_manifests(request: Request, settings: Settings) -> Loaded:
+    """The manifests for exactly the request's environment, or for none.  Raises ManifestsInvalid, UsageInvalid."""
+    return load(
+        request.paths,
+        root=request.root,
+        vendors=VENDORS,
+        environment=request.environment,
+        variables=request.variables,
+        environ_variables=settings.variables,
+    )
+
+
+def _besides_local(names: Iterable[str]) -> tuple[str, ...]:
+    """The environments that somebody could have meant; ``local`` is never meant unless it is named."""
+    return tuple(name for name in names if name != LOCAL)
+
+
+def _unnamed(names: Sequence[str]) -> UsageInvalid:
+    return UsageInvalid(
+        f"these manifests declare {len(names)} environment{'s' if len(names) > 1 else ''}, and none was named",
+        hint=", or ".join(f"--env {name}" for name in (*names, LOCAL)),
+    )
+
+
+def new_operation_id() -> str:
+    """128 unguessable bits in 26 characters of a-z and 2-7: what an ownership marker carries."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
