@@ -18,6 +18,8 @@ NOT_THERE = "not at the platform yet"
 """The reason of an ordinary create: so plain that a text need not repeat it a hundred times."""
 MATCHES_NOT_OURS = "it matches the manifest, but is not ours; --adopt takes it over"
 """The reason of an adoption that nobody asked for."""
+LOST_REPLY = "ours: the answer to its create was lost"
+"""The reason of adopting what an earlier run of ours made."""
 
 
 class Action(StrEnum):

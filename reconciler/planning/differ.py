@@ -41,6 +41,8 @@ def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields |
     found: list[FieldChange] = []
     for name, shape in kind.shapes.items():
         if name in wanted:
+            if name in live and repr(wanted[name]) == repr(live[name]):
+                continue  # spelled alike, as nearly all are: nothing to compare
             found += _leaves(name, _as_shown(name, shape, live), wanted[name], live.get(name), applied, shape.marks)
         elif applied and name in applied and name in live:
             found += _reset(name, shape, kind.complete(wanted).get(name), live[name], applied)
@@ -101,9 +103,22 @@ def _seen(wanted: Json, live: Json, shape: Shape) -> Json:
 
 def unseen(kind: AnyKind, wanted: Fields, live: Fields | None = None) -> Iterator[str]:
     """The written fields that the vendor does not show, by path: never, or not of this object."""
+    shapes = kind.shapes
     for name, value in wanted.items():
-        shape = kind.shapes[name]
-        yield from _unseen(name, shape if live is None else _as_shown(name, shape, live), value)
+        if live is not None and name not in live:
+            yield name
+        elif shapes[name].fields or Mark.WRITE_ONLY in shapes[name].marks:
+            yield from _unseen(name, shapes[name], value)
+
+
+def hides(kind: AnyKind) -> bool:
+    """Whether there is anything in the kind that the vendor never shows."""
+    return any(map(_hides, kind.shapes.values()))
+
+
+def _hides(shape: Shape) -> bool:
+    inner = (*(shape.fields or {}).values(), *([shape.item] if shape.item else []))
+    return Mark.WRITE_ONLY in shape.marks or any(map(_hides, inner))
 
 
 def _unseen(path: str, shape: Shape, value: Json) -> Iterator[str]:

@@ -40,7 +40,7 @@ class _Ids:
         return (each for place, ids in self._ids[family].items() if place > rank for each in ids)
 
 
-def in_order(
+def linked(
     steps: Sequence[Step], order: Mapping[str, int], references: Mapping[Address, Iterable[Address]]
 ) -> tuple[Step, ...]:
     """The steps with ``after`` filled in, sorted so that each stands behind all that it waits for.
@@ -65,8 +65,8 @@ def in_order(
         if step.action in (Action.CREATE, Action.REPLACE):
             yield from creates.before(family, rank)
 
-    linked = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
-    return tuple(sorted(linked, key=lambda step: _place(step, order)))
+    found = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
+    return tuple(sorted(found, key=lambda step: _place(step, order)))
 
 
 def _family(step: Step) -> _Family:

@@ -44,6 +44,7 @@ class Match:
 class Matches:
     """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's.
 
+    ``by_address`` is sorted.
     ``strangers`` are sorted by their addresses, which are those that they have for us.  ``aliases`` leads from the
     address that an object has at the platform to the one that it has for us, where a rename sets them apart.
     """
@@ -71,7 +72,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     for item in free:
         named[_moved(item.address, homes, renames)].append(item)
     matches: dict[Address, Match] = {}
-    for address in sorted({*desired.resources, *entries, *doubts}):
+    for address in sorted({*desired.resources, *entries, *doubts}, key=lambda each: (each.kind, each.path)):
         former, entry = entries.get(address, (None, None))
         candidates = named.get(address, [])
         resource = desired.resources.get(address)
@@ -104,12 +105,17 @@ def _homes(
 ) -> _Homes:
     """For names at the platform: roots that the manifests rename, and roots of ours that somebody renamed there."""
     roots = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if len(address.path) == 1]
-    there = {(address.vendor, item.address.name): address.name for address, item in roots if item}
-    return {**_renamed_roots(renames), **there}
+    there = [(address, item.address.name) for address, item in roots if item]
+    return {
+        **_renamed_roots(renames),
+        **{(address.vendor, name): address.name for address, name in there if name != address.name},
+    }
 
 
 def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapping[Address, Address]) -> Address:
     """The address that something has for us: a renamed root carries along what stands inside it."""
+    if not homes and not renames:
+        return address
     home = homes.get((address.vendor, address.root)) if len(address.path) > 1 else None
     if home is not None:
         address = Address(address.kind, (home, *address.path[1:]))

@@ -22,10 +22,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from reconciler.errors import LooksLikeOutage, UsageInvalid
 from reconciler.model.kind import AnyKind, Mark, Removal, Replace
 from reconciler.model.plan import (
+    LOST_REPLY,
     MATCHES_NOT_OURS,
     NOT_THERE,
     Action,
@@ -42,9 +44,9 @@ from reconciler.model.plan import (
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
-from reconciler.planning.differ import field_changes, fingerprint, unseen
+from reconciler.planning.differ import field_changes, fingerprint, hides, unseen
 from reconciler.planning.effects import with_effects
-from reconciler.planning.graph import in_order
+from reconciler.planning.graph import linked
 from reconciler.planning.matcher import Match, Matches, match
 from reconciler.planning.policy import Policy, unacknowledged
 
@@ -68,6 +70,12 @@ class _World:
     kinds: Mapping[str, AnyKind]
     matches: Matches
     options: Options
+
+    @cached_property
+    def unwanted(self) -> list[tuple[Address, Match]]:
+        """What we remember and the manifests do not ask for."""
+        matches = self.matches.by_address.items()
+        return [(address, found) for address, found in matches if address not in self.desired.resources]
 
 
 _Decision = Step | Refusal
@@ -95,10 +103,11 @@ def make_plan(
     steps = [item for item in chosen if isinstance(item, Step)]
     refusals = [item for item in chosen if isinstance(item, Refusal)]
     order = {kind.id: place for place, kind in enumerate(kinds)}
-    references = {resource.address: resource.references for resource in desired}
+    wanted = (desired.resources.get(step.address) for step in steps)
+    references = {resource.address: resource.references for resource in wanted if resource}
     plan = Plan(
         basis=basis,
-        steps=in_order(steps, order, references),
+        steps=linked(steps, order, references),
         refusals=(*sorted(refusals, key=lambda refusal: refusal.address), *_risks(steps, world)),
         unchanged=len(desired) - len({item.address for item in decisions if item.address in desired.resources}),
         outside=sum(1 for _ in _outside(world)),
@@ -119,9 +128,9 @@ def settled(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]
     """The owned resources that the platform shows just as the manifests want them, with what we remember of each."""
     by_id = {kind.id: kind for kind in kinds}
     world = _World(desired, live, state, by_id, match(desired, live, state, by_id), Options())
-    for address, resource in sorted(desired.resources.items()):
-        found = world.matches.by_address[address]
-        if found.live is None or found.entry is None or not found.ours or found.former is not None:
+    for address, found in world.matches.by_address.items():
+        resource = desired.resources.get(address)
+        if resource is None or found.live is None or found.entry is None or not found.ours or found.former is not None:
             continue
         if not _changes(resource, found.live, found.entry, by_id[address.kind], world):
             yield resource, found.entry
@@ -153,9 +162,10 @@ def only_drift(plan: Plan) -> Plan:
 
 
 def _wanted(world: _World) -> Iterator[_Decision]:
-    for address in sorted(world.desired.resources):
-        resource = world.desired.resources[address]
-        found = world.matches.by_address[address]
+    for address, found in world.matches.by_address.items():
+        resource = world.desired.resources.get(address)
+        if resource is None:
+            continue
         yield from _decide(resource, found, world)
         for leftover in found.lost:
             yield _archive_leftover(address, leftover, resource.source)
@@ -270,7 +280,7 @@ def _take_back(
     """Adopt what an unanswered create of ours has made, as far as it can be brought in line in place."""
     fixed = ", ".join(change.path for change in changes if change.create_only)
     changes = tuple(change for change in changes if not change.create_only)
-    step = _step(Action.ADOPT, resource, found, live, kind, changes, "ours: the answer to its create was lost")
+    step = _step(Action.ADOPT, resource, found, live, kind, changes, LOST_REPLY)
     later = (f"{fixed} can not be changed in place; the next plan replaces it",) if fixed else ()
     twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
     return replace(step, notes=(*later, *twins))
@@ -381,10 +391,8 @@ def _refuse(resource: Resource, reason: str, hint: str = "") -> Refusal:
 
 def _unwanted(world: _World) -> Iterator[_Decision]:
     going: set[tuple[str, str]] = set()
-    for address in sorted(world.matches.by_address, key=lambda each: (len(each.path) > 1, each)):  # roots first
-        found = world.matches.by_address[address]
-        remembered = found.entry is not None or found.in_doubt
-        if not remembered or address in world.desired.resources or not _in_scope(found.entry, world):
+    for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
+        if not _in_scope(found.entry, world):
             continue
         decision = _remove(address, found, world, going)
         if decision is not None:
@@ -506,9 +514,8 @@ def _covers(scope: str, source: str) -> bool:
 
 
 def _outside(world: _World) -> Iterator[Address]:
-    for address, found in world.matches.by_address.items():
-        remembered = found.entry is not None and not found.entry.archived
-        if remembered and address not in world.desired.resources and not _in_scope(found.entry, world):
+    for address, found in world.unwanted:
+        if found.entry is not None and not found.entry.archived and not _in_scope(found.entry, world):
             yield address
 
 
@@ -527,10 +534,12 @@ def _check_outage(world: _World) -> None:
     remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
     missing = [a for a in owned if world.matches.by_address[a].live is None]
+    if not missing:
+        return
     gone = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
     roots = [a for a in owned if len(a.path) == 1]
     inside = [a for a in owned if len(a.path) > 1 and (a.vendor, a.root) not in gone]
-    lost = len(missing) == len(owned) > 0
+    lost = len(missing) == len(owned)
     if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
         listed = "nothing" if lost else f"only {len(owned) - len(missing)}"
         raise LooksLikeOutage(
@@ -546,11 +555,12 @@ def _mostly_missing(addresses: Sequence[Address], world: _World) -> bool:
 
 
 def _risks(steps: Sequence[Step], world: _World) -> tuple[Refusal, ...]:
-    entries = {a: found.entry for a, found in world.matches.by_address.items() if found.entry is not None}
+    matches = ((step.address, world.matches.by_address.get(step.address)) for step in steps)
+    entries = {address: found.entry for address, found in matches if found is not None and found.entry is not None}
     found = unacknowledged(
         steps,
         world.options.policy,
-        owned=sum(not entry.archived for entry in entries.values()),
+        owned=sum(not entry.archived for entry in world.state.entries.values()),
         deletes_allowed=_deletes_asked_for(steps, entries),
         archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, entries) for step in steps),
     )
@@ -573,8 +583,13 @@ def _is_leftover(step: Step, entries: Mapping[Address, Entry]) -> bool:
 
 
 def _unseen(world: _World) -> Iterator[tuple[Address, str]]:
-    for address, resource in sorted(world.desired.resources.items()):
-        live = world.matches.by_address[address].live
+    secretive = {kind.id for kind in world.kinds.values() if hides(kind)}
+    for address, found in world.matches.by_address.items():
+        resource, live = world.desired.resources.get(address), found.live
+        if resource is None or (
+            live and address.kind not in secretive and resource.fields.keys() <= live.fields.keys()
+        ):
+            continue
         for path in unseen(world.kinds[address.kind], resource.fields, live.fields if live else None):
             yield address, path
 

@@ -21,12 +21,14 @@ class Policy:
     """What the operator asks for.
 
     ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``destroy`` means
-    that removal is the purpose of the run and was confirmed as a whole.
+    that removal is the purpose of the run and was confirmed as a whole, ``resumed`` that part of what was acknowledged
+    may be done already.
     """
 
     require: frozenset[str] = frozenset()
     acks: Mapping[str, int] = field(default_factory=dict)
     destroy: bool = False
+    resumed: bool = False
 
 
 def risks(steps: Sequence[Step]) -> dict[str, int]:
@@ -60,7 +62,7 @@ def unacknowledged(
     found = []
     for risk in RISKS:
         count, given = counts[risk], policy.acks.get(risk)
-        if given is not None and given != count:
+        if given is not None and (count > given if policy.resumed else count != given):
             found.append((f"--ack {risk}={given} was given, but the plan holds {count}", _hint(risk, count)))
         elif given is None and count and (needed[risk] or risk in policy.require):
             found.append((_reason(risk, count, owned, required=risk in policy.require), _hint(risk, count)))

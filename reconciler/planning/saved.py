@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import StalePlan
-from reconciler.model.plan import FORMAT_VERSION, Plan, plan_to_json
+from reconciler.model.plan import FORMAT_VERSION, LOST_REPLY, Action, Plan, plan_to_json
 
-_SAME = ("action", "address", "remote_id", "changes", "former")
+_SAME = ("action", "address", "remote_id", "changes")
 
 
 def check_untouched(saved: Mapping[str, Any]) -> None:
@@ -32,10 +33,16 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
 def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
     """Sentences that name everything that is different now; empty when the plan still holds.
 
-    With ``resumed`` the fresh plan may lack steps that were done already, and the state may have moved on.
+    With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun, and
+    the state may have moved on.
     """
     now = plan_to_json(fresh, tool="")
-    return (*_basis(saved["basis"], now["basis"], resumed=resumed), *_steps(saved, now, resumed=resumed))
+    refused = [each for each in now["refusals"] if each not in saved["refusals"]]
+    return (
+        *_basis(saved["basis"], now["basis"], resumed=resumed),
+        *_steps(saved, now, resumed=resumed),
+        *(f"{each['address']}: {each['reason']}" for each in refused),
+    )
 
 
 def _basis(before: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
@@ -52,9 +59,14 @@ def _basis(before: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) 
 def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
     planned = {step["id"]: step for step in saved["steps"]}
     fresh = {step["id"]: step for step in now["steps"]}
+    begun = defaultdict(list)
+    for step in saved["steps"]:
+        begun[step["address"]].append(step)
     for step_id in sorted(planned.keys() | fresh.keys()):
         before, after = planned.get(step_id), fresh.get(step_id)
         if before is None and after is not None:
+            if resumed and any(_ends(after, each) for each in begun[after["address"]]):
+                continue
             yield f"{after['address']}: {after['action']} is needed now ({after['reason']})"
         elif after is None and before is not None:
             if not resumed:
@@ -62,8 +74,21 @@ def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -
         elif before is not None and after is not None:
             if before["fingerprint"] != after["fingerprint"]:
                 yield f"{before['address']}: somebody changed it at the platform"
-            elif any(before[key] != after[key] for key in _SAME):
+            elif any(before[key] != after[key] for key in (_SAME if resumed else (*_SAME, "former"))):
                 yield f"{before['address']}: {before['action']} means something else now"
+
+
+def _ends(step: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:
+    """Whether ``step`` is what is left to do of ``begun``, at the same address, when that was cut short."""
+    match step["action"], begun["action"]:
+        case Action.ADOPT, Action.CREATE | Action.REPLACE:
+            return bool(step["reason"] == LOST_REPLY)
+        case Action.ARCHIVE, Action.REPLACE:
+            return bool(step["remote_id"] == begun["remote_id"])
+        case Action.FORGET, Action.DELETE | Action.ARCHIVE:
+            return True
+        case _:
+            return False
 
 
 def _listed(origins: Mapping[str, str]) -> str:

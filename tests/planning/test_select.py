@@ -1,0 +1,70 @@
+"""What ``--select`` means, and which part of a plan is drift."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
+from reconciler.model.resource import Address
+from reconciler.planning.planner import only_drift, selects
+
+PROJECT = Address("openlayer.Project", ("support-bot",))
+TEST = Address("openlayer.Test", ("support-bot", "monitoring", "No PII"))
+ODD = Address("openlayer.Test", ("support-bot", "monitoring", "p95 / p50 [ms]"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "address", "chosen"),
+    [
+        ("support-bot", PROJECT, True),
+        ("support-bot", TEST, False),
+        ("support-bot/*", TEST, True),
+        ("support-bot/*", PROJECT, False),
+        ("support-bot*", PROJECT, True),
+        ("support-bot*", TEST, True),
+        ("*", PROJECT, True),
+        ("openlayer.Test/*", TEST, True),
+        ("openlayer.Test/*", PROJECT, False),
+        ("openlayer.Project/support-bot", PROJECT, True),
+        ("*/monitoring/*", TEST, True),
+        ("*/development/*", TEST, False),
+        ("support-bot/monitoring/No PII", TEST, True),
+        ("support-bot/monitoring/no pii", TEST, False),
+        ("Support-bot/*", TEST, False),
+        ("support-bot/monitoring/p95 %2F p50*", ODD, True),
+        ("support-bot/monitoring/p95 / p50*", ODD, False),
+        ("", PROJECT, False),
+    ],
+)
+def test_a_pattern_is_a_glob_over_addresses(pattern: str, address: Address, chosen: bool) -> None:
+    """With or without the kind in front; case counts; a name is spelled as addresses are printed."""
+    assert selects(pattern, address) is chosen
+
+
+# ------------------------------------------------------------------------------------------------ drift
+
+
+def step(address: Address, *changes: FieldChange, cause: Cause, effect: Effect | None = None) -> Step:
+    return Step(f"update:{address}", Action.UPDATE, address, "because", cause, changes, effect=effect)
+
+
+def test_only_what_somebody_changed_at_the_platform_is_drift() -> None:
+    """A step that has both keeps the changes of the platform, and their effect."""
+    by_hand = FieldChange("thresholds.0.value", 0.5, 0.9, Effect.TIGHTENED, Cause.DRIFT)
+    ours = FieldChange("thresholds.1.value", 0.9, 0.5, Effect.LOOSENED, Cause.MANIFEST)
+    both = step(TEST, by_hand, ours, cause=Cause.BOTH, effect=Effect.LOOSENED)
+    plain = step(PROJECT, FieldChange("description", "a", "b"), cause=Cause.MANIFEST)
+    found = only_drift(Plan(Basis("", {}, "", "", 0), (plain, both)))
+    assert found.steps == (step(TEST, by_hand, cause=Cause.BOTH, effect=Effect.TIGHTENED),)
+
+
+def test_a_removal_at_the_platform_is_drift_without_fields() -> None:
+    again = step(TEST, cause=Cause.DRIFT)
+    assert only_drift(Plan(Basis("", {}, "", "", 0), (again,))).steps == (again,)
+
+
+def test_what_is_refused_stays_for_it_can_not_be_told() -> None:
+    """But a missing acknowledgement says nothing of drift."""
+    twins = Refusal(TEST, "2 live objects have this identity")
+    policy = Refusal(Address("reconciler.Policy", ("acknowledgements",)), "1 would be deleted for good")
+    assert only_drift(Plan(Basis("", {}, "", "", 0), (), (twins, policy))).refusals == (twins,)
