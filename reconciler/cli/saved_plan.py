@@ -7,21 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import SettingsInvalid, StalePlan
+from reconciler.planning.saved import check_untouched
 
 LARGEST = 256 * 1024 * 1024
 
 
 def read_plan(path: str) -> dict[str, Any]:
-    """The plan in a file.  Raises SettingsInvalid when it can not be read, StalePlan when it is no plan."""
+    """The plan in a file, as it was saved.
+
+    Raises SettingsInvalid when it can not be read, StalePlan when it is no plan or was changed since.
+    """
     try:
         if Path(path).stat().st_size > LARGEST:
             raise SettingsInvalid(f"--plan {path}: larger than {LARGEST // 1024**2} MiB")
         plan = json.loads(Path(path).read_text(encoding="utf-8"))
+        if isinstance(plan, dict):
+            check_untouched(plan)  # what has its digest was written by us, so the rest of it is as it should be
+            return plan
     except OSError as error:
         raise SettingsInvalid(f"--plan {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise StalePlan(f"--plan {path}: not a plan file", hint="make one: reconciler plan --out plan.json") from error
-    options = plan.get("basis", {}).get("options") if isinstance(plan, dict) else None
-    if not isinstance(options, dict) or "steps" not in plan:
-        raise StalePlan(f"--plan {path}: not a plan file", hint="make one: reconciler plan --out plan.json")
-    return plan  # type: ignore[no-any-return]
+        raise _no_plan(path) from error
+    raise _no_plan(path)
+
+
+def _no_plan(path: str) -> StalePlan:
+    return StalePlan(f"--plan {path}: not a plan file", hint="make one: reconciler plan --out plan.json")

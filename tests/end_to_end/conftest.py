@@ -221,6 +221,7 @@ BOT = """
         - name: Rows arrive
           type: integrity
           subtype: rowCount
+          evaluationWindow: 24h
           thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}]
         - name: Answers are short
           type: integrity

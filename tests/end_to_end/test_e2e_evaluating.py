@@ -1,0 +1,110 @@
+"""From rows to an exit code: evaluations are triggered, waited for and judged; what can not be judged fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+Doc = dict[str, Any]
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+DAY = ("--from", "2026-11-10", "--to", "2026-11-11")
+
+
+@pytest.fixture
+def measured(bot: Any, platform: Any) -> Any:
+    """The project applied, and rows of one day on both pipelines: three live ones, two on the canary."""
+    bot("apply", "--yes")
+    for name, answers in {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]}.items():
+        rows = [{"output": answer, "at": NOON + number} for number, answer in enumerate(answers)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        platform.api("POST", f"/inference-pipelines/{platform.pipelines('bot')[name]['id']}/data-stream", body)
+    platform.seen.clear()
+    return bot
+
+
+def verdicts(result: Any) -> dict[tuple[str, str], str]:
+    """(test, pipeline) -> level."""
+    found = json.loads(result.out)["verdicts"]
+    return {(item["address"].rpartition("/")[2], item["pipeline"]): item["level"] for item in found}
+
+
+def test_everything_passes(measured: Any, platform: Any) -> None:
+    """One verdict for each test on each pipeline that it runs on; exit 0; one trigger for each."""
+    ended = measured("evaluate", *DAY, "--format", "json")
+    assert verdicts(ended) == {
+        ("Rows arrive", "canary"): "pass",
+        ("Rows arrive", "live"): "pass",
+        ("Answers are short", "live"): "pass",
+    }
+    assert sorted(path.rpartition("/")[2] for method, path in platform.writes) == ["evaluate", "evaluate"]
+
+
+def test_a_failing_gate_is_exit_5(measured: Any) -> None:
+    """The table says what was measured and what was wanted, the worst first."""
+    measured.edit("bot.yaml", "value: 2}]", "value: 3}]")
+    measured("apply", "--yes")
+    ended = measured("evaluate", *DAY, code=5)
+    assert "Rows arrive" in ended.out
+    lines = [line for line in ended.out.splitlines() if "Rows arrive" in line]
+    assert "canary" in lines[0]
+    assert ">= 3" in lines[0]
+    assert verdicts(measured("status", "--format", "json", code=5))["Rows arrive", "canary"] == "fail"
+
+
+def test_a_skipped_test_fails_with_the_platforms_reason(measured: Any) -> None:
+    """A misspelt column: the platform skips, the gate does not."""
+    measured.edit("bot.yaml", "column_name: output", "column_name: outptu")
+    measured("apply", "--yes")
+    ended = measured("evaluate", *DAY, code=5)
+    assert "skipped" in ended.out
+    assert 'no row has a column "outptu"' in ended.words
+
+
+def test_no_rows_is_no_pass(bot: Any) -> None:
+    """Nothing was streamed: nothing was measured, exit 5."""
+    bot("apply", "--yes")
+    ended = bot("evaluate", *DAY, "--format", "json", code=5)
+    assert set(verdicts(ended).values()) == {"fail"}
+
+
+def test_a_task_that_fails_is_told(measured: Any, platform: Any) -> None:
+    """The background task of one evaluation fails: an error with its reason, exit 5."""
+    platform.fail({"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "task-fails"})
+    ended = measured("evaluate", *DAY, code=5)
+    assert "The task failed." in ended.words
+
+
+def test_a_wait_that_is_too_long_can_be_taken_up_again(measured: Any, platform: Any) -> None:
+    """--timeout ends the wait, not the evaluation; the next run waits for the same tasks and triggers nothing."""
+    assert "under way" in measured("evaluate", *DAY, "--no-wait").out
+    assert len(platform.writes) == 2
+    measured("evaluate", *DAY)
+    assert len(platform.writes) == 2
+
+
+def test_status_before_and_after(measured: Any, platform: Any) -> None:
+    """Before an evaluation nothing is recorded, which is no pass; afterwards it says the same, and triggers nothing."""
+    assert set(verdicts(measured("status", "--format", "json", code=5)).values()) == {"fail"}
+    evaluated = verdicts(measured("evaluate", *DAY, "--format", "json"))
+    platform.seen.clear()
+    assert verdicts(measured("status", "--format", "json")) == evaluated
+    assert platform.writes == []
+
+
+def test_apply_and_evaluate_in_one(bot: Any, platform: Any) -> None:
+    """``apply --evaluate`` measures what changed, and nothing when nothing did."""
+    assert "Apply: 5 done." in bot("apply", "--yes", "--evaluate", code=5).out  # no rows yet
+    platform.seen.clear()
+    assert "Nothing to evaluate: no test changed." in bot("apply", "--yes", "--evaluate").text
+    assert platform.writes == []
+
+
+def test_development_tests_are_left_out_by_name(measured: Any) -> None:
+    """The API evaluates them when a commit is pushed: they are counted and the reason is told."""
+    measured.edit("bot.yaml", "      pipelines: [live]\n      evaluationWindow: 24h\n", "      mode: development\n")
+    measured("apply", "--yes")
+    ended = measured("evaluate", *DAY)
+    assert "1 test left out: the API evaluates monitoring tests only" in ended.words
