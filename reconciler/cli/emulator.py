@@ -31,7 +31,13 @@ from reconciler.cli.options import example
     metavar="FILE",
     help="Agents and metrics of the DigitalOcean account, as JSON; a few by default.",
 )
-@click.option("--dialect", type=click.Choice(["", "seed"]), default="", help="'seed': an older server.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["current", "seed"]),
+    default="current",
+    show_default=True,
+    help="'seed': an older server.",
+)
 def command(
     port: int, host: str, data: str | None, api_key: str | None, latency: str, rate: str | None, faults: str | None,
     seed: str | None, dialect: str,
@@ -50,7 +56,7 @@ def command(
         app = create_app(
             data or ":memory:",
             api_key=api_key,
-            dialect=dialect,
+            dialect="" if dialect == "current" else dialect,
             latency_s=_latency(latency),
             rate_per_s=_rate(rate) if rate else None,
             faults=FaultScript.read(faults) if faults else None,

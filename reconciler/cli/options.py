@@ -22,11 +22,11 @@ class Common:
 
     environment: str | None
     variables: Mapping[str, str]
-    select: tuple[str, ...]
-    parallelism: int
     color: bool
     verbose: bool
-    events: str | None
+    select: tuple[str, ...] = ()
+    parallelism: int = 16
+    events: str | None = None
     paths: tuple[str, ...] = (".",)
 
     def request(self, *, adopt: bool = False, acks: Mapping[str, int] | None = None) -> Request:
@@ -63,8 +63,11 @@ def _acks(context: click.Context, parameter: click.Parameter, values: tuple[str,
     return acks
 
 
-def common(*, paths: bool = True) -> Callable[[F], F]:
-    """Add the common options; the command gets them as one argument ``common``."""
+def common(*, paths: bool = True, runs: bool = True) -> Callable[[F], F]:
+    """Add the common options; the command gets them as one argument ``common``.
+
+    Without ``runs`` those of a command that asks no platform anything.
+    """
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -74,7 +77,7 @@ def common(*, paths: bool = True) -> Callable[[F], F]:
             return function(common=Common(color=not given.pop("no_color"), **given), **values)
 
         decorated: Any = wrapped
-        for option in reversed(_OPTIONS):
+        for option in reversed(_OPTIONS if runs else _OFFLINE):
             decorated = option(decorated)
         if paths:
             decorated = click.argument("paths", nargs=-1, metavar="[PATH]...")(decorated)
@@ -84,7 +87,7 @@ def common(*, paths: bool = True) -> Callable[[F], F]:
 
 
 _NAMES = ("environment", "variables", "select", "parallelism", "no_color", "verbose", "events")
-_OPTIONS = (
+_MANIFESTS = (
     click.option(
         "--env",
         "environment",
@@ -95,6 +98,12 @@ _OPTIONS = (
     click.option(
         "--var", "variables", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Set ${var.NAME}; repeatable."
     ),
+)
+_LOOKS = (
+    click.option("--no-color", is_flag=True, help="Plain text; NO_COLOR does the same."),
+    click.option("-v", "--verbose", is_flag=True, help="Show every field, and requests as they are made."),
+)
+_RUNS = (
     click.option("--select", multiple=True, metavar="GLOB", help="Only these addresses: 'support-bot/*'; repeatable."),
     click.option(
         "--parallelism",
@@ -104,8 +113,6 @@ _OPTIONS = (
         metavar="N",
         help="Requests in flight.",
     ),
-    click.option("--no-color", is_flag=True, help="Plain text; NO_COLOR does the same."),
-    click.option("-v", "--verbose", is_flag=True, help="Show every field, and requests as they are made."),
     click.option(
         "--events",
         type=click.Path(dir_okay=False),
@@ -113,6 +120,8 @@ _OPTIONS = (
         help="Write everything that happens to FILE, one JSON object a line.",
     ),
 )
+_OFFLINE = (*_MANIFESTS, *_LOOKS)
+_OPTIONS = (*_MANIFESTS, *_RUNS, *_LOOKS)
 
 adopt_option = click.option("--adopt", is_flag=True, help="Take over objects of the same name that are not ours.")
 ack_option = click.option(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command() -> None:
     """Look into what we remember of an environment, and mend it.
 
-    Nothing here touches the platform.
+    Nothing here changes the platform; only import reads it.
     """
 
 
@@ -46,7 +46,11 @@ def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> No
     run(main, console.story)
 
 
-@command.command("list", epilog=example("reconciler state list --env production --select 'support-bot/*'"))
+@command.command(
+    "list",
+    short_help="List what is ours, and what is in doubt.",
+    epilog=example("reconciler state list --env production --select 'support-bot/*'"),
+)
 @common(paths=False)
 @output_format("text", "json")
 def list_(common: Common, style: str) -> None:
@@ -69,7 +73,11 @@ def list_(common: Common, style: str) -> None:
     _with_session(common, work)
 
 
-@command.command("show", epilog=example("reconciler state show openlayer.Project/support-bot"))
+@command.command(
+    "show",
+    short_help="Show all that we remember of ADDRESS.",
+    epilog=example("reconciler state show openlayer.Project/support-bot"),
+)
 @click.argument("address")
 @common(paths=False)
 def show(common: Common, address: str) -> None:
@@ -86,7 +94,11 @@ def show(common: Common, address: str) -> None:
     _with_session(common, work)
 
 
-@command.command("rm", epilog=example("reconciler state rm 'openlayer.Test/support-bot/*'"))
+@command.command(
+    "rm",
+    short_help="Forget what PATTERN names; the objects stay.",
+    epilog=example("reconciler state rm 'openlayer.Test/support-bot/*'"),
+)
 @click.argument("pattern")
 @common(paths=False)
 def rm(common: Common, pattern: str) -> None:
@@ -105,7 +117,11 @@ def rm(common: Common, pattern: str) -> None:
     _with_session(common, work)
 
 
-@command.command("mv", epilog=example("reconciler state mv openlayer.Project/old openlayer.Project/new"))
+@command.command(
+    "mv",
+    short_help="Remember OLD under the address NEW.",
+    epilog=example("reconciler state mv openlayer.Project/old openlayer.Project/new"),
+)
 @click.argument("old")
 @click.argument("new")
 @common(paths=False)
@@ -121,7 +137,11 @@ def mv(common: Common, old: str, new: str) -> None:
     _with_session(common, work)
 
 
-@command.command("import", epilog=example("reconciler state import openlayer.Project/support-bot 3c90c3cc-0d44-..."))
+@command.command(
+    "import",
+    short_help="Make the live object ID ours.",
+    epilog=example("reconciler state import openlayer.Project/support-bot 3c90c3cc-0d44-..."),
+)
 @click.argument("address")
 @click.argument("remote_id", metavar="ID")
 @common(paths=False)
@@ -137,7 +157,9 @@ def import_(common: Common, address: str, remote_id: str) -> None:
     _with_session(common, work)
 
 
-@command.command("unlock", epilog=example("reconciler state unlock 5f0c... --env production"))
+@command.command(
+    "unlock", short_help="Break the lock ID.", epilog=example("reconciler state unlock 5f0c... --env production")
+)
 @click.argument("lock_id", metavar="ID")
 @common(paths=False)
 def unlock(common: Common, lock_id: str) -> None:

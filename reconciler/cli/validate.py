@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("validate", epilog=example("reconciler validate\nreconciler validate --format sarif > problems.sarif"))
-@common()
+@common(runs=False)
 @output_format("text", "json", "github", "sarif", "gitlab")
 def command(common: Common, style: str) -> int:
     """Check the manifests under PATH (default: this folder), for every environment they declare or for --env.

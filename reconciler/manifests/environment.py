@@ -39,7 +39,7 @@ def _state_url(text: str | None) -> str | None:
         return None
     scheme, colon, _ = text.partition(":")
     if not text or (colon and scheme != "file"):
-        raise ValueError('expected a file, such as "state/staging.json"')
+        raise ValueError('expected a folder, such as "state"')
     return text
 
 
@@ -62,7 +62,7 @@ class StateLocation(Part):
     url: Annotated[
         str | None,
         AfterValidator(_state_url),
-        Field(description="A file, relative to the working directory; in .reconciler by default."),
+        Field(description="A folder, relative to the working directory; .reconciler by default."),
     ] = None
 
 

@@ -11,7 +11,7 @@ from reconciler.errors import (
 )
 from reconciler.manifests.validator import Loaded
 from reconciler.model.resource import LiveObject
-from reconciler.pipeline.session import Request, Session, declared, read_manifests
+from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import read_live
 from reconciler.settings import Settings
@@ -74,7 +74,9 @@ async def examine(here: Session) -> list[Check]:
             seen: list[LiveObject] = []
             await read_live(provider, here.clock, lambda root, seen=seen: bool(seen.append(root)))  # type: ignore[misc]
             took = (here.clock.monotonic() - began) * 1000
-            checks.append(Check(vendor.name, True, f"{provider.origin} answers in {took:.0f} ms; {len(seen)} projects"))
+            where = "the embedded emulator" if here.environment == LOCAL else provider.origin
+            count = f"{len(seen)} project{'' if len(seen) == 1 else 's'}"
+            checks.append(Check(vendor.name, True, f"{where} answers in {took:.0f} ms; {count}"))
         except ReconcilerError as error:
             checks.append(Check(vendor.name, False, error.message, error.hint))
     try:

@@ -98,11 +98,16 @@ class Session:
         self.stop = asyncio.Event()
         self.folder = request.root / FOLDER
         self.store: StateStore = FileStore(
-            self.folder, environment, now=lambda: datetime.now(UTC), job=settings.ci.job_url
+            self._state_folder(), environment, now=lambda: datetime.now(UTC), job=settings.ci.job_url
         )
         self.providers: dict[str, Provider] = {}
         self._emulator: Any = None
         self._closing = AsyncExitStack()
+
+    def _state_folder(self) -> Path:
+        """Where the Environment keeps its state: ``state.url``, or ``.reconciler`` beside everything else of a run."""
+        url = self.manifest.state.url if self.manifest else None
+        return self.request.root / url.removeprefix("file:") if url else self.folder
 
     @property
     def desired(self) -> Desired:

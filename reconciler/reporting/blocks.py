@@ -100,15 +100,15 @@ def step_lines(step: Step, *, verbose: bool) -> Group:
         below.append(line("was ", Span(str(step.former), solid=True), indent=4))
     below += _fields(step, verbose)
     below += [line(Span("note: ", "dim"), note, indent=4) for note in step.notes]
-    return (_step_line(step), *below)
+    return (_step_line(step, verbose=verbose), *below)
 
 
-def _step_line(step: Step) -> Line:
+def _step_line(step: Step, *, verbose: bool) -> Line:
     tint = TINTS[step.action]
     return line(
         Span(f"{step.action.sign} ", tint, solid=True),
         Span(str(step.address), tint, solid=True),
-        tail=[*_badges(step), *_reasons(step)],
+        tail=[*_badges(step), *_reasons(step, verbose=verbose)],
     )
 
 
@@ -120,11 +120,13 @@ def _badges(step: Step) -> Iterator[Span]:
         yield Span(f"{step.effect.value.upper()}  ", EFFECT_TINTS[step.effect])
 
 
-def _reasons(step: Step) -> list[Span]:
+def _reasons(step: Step, *, verbose: bool) -> list[Span]:
     # Most reasons say themselves what happened at the platform.
     reason = "" if step.reason in (NOT_THERE, MATCHES_NOT_OURS) else step.reason
     cause = "" if "platform" in step.reason or step.changes else cause_words(step.cause)
     sentence = "; ".join(part for part in (reason, cause) if part)
+    if step.action is Action.CREATE and not sentence and not verbose:
+        return []  # a new environment is a page of these: one line each
     # Two objects can look alike; what is taken away is named by the platform's own id.
     identity = f"id {step.remote_id}" if step.remote_id and step.action in _REMOVING else ""
     place = ", ".join(part for part in (identity, _place(step.source)) if part)

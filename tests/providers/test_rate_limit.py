@@ -199,7 +199,7 @@ def test_a_cancelled_wait_gives_its_place_to_the_next(world: World) -> None:
     assert asyncio.run(scenario())
 
 
-def test_a_cancelled_pause_gives_its_place_to_the_next(world: World) -> None:
+def test_a_cancelled_pause_gives_its_place_to_the_next() -> None:
     async def scenario() -> bool:
         limiter = RateLimiter(RealClock(), 1, random.Random(1))
         limiter.pause(0.05)

@@ -179,10 +179,11 @@ def test_a_create_shows_its_fields_only_if_asked() -> None:
     changes = (FieldChange("thresholds", None, [{"value": 1}, {"value": 2}]), FieldChange("mode", None, "monitoring"))
     step = Step("1", Action.CREATE, FAITHFUL, "not at the platform yet", changes=changes, source=Source("a.yaml", 7, 3))
     plan = Plan(BASIS, (step,))
-    head = "  + openlayer.Test/bot/monitoring/Faithful  (a.yaml:7)\n"
-    assert f"{head}\n" in _text(plan)
-    assert f'{head}      thresholds.0.value: 1\n      thresholds.1.value: 2\n      mode: "monitoring"\n' in _text(
-        plan, verbose=True
+    head = "  + openlayer.Test/bot/monitoring/Faithful"
+    assert f"{head}\n\n" in _text(plan)
+    assert (
+        f'{head}  (a.yaml:7)\n      thresholds.0.value: 1\n      thresholds.1.value: 2\n      mode: "monitoring"\n'
+        in _text(plan, verbose=True)
     )
 
 
