@@ -12,11 +12,12 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from reconciler.applying.lost_creates import LostCreates
 from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Call, Mark, Reply, Wire, Write
+from reconciler.model.kind import AnyKind, Call, Mark, Replace, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.provider import Clock, Provider
@@ -33,7 +34,8 @@ class Means:
 
     ``write`` makes one journal record durable.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
     uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``marked`` says
-    whether objects get the ownership marker.  ``stop`` is set when nothing new may start.
+    whether objects get the ownership marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is
+    set when nothing new may start.
     """
 
     providers: Mapping[str, Provider]
@@ -44,6 +46,7 @@ class Means:
     window_s: Callable[[Provider], float]
     marked: bool = True
     parallelism: int = 16
+    root: Path = field(default_factory=Path)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     on_start: Callable[[Step], None] = lambda _: None
     on_end: Callable[[Step, StepOutcome], None] = lambda _, __: None
@@ -288,6 +291,9 @@ class _Run:
         known = self.entries.get(step.former or step.address)
         retiring = (*(known.retiring if known else ()), old.remote_id)
         entry = await self._create(step, retiring)
+        if kind.replace is Replace.CREATE_THEN_RETIRE:
+            await self._remember(step, entry)  # others still refer to the old one; another step lets it go
+            return
         if not old.archived:
             assert kind.remove is not None
             write = Write(step.address, old.fields, self._parent_id(step.address), live=old, archived=True)
@@ -334,10 +340,10 @@ class _Run:
 
     async def _removed(self, step: Step) -> None:
         entry = self.entries.get(step.address)
-        if step.action is Action.DELETE or entry is None:
-            await self._forget(step)
-        elif entry.remote_id != step.remote_id:
+        if entry is not None and entry.remote_id != step.remote_id:
             await self._remember(step, _without(entry, str(step.remote_id)))
+        elif step.action is Action.DELETE or entry is None:
+            await self._forget(step)
         else:
             await self._remember(step, Entry(entry.remote_id, entry.applied, entry.op, archived=True))
 
@@ -369,6 +375,7 @@ class _Run:
         return self.live[str(step.remote_id)].op
 
     def _to_write(self, step: Step, op: str | None) -> Write:
+        resource = self.world.resources.get(step.address)
         return Write(
             address=step.address,
             fields=step.fields,
@@ -376,6 +383,7 @@ class _Run:
             changed=frozenset(change.path.partition(".")[0] for change in step.changes),
             live=self.live.get(str(step.remote_id)),
             op=op if self.means.marked else None,
+            files={name: str(self.means.root / path) for name, path in resource.files.items()} if resource else {},
         )
 
     def _to_remove(self, step: Step) -> Write:

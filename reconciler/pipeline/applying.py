@@ -118,6 +118,7 @@ def _means(here: Session, journal: Journal) -> Means:
         window_s=here.window_s,
         marked=marked,
         parallelism=here.request.parallelism,
+        root=here.request.root,
         stop=here.stop,
         on_start=here.hooks.started,
         on_end=here.hooks.ended,
