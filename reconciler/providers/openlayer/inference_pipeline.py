@@ -17,7 +17,7 @@ from reconciler.errors import NotFound
 from reconciler.model.kind import Call, Flow, Kind, Mark, Part, Removal, Replace, Spec, Wire, Write, url_path
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
-from reconciler.model.values import Fields
+from reconciler.model.values import Fields, Json
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.project import TEXT_LIMIT
 from reconciler.providers.openlayer.replies import id_of
@@ -34,7 +34,7 @@ class BackendConfig(Part):
 
 
 class _Warehouse(Part):
-    config: Annotated[BackendConfig, Mark.WRITE_ONLY]
+    config: Annotated[BackendConfig, Mark.WRITE_ONLY] = Field(default_factory=BackendConfig)
 
 
 class DefaultBackend(Part):
@@ -140,7 +140,7 @@ def stream_rows(remote_id: str, rows: Sequence[Fields], config: Fields) -> Flow[
 def _create(write: Write, _: Wire) -> Flow[str]:
     # The description key is required, its value may be null (openlayer-python 0.36.0).
     text: Fields = {"name": write.fields["name"], "description": sign(_text(write), write.op, limit=TEXT_LIMIT)}
-    backend = write.fields.get("dataBackend")
+    backend = _backend(write.fields.get("dataBackend"))
     call = Call(
         "POST",
         url_path("projects", str(write.parent_id), "inference-pipelines"),
@@ -152,6 +152,13 @@ def _create(write: Write, _: Wire) -> Flow[str]:
     if reference is not None:  # POST does not take it
         yield Call("PUT", url_path("inference-pipelines", remote_id), body={**text, "referenceDatasetUri": reference})
     return remote_id
+
+
+def _backend(written: Json) -> Json:
+    """Every warehouse must come with a ``config``, in which everything may be left out (openlayer-python 0.36.0)."""
+    if not isinstance(written, dict) or written["backendType"] == "default":
+        return written
+    return {"config": {}, **written}
 
 
 def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:

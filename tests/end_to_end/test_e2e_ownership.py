@@ -1,0 +1,251 @@
+"""What is ours and what is not: taking over, exporting, drift, destroying, and mending the memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+Doc = dict[str, Any]
+PII = {
+    "name": "No ${PII} in answers",
+    "description": "Regulators ask",
+    "type": "integrity",
+    "subtype": "containsPii",
+    "usesProductionData": True,
+    "usesReferenceDataset": True,
+    "delayWindow": 600,
+    "thresholds": [
+        {
+            "insightName": "containsPii",
+            "insightParameters": [
+                {"name": "pii_type", "value": "EMAIL_ADDRESS"},
+                {"name": "column_name", "value": "openlayer_output"},
+            ],
+            "measurement": "containsPIIRowCount",
+            "operator": "<=",
+            "value": 0,
+        }
+    ],
+}
+ROWS = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 5.5}
+
+
+@pytest.fixture
+def by_hand(platform: Any) -> Any:
+    """A workspace that somebody made by hand: odd names, all sorts of fields, an archived and a development test."""
+    odd = {"name": 'Søk & svar: "v2" #1', "taskType": "text-classification", "purpose": "no", "modelTypes": ["a", "b"]}
+    project = platform.api("POST", "/projects", {**odd, "description": "yes: # no", "dataRetentionDays": 30})
+    pipelines = f"/projects/{project['id']}/inference-pipelines"
+    live = platform.api("POST", pipelines, {"name": "live/eu", "description": None})
+    warehouse = {
+        "backendType": "redshift",
+        "redshiftConnectionId": None,
+        "schemaName": "s",
+        "tableName": "t",
+        "config": {},
+    }
+    platform.api("POST", pipelines, {"name": "12:30", "description": "~", "dataBackend": warehouse})
+    tests = f"/projects/{project['id']}/tests"
+    targeted = {"defaultToAllPipelines": False, "includePipelines": [live["id"]], "evaluationWindow": 604_800}
+    platform.api("POST", tests, {**PII, **targeted})
+    development = {"usesProductionData": False, "usesValidationDataset": True, "delayWindow": None}
+    platform.api(
+        "POST",
+        tests,
+        {**PII, **development, "usesReferenceDataset": False, "subtype": "rowCount", "thresholds": [ROWS]},
+    )
+    gone = platform.api("POST", tests, {**PII, "name": "old", "usesReferenceDataset": False})
+    platform.api("PUT", f"/tests/{gone['id']}", {"archived": True})
+    platform.api("POST", "/projects", {"name": "empty", "taskType": "llm-base"})
+    return platform
+
+
+# ------------------------------------------------------------------------------------------------ export
+
+
+def test_an_exported_workspace_plans_to_no_changes(by_hand: Any, cli: Any) -> None:
+    """Not ours yet, and nothing to do; exporting wrote nothing to the platform."""
+    before = by_hand.everything()
+    exported = cli("export", "--out", "live")
+    assert "6 resources in 2 files; not ours until 'apply --adopt'." in exported.out
+    cli("validate", "live")
+    cli("plan", "live", "--detailed-exitcode")
+    assert by_hand.writes == []
+    cli("apply", "live", "--yes", "--adopt")
+    cli("plan", "live", "--detailed-exitcode")
+    assert (by_hand.writes, by_hand.everything()) == ([], before)
+
+
+def test_export_and_adopt_in_one(by_hand: Any, cli: Any) -> None:
+    """The objects are ours from then on, and the platform was only read."""
+    assert "6 resources in 2 files, which are ours now." in cli("export", "--out", "live", "--adopt").out
+    cli("plan", "live", "--detailed-exitcode")
+    left = json.loads(cli("plan", "live", "--format", "json").out)
+    assert (left["steps"], left["summary"]["unchanged"]) == ([], 6)
+    assert cli("state", "list").out.count("openlayer.") == 6
+    assert by_hand.writes == []
+
+
+def test_an_export_overwrites_nothing(by_hand: Any, cli: Any) -> None:
+    """A file in the way is named; --force replaces it."""
+    assert by_hand.projects()
+    cli("export", "--out", "live")
+    ended = cli("export", "--out", "live", code=64)
+    assert "is there already" in ended.err
+    cli("export", "--out", "live", "--force")
+
+
+# --------------------------------------------------------------------------------------------- adopting
+
+
+def test_what_equals_its_manifest_waits_for_adopt(bot: Any, platform: Any) -> None:
+    """Lost state: the plan has nothing to do, shows what could be adopted, and changes nothing by itself."""
+    bot("apply", "--yes")
+    (bot.folder / ".reconciler" / "default.state.json").unlink()
+    (bot.folder / ".reconciler" / "default.journal.jsonl").unlink()
+    before = platform.everything()
+    platform.seen.clear()
+    bot("plan", "--detailed-exitcode")
+    bot("apply", "--yes")
+    assert bot("state", "list").out.count("openlayer.") == 0
+    bot("apply", "--yes", "--adopt")
+    assert bot("state", "list").out.count("openlayer.") == 5
+    bot("plan", "--detailed-exitcode")
+    assert (platform.writes, platform.everything()) == ([], before)
+
+
+def test_two_of_one_name_stop_the_plan(bot: Any, platform: Any) -> None:
+    """Nobody guesses between twins: both ids are named, and one can be chosen."""
+    bot("apply", "--yes")
+    project = platform.projects()["bot"]["id"]
+    bot("state", "rm", "openlayer.Test/bot/monitoring/Rows arrive")
+    first = platform.tests("bot")["Rows arrive"]
+    body = {key: first[key] for key in ("name", "description", "type", "subtype", "usesProductionData")}
+    twin = platform.api("POST", f"/projects/{project}/tests", {**body, "thresholds": [ROWS]})
+    ended = bot("apply", "--yes", "--adopt", code=3)
+    assert "2 live objects have this identity" in ended.words
+    assert first["id"] in ended.words
+    assert twin["id"] in ended.words
+    bot("state", "import", "openlayer.Test/bot/monitoring/Rows arrive", first["id"])
+    bot("apply", "--yes")
+    bot("plan", "--detailed-exitcode")
+
+
+# ------------------------------------------------------------------------------------------------- drift
+
+
+def test_drift_says_what_somebody_changed(bot: Any, platform: Any) -> None:
+    """0 clean, 2 drifted, 1 when nobody can tell; changes of the manifests are not drift."""
+    bot("apply", "--yes")
+    bot("drift")
+    bot.edit("bot.yaml", "value: 100", "value: 90")
+    bot("drift")
+    canary = platform.pipelines("bot")["canary"]["id"]
+    platform.api("PUT", f"/inference-pipelines/{canary}", {"description": "By hand"})
+    ended = bot("drift", code=2)
+    assert "openlayer.InferencePipeline/bot/canary" in ended.out
+    assert "By hand" in ended.out
+    assert "Answers are short" not in ended.out
+    assert platform.writes[-1][0] == "POST"  # nothing since the apply
+    platform.fail({"method": "GET", "action": "status", "status": 403})
+    bot("drift", code=1)
+
+
+def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
+    """And the next apply brings it back, as itself."""
+    bot("apply", "--yes")
+    item = platform.tests("bot")["Rows arrive"]
+    platform.api("PUT", f"/tests/{item['id']}", {"archived": True})
+    assert "Rows arrive" in bot("drift", code=2).out
+    bot("apply", "--yes")
+    assert platform.tests("bot")["Rows arrive"]["archived"] is False
+    bot("drift")
+
+
+# --------------------------------------------------------------------------------------------- destroying
+
+
+def test_destroy_takes_ours_and_nothing_else(bot: Any, by_hand: Any) -> None:
+    """Objects that people made are the same to the last byte."""
+    before = by_hand.everything()
+    bot("apply", "--yes")
+    bot("destroy", code=7)
+    assert "bot" in by_hand.projects()
+    bot("destroy", "--yes")
+    assert by_hand.everything() == before
+    assert "0 resources" in bot("state", "list").out
+    bot("plan", "--detailed-exitcode", code=2)
+
+
+def test_destroy_does_not_take_strangers_along(bot: Any, platform: Any) -> None:
+    """A project that holds something of somebody else's stays: exit 3, and nothing was removed."""
+    bot("apply", "--yes")
+    project = platform.projects()["bot"]["id"]
+    platform.api("POST", f"/projects/{project}/inference-pipelines", {"name": "theirs", "description": None})
+    before = platform.everything()
+    ended = bot("destroy", "--yes", code=3)
+    assert "openlayer.InferencePipeline/bot/theirs" in ended.words
+    assert platform.everything() == before
+
+
+def test_protected_stays(bot: Any, platform: Any) -> None:
+    """Also after its block has gone from the manifests: the state remembers."""
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
+    bot("apply", "--yes")
+    bot("destroy", "--yes", code=3)
+    text = (bot.folder / "bot.yaml").read_text()
+    start, end = text.index("    - name: Rows arrive"), text.index("    - name: Answers are short")
+    bot.write("bot.yaml", text[:start] + text[end:])
+    assert "it is protected" in bot("apply", "--yes", code=3).words
+    assert platform.tests("bot")["Rows arrive"]["archived"] is False
+
+
+def test_an_emptied_folder_removes_nothing(bot: Any, platform: Any) -> None:
+    """No manifests is an error, not a wish."""
+    bot("apply", "--yes")
+    (bot.folder / "bot.yaml").unlink()
+    before = platform.everything()
+    bot("apply", "--yes", code=1)
+    assert platform.everything() == before
+
+
+# ------------------------------------------------------------------------------------------------- memory
+
+
+def test_the_memory_can_be_looked_into_and_mended(bot: Any, platform: Any) -> None:
+    """list, show, rm, import, mv: each changes the memory only, and says what it did."""
+    assert bot("state", "list").out == "No state yet.\n"
+    bot("apply", "--yes")
+    address = "openlayer.Test/bot/monitoring/Rows arrive"
+    item = platform.tests("bot")["Rows arrive"]
+    before = platform.everything()
+    assert address in bot("state", "list").out
+    assert json.loads(bot("state", "show", address).out)["remote_id"] == item["id"]
+    near = bot("state", "show", "openlayer.Test/bot/monitoring/Row arrives", code=64)
+    assert f"did you mean {address}?" in near.words
+    assert f". {address}" in bot("state", "rm", address).out
+    assert address not in bot("state", "list").out
+    bot("plan", "--detailed-exitcode")  # a stranger now, but as it should be
+    bot("state", "import", address, "no-such-id", code=64)
+    bot("state", "import", address, item["id"])
+    bot("plan", "--detailed-exitcode")
+    moved = "openlayer.Test/bot/monitoring/Rows came"
+    bot("state", "mv", address, moved)
+    bot.edit("bot.yaml", "Rows arrive", "Rows came")
+    assert platform.everything() == before
+    assert 'name: "Rows arrive" -> "Rows came"' in bot("apply", "--yes").out
+    assert platform.tests("bot")["Rows came"]["id"] == item["id"]
+    bot("plan", "--detailed-exitcode")
+
+
+def test_a_forgotten_project_takes_its_inside_along(bot: Any, platform: Any) -> None:
+    """``state rm`` of a root forgets everything in it, at the platform nothing changes."""
+    bot("apply", "--yes")
+    before = platform.everything()
+    assert "Forgotten: 5." in bot("state", "rm", "openlayer.Project/bot").out
+    assert platform.everything() == before
+    assert bot("state", "rm", "openlayer.Project/bot", code=64).err.startswith(
+        "error: openlayer.Project/bot matches nothing"
+    )
