@@ -39,7 +39,7 @@ def by_hand(platform: Any) -> Any:
     project = platform.api("POST", "/projects", {**odd, "description": "yes: # no", "dataRetentionDays": 30})
     pipelines = f"/projects/{project['id']}/inference-pipelines"
     live = platform.api("POST", pipelines, {"name": "live/eu", "description": None})
-    warehouse = {
+    warehouse: Doc = {
         "backendType": "redshift",
         "redshiftConnectionId": None,
         "schemaName": "s",

@@ -1,0 +1,142 @@
+"""Processes that are interrupted, or that meet each other: what was done is recorded, and there is one writer."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+SLOW = {"method": "POST", "path": "/v1/projects/*/tests", "action": "delay", "seconds": 0.6}
+
+
+def wait_until(platform: Any, method: str, end: str, process: subprocess.Popen[str]) -> None:
+    """Until such a request has arrived."""
+    deadline = time.monotonic() + 30
+    while not any(seen == method and path.endswith(end) for seen, path in platform.seen):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def remembered(cli: Any) -> set[str]:
+    """The addresses in the state."""
+    state = json.loads(cli("state", "list", "--format", "json").out)
+    assert state["in_doubt"] == {}
+    return set(state["entries"])
+
+
+def test_two_applies_at_once(bot: Any, platform: Any) -> None:
+    """The second is refused before it asks the platform for anything, and names the holder; the first goes on."""
+    platform.fail(SLOW)
+    first = bot.start("apply", "--yes")
+    wait_until(platform, "POST", "/tests", first)
+    before = len(platform.seen)
+    second = bot("apply", "--yes", code=6)
+    assert f"(pid {first.pid} on " in second.words
+    assert ", apply) since 20" in second.words
+    assert len([path for _, path in platform.seen[before:] if path == "/projects"]) == 0
+    out, _ = first.communicate()
+    assert (first.returncode, "Apply: 5 done." in out) == (0, True)
+    bot("plan", "--detailed-exitcode")
+
+
+def test_a_plan_needs_no_lock(bot: Any, platform: Any) -> None:
+    """Looking is always allowed."""
+    platform.fail(SLOW)
+    first = bot.start("apply", "--yes")
+    wait_until(platform, "POST", "/tests", first)
+    bot("plan")
+    first.communicate()
+    assert first.returncode == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_running_requests_finish(number: int, code: int, bot: Any, platform: Any) -> None:
+    """Nothing new is started, what runs is recorded, and the next apply does the rest."""
+    platform.fail(SLOW)
+    process = bot.start("apply", "--yes", "--parallelism", "1")
+    wait_until(platform, "POST", "/tests", process)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == code
+    assert "stopping: letting the running requests finish; once more stops at once" in err
+    assert "Apply: 4 done, 1 skipped." in out
+    assert "Traceback" not in err
+    assert len([path for method, path in platform.writes if path.endswith("/tests")]) == 1
+    assert remembered(bot) == {
+        "openlayer.Project/bot",
+        "openlayer.InferencePipeline/bot/canary",
+        "openlayer.InferencePipeline/bot/live",
+        "openlayer.Test/bot/monitoring/Answers are short",
+    }
+    platform.fail()
+    assert "Apply: 1 done." in bot("apply", "--yes").out
+    bot("plan", "--detailed-exitcode")
+
+
+def test_a_second_signal_stops_at_once(bot: Any, platform: Any) -> None:
+    """The request that was running stays in doubt; the next apply looks for it, and there is one object."""
+    platform.fail({**SLOW, "seconds": 3.0})
+    process = bot.start("apply", "--yes", "--parallelism", "1")
+    wait_until(platform, "POST", "/tests", process)
+    process.send_signal(signal.SIGINT)
+    assert "stopping" in str(process.stderr.readline())
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert (process.returncode, time.monotonic() - began < 2.0) == (130, True)
+    assert list(json.loads(bot("state", "list", "--format", "json").out)["in_doubt"]) == [
+        "openlayer.Test/bot/monitoring/Answers are short"
+    ]
+    platform.fail()
+    bot("apply", "--yes")
+    bot("plan", "--detailed-exitcode")
+    project = platform.projects()["bot"]["id"]
+    assert len(platform.api("GET", f"/projects/{project}/tests")["items"]) == 2
+
+
+def test_a_signal_while_only_reading(bot: Any, platform: Any) -> None:
+    """A plan that is interrupted ends at once; there is nothing to finish."""
+    platform.fail({"method": "GET", "action": "delay", "seconds": 5.0})
+    process = bot.start("plan")
+    wait_until(platform, "GET", "/projects", process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert (process.returncode, time.monotonic() - began < 3.0) == (130, True)
+    assert err == "error: interrupted; what was done is recorded, and the next run goes on from there\n"
+
+
+def test_a_lock_whose_holder_is_stuck_can_be_broken(bot: Any, platform: Any) -> None:
+    """``state unlock`` with the id from the message; the old holder writes nothing more."""
+    platform.fail(SLOW)
+    first = bot.start("apply", "--yes", "--parallelism", "1")
+    wait_until(platform, "POST", "/tests", first)
+    first.send_signal(signal.SIGSTOP)
+    refused = bot("apply", "--yes", code=6)
+    lock_id = refused.words.partition(", lock ")[2].split()[0].rstrip(";.,:")
+    bot("state", "unlock", "0123456789ab", code=64)
+    assert bot("state", "unlock", lock_id).out == f"Lock {lock_id} is broken.\n"
+    platform.fail()
+    bot("apply", "--yes")
+    first.send_signal(signal.SIGCONT)
+    _, err = first.communicate()
+    assert (first.returncode, f"the lock {lock_id} was broken" in " ".join(err.split())) == (1, True)
+    bot("plan", "--detailed-exitcode")
+    project = platform.projects()["bot"]["id"]
+    assert len(platform.api("GET", f"/projects/{project}/tests")["items"]) == 2
+
+
+def test_a_reader_that_goes_away_does_no_harm(bot: Any, platform: Any) -> None:
+    """``reconciler apply | head -1``: the apply finishes its work."""
+    process = bot.start("apply", "--yes")
+    assert process.stdout.readline().startswith("Plan for default")
+    process.stdout.close()
+    _, err = process.communicate()
+    assert "Traceback" not in err
+    assert sorted(platform.tests("bot")) == ["Answers are short", "Rows arrive"]
+    bot("plan", "--detailed-exitcode")
