@@ -1,4 +1,7 @@
-"""Turn items into resources: overrides, references, the kinds' own rules, addresses that must differ.  Pure."""
+"""Turn items into resources: overrides, references, the kinds' own rules, addresses that must differ.
+
+Touches: disk, reading the files that items name.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.manifests.expansion import select_names
+from reconciler.manifests.attachments import Attachments
+from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
 from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, unpack
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.problems import Problems, explain, quoted
-from reconciler.model.kind import AnyKind, Spec, fields_of
+from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
 
 
 @dataclass
 class Assembly:
-    """Makes resources of items.  Reports what is wrong and goes on with the next item."""
+    """Makes resources of items.  Reports what is wrong and goes on with the next item.
 
+    ``partial``: some files could not be read, so what is missing may be in them.
+    """
+
+    kinds: Mapping[str, AnyKind]
     overrides: Overrides
+    attachments: Attachments
     problems: Problems
+    partial: bool = False
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     taken: dict[Address, Spot] = field(default_factory=dict)
     look_alikes: dict[Address, tuple[str, Spot]] = field(default_factory=dict)
@@ -43,23 +53,29 @@ class Assembly:
         address = Item(kind, item.parent, data).address()
         self._check_name(data)
         is_new = address is not None and all(address.path) and self._claim(address, data)
+        attached = self.attachments.of(kind, data)
         spec = self._validated(kind, data)
         if spec is None or address is None:
             return None
-        fields = spec.written()
+        fields = spec.written() | {name: file.value for name, file in attached.items()}
         self._check(kind, fields, data)
+        lookup = kind.lookup(spec)
+        if lookup:
+            self._report_idle(kind, fields, data)
         if not is_new or getattr(spec, "enabled", True) is False:
             return None
         return Resource(
             address=address,
             fields=fields,
-            source=self._source(data.spot if item.parent else data.key_spot("name")),
+            source=self._source(data.spot if kind.document else data.key_spot("name")),
             lifecycle=spec.lifecycle,
             gate=kind.gate(spec) if kind.gate else Gate(),
             references=self._references(item, spec),
             renamed_from=self._former(item, data),
             labels=dict(spec.labels),
             lines=_lines(data),
+            lookup=lookup,
+            files={name: file.name for name, file in attached.items()},
         )
 
     # ---------------------------------------------------------------------------------------- fields
@@ -68,18 +84,34 @@ class Assembly:
         """``data`` with label selectors replaced by the names they choose; unknown names are reported."""
         entries = None
         for name, shape in item.kind.shapes.items():
-            if shape.ref is None or name not in data:
+            if shape.ref is None or not shape.ref.declared or name not in data:
                 continue
-            value, spot = data[name], data.value_spot(name)
-            declared = self.declared.get((shape.ref.kind, item.parent_path), {})
-            chosen = select_names(value, spot, declared, _plain_word(shape.ref.kind), self.problems)
+            value, spot, known = data[name], data.value_spot(name), self._nameable(item, shape.ref)
+            if shape.item is None:
+                check_name(value, spot, known, self.problems)
+                continue
+            chosen = select_names(value, spot, known, self.problems)
             if chosen is not value:
                 entries = entries or data.entries()
                 entries[name] = (chosen, data.key_spot(name), spot)
         return Map.of(data.spot, entries) if entries else data
 
+    def _nameable(self, item: Item, ref: RefTo) -> Nameable:
+        """What a field of ``item`` may name: what stands beside it, or anything that lives in nothing."""
+        is_root = self.kinds[ref.kind].parent is None
+        return Nameable(
+            self.declared.get((ref.kind, self._home(item, ref)), {}),
+            _plain_word(ref.kind),
+            "under the paths given" if is_root else "here",
+            partial=self.partial and is_root,
+        )
+
+    def _home(self, item: Item, ref: RefTo) -> tuple[str, ...]:
+        """The path of what the named resources live in."""
+        return item.parent_path if self.kinds[ref.kind].parent else ()
+
     def _validated(self, kind: AnyKind, data: Map) -> Spec | None:
-        said = ("name",) if kind.parent is None else ()  # of a root's name, with the rest of the metadata
+        said = () if kind.document else ("name",)  # of a root's name, with the rest of the metadata
         try:
             spec: Spec = kind.spec.model_validate(data)
         except ValidationError as error:
@@ -94,13 +126,21 @@ class Assembly:
             spot, below = _find(data, path)
             self.problems.add(spot, message, hint, below=below, warning=not is_error)
 
+    def _report_idle(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> None:
+        """Warn of fields of a resource that is only looked up: who wrote them believes that they are applied."""
+        for name in fields:
+            if name not in kind.identity:
+                message = f"has no effect: {quoted(str(fields['name']))} is only looked up"
+                self.problems.add(data.value_spot(name), message, warning=True)
+
     def _references(self, item: Item, spec: Spec) -> tuple[Address, ...]:
         found = {item.parent} if item.parent else set()
         values = spec.model_dump(by_alias=True, include=_reference_fields(item.kind))
         for name, value in values.items():
-            ref = item.kind.shapes[name].ref
-            if ref and isinstance(value, list):
-                found |= {Address(ref.kind, (*item.parent_path, str(each))) for each in value}
+            shape = item.kind.shapes[name]
+            names = value if isinstance(value, list) else [value] if value and shape.item is None else []
+            if shape.ref:
+                found |= {Address(shape.ref.kind, (*self._home(item, shape.ref), str(each))) for each in names}
         return tuple(sorted(found))
 
     def _source(self, spot: Spot) -> Source:
@@ -113,7 +153,7 @@ class Assembly:
         name, spot = data.get("name"), data.value_spot("name")
         if not isinstance(name, str):
             return
-        if "\n" in name or "\t" in name or FORBIDDEN.search(name) or "\u200c" in name or "\u200d" in name:
+        if is_unusable(name):
             self.problems.add(spot, "a name can not hold line breaks, tabs or characters that nobody can see")
         elif name != name.strip():
             self.problems.add(spot, f"{quoted(name)} begins or ends with a space", warning=True)
@@ -130,7 +170,7 @@ class Assembly:
             self.problems.add(spot, f"{quoted(address.name)} is declared twice", hint)
             return False
         self.taken[address] = spot
-        alike = Address(address.kind, tuple(_folded(part) for part in address.path))
+        alike = folded(address)
         if alike in self.look_alikes:
             name, there = self.look_alikes[alike]
             message = f"{quoted(address.name)} can not be told from {quoted(name)}"
@@ -164,11 +204,9 @@ class Assembly:
 
 
 def _reference_fields(kind: AnyKind) -> set[str]:
-    """The attributes, by Python name, that refer to other resources."""
-    shapes = kind.shapes
-    return {
-        name for name, info in kind.spec.model_fields.items() if (shape := shapes.get(info.alias or name)) and shape.ref
-    }
+    """The attributes, by Python name, that refer to other declared resources."""
+    referring = {name for name, shape in kind.shapes.items() if shape.ref and shape.ref.declared}
+    return {name for name, info in kind.spec.model_fields.items() if (info.alias or name) in referring}
 
 
 def _plain_word(kind_id: str) -> str:
@@ -199,8 +237,14 @@ def _lines(data: Map) -> dict[str, int]:
     return {name: line for name, (number, line, _) in places.items() if number == home}
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+def is_unusable(name: str) -> bool:
+    """Whether a name holds what nobody can see."""
+    return FORBIDDEN.search(name) is not None or any(char in name for char in "\n\t\u200c\u200d")
+
+
+def folded(address: Address) -> Address:
+    """What an address has in common with all that can not be told from it."""
+    return Address(address.kind, tuple(unicodedata.normalize("NFKC", part).casefold().strip() for part in address.path))
 
 
 def _mixed_scripts(name: str) -> list[str]:

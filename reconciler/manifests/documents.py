@@ -38,41 +38,64 @@ class Document:
         return self.kind is not None and self.word == self.kind.set_document
 
 
+def listed_in(kind: AnyKind, kinds: Iterable[AnyKind]) -> list[AnyKind]:
+    """The kinds whose items stand in lists in a document, or an item, of ``kind``."""
+    return [child for child in kinds if child.document == kind.id and child.plural]
+
+
+def root_kinds(vendor: Vendor) -> list[AnyKind]:
+    """The kinds that have a document of their own: those that can be made, or hold lists of others.
+
+    A kind that can only be looked up, and that nothing stands in, is never declared.
+    """
+    apart = [kind for kind in vendor.kinds if kind.document is None]
+    return [kind for kind in apart if kind.create is not None or listed_in(kind, vendor.kinds)]
+
+
 def document_kinds(vendors: Iterable[Vendor]) -> dict[str, dict[str, AnyKind | None]]:
     """What may stand in a document: apiVersion -> word in ``kind:`` -> the kind it declares."""
     known: dict[str, dict[str, AnyKind | None]] = {}
     for vendor in vendors:
         words = known.setdefault(vendor.api_version, {})
-        words.update((kind.word, kind) for kind in vendor.kinds if kind.parent is None)
+        words.update((kind.word, kind) for kind in root_kinds(vendor))
         words.update((kind.set_document, kind) for kind in vendor.kinds if kind.set_document)
     known[environment.API_VERSION] = {environment.KIND: None}
     return known
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What may stand in a document, and the kinds of all vendors, for telling what was meant instead."""
+
+    words: dict[str, dict[str, AnyKind | None]]
+    kinds: dict[str, tuple[AnyKind, ...]]
+
+    def kind(self, api_version: str, word: str) -> AnyKind | None:
+        """The kind that is called so by this vendor, whether it has a document or not."""
+        return next((kind for kind in self.kinds.get(api_version, ()) if kind.word == word), None)
+
+
 def documents_of(files: Sequence[Parsed], vendors: Sequence[Vendor], problems: Problems) -> list[Document]:
     """The documents of all files, in order; what is none of ours is reported, never skipped."""
-    known = document_kinds(vendors)
-    inner = {kind.word: kind for vendor in vendors for kind in vendor.kinds if kind.parent is not None}
-    found = [_document(value, spot, known, inner, problems) for parsed in files for value, spot in parsed.documents]
+    known = _Known(document_kinds(vendors), {vendor.api_version: vendor.kinds for vendor in vendors})
+    found = [_document(value, spot, known, problems) for parsed in files for value, spot in parsed.documents]
     return [document for document in found if document]
 
 
-def _document(
-    value: Any, spot: Spot, known: dict[str, dict[str, AnyKind | None]], inner: dict[str, AnyKind], problems: Problems
-) -> Document | None:
+def _document(value: Any, spot: Spot, known: _Known, problems: Problems) -> Document | None:
     if not isinstance(value, Map):
         problems.add(spot, f"expected a mapping, found {described(value)}", _not_ours())
         return None
     if "apiVersion" not in value and "kind" not in value:
         problems.add(spot, "not a manifest: it has neither apiVersion nor kind", _nearly(value) or _not_ours())
         return None
-    words = _words_for(value, known, problems)
-    word = _word(value, words, inner, problems) if words is not None else None
+    words = _words_for(value, known.words, problems)
+    word = _word(value, words, known, problems) if words is not None else None
     if words is None or word is None:
         return None
     for key in value:
         if key not in ENVELOPE:
-            reason = forbidden_key(key) or (f"not a field of {word}", _where_else(key, value, words[word], inner))
+            reason = forbidden_key(key) or (f"not a field of {word}", _where_else(key, value, words[word], known))
             problems.add(value.key_spot(key), *reason, key=True)
     return Document(word, words[word], value, _part(value, "metadata", problems), _part(value, "spec", problems))
 
@@ -93,25 +116,30 @@ def _words_for(
     return None
 
 
-def _word(value: Map, words: dict[str, AnyKind | None], inner: dict[str, AnyKind], problems: Problems) -> str | None:
+def _word(value: Map, words: dict[str, AnyKind | None], known: _Known, problems: Problems) -> str | None:
     word = value.get("kind")
     if "kind" not in value:
         problems.add(value.spot, "is missing", _nearly(value) or f"it is {one_of(list(words))}", below="kind")
     elif not isinstance(word, str):
         problems.add(value.value_spot("kind"), f"expected text, found {described(word)}")
     elif word not in words:
-        kind = inner.get(word)
-        where = f"it stands in the {kind.plural} of a {_parent_word(kind)}" if kind else ""
-        hint = where or did_you_mean(word, words) or f"there {_are(list(words))}"
-        problems.add(value.value_spot("kind"), f"{quoted(word)} has no document of its own" if kind else
-                     f"{quoted(word)} is not a kind of {value['apiVersion']}", hint)  # fmt: skip
+        problems.add(value.value_spot("kind"), *_not_a_document(word, value["apiVersion"], words, known))
     else:
         return word
     return None
 
 
-def _parent_word(kind: AnyKind) -> str:
-    return (kind.parent or "").rpartition(".")[2]
+def _not_a_document(word: str, api_version: str, words: dict[str, AnyKind | None], known: _Known) -> tuple[str, str]:
+    """(message, hint) for a word that no document of this vendor has."""
+    kind = known.kind(api_version, word)
+    if kind is not None and kind.plural:
+        where = f"it stands in the {kind.plural} of a {(kind.document or '').rpartition('.')[2]}"
+        return f"{quoted(word)} has no document of its own", where
+    if kind is not None:
+        return f"{quoted(word)} is never declared", "it is looked up at the platform, by its name"
+    other = next((version for version in known.words if word in known.words[version]), None)
+    hint = f"it is a kind of {other}" if other else did_you_mean(word, words) or f"there {_are(list(words))}"
+    return f"{quoted(word)} is not a kind of {api_version}", hint
 
 
 def _are(words: list[str]) -> str:
@@ -138,14 +166,14 @@ def _nearly(value: Map) -> str:
     return next((hint for key in value if key not in ENVELOPE and (hint := did_you_mean(key, ENVELOPE[:2]))), "")
 
 
-def _where_else(key: str, value: Map, kind: AnyKind | None, inner: dict[str, AnyKind]) -> str:
+def _where_else(key: str, value: Map, kind: AnyKind | None, known: _Known) -> str:
     """A hint for a key beside ``spec`` that is a near miss, or that belongs into it."""
     missing = [name for name in ENVELOPE if name not in value]
     if hint := did_you_mean(key, missing):
         return hint
     fields = {info.alias or name for name, info in kind.spec.model_fields.items()} if kind else set()
-    for child in inner.values():
-        fields |= {child.plural, child.defaults_field} if kind and child.parent == kind.id else set()
+    for child in listed_in(kind, known.kinds[value["apiVersion"]]) if kind else ():
+        fields |= {child.plural, child.defaults_field} - {None}
     return "it belongs into metadata" if key in ("name", "labels") else "it belongs into spec" if key in fields else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.manifests.loader import Map, Seq, Spot
@@ -70,19 +71,31 @@ def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
         yield resolve(template, item.spot, scope.with_each(value), problems.add)
 
 
-def select_names(
-    selector: Any, spot: Spot, declared: Mapping[str, Mapping[str, str]], what: str, problems: Problems
-) -> Any:
-    """The value of a field that names ``declared`` resources (name -> labels), with ``{labels: ...}`` looked up.
+@dataclass(frozen=True, slots=True)
+class Nameable:
+    """The resources that a field may name.
 
-    Reports names that are not declared and labels that nothing has.  ``what`` is such a resource in a word.
+    ``labels`` of each, by name.  ``what`` is such a resource in a word, ``where`` they were looked for.  ``partial``:
+    others may be declared in files that could not be read.
+    """
+
+    labels: Mapping[str, Mapping[str, str]]
+    what: str
+    where: str = "here"
+    partial: bool = False
+
+
+def select_names(selector: Any, spot: Spot, known: Nameable, problems: Problems) -> Any:
+    """The value of a field that names resources, with ``{labels: ...}`` looked up.
+
+    Reports names that are not declared and labels that nothing has.
     """
     if isinstance(selector, Map) and set(selector) == {"labels"} and isinstance(selector["labels"], Map):
         wanted = selector["labels"]
-        names = [name for name, labels in declared.items() if wanted.items() <= labels.items()]
+        names = [name for name, labels in known.labels.items() if wanted.items() <= labels.items()]
         if not names:
             shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())
-            problems.add(spot, f"no {what} here has the labels {shown}")
+            problems.add(spot, f"no {known.what} {known.where} has the labels {shown}")
             problems.silent.add(spot)
         return Seq.of(spot, [(name, spot) for name in names])
     if isinstance(selector, Map):
@@ -90,9 +103,14 @@ def select_names(
         problems.silent.add(spot)
     if isinstance(selector, Seq):
         for name, name_spot in zip(selector, selector.spots, strict=True):
-            if isinstance(name, str) and name not in declared:
-                problems.add(name_spot, f'there is no {what} "{name}" here', _near(name, declared))
+            check_name(name, name_spot, known, problems)
     return selector
+
+
+def check_name(name: Any, spot: Spot, known: Nameable, problems: Problems) -> None:
+    """Report a name that is not declared; what is no text is reported elsewhere."""
+    if isinstance(name, str) and name not in known.labels and not known.partial:
+        problems.add(spot, f'there is no {known.what} "{name}" {known.where}', _near(name, known.labels))
 
 
 def _near(name: str, declared: Mapping[str, Any]) -> str:

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ManifestsInvalid, Problem, UsageInvalid
-from reconciler.manifests.loader import FORBIDDEN, MAX_FILE_BYTES
+from reconciler.manifests.loader import MAX_FILE_BYTES, printable
 
 SUFFIXES: Final = (".yaml", ".yml")
 IGNORE_FILE: Final = ".reconcilerignore"
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
 MAX_FILES: Final = 10_000
+MAX_CONTENT_BYTES: Final = 100 * 1024 * 1024
+"""What a file may have that a manifest names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,30 @@ def scope_of(paths: Sequence[str | Path], root: Path) -> tuple[str, ...]:
     return tuple(sorted({_name(Path(os.path.normpath(root / given)), root) for given in paths or (".",)}))
 
 
-def read_file(file: File) -> bytes:
+def beside(named: str, manifest: str, root: Path) -> File:
+    """The file that a manifest (named from ``root``) names relative to itself, links followed.
+
+    Raises ValueError, with a message and a hint, for one outside of the root and the manifest's folder, for a hidden
+    one (``.git/config``, ``.env``), and for what is no regular file.
+    """
+    folder = (root / manifest).parent
+    try:
+        real, home = Path(os.path.realpath(folder / named)), Path(os.path.realpath(folder))
+    except ValueError as error:  # a NUL inside
+        raise ValueError("there is no such file", "") from error
+    limit = next((each for each in (home, root) if each == real or each in real.parents), None)
+    if Path(named).is_absolute():
+        raise ValueError("is not relative to this manifest", "keep the file beside it")
+    if limit is None:
+        raise ValueError("leads out of the root of this run", "keep it beside")
+    if any(part.startswith(".") and not part.startswith("..") for part in real.relative_to(limit).parts):
+        raise ValueError("is hidden, and hidden files are not read", "rename it")
+    if not os.path.isfile(real):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        raise ValueError("not a regular file" if os.path.lexists(real) else "there is no such file", "")
+    return File(_name(real, root), real)
+
+
+def read_file(file: File, limit: int = MAX_FILE_BYTES) -> bytes:
     """Its content.  Raises OSError, also for what is no regular file, and ValueError when it is too large.
 
     The check is made on the open descriptor: what the name pointed to a moment ago proves nothing.
@@ -74,9 +99,9 @@ def read_file(file: File) -> bytes:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise ValueError(f"the file has {status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-        return stream.read(MAX_FILE_BYTES + 1)
+        if status.st_size > limit:
+            raise ValueError(f"the file has {status.st_size:,} bytes, more than {limit:,}")
+        return stream.read(limit + 1)
 
 
 def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> list[str]:
@@ -149,7 +174,7 @@ class _Walk:
         if not (explicit or is_folder or path.suffix in SUFFIXES):
             return
         if problem := self._refusal(path, real, is_folder=is_folder):
-            self.found.problems.append(Problem(_printable(name), 0, 0, "", *problem))
+            self.found.problems.append(Problem(printable(name), 0, 0, "", *problem))
         elif real in self.seen:
             return
         elif is_folder:
@@ -161,7 +186,7 @@ class _Walk:
 
     def _refusal(self, path: Path, real: Path, *, is_folder: bool) -> tuple[str, str] | None:
         """(message, hint) when ``path`` must not be read."""
-        if _printable(path.name) != path.name:
+        if printable(path.name) != path.name:
             return "the name holds characters that nobody can see", "rename it"
         if not any(real == limit or limit in real.parents for limit in self.boundaries):
             return "a link leads out of the folder that is read", "copy the file here"
@@ -188,11 +213,6 @@ class _Walk:
         for name in names:
             if not name.startswith("."):
                 self.take(folder / name, ignored)
-
-
-def _printable(name: str) -> str:
-    """The name with everything that could not be shown replaced."""
-    return FORBIDDEN.sub("\ufffd", name).replace("\n", "\ufffd").replace("\t", "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)

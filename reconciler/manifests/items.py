@@ -1,7 +1,7 @@
 """Turn documents into items: one for each resource, as it was written, with defaults under it.  Pure.
 
-A root kind is a document of its own; its children stand in lists in its spec, under the defaults given beside the
-list; a set document holds children for many roots.
+A root kind is a document of its own; its children, and other kinds that are declared there, stand in lists in its
+spec, under the defaults given beside the list; a set document holds children for many roots.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.manifests.documents import Document
+from reconciler.manifests.documents import Document, listed_in
 from reconciler.manifests.expansion import glob_matches, items_of, merged, without
 from reconciler.manifests.loader import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
@@ -23,7 +23,7 @@ _IN_METADATA = ("name", "labels", "renamedFrom")
 
 @dataclass(frozen=True)
 class Item:
-    """One resource as written.  ``parent`` is None for a root."""
+    """One resource as written.  ``parent`` is None for what lives in nothing, wherever it is declared."""
 
     kind: AnyKind
     parent: Address | None
@@ -85,7 +85,7 @@ class Expander:
         return self.scope.with_params(resolve(params, params.spot, self.scope, self.problems.add))
 
     def _children_of(self, kind: AnyKind) -> list[AnyKind]:
-        return [child for child in self.kinds if child.parent == kind.id and child.plural]
+        return listed_in(kind, self.kinds)
 
     # ------------------------------------------------------------------------------------------ roots
 
@@ -123,7 +123,8 @@ class Expander:
         inner = self._children_of(kind)
         lists = [name for child in inner for name in (child.plural, child.defaults_field) if name]
         for written in items_of(spec[kind.plural], spec.value_spot(kind.plural), scope, self.problems):
-            item = Item(kind, parent or _nowhere(kind), merged(defaults, without(written, *lists)))
+            home = (parent or _nowhere(kind)) if kind.parent else None
+            item = Item(kind, home, merged(defaults, without(written, *lists)))
             yield item
             if inner:
                 yield from self._children(written, scope, kind, item.address())
@@ -157,7 +158,7 @@ class Expander:
                 self.problems.add(document.spec.spot, "is missing", below=name)
         self._check_params(document)
         scope = self._spec_scope(document)
-        for root in self._targets(document, [root for root in roots if root.kind.id == kind.parent]):
+        for root in self._targets(document, [root for root in roots if root.kind.id == kind.document]):
             yield from self._listed(document.spec, scope, kind, root.address())
 
     def _check_params(self, document: Document) -> None:
@@ -175,7 +176,7 @@ class Expander:
         if not isinstance(written, Map):
             self.problems.add(spot, f"expected a mapping, found {described(written)}")
             return []
-        names_key = f"{_parent_word(document.kind).lower()}s"
+        names_key = f"{_document_word(document.kind).lower()}s"
         for key in written:
             if key not in (names_key, "matchLabels"):
                 known = (names_key, "matchLabels")
@@ -221,8 +222,8 @@ class Expander:
         return found
 
 
-def _parent_word(kind: AnyKind | None) -> str:
-    return (kind.parent or "").rpartition(".")[2] if kind else ""
+def _document_word(kind: AnyKind | None) -> str:
+    return (kind.document or "").rpartition(".")[2] if kind else ""
 
 
 def _nowhere(kind: AnyKind) -> Address:

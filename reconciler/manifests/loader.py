@@ -160,8 +160,14 @@ FORBIDDEN: Final = re.compile(
     "|\r(?!\n)"
 )
 """What must not stand in a manifest: a reviewer would not see it."""
+
 _ASCII_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _FORBIDDEN_IN_VALUE = re.compile(FORBIDDEN.pattern.replace("|\r(?!\n)", ""))
+
+
+def printable(text: str) -> str:
+    """The text on one line, with U+FFFD for everything that nobody can see."""
+    return re.sub("[\n\t\r]", "\ufffd", FORBIDDEN.sub("\ufffd", text))
 
 
 def _text_of(data: bytes | str, parsed: Parsed) -> str | None:

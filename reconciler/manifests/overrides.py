@@ -1,8 +1,8 @@
 """Apply an Environment's overrides to the resources they match.  Pure.
 
 An override chooses resources by the words of their kind and its parents (``project``, ``test``) and by identity
-fields (``mode``), and sets fields that the kind marks as overridable.  Each must do something: one that matches
-nothing would be believed to be in force.
+fields (``mode``), and sets fields that the kind marks as overridable.  It means every kind, of whatever vendor, that
+has all of these words and fields.  Each must do something: one that matches nothing would be believed to be in force.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def match_words(kind: AnyKind, kinds: Sequence[AnyKind]) -> dict[str, str]:
     """What can be matched on, outermost first: word -> the identity field it stands for, "" for a parent's name."""
     parent = next((other for other in kinds if other.id == kind.parent), None)
     words = dict.fromkeys(match_words(parent, kinds), "") if parent else {}
-    words[kind.word.lower()] = "name"
+    words[kind.word[:1].lower() + kind.word[1:]] = "name"
     words.update((name, name) for name in kind.identity if name != "name")
     return words
 
@@ -62,22 +62,28 @@ class Overrides:
     def _kinds_for(self, match: Map, settings: Map) -> list[str]:
         """The kinds that an override can mean; none, and a report, when it names what does not exist."""
         words = {word for known in self.words.values() for word in known}
-        fields = {name: None for kind in self.kinds.values() for name in overridable_fields(kind)}
         unknown = [key for key in match if key not in words]
         for key in unknown:
             hint = did_you_mean(key, words) or f"there are {one_of(sorted(words))}"
             self.problems.add(match.key_spot(key), "nothing is matched by this", hint, key=True)
+        matched = [kind_id for kind_id, known in self.words.items() if match.keys() <= known.keys()]
+        is_fixed = self._report_fixed(settings, matched or list(self.kinds))
+        if unknown or is_fixed:
+            return []
+        meant = [kind_id for kind_id in matched if settings.keys() <= overridable_fields(self.kinds[kind_id]).keys()]
+        if not meant:
+            spot = settings.spot if matched else match.spot
+            self.problems.add(spot, "no kind of resource has all of these", "write an override for each kind")
+        return meant
+
+    def _report_fixed(self, settings: Map, kinds: Sequence[str]) -> bool:
+        """Report what can not be set on any of these kinds; whether there is such."""
+        fields = {name: None for kind_id in kinds for name in overridable_fields(self.kinds[kind_id])}
         fixed = [key for key in settings if key not in fields]
         for key in fixed:
             hint = did_you_mean(key, fields) or f"an environment may set {one_of(list(fields))}; change the rest itself"
             self.problems.add(settings.key_spot(key), "can not be overridden", hint, key=True)
-        if unknown or fixed:
-            return []
-        return [
-            kind_id
-            for kind_id, kind in self.kinds.items()
-            if match.keys() <= self.words[kind_id].keys() and settings.keys() <= overridable_fields(kind).keys()
-        ]
+        return bool(fixed)
 
     def apply(self, kind: AnyKind, parent: tuple[str, ...], identity: Mapping[str, Any], data: Map) -> Map:
         """``data`` of the resource with this identity, with everything set that matches it, in order."""

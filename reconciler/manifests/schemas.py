@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from reconciler.manifests import environment
+from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.expansion import FOR_EACH
 from reconciler.manifests.overrides import match_words, overridable_fields
@@ -40,9 +41,9 @@ def schemas(vendors: Sequence[Vendor]) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for vendor in vendors:
         documents = _Documents(vendor)
+        for kind in root_kinds(vendor):
+            found[_file_name(vendor.api_version, kind.word)] = documents.root(kind)
         for kind in vendor.kinds:
-            if kind.parent is None:
-                found[_file_name(vendor.api_version, kind.word)] = documents.root(kind)
             if kind.set_document:
                 found[_file_name(vendor.api_version, kind.set_document)] = documents.set_of(kind)
     found[_file_name(environment.API_VERSION, environment.KIND)] = _environment(vendors)
@@ -69,7 +70,7 @@ class _Documents:
         self.models, self.definitions = _definitions([kind.spec for kind in vendor.kinds])
 
     def root(self, kind: AnyKind) -> Schema:
-        """A document of a root kind: its own fields, and the lists of what lives in it."""
+        """A document of a root kind: its own fields, and the lists of what is declared in it."""
         own = self._fields(kind, without=_IN_METADATA)
         model = self.models[kind.spec]
         required = [name for name in model.get("required", []) if name not in _IN_METADATA]
@@ -82,7 +83,7 @@ class _Documents:
         """A document with items for many roots."""
         assert kind.plural
         assert kind.set_document
-        parent = (kind.parent or "").rpartition(".")[2].lower()
+        parent = (kind.document or "").rpartition(".")[2].lower()
         names = {"type": "array", "items": _TEXT, "minItems": 1, "description": f"Names of {parent}s, or globs."}
         labels = {**_LABELS, "minProperties": 1, "description": "Labels that a chosen one has; all of them."}
         applies = _object({f"{parent}s": names, "matchLabels": labels})
@@ -104,7 +105,7 @@ class _Documents:
 
     def _lists(self, kind: AnyKind) -> dict[str, Schema]:
         """The lists that stand in an item of this kind."""
-        inner = [child for child in self.vendor.kinds if child.parent == kind.id and child.plural]
+        inner = listed_in(kind, self.vendor.kinds)
         return {name: schema for child in inner for name, schema in self._list(child).items()}
 
     def _list(self, kind: AnyKind) -> dict[str, Schema]:
@@ -138,7 +139,8 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
     settable: dict[str, Schema] = {}
     for kind in open_kinds:
         for field in overridable_fields(kind):
-            settable[field] = _partial(_kind_fields(kind, models[kind.spec])[field], definitions)
+            schema = _partial(_kind_fields(kind, models[kind.spec])[field], definitions)
+            settable[field] = _either(settable[field], schema) if field in settable else schema
     override = definitions["Override"]["properties"]
     override["match"] |= _object(words)
     override["set"] |= _object(settable)
@@ -146,6 +148,13 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
         environment.API_VERSION, environment.KIND, str(models[Environment].get("description", "")),
         _object({"name": name}, ["name"]), _object(properties), definitions,
     )  # fmt: skip
+
+
+def _either(one: Schema, other: Schema) -> Schema:
+    """What two kinds say of a field of the same name."""
+    options = _options(one)
+    options += [option for option in _options(other) if option not in options]
+    return {**_annotations(other), **_annotations(one), "anyOf": options} if len(options) > len(_options(one)) else one
 
 
 def _partial(schema: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -200,11 +209,11 @@ def _object(properties: dict[str, Schema], required: Sequence[str] = ()) -> Sche
 
 
 def _kind_fields(kind: AnyKind, model: Schema) -> dict[str, Schema]:
-    """The fields of a kind; those that name other resources also take a label selector."""
+    """The fields of a kind; those with a list of declared resources also take a label selector."""
     properties = dict(model["properties"])
     selector = _object({"labels": {**_LABELS, "minProperties": 1}}, ["labels"])
     for name, shape in kind.shapes.items():
-        if shape.ref is not None:
+        if shape.ref is not None and shape.ref.declared and shape.item is not None:
             options = [*_options(properties[name]), {**selector, "description": "Those with these labels."}]
             properties[name] = {**_annotations(properties[name]), "anyOf": options}
     return properties

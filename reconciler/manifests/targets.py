@@ -5,7 +5,6 @@ Touches: disk, looking whether files of rows exist.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from reconciler.errors import UsageInvalid
 from reconciler.manifests.documents import Document
 from reconciler.manifests.environment import LOCAL, Emulator, Environment, local_environment
 from reconciler.manifests.expansion import without
+from reconciler.manifests.files import beside
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.loader import Map, Seq, unpack
 from reconciler.manifests.overrides import Overrides
@@ -143,24 +143,24 @@ class Targets:
         """The files of the emulator's rows, named from the root; they must be inside of it, or beside the manifest."""
         emulator = data.get("emulator")
         rows = emulator.get("rows") if isinstance(emulator, Map) else None
-        folder = (self.root / self.problems.files[number].file).parent
         names = []
         for row in rows if isinstance(rows, Seq) else ():
             file = row.get("file") if isinstance(row, Map) else None
             if not isinstance(file, str):
                 names.append("")
                 continue
-            path = Path(os.path.realpath(folder / file))
-            if not {self.root, Path(os.path.realpath(folder))} & {*path.parents}:
-                self.problems.add(row.value_spot("file"), "leads out of the root of this run", "keep it beside")
-            elif not path.is_file():
-                self.problems.add(row.value_spot("file"), "there is no such file")
-            names.append(Path(os.path.relpath(folder / file, self.root)).as_posix())
+            try:
+                names.append(beside(file, self.problems.files[number].file, self.root).name)
+            except ValueError as error:
+                self.problems.add(row.value_spot("file"), *error.args)
+                names.append("")
         return names
 
     def check_rows(self, target: Target, addresses: set[Address]) -> None:
-        """Report rows for a pipeline that nobody declares."""
-        known = {address.path for address in addresses}
+        """Report rows for a place that nobody declares, or whose vendor has none to stream to."""
+        kinds = (kind for vendor in self.vendors if vendor.sample for kind in vendor.kinds)
+        places = {kind.measuring.place for kind in kinds if kind.measuring}
+        known = {address.path for address in addresses if address.kind in places}
         for written in target.rows or ():
             path = tuple(str(written.get(key)) for key in ("project", "pipeline")) if isinstance(written, Map) else ()
             if path and path not in known:

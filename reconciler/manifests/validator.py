@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.assembly import Assembly
+from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.documents import Document, documents_of
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_file, scope_of
@@ -74,7 +75,9 @@ def _load(
     targets.declare(documents)
     target = targets.choose(environment, scope_of_run(variables, environ), partial=partial)
     items = Expander(targets.kinds, target.scope, problems, partial=partial).items(documents)
-    assembly = Assembly(target.overrides, problems)
+    attachments = Attachments(root, problems)
+    kinds = {kind.id: kind for kind in targets.kinds}
+    assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
     if not partial:
@@ -86,7 +89,7 @@ def _load(
     warnings = tuple(sorted({*problems.warnings, *_unused(target.scope)}))
     desired = Desired(
         resources=resources,
-        digest=_digest(contents, environment, target.scope),
+        digest=_digest(contents, attachments.digests, environment, target.scope),
         scope=scope_of(paths, root),
         warnings=tuple(map(str, warnings)),
     )
@@ -147,11 +150,15 @@ def _unused(scope: Scope) -> list[Problem]:
     return [Problem("--var", 0, 0, name, "no manifest refers to this variable") for name in names]
 
 
-def _digest(contents: Mapping[str, bytes], environment: str | None, scope: Scope) -> str:
-    """SHA-256 over the files by relative name, the environment, and the values of all variables that were used."""
+def _digest(contents: Mapping[str, bytes], attached: Mapping[str, str], environment: str | None, scope: Scope) -> str:
+    """SHA-256 over the files by relative name, the environment, and the values of all variables that were used.
+
+    ``attached`` are the digests of the files that manifests name.
+    """
     sources = {"var": scope.var, "env": scope.env}
     parts = [(name, *name.split(".", 1)) for name in sorted(scope.used)]
     used = {name: sources[source].get(key) for name, source, key in parts if source in sources}
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files |= {name: digest for name, digest in attached.items() if name not in files}
     whole = json.dumps([files, environment, used], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(whole.encode()).hexdigest()

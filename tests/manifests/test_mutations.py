@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.validator import load
 from reconciler.manifests.writer import to_yaml
+from reconciler.providers.digitalocean import DIGITALOCEAN
 from reconciler.providers.openlayer import OPENLAYER
 
 THRESHOLD = {"insightName": "metrics", "measurement": "numRows", "operator": ">=", "value": "${var.rows}"}
@@ -60,6 +61,19 @@ DOCUMENTS: dict[str, Any] = {
             ],
         },
     },
+    "workspace": {
+        "apiVersion": "digitalocean/v1",
+        "kind": "Workspace",
+        "metadata": {"name": "care"},
+        "spec": {
+            "managed": True,
+            "datasets": [{"name": "faq", "file": "faq.csv"}],
+            "testCases": [
+                {"name": "Correct", "dataset": "faq", "metrics": ["A"], "starMetric": {"name": "A", "threshold": 5}}
+            ],
+            "runs": [{"name": "nightly", "testCase": "Correct", "agents": ["a"], "gate": {"onError": "warn"}}],
+        },
+    },
     "environment": {
         "apiVersion": "reconciler/v1",
         "kind": "Environment",
@@ -84,7 +98,9 @@ REPLACEMENTS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-5, 5),
-    st.sampled_from(["", "x", "${var.rows}", "${var.list}", "${each}", "${param.limit}", "${", "*", "local", "a\nb"]),
+    st.sampled_from(
+        ["", "x", "${var.rows}", "${var.list}", "${each}", "${param.limit}", "${", "*", "local", "a\nb", "."]
+    ),
     st.sampled_from([[], {}, [[]], [{}], [None], {"labels": {}}, {"labels": {"tier": 1}}, {"name": "x"}, ["live", 3]]),
 )
 
@@ -128,8 +144,11 @@ def test_a_damaged_manifest_gives_problems_with_a_place(
             to_yaml(document) if isinstance(document, dict) else json.dumps(document)
         )
     (tmp_path / "rows.jsonl").write_text("{}\n")
+    (tmp_path / "faq.csv").write_text("query\nHello\n")
     try:
-        found = load([], root=tmp_path, vendors=[OPENLAYER], environment=environment, variables={"rows": "1"})
+        found = load(
+            [], root=tmp_path, vendors=[OPENLAYER, DIGITALOCEAN], environment=environment, variables={"rows": "1"}
+        )
     except ManifestsInvalid as error:
         problems = error.problems
     else:
@@ -143,7 +162,17 @@ def test_the_undamaged_manifests_are_valid(tmp_path: Path) -> None:
     for name, document in DOCUMENTS.items():
         (tmp_path / f"{name}.yaml").write_text(to_yaml(document))
     (tmp_path / "rows.jsonl").write_text("{}\n")
-    found = load([], root=tmp_path, vendors=[OPENLAYER], environment="local")
-    assert [each.address.name for each in found.desired] == ["bot", "live", "Rows of live", "More rows"]
+    (tmp_path / "faq.csv").write_text("query\nHello\n")
+    found = load([], root=tmp_path, vendors=[OPENLAYER, DIGITALOCEAN], environment="local")
+    assert [each.address.name for each in found.desired] == [
+        "bot",
+        "care",
+        "live",
+        "Rows of live",
+        "faq",
+        "Correct",
+        "nightly",
+        "More rows",
+    ]
     with pytest.raises(ManifestsInvalid):
-        load(["project.yaml"], root=tmp_path, vendors=[OPENLAYER])  # the variable is declared elsewhere
+        load(["project.yaml"], root=tmp_path, vendors=[OPENLAYER, DIGITALOCEAN])  # the variable is declared elsewhere

@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.errors import ManifestsInvalid, UsageInvalid
 from reconciler.manifests.validator import load
+from reconciler.providers.digitalocean import DIGITALOCEAN
 from reconciler.providers.openlayer import OPENLAYER
 
 CASES = Path(__file__).parent.parent / "problems"
@@ -37,7 +38,7 @@ def _said_of(folder: Path) -> str:
         loaded = load(
             options.get("paths", ["."]),
             root=folder,
-            vendors=[OPENLAYER],
+            vendors=[OPENLAYER, DIGITALOCEAN],
             environment=options.get("environment"),
             variables=options.get("variables", {}),
             environ_variables=options.get("environ", {}),

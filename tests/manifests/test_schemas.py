@@ -10,10 +10,11 @@ from jsonschema import Draft7Validator
 
 from reconciler.manifests.loader import parse
 from reconciler.manifests.schemas import schema_text, schemas
-from reconciler.providers import VENDORS
+from reconciler.providers.digitalocean import DIGITALOCEAN
+from reconciler.providers.openlayer import OPENLAYER
 
 ROOT = Path(__file__).parent.parent.parent
-SCHEMAS = schemas(VENDORS)
+SCHEMAS = schemas((OPENLAYER, DIGITALOCEAN))
 EXAMPLES = sorted((ROOT / "examples").rglob("*.y*ml")) + sorted((ROOT / "tests" / "problems").glob("*/*.yaml"))
 
 

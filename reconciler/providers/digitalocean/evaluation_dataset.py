@@ -20,14 +20,12 @@ from pydantic import Field
 from reconciler.errors import NotApplied, NotFound
 from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Wire, Write
 from reconciler.model.resource import LiveObject
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import DIGEST_DIGITS, Fields, Json
 from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
-DIGITS = 12
-"""Hexadecimal digits of the SHA-256 in the name."""
 MOST_ROWS = 1_000
-_NAMED = re.compile(rf"(?P<name>.+)-(?P<digest>[0-9a-f]{{{DIGITS}}})")
+_NAMED = re.compile(rf"(?P<name>.+)-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})")
 
 
 class EvaluationDataset(Spec):
@@ -77,7 +75,7 @@ def remote_name(fields: Fields) -> str:
     """The name at the platform: the logical one and the beginning of the content's digest."""
     file = fields["file"]
     assert isinstance(file, dict)
-    return f"{fields['name']}-{str(file['sha256'])[:DIGITS]}"
+    return f"{fields['name']}-{str(file['sha256'])[:DIGEST_DIGITS]}"
 
 
 def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:
