@@ -1,17 +1,26 @@
 """Live objects -> documents that say the same.  Pure.
 
-Only what a user would write: nothing blank, nothing at its default, nothing archived.
+Only what a user would write: nothing blank, nothing at its default, nothing archived.  Only what loads again: a field
+that a manifest can not hold (a text with control characters) is left out, and where it is required the whole resource,
+with what names it or lives in it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.model.kind import AnyKind, Mark, Vendor
+from pydantic import ValidationError
+
+from reconciler.errors import ManifestsInvalid
+from reconciler.manifests.assembly import folded, is_unusable
+from reconciler.manifests.documents import listed_in, root_kinds
+from reconciler.manifests.loader import parse, printable
+from reconciler.manifests.writer import to_yaml
+from reconciler.model.kind import AnyKind, Mark, Shape, Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 
@@ -20,7 +29,10 @@ _BLANK: tuple[Json, ...] = (None, "", [], {})
 
 @dataclass(frozen=True)
 class Exported:
-    """One document and where it goes.  ``fields`` are what it declares, by address."""
+    """One document and where it goes.
+
+    ``fields`` are what it declares, by address, without what is only looked up: that can not be taken over.
+    """
 
     file: str
     document: dict[str, Any]
@@ -28,43 +40,145 @@ class Exported:
 
 
 def documents(objects: Iterable[LiveObject], vendors: Sequence[Vendor]) -> tuple[list[Exported], list[str]]:
-    """One document a root, with everything inside it; and sentences about what could not be expressed."""
+    """One document a root, with everything inside it; and sentences about what could not be expressed.
+
+    What lives in nothing, but is declared in the documents of another kind, goes into the first of these.
+    """
     there = sorted((item for item in objects if not item.archived), key=lambda item: item.address)
     found: list[Exported] = []
     warnings: list[str] = []
     taken: set[str] = set()
     for vendor in vendors:
-        for root in (item for item in there if item.address.vendor == vendor.name and len(item.address.path) == 1):
-            inside = [item for item in there if item.address.vendor == vendor.name
-                      and item.address.root == root.address.root and item is not root]  # fmt: skip
-            found.append(_document(root, inside, vendor, _file_name(root.address.name, taken), warnings))
-    return found, warnings
+        declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings)
+        declared.take(there, root_kinds(vendor))
+        for kind in root_kinds(vendor):
+            roots = [address for address in declared.fields if address.kind == kind.id]
+            for root in roots:
+                file = _file_name(root.name, taken, kind.word.lower())
+                inside = list(_inside(root, declared, with_homeless=root == roots[0]))
+                found.append(_document(root, inside, declared, vendor.api_version, file))
+    return found, [printable(warning) for warning in warnings]
 
 
-def _document(
-    root: LiveObject, inside: Sequence[LiveObject], vendor: Vendor, file: str, warnings: list[str]
-) -> Exported:
-    kind = vendor.kind(root.address.kind)
-    declared = {root.address: _written(root, kind)}
-    spec: dict[str, Any] = {name: value for name, value in declared[root.address].items() if name != "name"}
-    for child in (each for each in vendor.kinds if each.parent == kind.id and each.plural):
-        items = []
-        for item in (each for each in inside if each.address.kind == child.id):
-            if item.address in declared:
-                warnings.append(f"{item.address} stands there twice; {item.remote_id} was left out")
-                continue
-            declared[item.address] = _written(item, child)
-            items.append(declared[item.address])
-            warnings += [f"{item.address}: {name} is set and can not be expressed" for name in item.unmanaged]
-        if items:
-            spec[str(child.plural)] = items
+def _inside(root: Address, declared: _Declared, *, with_homeless: bool) -> Iterator[Address]:
+    """What stands in the lists of a root's document."""
+    for child in listed_in(declared.kinds[root.kind], declared.kinds.values()):
+        for address in declared.fields:
+            if address.kind == child.id and (address.root == root.name if child.parent else with_homeless):
+                yield address
+
+
+def _document(root: Address, inside: Sequence[Address], declared: _Declared, api_version: str, file: str) -> Exported:
+    fields, kinds = declared.fields, declared.kinds
+    spec: dict[str, Any] = {name: value for name, value in fields[root].items() if name != "name"}
+    for address in inside:
+        spec.setdefault(str(kinds[address.kind].plural), []).append(fields[address])
     document = {
-        "apiVersion": vendor.api_version,
-        "kind": kind.word,
-        "metadata": {"name": root.address.name},
+        "apiVersion": api_version,
+        "kind": kinds[root.kind].word,
+        "metadata": {"name": root.name},
         "spec": spec,
     }
-    return Exported(file, _escaped(document), declared)
+    ours = {address: fields[address] for address in (root, *inside) if address not in declared.lookups}
+    return Exported(file, _escaped(document), ours)
+
+
+@dataclass
+class _Declared:
+    """What of one vendor's objects a manifest can declare, as it is written there.
+
+    ``warnings`` say of the rest why not.  Of what is only looked up, nothing but the identity is written.
+    """
+
+    kinds: Mapping[str, AnyKind]
+    warnings: list[str]
+    fields: dict[Address, Fields] = field(default_factory=dict)
+    lookups: set[Address] = field(default_factory=set)
+    look_alikes: dict[Address, Address] = field(default_factory=dict)
+
+    def take(self, objects: Sequence[LiveObject], roots: Sequence[AnyKind]) -> None:
+        """Take all objects of kinds that can be declared, parents and what others name first."""
+        for kind in self.kinds.values():
+            if kind.plural or kind in roots:
+                for item in objects:
+                    if item.address.kind == kind.id:
+                        self._take(item, kind)
+
+    def _take(self, item: LiveObject, kind: AnyKind) -> None:
+        home = item.address.path[: -len(kind.identity)]
+        if kind.parent and Address(kind.parent, home) not in self.fields:
+            return  # the reason has been given for what it lives in
+        if twin := self.look_alikes.get(folded(item.address)):
+            same = "stands there twice" if twin == item.address else f"can not be told from {twin}"
+            self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out")
+            return
+        fields, left_out = self._expressible(_written(item, kind), kind, home)
+        required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
+        if reasons := [f'its "{name}" {why}' for name, why in left_out.items() if name in required]:
+            self.warnings.append(f"{item.address} was left out: {reasons[0]}")
+            return
+        self.warnings += [f"{item.address}: {name} was left out: it {why}" for name, why in left_out.items()]
+        self.warnings += [f"{item.address}: {name} is set and can not be expressed" for name in item.unmanaged]
+        self.look_alikes[folded(item.address)] = item.address
+        if kind.lookup(kind.spec.model_validate(fields)):
+            self.lookups.add(item.address)
+            fields = {name: fields[name] for name in kind.identity}
+        self.fields[item.address] = fields
+
+    def _expressible(self, fields: Fields, kind: AnyKind, home: tuple[str, ...]) -> tuple[Fields, dict[str, str]]:
+        """(the fields that can be written, of each other one why not)."""
+        left_out: dict[str, str] = {}
+        while faults := self._faults(fields, kind, home) or dict(_refused(fields, kind)):
+            left_out = faults | left_out  # the first reason is the true one
+            if not faults.keys() & fields.keys():
+                break  # what is wrong is that something is missing
+            fields = {name: value for name, value in fields.items() if name not in faults}
+        return fields, left_out
+
+    def _faults(self, fields: Fields, kind: AnyKind, home: tuple[str, ...]) -> dict[str, str]:
+        """Field -> why it can not be written."""
+        found: dict[str, str] = {}
+        for name, value in fields.items():
+            if Mark.FILE in kind.shapes[name].marks:
+                found[name] = "is not at hand"
+            elif not _reads_back(value):
+                found[name] = "holds what a manifest can not"
+            elif missing := self._missing(value, kind.shapes[name], home):
+                found[name] = f'names "{missing}", which is not among what was written'
+        return found
+
+    def _missing(self, value: Json, shape: Shape, home: tuple[str, ...]) -> str:
+        """A resource that a field names and that is not declared; "" when there is none."""
+        if shape.ref is None or not shape.ref.declared:
+            return ""
+        inside = home if self.kinds[shape.ref.kind].parent else ()
+        names = value if isinstance(value, list) else [value] if shape.item is None else []
+        there = (Address(shape.ref.kind, (*inside, str(name))) for name in names)
+        return next((address.name for address in there if address not in self.fields), "")
+
+
+def _refused(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:
+    """(field, why) for what would not be valid in a manifest, though it could be written."""
+    name = fields.get("name")
+    if isinstance(name, str) and is_unusable(name):
+        yield "name", "holds characters that nobody can see"
+    try:
+        kind.spec.model_validate(fields)
+    except ValidationError as error:
+        names = (str(next(iter(each["loc"]), "name")) for each in error.errors())
+        yield from ((name, "is not of a form that a manifest can have") for name in names)
+        return
+    yield from (
+        (path.partition(".")[0], f"is not valid: {message}") for path, message, bad in kind.check(fields) if bad
+    )
+
+
+def _reads_back(value: Json) -> bool:
+    """Whether a manifest can hold a value."""
+    try:
+        return parse(to_yaml({"value": value})) == [{"value": value}]
+    except ManifestsInvalid:
+        return False
 
 
 def _written(item: LiveObject, kind: AnyKind) -> Fields:
@@ -85,10 +199,10 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _file_name(name: str, taken: set[str]) -> str:
-    """A name for the file: readable, and no two the same on any file system."""
+def _file_name(name: str, taken: set[str], otherwise: str) -> str:
+    """A name for the file: readable, and no two the same on any file system; ``otherwise`` where nothing is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "project"
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or otherwise
     unique, number = slug, 2
     while unique in taken:
         unique, number = f"{slug}-{number}", number + 1

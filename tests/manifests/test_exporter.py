@@ -1,0 +1,156 @@
+"""What is exported loads again, and says of everything else why it was left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.manifests.exporter import documents
+from reconciler.manifests.validator import load
+from reconciler.manifests.writer import to_yaml
+from reconciler.model.resource import Address, LiveObject
+from reconciler.model.values import Fields
+from reconciler.providers.digitalocean import DIGITALOCEAN
+from reconciler.providers.openlayer import OPENLAYER
+
+VENDORS = (OPENLAYER, DIGITALOCEAN)
+UNTOLD = "can not be told from"
+UNWRITTEN = "which is not among what was written"
+TEST: Fields = {
+    "mode": "monitoring",
+    "type": "integrity",
+    "subtype": "rowCount",
+    "thresholds": [{"insightName": "metrics", "measurement": "numRows", "operator": ">=", "value": 10}],
+}
+
+
+def live(address: str, *, unmanaged: tuple[str, ...] = (), **fields: Any) -> LiveObject:
+    where = Address.parse(address)
+    return LiveObject(where, f"id of {where.name}", {"name": where.name, **fields}, unmanaged=unmanaged)
+
+
+def project(name: str = "bot", **fields: Any) -> LiveObject:
+    return live(f"openlayer.Project/{name}", taskType="llm-base", **fields)
+
+
+def test(name: str, **fields: Any) -> LiveObject:
+    return live(f"openlayer.Test/bot/monitoring/{name}", **{**TEST, **fields})
+
+
+test.__test__ = False  # type: ignore[attr-defined]
+
+
+def exported(folder: Path, *objects: LiveObject) -> tuple[dict[str, Fields], list[str]]:
+    """What the exported files declare when they are loaded, by address, and the warnings of the export."""
+    found, warnings = documents(objects, VENDORS)
+    for each in found:
+        (folder / each.file).write_text(to_yaml(each.document), encoding="utf-8")
+    loaded = load([], root=folder, vendors=VENDORS).desired.resources
+    assert {address for each in found for address in each.fields} == {a for a, r in loaded.items() if not r.lookup}
+    return {str(address): resource.fields for address, resource in loaded.items()}, warnings
+
+
+def test_what_is_exported_loads_as_what_is_there(tmp_path: Path) -> None:
+    pipeline = live("openlayer.InferencePipeline/bot/live", description="Costs ${5}\nand more")
+    found, warnings = exported(tmp_path, project(), pipeline, test("Rows", pipelines=["live"]))
+    assert found == {
+        "openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"},
+        "openlayer.InferencePipeline/bot/live": {"name": "live", "description": "Costs ${5}\nand more"},
+        "openlayer.Test/bot/monitoring/Rows": {
+            "name": "Rows",
+            "type": "integrity",
+            "subtype": "rowCount",
+            "thresholds": [{"insightName": "metrics", "measurement": "numRows", "operator": ">=", "value": 10}],
+            "pipelines": ["live"],
+        },
+    }
+    assert warnings == []
+
+
+@pytest.mark.parametrize("text", ["bell \x07", "\x1b[31mred", "right \u202e left", "half \ud83d", "zero\u200bwidth"])
+def test_a_text_that_no_manifest_can_hold_is_left_out(tmp_path: Path, text: str) -> None:
+    """What is not written is not compared, so the plan is still empty."""
+    found, warnings = exported(tmp_path, project(description=text))
+    assert found == {"openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"}}
+    assert warnings == ["openlayer.Project/bot: description was left out: it holds what a manifest can not"]
+
+
+def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) -> None:
+    limit = [{"insightName": "metrics", "measurement": "numRows", "operator": ">=", "value": 2**60}]
+    found, warnings = exported(tmp_path, project(), test("Rows", thresholds=limit))
+    assert list(found) == ["openlayer.Project/bot"]
+    assert warnings == [
+        'openlayer.Test/bot/monitoring/Rows was left out: its "thresholds" holds what a manifest can not'
+    ]
+
+
+def test_a_name_that_nobody_can_see_takes_everything_inside_along(tmp_path: Path) -> None:
+    inside = live("openlayer.InferencePipeline/b\x07t/live")
+    found, warnings = exported(tmp_path, project("b\x07t"), inside, project("other"))
+    assert list(found) == ["openlayer.Project/other"]
+    assert warnings == ['openlayer.Project/b\ufffdt was left out: its "name" holds what a manifest can not']
+
+
+def test_names_that_can_not_be_told_apart_do_not_load_together(tmp_path: Path) -> None:
+    found, warnings = exported(tmp_path, project(), test("Rows"), test("rows"), test("Rows"))
+    assert list(found) == ["openlayer.Project/bot", "openlayer.Test/bot/monitoring/Rows"]
+    assert warnings == [
+        "openlayer.Test/bot/monitoring/Rows stands there twice; id of Rows was left out",
+        f"openlayer.Test/bot/monitoring/rows {UNTOLD} openlayer.Test/bot/monitoring/Rows; id of rows was left out",
+    ]
+
+
+def test_a_field_with_a_value_that_a_manifest_can_not_say_is_left_out(tmp_path: Path) -> None:
+    """The platform may know more than we do."""
+    newer = live("openlayer.InferencePipeline/bot/live", description="x", dataBackend={"backendType": "duckdb"})
+    found, warnings = exported(tmp_path, project(), newer)
+    assert found["openlayer.InferencePipeline/bot/live"] == {"name": "live", "description": "x"}
+    assert warnings == [
+        "openlayer.InferencePipeline/bot/live: dataBackend was left out: it is not of a form that a manifest can have"
+    ]
+
+
+def test_what_is_against_the_rules_of_its_kind_is_left_out(tmp_path: Path) -> None:
+    found, warnings = exported(tmp_path, project(), test("Rows", evaluationWindow="30m"))
+    assert "evaluationWindow" not in found["openlayer.Test/bot/monitoring/Rows"]
+    assert warnings == [
+        "openlayer.Test/bot/monitoring/Rows: evaluationWindow was left out: it is not valid: 30m is outside 1h to 28d"
+    ]
+
+
+def test_what_can_not_be_set_is_said(tmp_path: Path) -> None:
+    _, warnings = exported(tmp_path, project(unmanaged=("gitRepo",)))
+    assert warnings == ["openlayer.Project/bot: gitRepo is set and can not be expressed"]
+
+
+def test_a_reference_to_what_was_left_out_is_left_out(tmp_path: Path) -> None:
+    bad = live("openlayer.InferencePipeline/bot/li\u200bve")
+    found, warnings = exported(tmp_path, project(), bad, test("Rows", pipelines=["li\u200bve"]))
+    assert "pipelines" not in found["openlayer.Test/bot/monitoring/Rows"]
+    assert len(warnings) == 2
+
+
+def test_lookups_are_named_and_files_are_left_out(tmp_path: Path) -> None:
+    """A dataset is not exported without its file, nor a test case without its dataset; a lookup is not taken over."""
+    found, warnings = exported(
+        tmp_path,
+        live("digitalocean.Metric/Correctness"),
+        live("digitalocean.EvaluationDataset/faq", file={"bytes": 33, "sha256": "dfc5712bac14"}),
+        live("digitalocean.Workspace/care", description="For the support team"),
+        live("digitalocean.Agent/care/support-agent"),
+        live("digitalocean.EvaluationTestCase/care/Correct", dataset="faq", metrics=["Correctness"],
+             starMetric={"name": "Correctness", "threshold": 80.0}),
+    )  # fmt: skip
+    assert found == {"digitalocean.Workspace/care": {"name": "care"}}
+    assert warnings == [
+        'digitalocean.EvaluationDataset/faq was left out: its "file" is not at hand',
+        f'digitalocean.EvaluationTestCase/care/Correct was left out: its "dataset" names "faq", {UNWRITTEN}',
+    ]
+
+
+def test_files_are_named_after_roots_and_no_two_are_the_same() -> None:
+    objects = [project("Größe: 5"), project("Grosse 5"), project("日本"), live("digitalocean.Workspace/日本")]
+    found, _ = documents(objects, VENDORS)
+    assert [each.file for each in found] == ["grosse-5.yaml", "groe-5.yaml", "project.yaml", "workspace.yaml"]
