@@ -161,4 +161,4 @@ def _digest(contents: Mapping[str, bytes], attached: Mapping[str, str], environm
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     files |= {name: digest for name, digest in attached.items() if name not in files}
     whole = json.dumps([files, environment, used], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()

@@ -366,6 +366,13 @@ def test_the_digest_changes_with_files_environment_and_used_variables_only(tmp_p
     assert digest() != first
 
 
+def test_a_variable_that_is_no_unicode_has_a_digest_too(tmp_path: Path) -> None:
+    """A shell hands over any bytes; Python shows those that are no UTF-8 as lone surrogates."""
+    write(tmp_path, project=PROJECT + "  description: ${var.text}\n")
+    one, other = (loaded(tmp_path, variables={"text": text}).desired.digest for text in ("\udcfe", "\udcff"))
+    assert one != other
+
+
 def test_scope_names_the_paths_given_from_the_root(tmp_path: Path) -> None:
     write(tmp_path, a__project=PROJECT, b__project=PROJECT.replace("support-bot", "other"))
     assert loaded(tmp_path, "a", "./b/../b").desired.scope == ("a", "b")
