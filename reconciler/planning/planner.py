@@ -70,6 +70,18 @@ class _World:
     kinds: Mapping[str, AnyKind]
     matches: Matches
     options: Options
+    renewed: set[Address] = field(default_factory=set)
+    """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
+
+    def find(self, kind_id: str, name: str, beside: Address) -> LiveObject | None:
+        """The live object of this name: a root, or one that shares the parent of ``beside``."""
+        parent = beside.path[:1] if self.kinds[kind_id].parent else ()
+        return self.there.get(Address(kind_id, (*parent, name)))
+
+    @cached_property
+    def there(self) -> dict[Address, LiveObject]:
+        """The live objects that are not archived, by the address that they have at the platform."""
+        return {item.address: item for item in self.live.objects if not item.archived}
 
     @cached_property
     def unwanted(self) -> list[tuple[Address, Match]]:
@@ -109,7 +121,7 @@ def make_plan(
         basis=basis,
         steps=linked(steps, order, references),
         refusals=(*sorted(refusals, key=lambda refusal: refusal.address), *_risks(steps, world)),
-        unchanged=len(desired) - len({item.address for item in decisions if item.address in desired.resources}),
+        unchanged=_unchanged(world, {item.address for item in decisions}),
         outside=sum(1 for _ in _outside(world)),
         unselected=unselected,
         unseen=tuple(_unseen(world)),
@@ -120,8 +132,10 @@ def make_plan(
 
 def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> dict[Address, str]:
     """The remote id of every address that has a live object, owned or not."""
-    matches = match(desired, live, state, {kind.id: kind for kind in kinds})
-    return {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
+    by_id = {kind.id: kind for kind in kinds}
+    catalogue = {item.address: item.remote_id for item in live.objects if by_id[item.address.kind].create is None}
+    matches = match(desired, live, state, by_id)
+    return catalogue | {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
 
 
 def settled(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> Iterator[tuple[Resource, Entry]]:
@@ -132,7 +146,7 @@ def settled(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]
         resource = desired.resources.get(address)
         if resource is None or found.live is None or found.entry is None or not found.ours or found.former is not None:
             continue
-        if not _changes(resource, found.live, found.entry, by_id[address.kind], world):
+        if not resource.lookup and not _changes(resource, found.live, found.entry, by_id[address.kind], world):
             yield resource, found.entry
 
 
@@ -162,13 +176,41 @@ def only_drift(plan: Plan) -> Plan:
 
 
 def _wanted(world: _World) -> Iterator[_Decision]:
-    for address, found in world.matches.by_address.items():
-        resource = world.desired.resources.get(address)
+    rank = {kind_id: place for place, kind_id in enumerate(world.kinds)}
+    # What others refer to comes first: they must know whether it gets a new object.
+    for address, found in sorted(world.matches.by_address.items(), key=lambda item: rank[item[0].kind]):
+        resource, kind = world.desired.resources.get(address), world.kinds[address.kind]
         if resource is None:
             continue
-        yield from _decide(resource, found, world)
+        refused = tuple(_refused_by_kind(resource, kind, world))
+        yield from refused
+        if not refused and not kind.virtual:
+            yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, world)
         for leftover in found.lost:
-            yield _archive_leftover(address, leftover, resource.source)
+            yield from _leftover(address, found, leftover, world, resource.source)
+
+
+def _unchanged(world: _World, decided: set[Address]) -> int:
+    """How many resources need nothing; what is no object at the platform does not count."""
+    return sum(not world.kinds[a.kind].virtual and a not in decided for a in world.desired.resources)
+
+
+def _refused_by_kind(resource: Resource, kind: AnyKind, world: _World) -> Iterator[Refusal]:
+    """What the kind itself refuses, now that the platform can be looked at."""
+    for path, message in kind.refuse(resource.fields, lambda k, name: world.find(k, name, resource.address)):
+        line = resource.lines.get(path.partition(".")[0], resource.source.line)
+        yield Refusal(resource.address, f"{path}: {message}", "", replace(resource.source, line=line))
+
+
+def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[_Decision]:
+    """It must be there, once; it is never changed, and what we may remember of it is given up."""
+    if found.twins:
+        ids = ", ".join(item.remote_id for item in found.twins)
+        yield _refuse(resource, f"there are {len(found.twins)} of this name: {ids}", "rename all but one")
+    elif found.live is None:
+        yield _refuse(resource, f"the platform has no {kind.word} of this name", kind.refusal_hint)
+    elif found.entry is not None and found.ours:
+        yield _removal(Action.FORGET, resource.address, found, "only looked up from now on")
 
 
 def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decision]:
@@ -188,6 +230,7 @@ def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decisi
             f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID",
         )
     elif found.live is None or (not found.ours and found.live.archived and not _adopts(resource, world)):
+        world.renewed.add(resource.address)
         yield _create(resource, found, kind)
     elif not found.ours:
         yield from _adopt(resource, found, found.live, kind, world)
@@ -262,7 +305,7 @@ def _bring_in_line(
     if found.found and kind.replace is Replace.CREATE_FIRST:
         yield _take_back(resource, found, live, kind, changes)
     elif fixed:
-        yield _replace(resource, found, live, kind, changes, fixed)
+        yield from _replace(resource, found, live, kind, changes, fixed, world)
     elif found.found:
         yield _take_back(resource, found, live, kind, changes)
     elif changes and kind.update is None:
@@ -280,7 +323,9 @@ def _take_back(
     """Adopt what an unanswered create of ours has made, as far as it can be brought in line in place."""
     fixed = ", ".join(change.path for change in changes if change.create_only)
     changes = tuple(change for change in changes if not change.create_only)
-    step = _step(Action.ADOPT, resource, found, live, kind, changes, LOST_REPLY)
+    renamed = found.former is not None and found.former.name != resource.address.name
+    action = Action.RENAME if renamed else Action.ADOPT
+    step = _step(action, resource, found, live, kind, changes, LOST_REPLY)
     later = (f"{fixed} can not be changed in place; the next plan replaces it",) if fixed else ()
     twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
     return replace(step, notes=(*later, *twins))
@@ -293,15 +338,79 @@ def _replace(
     kind: AnyKind,
     changes: tuple[FieldChange, ...],
     fixed: Sequence[FieldChange],
-) -> _Decision:
+    world: _World,
+) -> Iterator[_Decision]:
     paths = ", ".join(change.path for change in fixed)
     if kind.replace is Replace.REFUSE:
-        return _refuse(resource, f"{paths} can not be changed in place", kind.refusal_hint)
+        yield _refuse(resource, f"{paths} can not be changed in place", kind.refusal_hint)
+        return
     if _is_protected(found, resource):
-        return _refuse(resource, f"{paths} needs a replace, and it is protected", "set lifecycle.protect: false first")
+        reason = f"{paths} needs a replace, and it is protected"
+        yield _refuse(resource, reason, "set lifecycle.protect: false first")
+        return
+    world.renewed.add(resource.address)
+    retires = kind.replace is Replace.CREATE_THEN_RETIRE
+    what = "what refers to the old one is pointed at the new" if retires else "history stays with the old one"
+    history = what if retires else f"{what}, which is archived"
     notes = tuple(f"{name} is set at the platform and can not be carried over" for name in live.unmanaged)
     step = _step(Action.REPLACE, resource, found, live, kind, changes, f"{paths} can not be changed in place")
-    return replace(step, notes=("history stays with the old one, which is archived", *notes))
+    yield replace(step, notes=(history, *notes))
+    if retires:
+        yield from _leftover(resource.address, found, live, world, resource.source)
+
+
+def _leftover(
+    address: Address, found: Match, old: LiveObject, world: _World, source: Source | None = None
+) -> Iterator[Step]:
+    """What becomes of an object that another one has replaced."""
+    kind = world.kinds[address.kind]
+    if kind.removal is Removal.ARCHIVE:
+        yield _archive_leftover(address, old, source)
+        return
+    resource = world.desired.resources.get(address)
+    asked = resource.lifecycle.onRemoval if resource else found.entry.on_removal if found.entry else "keep"
+    users = _strangers_that_use(old, kind, world)
+    step = Step(
+        id=f"{Action.DELETE}:{address}#{old.remote_id}",
+        action=Action.DELETE,
+        address=address,
+        reason="replaced, and nothing refers to it any more",
+        source=source,
+        remote_id=old.remote_id,
+        fingerprint=str(old.archived),
+    )
+    if not users and (asked == "delete" or "delete" in world.options.policy.acks or world.options.policy.destroy):
+        yield step
+        return
+    why = f"still in use by {users[0]}" if users else "to delete it: --ack delete=N, or lifecycle.onRemoval: delete"
+    reason = "replaced by newer content; the older one stays at the platform"
+    yield replace(
+        step,
+        id=f"{Action.KEEP}:{address}#{old.remote_id}",
+        action=Action.KEEP,
+        reason=reason,
+        idle=True,
+        notes=(why,),
+    )
+
+
+def _strangers_that_use(old: LiveObject, kind: AnyKind, world: _World) -> tuple[str, ...]:
+    """Objects that are in no manifest and refer to ``old``."""
+    wanted = world.desired.resources
+    return tuple(
+        str(item.address)
+        for item in world.live.objects
+        if item.address not in wanted
+        and any(
+            old.remote_id in ids and _refers_to(world.kinds[item.address.kind], name, kind.id)
+            for name, ids in item.refs.items()
+        )
+    )
+
+
+def _refers_to(kind: AnyKind, name: str, target: str) -> bool:
+    ref = kind.shapes[name].ref
+    return ref is not None and ref.kind == target
 
 
 def _archive_leftover(address: Address, leftover: LiveObject, source: Source | None = None) -> Step:
@@ -321,11 +430,29 @@ def _changes(
 ) -> tuple[FieldChange, ...]:
     there = _with_our_names(live, kind, world.matches.aliases)
     changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
+    changes = (*changes, *_repointed(resource, live, kind, world, {change.path for change in changes}))
     judged = with_effects(kind, resource.fields, there, changes)
     if not live.archived:
         return judged
     cause = Cause.DRIFT if entry is not None and not entry.archived else Cause.MANIFEST
     return (FieldChange("archived", True, False, effect=Effect.TIGHTENED, cause=cause), *judged)
+
+
+def _repointed(
+    resource: Resource, live: LiveObject, kind: AnyKind, world: _World, changed: set[str]
+) -> Iterator[FieldChange]:
+    """References whose name is right while the object behind it is an older one than what bears the name now."""
+    for name, ids in live.refs.items():
+        ref, value = kind.shapes[name].ref, resource.fields.get(name)
+        if ref is None or name in changed or value is None:
+            continue
+        parent = resource.address.path[:1] if world.kinds[ref.kind].parent else ()
+        names = value if isinstance(value, list) else [value]
+        targets = [Address(ref.kind, (*parent, str(each))) for each in names]
+        found = [world.matches.by_address.get(target) for target in targets]
+        now = {each.live.remote_id for each in found if each is not None and each.live is not None}
+        if set(ids) != now or any(target in world.renewed for target in targets):
+            yield FieldChange(name, f"{value} (as it was)", value)
 
 
 def _with_our_names(live: LiveObject, kind: AnyKind, aliases: Mapping[Address, Address]) -> Fields:
@@ -400,7 +527,7 @@ def _unwanted(world: _World) -> Iterator[_Decision]:
             if isinstance(decision, Step) and decision.action is Action.DELETE and len(address.path) == 1:
                 going.add((address.vendor, address.root))
         for leftover in found.lost:
-            yield _archive_leftover(address, leftover)
+            yield from _leftover(address, found, leftover, world)
 
 
 def _remove(address: Address, found: Match, world: _World, going: set[tuple[str, str]]) -> _Decision | None:
@@ -417,7 +544,7 @@ def _remove(address: Address, found: Match, world: _World, going: set[tuple[str,
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
-        note = f"the platform can not remove a {kind.word}; it stays there"
+        note = f"the platform can not remove a {kind.word}; {live.remote_id} stays there"
         return replace(_removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
         step = _removal(Action.ARCHIVE, address, found, reason)
