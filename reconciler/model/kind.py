@@ -37,8 +37,7 @@ class Mark(Enum):
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
-    FILE = "a path beside the manifest; compared by the file's digest and size"
-    IF_SHOWN = "compared only where the vendor shows it"
+    FILE = "a path beside the manifest; compared by what the vendor shows of the file's digest and size"
     KEY = "tells the items of a list apart; an override names an item by it"
 
 

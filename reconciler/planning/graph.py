@@ -53,6 +53,11 @@ def linked(
     removals = _Ids((step for step in steps if step.action in REMOVALS), order)
     roots = {_family(step): step.id for step in steps if step.action in _BRINGING and len(step.address.path) == 1}
 
+    users: dict[Address, list[str]] = defaultdict(list)
+    for address, step_id in brought.items():
+        for target in references.get(address, ()):
+            users[target].append(step_id)
+
     def waits(step: Step) -> Iterator[str]:
         family, rank = _family(step), order[step.address.kind]
         if step.action in REMOVALS:
@@ -60,6 +65,7 @@ def linked(
             yield from (each for each in (roots.get(family), brought.get(step.address)) if each)
         if step.action is Action.DELETE:  # a test must stop naming a pipeline before that goes
             yield from bringing.behind(family, rank)
+            yield from users[step.address]
         if step.action not in REMOVALS:
             yield from (brought[address] for address in references.get(step.address, ()) if address in brought)
         if step.action in (Action.CREATE, Action.REPLACE):
