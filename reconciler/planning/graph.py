@@ -72,7 +72,24 @@ def linked(
             yield from creates.before(family, rank)
 
     found = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
-    return tuple(sorted(found, key=lambda step: _place(step, order)))
+    return _behind_what_they_wait_for(sorted(found, key=lambda step: _place(step, order)))
+
+
+def _behind_what_they_wait_for(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The given order, with what a step waits for pulled in front of it where it stood behind."""
+    by_id = {step.id: step for step in steps}
+    placed: dict[str, Step] = {}
+
+    def place(step: Step) -> None:
+        for other in step.after:
+            if other not in placed:
+                place(by_id[other])
+        placed[step.id] = step
+
+    for step in steps:
+        if step.id not in placed:
+            place(step)
+    return tuple(placed.values())
 
 
 def _family(step: Step) -> _Family:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.kind import AnyKind
+from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
 from reconciler.model.state import Entry, Intent, State
 from reconciler.model.values import Fields
@@ -58,12 +58,8 @@ class Matches:
 def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
     """Give every desired or remembered address its live object."""
     renames, clashes = _renames(desired, live, state)
-    # What was removed comes first, so that a resource renamed onto its address wins.
-    known = sorted(state.entries.items(), key=lambda item: not item[1].archived)
-    roots = _renamed_roots(renames)
-    entries = {_moved(address, roots, renames): (address, entry) for address, entry in known}
-    doubts = {_moved(address, roots, renames): intent for address, intent in state.in_doubt.items()}
     by_id = live.by_id()
+    entries = _entries(state, renames, by_id)
     taken = {entry.remote_id for _, entry in entries.values()} & by_id.keys()
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
     homes = _homes(entries, by_id, renames)
@@ -71,13 +67,12 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     named: dict[Address, list[LiveObject]] = defaultdict(list)
     for item in free:
         named[_moved(item.address, homes, renames)].append(item)
+    doubts = _doubts(state, renames, named)
     matches: dict[Address, Match] = {}
     for address in sorted({*desired.resources, *entries, *doubts}, key=lambda each: (each.kind, each.path)):
-        former, entry = entries.get(address, (None, None))
-        candidates = named.get(address, [])
-        resource = desired.resources.get(address)
+        resource, kind = desired.resources.get(address), kinds[address.kind]
         matches[address] = _match_one(
-            address, entry, former, candidates, by_id, doubts.get(address), resource, kinds[address.kind]
+            address, entries.get(address), doubts.get(address), named.get(address, []), by_id, resource, kind
         )
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
@@ -88,6 +83,23 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         aliases={item.address: address for address, item in found if item.address != address},
         clashes=clashes,
     )
+
+
+def _entries(
+    state: State, renames: Mapping[Address, Address], by_id: Mapping[str, LiveObject]
+) -> dict[Address, tuple[Address, Entry]]:
+    """Address -> (the address in the state, the entry).
+
+    What was removed or is gone comes first, so that a resource renamed onto its address wins.
+    """
+
+    def weight(item: tuple[Address, Entry]) -> tuple[bool, bool, str, tuple[str, ...]]:
+        address, entry = item
+        return not entry.archived, entry.remote_id in by_id, address.kind, address.path
+
+    roots = _renamed_roots(renames)
+    known = sorted(state.entries.items(), key=weight) if renames else state.entries.items()
+    return {_moved(address, roots, renames): (address, entry) for address, entry in known}
 
 
 _Homes = dict[tuple[str, str], str]
@@ -122,29 +134,61 @@ def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapp
     return renames.get(address, address)
 
 
+def _doubts(
+    state: State, renames: Mapping[Address, Address], named: Mapping[Address, list[LiveObject]]
+) -> dict[Address, tuple[Address, Intent]]:
+    """Address -> (the address in the state, what is in doubt there).
+
+    A create in doubt is renamed once it was found.  Until then it stays what it was meant to be.
+    """
+    roots = _renamed_roots(renames)
+    doubts: dict[Address, tuple[Address, Intent]] = {}
+    for address, intent in state.in_doubt.items():
+        moved = _moved(address, roots, renames)
+        is_found = any(item.op == intent.op for item in named.get(moved, ()))
+        if not is_found and address not in state.entries:
+            moved = _moved(address, roots, {})
+        if moved == address or moved not in state.in_doubt:
+            doubts[moved] = address, intent
+    return doubts
+
+
 def _match_one(
     address: Address,
-    entry: Entry | None,
-    former: Address | None,
+    known: tuple[Address, Entry] | None,
+    doubt: tuple[Address, Intent] | None,
     candidates: list[LiveObject],
     by_id: Mapping[str, LiveObject],
-    doubt: Intent | None,
     resource: Resource | None,
     kind: AnyKind,
 ) -> Match:
-    old = former if former != address else None
+    entry = known[1] if known else None
+    origin = known or doubt
+    former = origin[0] if origin and origin[0] != address else None
     if entry is not None and entry.remote_id in by_id:
         lost = tuple(by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived)
-        return Match(by_id[entry.remote_id], entry, ours=True, former=old, lost=lost)
+        return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=lost)
     if doubt is not None:
-        ours = sorted((item for item in candidates if _is_lost_create(item, doubt, resource, kind)), key=_rank)
+        ours = sorted((item for item in candidates if _is_lost_create(item, doubt[1], resource, kind)), key=_rank)
         if ours:
-            return Match(ours[0], entry, ours=True, found=True, in_doubt=True, twins=tuple(ours[1:]))
+            return Match(ours[0], entry, ours=True, found=True, in_doubt=True, former=former, twins=tuple(ours[1:]))
     active = [item for item in candidates if not item.archived]
+    if kind.replace is Replace.CREATE_THEN_RETIRE:
+        active = _newest_generation(active, resource, kind)
     if len(active) > 1:
-        return Match(None, entry, in_doubt=doubt is not None, twins=tuple(sorted(active, key=_rank)))
+        return Match(None, entry, in_doubt=doubt is not None, former=former, twins=tuple(sorted(active, key=_rank)))
     stranger = active[0] if active else max(candidates, key=_rank, default=None)
-    return Match(stranger, entry, in_doubt=doubt is not None, former=old)
+    return Match(stranger, entry, in_doubt=doubt is not None, former=former)
+
+
+def _newest_generation(items: list[LiveObject], resource: Resource | None, kind: AnyKind) -> list[LiveObject]:
+    """One of several with one name: they follow each other.  What has the wanted content wins, then the newest."""
+    wanted: Fields = resource.fields if resource else {}
+
+    def place(item: LiveObject) -> tuple[bool, tuple[str, ...]]:
+        return not field_changes(kind, wanted, item.fields, None), _rank(item)
+
+    return [max(items, key=place)] if items else []
 
 
 def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, kind: AnyKind) -> bool:
@@ -158,30 +202,35 @@ def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, 
 
 
 def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, Address], dict[Address, Address]]:
-    """Former address -> new one for every rename that is still to be done, roots first; and those that clash."""
+    """Former address -> new one for every rename that is still to be done, roots first; and those that clash.
+
+    A rename is done when the new address is ours: that a stranger has the former name since does not matter.
+    """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
     asked = [resource for resource in desired if resource.renamed_from is not None]
     for roots in (True, False):
-        known = _present(state, live, renames) if asked else set()
+        ours, strangers = _present(state, live, renames) if asked else (set(), set())
+        there = ours | strangers
         for resource in asked:
-            former = resource.renamed_from
-            if former is None or (len(former.path) == 1) is not roots or former not in known:
+            former, address = resource.renamed_from, resource.address
+            if former is None or (len(former.path) == 1) is not roots or former not in there:
                 continue
-            if resource.address not in known:
-                renames[former] = resource.address
-            elif former not in desired.resources:
-                clashes[resource.address] = former
+            if address not in there:
+                renames[former] = address
+            elif former not in desired.resources and (former in ours or address in strangers):
+                clashes[address] = former
     return renames, clashes
 
 
-def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> set[Address]:
-    """The addresses that somebody holds: what we remember by where we remember it, the rest by its live name."""
-    ours = {entry.remote_id for entry in state.entries.values()}
-    strangers = {item.address for item in live.objects if not item.archived and item.remote_id not in ours}
-    active = (address for address, entry in state.entries.items() if not entry.archived)
+def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> tuple[set[Address], set[Address]]:
+    """The addresses of what is there: of what is ours where we remember it, of the rest by its live name."""
+    known = {entry.remote_id for entry in state.entries.values()}
+    there = {item.remote_id for item in live.objects}
+    ours = (a for a, entry in state.entries.items() if not entry.archived and entry.remote_id in there)
+    strangers = (item.address for item in live.objects if not item.archived and item.remote_id not in known)
     roots = _renamed_roots(renames)
-    return {_moved(address, roots, renames) for address in (*active, *strangers)}
+    return {_moved(a, roots, renames) for a in ours}, {_moved(a, roots, renames) for a in strangers}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:

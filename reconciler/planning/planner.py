@@ -73,11 +73,6 @@ class _World:
     renewed: set[Address] = field(default_factory=set)
     """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
 
-    def find(self, kind_id: str, name: str, beside: Address) -> LiveObject | None:
-        """The live object of this name: a root, or one that shares the parent of ``beside``."""
-        parent = beside.path[:1] if self.kinds[kind_id].parent else ()
-        return self.there.get(Address(kind_id, (*parent, name)))
-
     @cached_property
     def there(self) -> dict[Address, LiveObject]:
         """The live objects that are not archived, by the address that they have at the platform."""
@@ -88,6 +83,24 @@ class _World:
         """What we remember and the manifests do not ask for."""
         matches = self.matches.by_address.items()
         return [(address, found) for address, found in matches if address not in self.desired.resources]
+
+
+@dataclass(frozen=True)
+class _Neighbourhood:
+    """A ``LookUp`` for the resource at ``address``."""
+
+    world: _World
+    address: Address
+
+    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
+        return self.world.there.get(Address(kind_id, (*self._parent(kind_id), name)))
+
+    def names(self, kind_id: str) -> list[str]:
+        parent = self._parent(kind_id)
+        return sorted(a.name for a in self.world.there if a.kind == kind_id and a.path[:-1] == parent)
+
+    def _parent(self, kind_id: str) -> tuple[str, ...]:
+        return self.address.path[:1] if self.world.kinds[kind_id].parent else ()
 
 
 _Decision = Step | Refusal
@@ -197,7 +210,7 @@ def _unchanged(world: _World, decided: set[Address]) -> int:
 
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: _World) -> Iterator[Refusal]:
     """What the kind itself refuses, now that the platform can be looked at."""
-    for path, message in kind.refuse(resource.fields, lambda k, name: world.find(k, name, resource.address)):
+    for path, message in kind.refuse(resource.fields, _Neighbourhood(world, resource.address)):
         line = resource.lines.get(path.partition(".")[0], resource.source.line)
         yield Refusal(resource.address, f"{path}: {message}", "", replace(resource.source, line=line))
 
@@ -208,7 +221,7 @@ def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[_Decis
         ids = ", ".join(item.remote_id for item in found.twins)
         yield _refuse(resource, f"there are {len(found.twins)} of this name: {ids}", "rename all but one")
     elif found.live is None:
-        yield _refuse(resource, f"the platform has no {kind.word} of this name", kind.refusal_hint)
+        yield _refuse(resource, f"the platform has no {kind.noun} of this name", kind.refusal_hint)
     elif found.entry is not None and found.ours:
         yield _removal(Action.FORGET, resource.address, found, "only looked up from now on")
 
@@ -240,7 +253,7 @@ def _decide(resource: Resource, found: Match, world: _World) -> Iterator[_Decisi
 
 def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
     if kind.create is None:
-        return _refuse(resource, f"there is no such {kind.word}, and it can not be created from here")
+        return _refuse(resource, f"there is no such {kind.noun}, and it can not be created from here")
     entry = found.entry
     gone = entry is not None and not (found.in_doubt or entry.unlisted or entry.archived)
     reason = "it was removed at the platform" if gone else NOT_THERE
@@ -250,7 +263,7 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
         reason = "an earlier create was never answered, and nothing of it is at the platform"
     notes: tuple[str, ...] = ()
     if found.live is not None:
-        notes = (f"an archived {kind.word} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
+        notes = (f"an archived {kind.noun} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
     cause = Cause.DRIFT if gone else Cause.MANIFEST
     return Step(
         id=f"{Action.CREATE}:{resource.address}",
@@ -261,6 +274,7 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> _Decision:
         changes=tuple(_shown(resource.fields, kind, cause)),
         source=resource.source,
         fields=resource.fields,
+        former=found.former if found.in_doubt else None,
         notes=notes,
     )
 
@@ -310,7 +324,7 @@ def _bring_in_line(
         yield _take_back(resource, found, live, kind, changes)
     elif changes and kind.update is None:
         paths = ", ".join(change.path for change in changes)
-        yield _refuse(resource, f"the platform can not change a {kind.word} in place: {paths}", kind.refusal_hint)
+        yield _refuse(resource, f"the platform can not change {kind.noun}s in place: {paths}", kind.refusal_hint)
     elif found.former is not None and found.former.name != resource.address.name:
         yield _step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}")
     elif changes:
@@ -544,7 +558,7 @@ def _remove(address: Address, found: Match, world: _World, going: set[tuple[str,
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
-        note = f"the platform can not remove a {kind.word}; {live.remote_id} stays there"
+        note = f"the platform can not remove {kind.noun}s; {live.remote_id} stays there"
         return replace(_removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
         step = _removal(Action.ARCHIVE, address, found, reason)
