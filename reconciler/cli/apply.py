@@ -135,10 +135,9 @@ async def _evaluate(
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
     from reconciler.model.values import parse_duration
-    from reconciler.pipeline.measuring import Measurement, evaluate
-    from reconciler.providers import KINDS
+    from reconciler.pipeline.measuring import Measurement, evaluate, tests_about
 
-    touched = tuple(address for address in applied.touched if KINDS[address.kind].measuring is not None)
+    touched = tests_about(here, applied.touched)
     if not touched:
         console.story("Nothing to evaluate: no test changed.")
         return 0

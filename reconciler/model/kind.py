@@ -7,12 +7,13 @@ replies, after httpx's ``auth_flow``; whoever drives them does the I/O.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -288,7 +289,20 @@ class Criterion:
 
 
 S = TypeVar("S", bound=Spec)
-LookUp = Callable[[str, str], LiveObject | None]
+
+
+class LookUp(Protocol):
+    """What is at the platform, by kind and name: roots, and what shares the asking resource's parent."""
+
+    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
+        """The object of this name, None when there is none."""
+        ...
+
+    def names(self, kind_id: str) -> list[str]:
+        """All names there are, sorted."""
+        ...
+
+
 Listing = Callable[[str | None, Wire], Flow[list[Fields]]]
 
 
@@ -366,6 +380,11 @@ class Kind(Generic[S]):
     def word(self) -> str:
         """The kind without its vendor: ``"Test"``."""
         return self.id.rpartition(".")[2]
+
+    @property
+    def noun(self) -> str:
+        """The word as a person would say it: ``"inference pipeline"``."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.word).lower()
 
     def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
         """The address of an object with these fields below ``parent``."""

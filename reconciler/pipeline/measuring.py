@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -75,6 +75,13 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
         {remote_id: address.name for address, remote_id in ids.items()},
     )
     return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending))
+
+
+def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """What measures any of these resources: tests among them, and what is measured on behalf of one of them."""
+    asked = set(addresses)
+    measured = [resource for resource in here.desired if KINDS[resource.address.kind].measuring is not None]
+    return tuple(each.address for each in measured if {each.address, _subject(each)} & asked)
 
 
 def _measurable(here: Session, planned: Planned, ask: Measurement) -> tuple[list[Resource], list[tuple[Address, str]]]:

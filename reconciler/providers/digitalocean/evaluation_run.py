@@ -32,7 +32,7 @@ from reconciler.model.kind import (
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, Gate, LiveObject, OnUnusual, Severity
 from reconciler.model.values import Fields, Json
-from reconciler.providers.digitalocean.lookups import RUNNING
+from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import at, items_of, object_of, text_of, whole_list, whole_number
 
 AGENT = "digitalocean.Agent"
@@ -73,7 +73,8 @@ def _gate(spec: EvaluationRun) -> Gate:
 def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
     names = fields["agents"]
     assert isinstance(names, list)
-    return [("agents", f'the workspace has no agent "{name}"') for name in names if find(AGENT, str(name)) is None]
+    unknown = [str(name) for name in names if find(AGENT, str(name)) is None]
+    return [("agents", f'the workspace has no agent "{name}"{near(name, find.names(AGENT))}') for name in unknown]
 
 
 def _no_list(_: str | None, __: Wire) -> Flow[list[Fields]]:

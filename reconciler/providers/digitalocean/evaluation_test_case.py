@@ -32,6 +32,7 @@ from reconciler.model.kind import (
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
+from reconciler.providers.digitalocean.lookups import near
 from reconciler.providers.digitalocean.routes import at, object_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
@@ -89,7 +90,7 @@ def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
     assert isinstance(metrics, list)
     unknown = [str(name) for name in metrics if find(METRIC, str(name)) is None]
     if unknown:
-        return [("metrics", f'the platform has no metric "{name}"; it may be deprecated') for name in unknown]
+        return [("metrics", f'the platform has no metric "{name}"{near(name, find.names(METRIC))}') for name in unknown]
     metric, threshold = find(METRIC, str(star["name"])), star.get("threshold")
     if metric is None or not isinstance(threshold, (int, float)):
         return ()

@@ -7,7 +7,8 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c; 2026-08.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 
 from reconciler.model.kind import Flow, Kind, Spec, Wire
 from reconciler.model.resource import LiveObject
@@ -15,6 +16,14 @@ from reconciler.model.values import Fields
 from reconciler.providers.digitalocean.routes import at, paged_list, text_of, whole_list
 
 RUNNING = "STATUS_RUNNING"
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """``; did you mean "..."?``, or what there is; for the end of a message."""
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; there is {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; there is none"
 
 
 class Metric(Spec):

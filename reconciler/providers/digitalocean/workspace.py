@@ -97,6 +97,7 @@ WORKSPACE = Kind(
     update=_update,
     remove=_remove,
     lookup=lambda spec: not spec.managed,
+    refusal_hint="managed: true makes it",
     marker="description",
     example={"name": "customer-care"},
 )
