@@ -37,7 +37,8 @@ def command(common: Common) -> int:
 
     checks = run(main, console.story)
     for check in checks:
-        console.answer(terminal(f"{'ok  ' if check.works else 'FAIL'}  {check.what}: {check.found}"))
-        if check.hint and not check.works:
+        word = {True: "ok", False: "FAIL", None: "-"}[check.works]
+        console.answer(terminal(f"{word:4}  {check.what}: {check.found}"))
+        if check.hint and check.works is False:
             console.answer(terminal(f"      hint: {check.hint}"))
-    return 0 if all(check.works for check in checks) else 1
+    return 1 if any(check.works is False for check in checks) else 0

@@ -105,6 +105,28 @@ def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: S
     return tuple(sorted(targets.declared))
 
 
+def load_environment(
+    root: Path,
+    *,
+    vendors: Sequence[Vendor],
+    environment: str | None,
+    variables: Mapping[str, str],
+    environ_variables: Mapping[str, str],
+) -> Environment | None:
+    """The environment of this name declared below ``root``, for commands that read no other manifest; None if none.
+
+    Raises ManifestsInvalid when it is declared and can not be used; what else may be wrong there is left alone.
+    """
+    root = Path(root).resolve()
+    problems, _ = _read_all((".",), root)
+    targets = Targets(vendors, problems, root)
+    targets.declare(documents_of(problems.files, vendors, problems))
+    chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
+    if chosen is None and environment in targets.declared:
+        raise ManifestsInvalid(problems.errors)
+    return chosen
+
+
 def _read_all(paths: Sequence[str | Path], root: Path) -> tuple[Problems, dict[str, bytes]]:
     """Every file parsed, with what is wrong so far, and the contents by name."""
     found = discover(paths, root)

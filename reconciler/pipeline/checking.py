@@ -10,6 +10,7 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.manifests.validator import Loaded
+from reconciler.model.kind import Vendor
 from reconciler.model.resource import LiveObject
 from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests
 from reconciler.providers import VENDORS
@@ -56,37 +57,56 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
 
 @dataclass(frozen=True)
 class Check:
-    """One finding of ``examine``."""
+    """One finding of ``examine``; ``works`` is None for what nobody has set up."""
 
     what: str
-    works: bool
+    works: bool | None
     found: str
     hint: str = ""
 
 
 async def examine(here: Session) -> list[Check]:
-    """Whether the credentials, the platforms and the state can be used; every check is made, whatever fails."""
-    checks = []
+    """Whether the credentials, the platforms and the state can be used; every check is made, whatever fails.
+
+    A vendor without a credential is passed over, unless no vendor has one or we own something there.
+    """
+    set_up = [vendor for vendor in VENDORS if here.is_set_up(vendor)]
+    checks = [_examine_state(here)]
+    owned = set(here.store.load().origins) if checks[0].works else set()
     for vendor in VENDORS:
-        try:
-            provider = await here.provider(vendor)
-            began = here.clock.monotonic()
-            seen: list[LiveObject] = []
-            await read_live(provider, here.clock, lambda root, seen=seen: bool(seen.append(root)))  # type: ignore[misc]
-            took = (here.clock.monotonic() - began) * 1000
-            where = "the embedded emulator" if here.environment == LOCAL else provider.origin
-            count = f"{len(seen)} project{'' if len(seen) == 1 else 's'}"
-            checks.append(Check(vendor.name, True, f"{where} answers in {took:.0f} ms; {count}"))
-        except ReconcilerError as error:
-            checks.append(Check(vendor.name, False, error.message, error.hint))
-    try:
-        state = here.store.load()
-        holder = here.store.holder()
-        held = f"; locked by {holder}" if holder else ""
-        ours = sum(not entry.archived for entry in state.entries.values())
-        doubt = f", {len(state.in_doubt)} in doubt" if state.in_doubt else ""
-        text = f"{here.store.describe()}, serial {state.serial}, {ours} resources{doubt}{held}"
-        checks.append(Check("state", True, text))
-    except ReconcilerError as error:
-        checks.append(Check("state", False, error.message, error.hint))
+        if vendor in set_up or not set_up or vendor.name in owned:
+            checks.append(await _examine_vendor(here, vendor))
+        else:
+            checks.append(Check(vendor.name, None, f"{vendor.key_variable} is not set"))
     return checks
+
+
+async def _examine_vendor(here: Session, vendor: Vendor) -> Check:
+    roots: list[LiveObject] = []
+
+    def count(root: LiveObject) -> bool:
+        roots.append(root)
+        return False
+
+    try:
+        provider = await here.provider(vendor)
+        began = here.clock.monotonic()
+        await read_live(provider, here.clock, count)
+    except ReconcilerError as error:
+        return Check(vendor.name, False, error.message, error.hint)
+    took = (here.clock.monotonic() - began) * 1000
+    where = "the embedded emulator" if here.environment == LOCAL else provider.origin
+    noun = next(kind.noun for kind in vendor.kinds if kind.create and kind.document is None)
+    found = f"{len(roots)} {noun}{'' if len(roots) == 1 else 's'}"
+    return Check(vendor.name, True, f"{where} answers in {took:.0f} ms; {found}")
+
+
+def _examine_state(here: Session) -> Check:
+    try:
+        state, holder = here.store.load(), here.store.holder()
+    except ReconcilerError as error:
+        return Check("state", False, error.message, error.hint)
+    ours = sum(not entry.archived for entry in state.entries.values())
+    doubt = f", {len(state.in_doubt)} in doubt" if state.in_doubt else ""
+    held = f"; locked by {holder}" if holder else ""
+    return Check("state", True, f"{here.store.describe()}, serial {state.serial}, {ours} resources{doubt}{held}")

@@ -14,7 +14,7 @@ from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry, Record, entry_to_json, fold
 from reconciler.pipeline.planning import check_origins
-from reconciler.pipeline.session import LOCAL, Session
+from reconciler.pipeline.session import Session
 from reconciler.planning.planner import selects
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import all_of, read_live
@@ -46,7 +46,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     lists = await all_of(read_live(provider, here.clock, wanted) for provider in providers)
     found, warnings = documents([item for live in lists for item in live.objects], vendors)
     if not found:
-        raise UsageInvalid("there is no project to export", hint="check --select and the key's workspace")
+        raise UsageInvalid("there is nothing to export", hint="check --select and the key's workspace")
     target = here.request.root / folder
     taken = [each.file for each in found if (target / each.file).exists()]
     if taken and not force:
@@ -79,6 +79,4 @@ def _take_over(here: Session, found: Sequence[Any], live: Mapping[Address, LiveO
 
 def reachable(here: Session) -> list[Vendor]:
     """The vendors that a credential is set for; all of them where none is, so that the error names a variable."""
-    if here.environment == LOCAL:
-        return list(VENDORS)
-    return [vendor for vendor in VENDORS if here.settings.get(vendor.key_variable)] or list(VENDORS)
+    return [vendor for vendor in VENDORS if here.is_set_up(vendor)] or list(VENDORS)

@@ -17,7 +17,7 @@ from reconciler.errors import (
     UsageInvalid,
 )
 from reconciler.manifests.environment import Environment
-from reconciler.manifests.validator import Loaded, declared_environments, load
+from reconciler.manifests.validator import Loaded, declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
 from reconciler.model.plan import Plan, Step
@@ -86,13 +86,22 @@ class Hooks:
 
 
 class Session:
-    """The parts of one run, put together: manifests, memory, connections.  Made by ``session``."""
+    """The parts of one run, put together: manifests, memory, connections.  Made by ``session``.
+
+    ``manifest`` is the Environment document in force, if there is one.
+    """
 
     def __init__(
-        self, request: Request, settings: Settings, hooks: Hooks, loaded: Loaded | None, environment: str
+        self,
+        request: Request,
+        settings: Settings,
+        hooks: Hooks,
+        loaded: Loaded | None,
+        manifest: Environment | None,
+        environment: str,
     ) -> None:
         self.request, self.settings, self.hooks = request, settings, hooks
-        self.loaded = loaded
+        self.loaded, self.manifest = loaded, manifest
         self.environment = environment
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
@@ -115,11 +124,6 @@ class Session:
         return self.loaded.desired if self.loaded else Desired({}, "", ())
 
     @property
-    def manifest(self) -> Environment | None:
-        """The Environment document in force, if there is one."""
-        return self.loaded.environment if self.loaded else None
-
-    @property
     def policy(self) -> Policy:
         """What must be acknowledged, and what was."""
         required = frozenset(self.manifest.policy.require) if self.manifest else frozenset()
@@ -137,6 +141,10 @@ class Session:
             self.providers[vendor.name] = provider
             self._closing.push_async_callback(provider.close)
         return self.providers[vendor.name]
+
+    def is_set_up(self, vendor: Vendor) -> bool:
+        """Whether there is a credential for this vendor; the embedded emulator needs none."""
+        return self.environment == LOCAL or bool(self.settings.get(self._key_variable(vendor) or vendor.key_variable))
 
     async def close(self) -> None:
         """Let go of the connections and of the emulator's file."""
@@ -200,17 +208,31 @@ class Session:
 async def session(
     request: Request, settings: Settings, hooks: Hooks | None = None, *, manifests: bool = True
 ) -> AsyncIterator[Session]:
-    """Read the manifests (unless told not to) and put the parts together; closes everything at the end.
+    """Read the manifests and put the parts together; closes everything at the end.
 
-    Raises ManifestsInvalid, UsageInvalid.
+    Without ``manifests`` only the named Environment is read, if it is declared below the root: it says which key to
+    use and where the state is.  Raises ManifestsInvalid, UsageInvalid.
     """
     loaded = load_manifests(request, settings) if manifests else None
-    name = request.environment or (loaded.environment.name if loaded and loaded.environment else DEFAULT)
-    opened = Session(request, settings, hooks or Hooks(), loaded, name)
+    manifest = loaded.environment if loaded else _environment(request, settings)
+    name = request.environment or (manifest.name if manifest else DEFAULT)
+    opened = Session(request, settings, hooks or Hooks(), loaded, manifest, name)
     try:
         yield opened
     finally:
         await opened.close()
+
+
+def _environment(request: Request, settings: Settings) -> Environment | None:
+    if request.environment in (None, LOCAL):
+        return None
+    return load_environment(
+        request.root,
+        vendors=VENDORS,
+        environment=request.environment,
+        variables=request.variables,
+        environ_variables=settings.variables,
+    )
 
 
 def load_manifests(request: Request, settings: Settings) -> Loaded:
