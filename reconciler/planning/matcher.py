@@ -44,8 +44,7 @@ class Match:
 class Matches:
     """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's.
 
-    ``by_address`` is sorted.
-    ``strangers`` are sorted by their addresses, which are those that they have for us.  ``aliases`` leads from the
+    ``by_address`` is sorted.  ``strangers`` stand with the address that they have for us.  ``aliases`` leads from the
     address that an object has at the platform to the one that it has for us, where a rename sets them apart.
     """
 
@@ -79,7 +78,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
     return Matches(
         matches,
-        strangers=tuple(sorted(strangers, key=lambda pair: (pair[0], pair[1].remote_id))),
+        strangers=tuple(strangers),
         aliases={item.address: address for address, item in found if item.address != address},
         clashes=clashes,
     )
