@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.applying.lost_creates import LostCreates
-from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
+from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
 from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Call, Mark, Replace, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -85,6 +85,7 @@ class _Run:
                 self.waited_for[other].append(step_id)
         self.ready: dict[object, deque[Step]] = defaultdict(deque)
         self.refused = ""
+        self.second_looks: dict[tuple[str, str | None], asyncio.Task[dict[str, LiveObject]]] = {}
         self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), means.clock.monotonic(), means.on_wait)
 
     async def go(self) -> tuple[StepOutcome, ...]:
@@ -186,9 +187,13 @@ class _Run:
         """
         doubt = self.world.state.in_doubt.get(step.address)
         op = doubt.op if doubt else self.means.new_op()
-        known = self.entries.get(step.address)
-        lagging = known.remote_id if known is not None and known.unlisted else None
+        missing = self._missing(step.address)
+        lagging = missing.remote_id if missing is not None and missing.unlisted else None
         since = self.lost.began if doubt or lagging else None
+        if missing is not None and since is None:
+            there = await self._still_there(step.address, missing)
+            if there is not None:
+                return await self._found(step, there, missing.op, retiring)
         for attempt in range(1, MOST_SENDS + 1):
             if since is not None:
                 found = await self._look_for(step, op, since, lagging)
@@ -259,7 +264,44 @@ class _Run:
             first = next(flow)
         return not isinstance(first, Call) or op not in json.dumps(first.body)
 
-    async def _found(self, step: Step, live: LiveObject, op: str, retiring: tuple[str, ...]) -> Entry:
+    def _missing(self, address: Address) -> Entry | None:
+        """What we remember of an address whose object the platform did not list."""
+        known = self.entries.get(address)
+        return known if known is not None and known.remote_id not in self.live else None
+
+    async def _still_there(self, address: Address, entry: Entry) -> LiveObject | None:
+        """The object of ``entry``, if a second list shows it: a page that shifts while it is read hides what is there.
+
+        Each list is asked for once a run, whoever misses something in it.
+        """
+        kind, path = self.means.kinds[address.kind], self._parent_path(address)
+        parent_id = None
+        if kind.parent is not None:
+            parent = Address(kind.parent, path)
+            known = self.entries.get(parent)
+            parent_id = self.ids.get(parent) or (known.remote_id if known is not None else None)
+            if parent_id is None:
+                return None
+        key = (kind.id, parent_id)
+        if key not in self.second_looks:
+            self.second_looks[key] = asyncio.create_task(self._list(kind, parent_id, path, address.vendor))
+        return (await self.second_looks[key]).get(entry.remote_id)
+
+    async def _list(
+        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], vendor: str
+    ) -> dict[str, LiveObject]:
+        """What the platform lists now, by id; nothing where the parent is gone."""
+        provider = self.means.providers[vendor]
+        try:
+            raw = await drive(
+                kind.list(parent_id, Wire(self.ids, provider.dialect)), provider.send, self.means.clock.sleep
+            )
+        except NotFound:
+            return {}
+        items = (kind.read(item, path, lambda _, __: None) for item in raw)
+        return {item.remote_id: item for item in items if item is not None}
+
+    async def _found(self, step: Step, live: LiveObject, op: str | None, retiring: tuple[str, ...]) -> Entry:
         """Remember what an unanswered create made, and send again what the platform does not show of it.
 
         A create of several requests may have been cut short between them.
@@ -275,7 +317,12 @@ class _Run:
         return await self._created(step, live.remote_id, op, retiring)
 
     async def _created(
-        self, step: Step, remote_id: str, op: str, retiring: tuple[str, ...], without: frozenset[str] = frozenset()
+        self,
+        step: Step,
+        remote_id: str,
+        op: str | None,
+        retiring: tuple[str, ...],
+        without: frozenset[str] = frozenset(),
     ) -> Entry:
         """Remember a new object; ``without`` names fields of which it is not known that they arrived."""
         self.ids[step.address] = remote_id
@@ -309,6 +356,11 @@ class _Run:
         await self._remember(step, self._entry(step, str(step.remote_id), self.live[str(step.remote_id)].op))
 
     async def _forget(self, step: Step) -> None:
+        missing = self._missing(step.address)
+        if missing is not None and await self._still_there(step.address, missing) is not None:
+            why = "it is at the platform after all: a list had left it out"
+            self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, "apply again"))
+            return
         await self.means.write({"record": "removed", "address": str(step.address)})
         self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=step.remote_id))
 

@@ -70,7 +70,9 @@ async def read_vendors(here: Session, vendors: Iterable[Vendor], state: State, d
     remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
     former = [resource.renamed_from for resource in desired if resource.renamed_from]
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
-    lists = await all_of(read_live(here.providers[vendor.name], here.clock, roots) for vendor in vendors)
+    lists = await all_of(
+        read_live(here.providers[vendor.name], here.clock, roots, remembered_ids) for vendor in vendors
+    )
     return Live(tuple(item for live in lists for item in live.objects), sum(live.requests for live in lists))
 
 

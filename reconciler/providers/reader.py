@@ -45,16 +45,19 @@ class Roots:
         return root.address.root in self.names or root.remote_id in self.ids
 
 
-async def read_live(provider: Provider, clock: Clock, wanted: Wanted) -> Live:
+async def read_live(
+    provider: Provider, clock: Clock, wanted: Wanted, remembered: Mapping[Address, str] | None = None
+) -> Live:
     """Every object of the vendor's roots, and everything inside the wanted ones.
 
+    ``remembered`` are ids from earlier runs: they name what others refer to and the lists do not show yet.
     Raises ApiError when any list can not be read: half a picture is worse than none.
     """
     before = provider.requests
     kinds = provider.vendor.kinds
     objects: list[LiveObject] = []
     parents: dict[str, list[LiveObject]] = {}
-    names: _Names = {}
+    names: _Names = {(address.kind, each): address.name for address, each in (remembered or {}).items()}
     left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.app import create_app
 from reconciler.emulator.faults import Faults, FaultScript
@@ -128,6 +128,30 @@ class MortalStore:
 
     def unlock(self, lock_id: str) -> None:
         self._inner.unlock(lock_id)
+
+
+class Hiding:
+    """Lists of the application, without the items of one name in the first that holds any."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self._app, self._name, self._done = app, name, False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep)
+        start, body = messages
+        if scope["method"] == "GET" and not self._done:
+            answer = json.loads(body["body"])
+            left = [item for item in answer.get("items", ()) if item.get("name") != self._name]
+            self._done = len(left) < len(answer.get("items", ()))
+            body["body"] = json.dumps({**answer, "items": left}).encode() if self._done else body["body"]
+            start["headers"] = [(key, value) for key, value in start["headers"] if key != b"content-length"]
+        await send(start)
+        await send(body)
 
 
 class VirtualClock:
@@ -238,6 +262,11 @@ class World:
         for document in documents:
             (self.root / f"{document['metadata']['name']}.yaml").write_text(json.dumps(document), encoding="utf-8")
 
+    def redeclare(self, name: str, **fields: Any) -> None:
+        """Change one test in the manifests."""
+        tests = [{**test, **fields} if test["name"] == name else test for test in AFTER["spec"]["tests"]]
+        self.declare({**AFTER, "spec": {**AFTER["spec"], "tests": tests}})
+
     # -- runs
 
     def apply(self, death: Death | None = None) -> Applied:
@@ -284,6 +313,10 @@ class World:
         """Let the platform go wrong from now on, as a fault script says; without rules it is well again."""
         script = FaultScript.from_json(list(rules))
         self.door = Faults(self.app, script, error_body=lambda code, text: {"code": code, "error": text})
+
+    def hide(self, name: str) -> None:
+        """Leave what has this name out of the next list that it belongs to, and only that one: a page has shifted."""
+        self.door = Hiding(self.door, name)
 
     # -- what is there, by the platform's own word
 
@@ -333,6 +366,10 @@ class World:
     def converges(self, *, within: int) -> None:
         """After so many more runs on a platform that is well, there is nothing to do, and nothing twice."""
         self.fail()
+        self.settles(within=within)
+
+    def settles(self, *, within: int) -> None:
+        """The same on the platform as it is."""
         for _ in range(within):
             applied = self.apply()
             if all(outcome.status == "done" for outcome in applied.outcomes):

@@ -74,9 +74,12 @@ def test_one_read_goes_wrong(read: str, fault: str, make_world: MakeWorld) -> No
 @pytest.mark.parametrize("reads", [1, 2, 5])
 @pytest.mark.parametrize("write", ["create a project", "create a pipeline", "create a test"])
 def test_lists_lag_behind_a_create(write: str, reads: int, make_world: MakeWorld) -> None:
-    """What was created and answered is not in the next lists."""
+    """What was created and answered is not in the next lists, those of the next run among them."""
     method, path = WRITES[write]
-    survive(make_world(), {"method": method, "path": path, "action": "lag", "reads": reads})
+    world = make_world()
+    world.fail({"method": method, "path": path, "action": "lag", "reads": reads})
+    world.apply()
+    world.settles(within=2)
 
 
 @pytest.mark.parametrize("reads", [1, 3])
@@ -85,7 +88,36 @@ def test_lists_lag_behind_a_create_whose_reply_was_lost(write: str, reads: int, 
     """Neither the answer nor the next lists tell of it, and yet it is not made twice."""
     method, path = WRITES[write]
     lost = {"method": method, "path": path, "nth": 1, "action": "drop-after"}
-    survive(make_world(), {"method": method, "path": path, "action": "lag", "reads": reads}, lost)
+    world = make_world()
+    world.fail({"method": method, "path": path, "action": "lag", "reads": reads}, lost)
+    world.apply()
+    world.settles(within=2)
+
+
+@pytest.mark.parametrize("name", ["replaced", "archived", "live", "old", "bot"])
+def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> None:
+    """A page that shifts while it is read hides what is there: it is not made again, and nothing else suffers."""
+    world = make_world()
+    world.hide(name)
+    with suppress(ReconcilerError):
+        world.apply()
+    world.converges(within=2)
+
+
+def test_a_replace_of_what_was_never_read_back(make_world: MakeWorld) -> None:
+    """The run that made it could not look again: its replacement is still a new one, and the old one is archived."""
+    world = make_world()
+    lists = {"method": "GET", "path": "/v1/projects", "action": "status", "status": 500}
+    world.fail({**lists, "nth": list(range(2, 9))})
+    world.apply()
+    assert world.notes[-1].startswith("could not read back what was written: GET /projects: the server failed")
+    made = {test["name"]: test["id"] for test in world.tests(world.projects()["bot"])}
+    world.redeclare("new", evaluationWindow="7d")
+    world.fail()
+    world.apply()
+    assert world.plan().plan.is_empty
+    tests = [test for test in world.tests(world.projects()["bot"]) if test["name"] == "new"]
+    assert sorted((test["archived"], test["id"] == made["new"]) for test in tests) == [(False, False), (True, True)]
 
 
 def test_waiting_for_a_lost_create_is_said_once(make_world: MakeWorld) -> None:
