@@ -21,8 +21,9 @@ from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.session import Session, new_operation_id
-from reconciler.planning.planner import Options, make_plan, settled
+from reconciler.planning.planner import make_plan, settled
 from reconciler.planning.saved import check_untouched, what_moved
+from reconciler.planning.world import Options
 from reconciler.providers import KINDS, VENDORS
 
 
@@ -128,7 +129,7 @@ def _means(here: Session, journal: Journal) -> Means:
 
 async def _look_again(here: Session, applied: Applied, state: State) -> Planned | None:
     """Read back the roots that were touched and plan again: what is left there has not come out as it was sent."""
-    roots = {(address.vendor, address.root) for address in applied.touched}
+    roots = _with_what_they_need({(a.vendor, a.root) for a in applied.touched}, applied.planned.desired)
     if not roots or here.stop.is_set():
         return None
     here.hooks.note("reading back what was written")
@@ -143,6 +144,17 @@ async def _look_again(here: Session, applied: Applied, state: State) -> Planned 
         return None
     fresh = make_plan(desired, live, state, ALL_KINDS, Options(), applied.planned.plan.basis)
     return Planned(fresh, desired, live, state)
+
+
+def _with_what_they_need(roots: set[tuple[str, str]], desired: Desired) -> set[tuple[str, str]]:
+    """The roots, and those of everything that what stands in them refers to."""
+    found: set[tuple[str, str]] = set()
+    left = roots
+    while left:
+        found |= left
+        inside = (r for r in desired if (r.address.vendor, r.address.root) in left)
+        left = {(each.vendor, each.root) for resource in inside for each in resource.references} - found
+    return found
 
 
 def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:

@@ -15,7 +15,7 @@ from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry, Record, entry_to_json, fold
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import Session
-from reconciler.planning.planner import selects
+from reconciler.planning.selecting import selects
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import all_of, read_live
 

@@ -22,7 +22,7 @@ from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
-from reconciler.planning.planner import selects
+from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import all_of
 

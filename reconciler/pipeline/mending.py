@@ -12,7 +12,7 @@ from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import Session
-from reconciler.planning.planner import selects
+from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import read_live
 

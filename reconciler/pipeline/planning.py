@@ -13,7 +13,8 @@ from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import State
 from reconciler.pipeline.session import Session
-from reconciler.planning.planner import Options, known_ids, make_plan, only_drift
+from reconciler.planning.planner import known_ids, make_plan, only_drift
+from reconciler.planning.world import Options
 from reconciler.providers import KINDS
 from reconciler.providers.reader import Roots, all_of, read_live
 

@@ -34,8 +34,9 @@ from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import Entry, Intent, State, entry_from_json, entry_to_json
 from reconciler.model.values import Fields
-from reconciler.planning.planner import Options, make_plan
+from reconciler.planning.planner import make_plan
 from reconciler.planning.policy import Policy
+from reconciler.planning.world import Options
 from reconciler.providers.clock import RealClock
 from reconciler.providers.openlayer import OPENLAYER
 from reconciler.providers.reader import Roots, read_live

@@ -23,9 +23,10 @@ from reconciler.model.plan import LOST_REPLY, Action, Basis, Plan, Step, plan_to
 from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, Intent, State, entry_to_json, fold
 from reconciler.model.values import Fields, Json
-from reconciler.planning.planner import Options, make_plan, settled
+from reconciler.planning.planner import make_plan, settled
 from reconciler.planning.policy import Policy
 from reconciler.planning.saved import check_untouched, what_moved
+from reconciler.planning.world import Options
 from reconciler.providers.openlayer import OPENLAYER
 from reconciler.providers.openlayer.inference_pipeline import INFERENCE_PIPELINE
 from reconciler.providers.openlayer.project import PROJECT

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address
-from reconciler.planning.planner import only_drift, selects
+from reconciler.planning.planner import only_drift
+from reconciler.planning.selecting import selects
 
 PROJECT = Address("openlayer.Project", ("support-bot",))
 TEST = Address("openlayer.Test", ("support-bot", "monitoring", "No PII"))

@@ -1,0 +1,78 @@
+"""What stands in the way of a whole plan: an outage, and risks that nobody acknowledged.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.errors import LooksLikeOutage
+from reconciler.model.plan import (
+    Action,
+    Refusal,
+    Step,
+)
+from reconciler.model.resource import Address
+from reconciler.model.state import Entry
+from reconciler.planning.policy import unacknowledged
+from reconciler.planning.world import World
+
+POLICY = "reconciler.Policy"
+"""Stands for a kind in the address of a refusal that concerns the whole plan."""
+MOST_MISSING = 5
+MOST_MISSING_SHARE = 0.2
+"""More roots than this missing, or more of what stands in the others, look like an outage."""
+
+
+def check_outage(world: World) -> None:
+    """Refuse to act on a platform that suddenly lists nothing, or far less than we own.
+
+    What is missing inside a missing root says nothing more: roots are compared with roots, the rest with the rest.
+    """
+    remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None]
+    owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
+    missing = [a for a in owned if world.matches.by_address[a].live is None]
+    if not missing:
+        return
+    gone = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
+    roots = [a for a in owned if len(a.path) == 1]
+    inside = [a for a in owned if len(a.path) > 1 and (a.vendor, a.root) not in gone]
+    lost = len(missing) == len(owned)
+    if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
+        listed = "nothing" if lost else f"only {len(owned) - len(missing)}"
+        raise LooksLikeOutage(
+            f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
+            " the key of another workspace",
+            hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
+        )
+
+
+def _mostly_missing(addresses: Sequence[Address], world: World) -> bool:
+    missing = sum(world.matches.by_address[address].live is None for address in addresses)
+    return missing > MOST_MISSING and missing > MOST_MISSING_SHARE * len(addresses)
+
+
+def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
+    matches = ((step.address, world.matches.by_address.get(step.address)) for step in steps)
+    entries = {address: found.entry for address, found in matches if found is not None and found.entry is not None}
+    found = unacknowledged(
+        steps,
+        world.options.policy,
+        owned=sum(not entry.archived for entry in world.state.entries.values()),
+        deletes_allowed=_deletes_asked_for(steps, entries),
+        archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, entries) for step in steps),
+    )
+    where = Address(POLICY, ("acknowledgements",))
+    return tuple(Refusal(where, reason, hint) for reason, hint in found)
+
+
+def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry]) -> int:
+    """How many of the deletes have ``onRemoval: delete``, or go with a root that has it."""
+    deletes = [step.address for step in steps if step.action is Action.DELETE]
+    meant = {address for address in deletes if address in entries and entries[address].on_removal == "delete"}
+    roots = {(address.vendor, address.root) for address in meant if len(address.path) == 1}
+    return sum(address in meant or (address.vendor, address.root) in roots for address in deletes)
+
+
+def _is_leftover(step: Step, entries: Mapping[Address, Entry]) -> bool:
+    """Whether it ends a replace that was acknowledged when it began."""
+    entry = entries.get(step.address)
+    return entry is not None and step.remote_id in entry.retiring

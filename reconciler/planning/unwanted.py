@@ -1,0 +1,114 @@
+"""What becomes of what we own and the manifests do not ask for (any more).  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.model.kind import Removal
+from reconciler.model.plan import (
+    Action,
+    Cause,
+    Effect,
+    Refusal,
+    Step,
+)
+from reconciler.model.resource import Address, LiveObject
+from reconciler.model.state import Entry
+from reconciler.planning.matcher import Match
+from reconciler.planning.wanted import leftovers
+from reconciler.planning.world import Decision, World, in_scope, is_inside, outside, removal
+
+
+def for_unwanted(world: World) -> Iterator[Decision]:
+    going: set[tuple[str, str]] = set()
+    for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
+        if not in_scope(found.entry, world):
+            continue
+        decision = _remove(address, found, world, going)
+        if decision is not None:
+            yield decision
+            if isinstance(decision, Step) and decision.action is Action.DELETE and len(address.path) == 1:
+                going.add((address.vendor, address.root))
+        for leftover in found.lost:
+            yield from leftovers(address, found, leftover, world)
+
+
+def _remove(address: Address, found: Match, world: World, going: set[tuple[str, str]]) -> Decision | None:
+    kind = world.kinds[address.kind]
+    live = found.live if found.ours else None
+    entry = found.entry or Entry(live.remote_id if live else "")
+    if live is None:
+        return _remove_unseen(address, found)
+    if entry.archived and live.archived:
+        return None
+    if entry.protect:
+        return _refuse_protected(address, world)
+    reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"
+    if entry.archived:
+        reason = "it was un-archived at the platform, and is in no manifest"
+    if kind.removal is Removal.FORGET or kind.remove is None:
+        note = f"the platform can not remove {kind.noun}s; {live.remote_id} stays there"
+        return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
+    if kind.removal is Removal.ARCHIVE:
+        step = removal(Action.ARCHIVE, address, found, reason)
+        effect = Effect.LOOSENED if kind.criteria(live.fields) else None
+        return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
+    if not _may_be_deleted(address, entry, world, going):
+        note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
+        step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
+        return replace(step, idle=True, notes=(note,))
+    return _would_take_along(address, world) or replace(
+        removal(Action.DELETE, address, found, reason), notes=_taken_along(live)
+    )
+
+
+def _remove_unseen(address: Address, found: Match) -> Step | None:
+    """What becomes of our memory of something that the platform does not list."""
+    if found.in_doubt:
+        return removal(Action.FORGET, address, found, "its create was never answered, and nothing of it is there")
+    assert found.entry is not None
+    if found.entry.archived:
+        return None
+    if found.entry.unlisted:
+        step = removal(Action.KEEP, address, found, "it was created, and the platform has not listed it since")
+        note = f"it is removed once it shows; if it never will: reconciler state rm '{address}'"
+        return replace(step, idle=True, notes=(note,))
+    return replace(removal(Action.FORGET, address, found, "it is gone from the platform already"), cause=Cause.DRIFT)
+
+
+def _refuse_protected(address: Address, world: World) -> Refusal:
+    give_up = f"give it up without touching it: reconciler state rm '{address}'"
+    if world.options.policy.destroy:
+        return Refusal(address, "it is protected", f"apply lifecycle.protect: false first; or {give_up}")
+    return Refusal(address, "it is protected, and gone from the manifests", f"put it back; or {give_up}")
+
+
+def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[tuple[str, str]]) -> bool:
+    policy = world.options.policy
+    with_its_root = (address.vendor, address.root) in going
+    return entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_its_root
+
+
+def _would_take_along(address: Address, world: World) -> Refusal | None:
+    """The refusal to delete what holds things that this plan does not remove."""
+    strangers = [known_as for known_as, item in world.matches.strangers if not item.archived]
+    elsewhere = () if world.options.policy.destroy else outside(world)
+    for inside, what, hint in (
+        (strangers, "is not ours", "adopt or remove that first"),
+        (elsewhere, "is declared outside the given paths", "name those paths too"),
+    ):
+        names = sorted(str(each) for each in inside if is_inside(each, address))
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            return Refusal(
+                address,
+                f"deleting it would take along what {what}: {', '.join(names[:3])}{more}",
+                f"{hint}, or leave it there: reconciler state rm '{address}'",
+            )
+    return None
+
+
+def _taken_along(live: LiveObject) -> tuple[str, ...]:
+    counts = [f"{value} {name}" for name, value in live.details.items() if isinstance(value, int) and value > 0]
+    return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()

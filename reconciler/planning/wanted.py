@@ -1,0 +1,365 @@
+"""What has to happen for the resources that the manifests ask for.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.model.kind import AnyKind, Mark, Removal, Replace
+from reconciler.model.plan import (
+    LOST_REPLY,
+    MATCHES_NOT_OURS,
+    NOT_THERE,
+    Action,
+    Cause,
+    Effect,
+    FieldChange,
+    Refusal,
+    Step,
+    worst,
+)
+from reconciler.model.resource import Address, LiveObject, Resource, Source
+from reconciler.model.state import Entry
+from reconciler.model.values import Fields
+from reconciler.planning.differ import field_changes, fingerprint
+from reconciler.planning.effects import with_effects
+from reconciler.planning.matcher import Match
+from reconciler.planning.world import Decision, Neighbourhood, World, removal
+
+
+def for_wanted(world: World) -> Iterator[Decision]:
+    rank = {kind_id: place for place, kind_id in enumerate(world.kinds)}
+    # What others refer to comes first: they must know whether it gets a new object.
+    for address, found in sorted(world.matches.by_address.items(), key=lambda item: rank[item[0].kind]):
+        resource, kind = world.desired.resources.get(address), world.kinds[address.kind]
+        if resource is None:
+            continue
+        refused = tuple(_refused_by_kind(resource, kind, world))
+        yield from refused
+        if not refused and not kind.virtual:
+            yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, world)
+        for leftover in found.lost:
+            yield from leftovers(address, found, leftover, world, resource.source)
+
+
+def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
+    """What the kind itself refuses, now that the platform can be looked at."""
+    for path, message in kind.refuse(resource.fields, Neighbourhood(world, resource.address)):
+        line = resource.lines.get(path.partition(".")[0], resource.source.line)
+        yield Refusal(resource.address, f"{path}: {message}", "", replace(resource.source, line=line))
+
+
+def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[Decision]:
+    """It must be there, once; it is never changed, and what we may remember of it is given up."""
+    if found.twins:
+        ids = ", ".join(item.remote_id for item in found.twins)
+        yield _refuse(resource, f"there are {len(found.twins)} of this name: {ids}", "rename all but one")
+    elif found.live is None:
+        yield _refuse(resource, f"the platform has no {kind.noun} of this name", kind.refusal_hint)
+    elif found.entry is not None and found.ours:
+        yield removal(Action.FORGET, resource.address, found, "only looked up from now on")
+
+
+def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision]:
+    kind = world.kinds[resource.address.kind]
+    clash = world.matches.clashes.get(resource.address)
+    if clash is not None:
+        yield _refuse(
+            resource,
+            f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
+            "drop renamedFrom, and remove one of the two",
+        )
+    elif found.twins and not found.found:
+        ids = ", ".join(item.remote_id for item in found.twins)
+        yield _refuse(
+            resource,
+            f"{len(found.twins)} live objects have this identity: {ids}",
+            f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID",
+        )
+    elif found.live is None or (not found.ours and found.live.archived and not _adopts(resource, world)):
+        world.renewed.add(resource.address)
+        yield _create(resource, found, kind)
+    elif not found.ours:
+        yield from _adopt(resource, found, found.live, kind, world)
+    else:
+        yield from _bring_in_line(resource, found, found.live, kind, world)
+
+
+def _create(resource: Resource, found: Match, kind: AnyKind) -> Decision:
+    if kind.create is None:
+        return _refuse(resource, f"there is no such {kind.noun}, and it can not be created from here")
+    entry = found.entry
+    gone = entry is not None and not (found.in_doubt or entry.unlisted or entry.archived)
+    reason = "it was removed at the platform" if gone else NOT_THERE
+    if entry is not None and entry.unlisted:
+        reason = "it was created, and the platform has not listed it since"
+    if found.in_doubt:
+        reason = "an earlier create was never answered, and nothing of it is at the platform"
+    notes: tuple[str, ...] = ()
+    if found.live is not None:
+        notes = (f"an archived {kind.noun} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
+    cause = Cause.DRIFT if gone else Cause.MANIFEST
+    return Step(
+        id=f"{Action.CREATE}:{resource.address}",
+        action=Action.CREATE,
+        address=resource.address,
+        reason=reason,
+        cause=cause,
+        changes=tuple(_shown(resource.fields, kind, cause)),
+        source=resource.source,
+        fields=resource.fields,
+        former=found.former if found.in_doubt else None,
+        notes=notes,
+    )
+
+
+def _shown(fields: Fields, kind: AnyKind, cause: Cause) -> Iterator[FieldChange]:
+    """What a create will say, beyond the name."""
+    for name, shape in kind.shapes.items():
+        if name in fields and name not in kind.identity:
+            sensitive = Mark.SENSITIVE in shape.marks
+            yield FieldChange(name, None, None if sensitive else fields[name], cause=cause, sensitive=sensitive)
+
+
+def _adopts(resource: Resource, world: World) -> bool:
+    return world.options.adopt or resource.lifecycle.adopt
+
+
+def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: World) -> Iterator[Decision]:
+    changes = differences(resource, live, None, kind, world)
+    fixed = [change.path for change in changes if change.create_only]
+    reason = "an object of this name was made by somebody else"
+    if live.op is not None:
+        reason = "an object of this name was made by another state of reconciler"
+    adopts = _adopts(resource, world)
+    if not changes and not adopts:
+        reason = MATCHES_NOT_OURS
+    yield replace(_step(Action.ADOPT, resource, found, live, kind, changes, reason), idle=not (changes or adopts))
+    if fixed:
+        yield _refuse(
+            resource,
+            f"it differs in {', '.join(fixed)}, which can not be changed in place",
+            "adopt it as it is first: write the live value into the manifest",
+        )
+    elif changes and not adopts:
+        yield _refuse(resource, f"{reason}, and it is not ours", "take it over with --adopt or lifecycle.adopt: true")
+
+
+def _bring_in_line(
+    resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: World
+) -> Iterator[Decision]:
+    changes = differences(resource, live, found.entry, kind, world)
+    fixed = [change for change in changes if change.create_only]
+    if found.found and kind.replace is Replace.CREATE_FIRST:
+        yield _take_back(resource, found, live, kind, changes)
+    elif fixed:
+        yield from _replace(resource, found, live, kind, changes, fixed, world)
+    elif found.found:
+        yield _take_back(resource, found, live, kind, changes)
+    elif changes and kind.update is None:
+        paths = ", ".join(change.path for change in changes)
+        yield _refuse(resource, f"the platform can not change {kind.noun}s in place: {paths}", kind.refusal_hint)
+    elif found.former is not None and found.former.name != resource.address.name:
+        yield _step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}")
+    elif changes:
+        yield _step(Action.UPDATE, resource, found, live, kind, changes, _why(changes))
+
+
+def _take_back(
+    resource: Resource, found: Match, live: LiveObject, kind: AnyKind, changes: Sequence[FieldChange]
+) -> Step:
+    """Adopt what an unanswered create of ours has made, as far as it can be brought in line in place."""
+    fixed = ", ".join(change.path for change in changes if change.create_only)
+    changes = tuple(change for change in changes if not change.create_only)
+    renamed = found.former is not None and found.former.name != resource.address.name
+    action = Action.RENAME if renamed else Action.ADOPT
+    step = _step(action, resource, found, live, kind, changes, LOST_REPLY)
+    later = (f"{fixed} can not be changed in place; the next plan replaces it",) if fixed else ()
+    twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
+    return replace(step, notes=(*later, *twins))
+
+
+def _replace(
+    resource: Resource,
+    found: Match,
+    live: LiveObject,
+    kind: AnyKind,
+    changes: tuple[FieldChange, ...],
+    fixed: Sequence[FieldChange],
+    world: World,
+) -> Iterator[Decision]:
+    paths = ", ".join(change.path for change in fixed)
+    if kind.replace is Replace.REFUSE:
+        yield _refuse(resource, f"{paths} can not be changed in place", kind.refusal_hint)
+        return
+    if _is_protected(found, resource):
+        reason = f"{paths} needs a replace, and it is protected"
+        yield _refuse(resource, reason, "set lifecycle.protect: false first")
+        return
+    world.renewed.add(resource.address)
+    retires = kind.replace is Replace.CREATE_THEN_RETIRE
+    what = "what refers to the old one is pointed at the new" if retires else "history stays with the old one"
+    history = what if retires else f"{what}, which is archived"
+    notes = tuple(f"{name} is set at the platform and can not be carried over" for name in live.unmanaged)
+    step = _step(Action.REPLACE, resource, found, live, kind, changes, f"{paths} can not be changed in place")
+    yield replace(step, notes=(history, *notes))
+    if retires:
+        yield from leftovers(resource.address, found, live, world, resource.source)
+
+
+def leftovers(
+    address: Address, found: Match, old: LiveObject, world: World, source: Source | None = None
+) -> Iterator[Step]:
+    """What becomes of an object that another one has replaced."""
+    kind = world.kinds[address.kind]
+    if kind.removal is Removal.ARCHIVE:
+        yield _archive_leftover(address, old, source)
+        return
+    resource = world.desired.resources.get(address)
+    asked = resource.lifecycle.onRemoval if resource else found.entry.on_removal if found.entry else "keep"
+    users = _strangers_that_use(old, kind, world)
+    step = Step(
+        id=f"{Action.DELETE}:{address}#{old.remote_id}",
+        action=Action.DELETE,
+        address=address,
+        reason="replaced, and nothing refers to it any more",
+        source=source,
+        remote_id=old.remote_id,
+        fingerprint=str(old.archived),
+    )
+    if not users and (asked == "delete" or "delete" in world.options.policy.acks or world.options.policy.destroy):
+        yield step
+        return
+    why = f"still in use by {users[0]}" if users else "to delete it: --ack delete=N, or lifecycle.onRemoval: delete"
+    reason = "replaced by newer content; the older one stays at the platform"
+    yield replace(
+        step,
+        id=f"{Action.KEEP}:{address}#{old.remote_id}",
+        action=Action.KEEP,
+        reason=reason,
+        idle=True,
+        notes=(why,),
+    )
+
+
+def _strangers_that_use(old: LiveObject, kind: AnyKind, world: World) -> tuple[str, ...]:
+    """Objects that are in no manifest and refer to ``old``."""
+    wanted = world.desired.resources
+    return tuple(
+        str(item.address)
+        for item in world.live.objects
+        if item.address not in wanted
+        and any(
+            old.remote_id in ids and _refers_to(world.kinds[item.address.kind], name, kind.id)
+            for name, ids in item.refs.items()
+        )
+    )
+
+
+def _refers_to(kind: AnyKind, name: str, target: str) -> bool:
+    ref = kind.shapes[name].ref
+    return ref is not None and ref.kind == target
+
+
+def _archive_leftover(address: Address, leftover: LiveObject, source: Source | None = None) -> Step:
+    return Step(
+        id=f"{Action.ARCHIVE}:{address}#{leftover.remote_id}",
+        action=Action.ARCHIVE,
+        address=address,
+        reason="left behind by a replace that was cut short",
+        source=source,
+        remote_id=leftover.remote_id,
+        fingerprint=str(leftover.archived),
+    )
+
+
+def differences(
+    resource: Resource, live: LiveObject, entry: Entry | None, kind: AnyKind, world: World
+) -> tuple[FieldChange, ...]:
+    there = _with_our_names(live, kind, world.matches.aliases)
+    changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
+    changes = (*changes, *_repointed(resource, live, kind, world, {change.path for change in changes}))
+    judged = with_effects(kind, resource.fields, there, changes)
+    if not live.archived:
+        return judged
+    cause = Cause.DRIFT if entry is not None and not entry.archived else Cause.MANIFEST
+    return (FieldChange("archived", True, False, effect=Effect.TIGHTENED, cause=cause), *judged)
+
+
+def _repointed(
+    resource: Resource, live: LiveObject, kind: AnyKind, world: World, changed: set[str]
+) -> Iterator[FieldChange]:
+    """References whose name is right while the object behind it is an older one than what bears the name now."""
+    for name, ids in live.refs.items():
+        ref, value = kind.shapes[name].ref, resource.fields.get(name)
+        if ref is None or name in changed or value is None:
+            continue
+        parent = resource.address.path[:1] if world.kinds[ref.kind].parent else ()
+        names = value if isinstance(value, list) else [value]
+        targets = [Address(ref.kind, (*parent, str(each))) for each in names]
+        found = [world.matches.by_address.get(target) for target in targets]
+        now = {each.live.remote_id for each in found if each is not None and each.live is not None}
+        if set(ids) != now or any(target in world.renewed for target in targets):
+            yield FieldChange(name, f"{value} (as it was)", value)
+
+
+def _with_our_names(live: LiveObject, kind: AnyKind, aliases: Mapping[Address, Address]) -> Fields:
+    """The live fields, with the names of other resources spelled as we know them: a rename is no change of them."""
+    if not aliases:
+        return live.fields
+    parent = live.address.path[: -len(kind.identity)]
+    fields = dict(live.fields)
+    for name, shape in kind.shapes.items():
+        names = fields.get(name)
+        if shape.ref is not None and isinstance(names, list):
+            there = [Address(shape.ref.kind, (*parent, str(each))) for each in names]
+            fields[name] = [aliases.get(address, address).name for address in there]
+    return fields
+
+
+def _step(
+    action: Action,
+    resource: Resource,
+    found: Match,
+    live: LiveObject,
+    kind: AnyKind,
+    changes: tuple[FieldChange, ...],
+    reason: str,
+) -> Step:
+    return Step(
+        id=f"{action}:{resource.address}",
+        action=action,
+        address=resource.address,
+        reason=reason,
+        cause=_cause(changes),
+        changes=changes,
+        effect=worst([change.effect for change in changes if change.effect]),
+        source=resource.source,
+        remote_id=live.remote_id,
+        fingerprint=fingerprint(kind, resource.fields, live.fields, archived=live.archived),
+        fields=resource.fields,
+        former=found.former,
+    )
+
+
+def _cause(changes: Sequence[FieldChange]) -> Cause:
+    causes = {change.cause for change in changes}
+    if causes == {Cause.DRIFT}:
+        return Cause.DRIFT
+    return Cause.BOTH if causes - {Cause.MANIFEST} else Cause.MANIFEST
+
+
+def _why(changes: Sequence[FieldChange]) -> str:
+    return {
+        Cause.MANIFEST: "changed in the manifests",
+        Cause.DRIFT: "changed at the platform",
+        Cause.BOTH: "changed in the manifests and at the platform",
+    }[_cause(changes)]
+
+
+def _refuse(resource: Resource, reason: str, hint: str = "") -> Refusal:
+    return Refusal(resource.address, reason, hint, resource.source)
+
+
+def _is_protected(found: Match, resource: Resource) -> bool:
+    return resource.lifecycle.protect or (found.entry is not None and found.entry.protect)

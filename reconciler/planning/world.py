@@ -1,0 +1,109 @@
+"""Everything that one planning run looks at, indexed.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from reconciler.model.kind import AnyKind
+from reconciler.model.plan import (
+    Action,
+    Refusal,
+    Step,
+)
+from reconciler.model.resource import Address, Desired, Live, LiveObject
+from reconciler.model.state import Entry, State
+from reconciler.planning.matcher import Match, Matches
+from reconciler.planning.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks of a plan.  ``select`` holds globs over addresses; none means everything."""
+
+    adopt: bool = False
+    select: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class World:
+    """The inputs of one planning run, indexed."""
+
+    desired: Desired
+    live: Live
+    state: State
+    kinds: Mapping[str, AnyKind]
+    matches: Matches
+    options: Options
+    renewed: set[Address] = field(default_factory=set)
+    """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
+
+    @cached_property
+    def there(self) -> dict[Address, LiveObject]:
+        """The live objects that are not archived, by the address that they have at the platform."""
+        return {item.address: item for item in self.live.objects if not item.archived}
+
+    @cached_property
+    def unwanted(self) -> list[tuple[Address, Match]]:
+        """What we remember and the manifests do not ask for."""
+        matches = self.matches.by_address.items()
+        return [(address, found) for address, found in matches if address not in self.desired.resources]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A ``LookUp`` for the resource at ``address``."""
+
+    world: World
+    address: Address
+
+    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
+        return self.world.there.get(Address(kind_id, (*self._parent(kind_id), name)))
+
+    def names(self, kind_id: str) -> list[str]:
+        parent = self._parent(kind_id)
+        return sorted(a.name for a in self.world.there if a.kind == kind_id and a.path[:-1] == parent)
+
+    def _parent(self, kind_id: str) -> tuple[str, ...]:
+        return self.address.path[:1] if self.world.kinds[kind_id].parent else ()
+
+
+Decision = Step | Refusal
+
+
+def in_scope(entry: Entry | None, world: World) -> bool:
+    """Whether the given paths cover the place where the resource was declared."""
+    if entry is None or not entry.source or world.options.policy.destroy:
+        return True
+    return any(_covers(scope, entry.source) for scope in world.desired.scope)
+
+
+def _covers(scope: str, source: str) -> bool:
+    if scope == ".":
+        return not source.startswith(("../", "/"))
+    return source == scope or source.startswith(scope.rstrip("/") + "/")
+
+
+def outside(world: World) -> Iterator[Address]:
+    for address, found in world.unwanted:
+        if found.entry is not None and not found.entry.archived and not in_scope(found.entry, world):
+            yield address
+
+
+def is_inside(address: Address, root: Address) -> bool:
+    return len(root.path) == 1 < len(address.path) and (address.vendor, address.root) == (root.vendor, root.root)
+
+
+def removal(action: Action, address: Address, found: Match, reason: str) -> Step:
+    live = found.live if found.ours else None
+    return Step(
+        id=f"{action}:{address}",
+        action=action,
+        address=address,
+        reason=reason,
+        remote_id=live.remote_id if live else None,
+        fingerprint=str(live.archived) if live else "",
+        former=found.former,
+    )
