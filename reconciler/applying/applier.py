@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.applying.lost_creates import LostCreates
-from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
+from reconciler.applying.second_looks import SecondLooks
+from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
 from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Call, Mark, Replace, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -85,7 +86,7 @@ class _Run:
                 self.waited_for[other].append(step_id)
         self.ready: dict[object, deque[Step]] = defaultdict(deque)
         self.refused = ""
-        self.second_looks: dict[tuple[str, str | None], asyncio.Task[dict[str, LiveObject]]] = {}
+        self.second_looks = SecondLooks(means.clock.sleep)
         self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), means.clock.monotonic(), means.on_wait)
 
     async def go(self) -> tuple[StepOutcome, ...]:
@@ -185,7 +186,7 @@ class _Run:
 
         Raises NotApplied or Conflict when there is no such object for certain, OutcomeUnknown when nobody can tell.
         """
-        doubt = self.world.state.in_doubt.get(step.address)
+        doubt = self.world.state.in_doubt.get(step.former or step.address)
         op = doubt.op if doubt else self.means.new_op()
         missing = self._missing(step.address)
         lagging = missing.remote_id if missing is not None and missing.unlisted else None
@@ -248,6 +249,7 @@ class _Run:
             parent_id=self._parent_id(step.address),
             path=self._parent_path(step.address),
             by_name=self._is_known_by_name(step, op),
+            fields=step.fields,
             send=provider.send,
             wire=self._wire(step),
             until=since + self.means.window_s(provider),
@@ -255,10 +257,12 @@ class _Run:
         )
 
     def _is_known_by_name(self, step: Step, op: str) -> bool:
-        """Whether nothing but its name tells what a create made: a long text leaves no room for the marker."""
+        """Whether nothing but its name and its files tell what a create made: there may be no room for the marker."""
         kind = self.means.kinds[step.address.kind]
-        if not self.means.marked or not kind.unique_names:
-            return not self.means.marked
+        if not self.means.marked or kind.marker is None:
+            return True
+        if not kind.unique_names:
+            return False
         assert kind.create is not None
         with closing(kind.create(self._to_write(step, op), self._wire(step))) as flow:
             first = next(flow)
@@ -270,10 +274,7 @@ class _Run:
         return known if known is not None and known.remote_id not in self.live else None
 
     async def _still_there(self, address: Address, entry: Entry) -> LiveObject | None:
-        """The object of ``entry``, if a second list shows it: a page that shifts while it is read hides what is there.
-
-        Each list is asked for once a run, whoever misses something in it.
-        """
+        """The object of ``entry``, if a second list of its siblings shows it."""
         kind, path = self.means.kinds[address.kind], self._parent_path(address)
         parent_id = None
         if kind.parent is not None:
@@ -282,24 +283,9 @@ class _Run:
             parent_id = self.ids.get(parent) or (known.remote_id if known is not None else None)
             if parent_id is None:
                 return None
-        key = (kind.id, parent_id)
-        if key not in self.second_looks:
-            self.second_looks[key] = asyncio.create_task(self._list(kind, parent_id, path, address.vendor))
-        return (await self.second_looks[key]).get(entry.remote_id)
-
-    async def _list(
-        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], vendor: str
-    ) -> dict[str, LiveObject]:
-        """What the platform lists now, by id; nothing where the parent is gone."""
-        provider = self.means.providers[vendor]
-        try:
-            raw = await drive(
-                kind.list(parent_id, Wire(self.ids, provider.dialect)), provider.send, self.means.clock.sleep
-            )
-        except NotFound:
-            return {}
-        items = (kind.read(item, path, lambda _, __: None) for item in raw)
-        return {item.remote_id: item for item in items if item is not None}
+        provider = self.means.providers[address.vendor]
+        wire = Wire(self.ids, provider.dialect)
+        return (await self.second_looks.at(kind, parent_id, path, provider.send, wire)).get(entry.remote_id)
 
     async def _found(self, step: Step, live: LiveObject, op: str | None, retiring: tuple[str, ...]) -> Entry:
         """Remember what an unanswered create made, and send again what the platform does not show of it.
@@ -391,7 +377,7 @@ class _Run:
         await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step)))
 
     async def _removed(self, step: Step) -> None:
-        entry = self.entries.get(step.address)
+        entry = self.entries.get(step.former or step.address)
         if entry is not None and entry.remote_id != step.remote_id:
             await self._remember(step, _without(entry, str(step.remote_id)))
         elif step.action is Action.DELETE or entry is None:

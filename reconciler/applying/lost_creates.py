@@ -13,6 +13,7 @@ from reconciler.model.flow import Send, drive
 from reconciler.model.kind import AnyKind, Wire
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.values import Fields
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
@@ -40,6 +41,7 @@ class LostCreates:
         parent_id: str | None,
         path: tuple[str, ...],
         by_name: bool,
+        fields: Fields,
         send: Send,
         wire: Wire,
         until: float,
@@ -48,7 +50,8 @@ class LostCreates:
         """What was made, or None once its absence is certain.
 
         ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
-        this name that carries no marker counts as ours; ``remote_id`` is the object itself, where its id is known.
+        this name, and with the files of ``fields``, that carries no marker counts as ours; ``remote_id`` is the
+        object itself, where its id is known.
         """
         pause = FIRST_PAUSE_S
         while True:
@@ -57,7 +60,7 @@ class LostCreates:
             objects = [self.kinds[address.kind].read(item, path, lambda _, __: None) for item in listed]
             there = [item for item in objects if item is not None]
             ours = [item for item in there if item.remote_id == remote_id] or [
-                item for item in there if self._is_ours(item, address, op, by_name=by_name)
+                item for item in there if self._is_ours(item, address, op, fields if by_name else None)
             ]
             if ours:
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
@@ -68,7 +71,9 @@ class LostCreates:
             await self.clock.sleep(min(pause, until - now))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
-    def _is_ours(self, item: LiveObject, address: Address, op: str, *, by_name: bool) -> bool:
+    def _is_ours(self, item: LiveObject, address: Address, op: str, by_fields: Fields | None) -> bool:
         if item.op is not None:
             return item.op == op
-        return by_name and item.address == address and not item.archived and item.remote_id not in self.known
+        if by_fields is None or item.address != address or item.archived or item.remote_id in self.known:
+            return False
+        return self.kinds[address.kind].has_files(item.fields, by_fields)

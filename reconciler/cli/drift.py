@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def command(common: Common, style: str) -> int:
     """Compare the platform with what we last applied to the resources under PATH (default: this folder).
 
-    Changes nothing.  Exits 0 when clean and 2 when drifted; a check that could not be made exits 1, never 0.  Names
-    the fields that the platform does not show: drift in those can not be known.
+    Changes nothing.  Exits 0 when clean, 2 when drifted, and 1 when it can not be told.  Names the fields that the
+    platform does not show: drift in those can not be known.
     """
     import os
 
@@ -42,4 +42,6 @@ def command(common: Common, style: str) -> int:
 
     planned = run(main, console.story)
     console.answer(show_drift(planned.plan, style, console))
-    return 2 if planned.plan.pending else 0
+    if planned.plan.pending:
+        return 2
+    return 1 if planned.plan.refusals else 0

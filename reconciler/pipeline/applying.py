@@ -60,7 +60,7 @@ async def apply(
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
         if saved is not None:
             check_untouched(saved)
-        planned = await plan(here, destroy=destroy)
+        planned = await plan(here, destroy=destroy, resumed=resumed)
         if saved is not None:
             _check_saved(saved, planned, resumed=resumed)
         here.hooks.planned(planned.plan)

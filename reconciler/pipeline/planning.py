@@ -36,9 +36,10 @@ class Planned:
         return known_ids(self.desired, self.live, self.state, kinds)
 
 
-async def plan(here: Session, *, destroy: bool = False) -> Planned:
+async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -> Planned:
     """Read live state and decide what would change.  Changes nothing.
 
+    ``resumed``: a plan that was cut short goes on, and part of what was acknowledged may be done already.
     Raises ApiError, StateUnreadable, LooksLikeOutage, UsageInvalid.
     """
     state = here.store.load()
@@ -57,7 +58,8 @@ async def plan(here: Session, *, destroy: bool = False) -> Planned:
         state_serial=state.serial,
         options={**here.request.options(), "destroy": destroy},
     )
-    options = Options(here.request.adopt, here.request.select, replace(here.policy, destroy=destroy))
+    policy = replace(here.policy, destroy=destroy, resumed=resumed)
+    options = Options(here.request.adopt, here.request.select, policy)
     return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state)
 
 
@@ -68,6 +70,7 @@ async def drift(here: Session) -> Planned:
 
 
 async def read_vendors(here: Session, vendors: Iterable[Vendor], state: State, desired: Desired) -> Live:
+    """What the vendors list of everything that is wanted or remembered.  Raises ApiError."""
     remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
     former = [resource.renamed_from for resource in desired if resource.renamed_from]
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
@@ -78,6 +81,7 @@ async def read_vendors(here: Session, vendors: Iterable[Vendor], state: State, d
 
 
 def check_origins(state: State, origins: Mapping[str, str], here: Session) -> None:
+    """Raise StateUnreadable when the state was made for another platform than the one that would be changed."""
     for vendor, origin in origins.items():
         bound = state.origins.get(vendor)
         if bound is not None and bound != origin:

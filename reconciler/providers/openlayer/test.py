@@ -103,6 +103,8 @@ class Threshold(Part):
     def _limit(self) -> Threshold:
         if self.value is None and self.threshold_mode != "automatic":
             raise ValueError("value is missing; only thresholdMode: automatic does without")
+        if self.value is not None and self.threshold_mode == "automatic":
+            raise ValueError("value goes with thresholdMode: manual; the platform learns an automatic limit by itself")
         return self
 
 
