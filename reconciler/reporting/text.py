@@ -75,7 +75,7 @@ _DONE_WORDS = {
     Action.ARCHIVE: "archived",
     Action.ADOPT: "adopted",
     Action.RENAME: "renamed",
-    Action.FORGET: "forgot",
+    Action.FORGET: "forgotten",
     Action.KEEP: "kept",
 }
 _STATUS_TINTS: dict[StepStatus, Tint] = {

@@ -62,7 +62,7 @@ def test_what_is_done_is_counted_for_the_plan_has_just_listed_it() -> None:
     assert (
         apply_text(_plan(), outcomes, width=80, color=False)
         == """\
-Apply: 5 done.  (1 created, 1 updated, 1 archived, 1 deleted, 1 forgot)
+Apply: 5 done.  (1 created, 1 updated, 1 archived, 1 deleted, 1 forgotten)
 """
     )
 
