@@ -240,6 +240,19 @@ def test_the_memory_can_be_looked_into_and_mended(bot: Any, platform: Any) -> No
     bot("plan", "--detailed-exitcode")
 
 
+def test_what_is_gone_on_both_sides_is_forgotten(bot: Any, platform: Any, make_project: Any) -> None:
+    """The manifest and the project were removed: nothing is sent but reads, and the state is clean."""
+    bot.write("other.yaml", make_project("other", 2))
+    bot("apply", "--yes")
+    (bot.folder / "bot.yaml").unlink()
+    platform.api("DELETE", f"/projects/{platform.projects()['bot']['id']}")
+    platform.seen.clear()
+    assert "Apply: 5 done.  (5 forgotten)" in bot("apply", "--yes").out
+    assert platform.writes == []
+    assert "openlayer.Project/bot" not in bot("state", "list").out
+    bot("plan", "--detailed-exitcode")
+
+
 def test_a_forgotten_project_takes_its_inside_along(bot: Any, platform: Any) -> None:
     """``state rm`` of a root forgets everything in it, at the platform nothing changes."""
     bot("apply", "--yes")

@@ -1,0 +1,43 @@
+"""Look again for what a list left out, before it is made anew or forgotten.  Touches: network (reads only).
+
+A page that shifts while it is read (somebody removes an item of the page before) hides an object that is there.  Two
+lists that begin at different times do not miss the same object by such an accident.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from reconciler.errors import NotFound
+from reconciler.model.flow import Send, Sleep, drive
+from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.resource import LiveObject
+
+Listed = Mapping[str, LiveObject]
+"""Live objects by remote id."""
+
+
+class SecondLooks:
+    """The second lists of one run: each is read once, whoever misses something in it."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        self._sleep = sleep
+        self._lists: dict[tuple[str, str | None], asyncio.Task[Listed]] = {}
+
+    async def at(self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire) -> Listed:
+        """What the platform lists of a kind below one parent; nothing where the parent is gone.  Raises ApiError."""
+        key = (kind.id, parent_id)
+        if key not in self._lists:
+            self._lists[key] = asyncio.create_task(self._read(kind, parent_id, path, send, wire))
+        return await self._lists[key]
+
+    async def _read(
+        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
+    ) -> Listed:
+        try:
+            raw = await drive(kind.list(parent_id, wire), send, self._sleep)
+        except NotFound:
+            return {}
+        items = (kind.read(item, path, lambda _, __: None) for item in raw)
+        return {item.remote_id: item for item in items if item is not None}
