@@ -16,7 +16,7 @@ Run = Callable[..., CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {
     # example: (environment, the variable that holds its key, resources)
-    "quickstart": ("live", "OPENLAYER_API_KEY", 15),
+    "quickstart": (None, "OPENLAYER_API_KEY", 15),
     "many-projects": (None, "OPENLAYER_API_KEY", 22),
     "multi-environment": ("production", "OPENLAYER_API_KEY_PRODUCTION", 5),
 }
