@@ -386,6 +386,10 @@ class Kind(Generic[S]):
         """The word as a person would say it: ``"inference pipeline"``."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.word).lower()
 
+    def has_files(self, live: Fields, wanted: Fields) -> bool:
+        """Whether ``live`` certainly has the content of every file that ``wanted`` names."""
+        return all(live.get(name) == wanted.get(name) for name, s in self.shapes.items() if Mark.FILE in s.marks)
+
     def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
         """The address of an object with these fields below ``parent``."""
         return Address(self.id, (*parent, *(str(fields[name]) for name in self.identity)))

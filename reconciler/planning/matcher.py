@@ -192,12 +192,14 @@ def _newest_generation(items: list[LiveObject], resource: Resource | None, kind:
 
 def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, kind: AnyKind) -> bool:
     """Whether this is what our unanswered create made: by marker, or by content where none could be carried."""
-    if item.op is not None or not kind.unique_names:
+    if item.op is not None or not (kind.unique_names or kind.marker is None):
         return item.op == doubt.op
     wanted: Fields = resource.fields if resource else {}
-    return bool(wanted) and not [
-        change for change in field_changes(kind, wanted, item.fields, wanted) if change.before is not None
-    ]
+    return (
+        bool(wanted)
+        and kind.has_files(item.fields, wanted)
+        and not [change for change in field_changes(kind, wanted, item.fields, wanted) if change.before is not None]
+    )
 
 
 def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, Address], dict[Address, Address]]:

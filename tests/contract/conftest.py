@@ -5,12 +5,14 @@ stands in ``samples.yaml``.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,7 +20,9 @@ import yaml
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.app import create_app
-from reconciler.emulator.faults import Faults, FaultScript
+from reconciler.emulator.digitalocean.application import LISTS
+from reconciler.emulator.digitalocean.seed import Seed
+from reconciler.emulator.faults import Faults, FaultScript, ListForm
 from reconciler.emulator.server import running
 from reconciler.model.kind import AnyKind, Mark, Vendor
 from reconciler.model.plan import Plan
@@ -34,6 +38,7 @@ from reconciler.settings import Settings
 T = TypeVar("T")
 Doc = dict[str, Any]
 KEY = "canary-key-3c1f9a"
+LIST_FORMS = {"openlayer": ListForm(), "digitalocean": LISTS}
 SAMPLES: dict[str, Doc] = yaml.safe_load(Path(__file__).with_name("samples.yaml").read_text(encoding="utf-8"))
 
 
@@ -45,7 +50,7 @@ class Door:
 
     def __init__(self) -> None:
         self.app: ASGIApp = create_app()
-        self.well: ASGIApp = self.app
+        self.well: Any = self.app
         self.seen: list[tuple[str, str]] = []
         self.url = ""
         # A method, and what somebody does before the next request with it is carried out.
@@ -108,11 +113,27 @@ class Sample:
 
     @property
     def example(self) -> Fields:
-        return dict(self.kind.example)
+        """The kind's example, with what must be written so that the object is ours to make."""
+        return {**self.kind.example, **self.data.get("always", {})}
 
     @property
     def name(self) -> str:
         return str(self.kind.example["name"])
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The files that manifests name."""
+        return dict(self.data.get("files", {}))
+
+    def written(self, fields: Fields) -> Fields:
+        """What a resource with these fields wants: of a file its size and the beginning of its digest."""
+        spec = self.kind.spec.model_validate(fields).written()
+        named = {name for name, shape in self.kind.shapes.items() if Mark.FILE in shape.marks}
+        return {name: self._file(str(value)) if name in named else value for name, value in spec.items()}
+
+    def _file(self, name: str) -> Fields:
+        content = self.files[name].encode()
+        return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()[:12]}
 
     def value(self, name: str, which: str) -> Json:
         """One of the two values of a field."""
@@ -155,30 +176,36 @@ class Loop:
     # ---------------------------------------------------------------------------------- what is wanted
 
     def declare(self, *items: Fields) -> None:
-        """Let the manifests ask for these objects of the kind, inside the examples of what they live in."""
+        """Let the manifests ask for these objects of the kind, inside the examples of what they are declared in."""
         for file in self.root.glob("*.yaml"):
             file.unlink()
-        kind = self.sample.kind
-        if kind.parent is None:  # so that there is something left when the last one goes
+        for name, content in self.sample.files.items():
+            (self.root / name).write_text(content, encoding="utf-8", newline="")
+        kind, beside = self.sample.kind, self.sample.data.get("beside", {})
+        if kind.document is None:  # so that there is something left when the last one goes
             items = (*items, {**self.sample.example, "name": "another"})
-        while kind.parent is not None:
-            parent = KINDS[kind.parent]
-            beside = self.sample.data.get("beside", {}) if kind is self.sample.kind else {}
-            inside: Doc = {str(kind.plural): list(items)} if items else {}
-            items = ({**parent.example, **beside, **inside},)
-            kind = parent
+        while kind.document is not None:
+            parent = KINDS[kind.document]
+            lists = dict(beside)
+            if kind.plural and items:
+                lists[kind.plural] = [*lists.get(kind.plural, ()), *items]
+            kind, items, beside = parent, ({**parent.example, **lists},), {}
         if not self.marked:
             environment = {"apiVersion": "reconciler/v1", "kind": "Environment", "metadata": {"name": "production"}}
             document = {**environment, "spec": {"ownership": "state"}}
             (self.root / "environment.yaml").write_text(json.dumps(document), encoding="utf-8")
         for index, item in enumerate(items):
-            document = {
-                "apiVersion": self.sample.vendor.api_version,
-                "kind": kind.word,
-                "metadata": {name: item[name] for name in ("name", "renamedFrom") if name in item},
-                "spec": {name: value for name, value in item.items() if name not in ("name", "renamedFrom")},
-            }
-            (self.root / f"{index}.yaml").write_text(json.dumps(document), encoding="utf-8")
+            self.declare_document(kind, item, f"{index}.yaml")
+
+    def declare_document(self, kind: AnyKind, item: Fields, file: str = "0.yaml") -> None:
+        """A manifest of a kind."""
+        document = {
+            "apiVersion": self.sample.vendor.api_version,
+            "kind": kind.word,
+            "metadata": {name: item[name] for name in ("name", "renamedFrom") if name in item},
+            "spec": {name: value for name, value in item.items() if name not in ("name", "renamedFrom")},
+        }
+        (self.root / file).write_text(json.dumps(document), encoding="utf-8")
 
     # -------------------------------------------------------------------------------------- running it
 
@@ -201,7 +228,7 @@ class Loop:
 
     def _run(self, work: Callable[[Session], Awaitable[T]], options: dict[str, Any]) -> T:
         environ = {
-            self.sample.vendor.url_variable: self.door.url + "/v1",
+            self.sample.vendor.url_variable: self.base_url,
             self.sample.vendor.key_variable: KEY,
             "RECONCILER_UNCERTAINTY_WINDOW": "60s",
         }
@@ -234,7 +261,8 @@ class Loop:
         self.door.app = Faults(
             self.door.app,
             FaultScript.from_json(list(rules)),
-            error_body=lambda code, text: {"code": code, "error": text},
+            error_body=lambda code, text: {"code": code, "error": text, "message": text},
+            lists=LIST_FORMS[self.sample.vendor.name],
         )
 
     # -------------------------------------------------------------------------------- what is there
@@ -256,45 +284,80 @@ class Loop:
         return found
 
     @property
-    def _list(self) -> str:
-        """Where its objects are listed, under the one parent there is."""
-        path = str(self.sample.data["list"])
-        if "{parent}" in path:
-            (parent,) = self.hand.get("/projects").json()["items"]
-            path = path.replace("{parent}", parent["id"])
-        return path
+    def base_url(self) -> str:
+        """The vendor's, at the emulator."""
+        return self.door.url + urlsplit(self.sample.vendor.base_url).path
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of what the example lives in; None for a root."""
+        if self.sample.kind.parent is None:
+            return None
+        parent = Sample(KINDS[self.sample.kind.parent], SAMPLES[self.sample.kind.parent])
+        (found,) = replace(self, sample=parent).objects()
+        return str(found["id"])
 
     @property
     def glob(self) -> str:
-        """The path of its list, for fault scripts."""
-        return "/v1" + re.sub(r"\{\w+\}", "*", str(self.sample.data["list"])).partition("?")[0]
+        """The path that makes one, for fault scripts."""
+        last = self.sample.data["create"][-1]["request"].partition(" ")[2]
+        return re.sub(r"\{\w+\}", "*", last)
 
     def objects(self) -> list[Doc]:
-        """All objects of the example's name, archived ones too, as the platform shows them."""
-        items: Sequence[Doc] = self.hand.get(self._list).json()["items"]
-        return [item for item in items if item["name"] == self.sample.name]
+        """All objects of the example's name, archived ones too, as the platform shows them; and the "id" of each."""
+        shown = self.sample.data["shown"]
+        path = str(self.sample.data["list"]).replace("{parent}", str(self.parent_id))
+        items = self.hand.get(path).json()[shown["items"]]
+        named = re.compile(shown.get("named", re.escape(self.sample.name)))
+        return [{**item, "id": item[shown["id"]]} for item in items if named.fullmatch(item[shown["name"]])]
 
     def active(self) -> list[Doc]:
-        return [item for item in self.objects() if not item.get("archived")]
+        return [item for item in self.objects() if not (item.get("archived") or item.get("archived_at"))]
 
     def make_by_hand(self) -> Doc:
         """A person makes an object of the same name."""
-        answer = self.hand.post(self._list.partition("?")[0], json=self.sample.data["create"])
-        assert answer.is_success, answer.text
-        return dict(answer.json())
+        before = self.objects()
+        self._do_by_hand(self.sample.data["create"], {"parent": self.parent_id})
+        (made,) = [item for item in self.objects() if item not in before]
+        return made
 
     def edit_by_hand(self, item: Doc) -> None:
         """A person changes what the example does not write."""
-        self._do_by_hand("edit", item)
+        self._do_by_hand([self.sample.data["edit"]], item)
 
     def remove_by_hand(self, item: Doc) -> None:
         """A person removes an object for good."""
-        self._do_by_hand("remove", item)
+        self._do_by_hand([self.sample.data["remove"]], item)
 
-    def _do_by_hand(self, what: str, item: Doc) -> None:
-        method, path = self.sample.data[what]["request"].split()
-        answer = self.hand.request(method, path.replace("{id}", item["id"]), json=self.sample.data[what].get("body"))
-        assert answer.is_success, answer.text
+    def _do_by_hand(self, steps: list[Doc], known: Doc) -> None:
+        """``known`` grows by what each answer holds; ``{a.0.b}`` in a step stands for what is found there."""
+        for step in steps:
+            if "console" in step:
+                getattr(getattr(self.door.well.state, self.sample.vendor.name), step["console"])(known["id"])
+                continue
+            method, path = _filled(step["request"], known).split()
+            body = {"json": _filled(step["body"], known)} if "body" in step else {"content": step.get("content")}
+            signed = "content" in step
+            answer = (httpx if signed else self.hand).request(method, path, **body)
+            assert answer.is_success, answer.text
+            known = {**known, **(answer.json() if answer.content and not signed else {})}
+
+
+def _filled(template: Any, known: Any) -> Any:
+    """The template with each ``{a.0.b}`` replaced by what ``known`` holds there."""
+    if isinstance(template, dict):
+        return {key: _filled(value, known) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, known) for value in template]
+    if not isinstance(template, str):
+        return template
+    return re.sub(r"\{([\w.]+)\}", lambda found: str(_at(known, found[1].split("."))), template)
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for step in path:
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
 
 
 @pytest.fixture(scope="session")
@@ -307,16 +370,23 @@ def door() -> Iterator[Door]:
 
 @pytest.fixture
 def make_loop(tmp_path: Path, door: Door) -> Iterator[Callable[..., Loop]]:
-    """A loop for a kind, on an empty platform; ``marked=False`` goes without ownership markers."""
-    app = create_app()
-    carried = Carried(app)
-    door.app, door.well = carried, app
+    """A loop for a kind, on a platform that is empty but for what its sample needs; ``marked=False`` goes without
+    ownership markers.
+    """
+    opened: list[Any] = []
     headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
-    with httpx.Client(base_url=door.url + "/v1", headers=headers) as hand:
-        yield lambda kind, **options: Loop(
-            Sample(kind, SAMPLES[kind.id]), tmp_path, door, hand, carried.bodies, **options
-        )
-    app.state.database.close()
+
+    def make(kind: AnyKind, **options: Any) -> Loop:
+        sample = Sample(kind, SAMPLES[kind.id])
+        opened.append(create_app(seed=Seed.from_json({"quota": None, **sample.data.get("account", {})})))
+        door.well, door.meanwhile = opened[-1], None
+        carried = door.app = Carried(door.well)
+        return Loop(sample, tmp_path, door, hand, carried.bodies, **options)
+
+    with httpx.Client(base_url=door.url, headers=headers) as hand:
+        yield make
+    for app in opened:
+        app.state.database.close()
 
 
 @pytest.fixture

@@ -141,10 +141,11 @@ class Quota(_Seeded):
     per_minute: Annotated[int, Field(ge=1)] = 250
 
 
-# Names and meanings: DigitalOcean's reference for agent evaluation metrics, 2026-06.  Ranges differ on purpose.
+# Meanings: DigitalOcean's reference for agent evaluation metrics, 2026-06; the first name is spelled as in gradient-adk
+# @1894857, which looks it up word for word.  Ranges differ on purpose.
 _CATALOGUE = (
     SeededMetric(
-        metric_name="Correctness (General Hallucinations)",
+        metric_name="Correctness (general hallucinations)",
         description="How factually accurate the response is; here, the share of answers equal to the expected one.",
         is_metric_goal=True,
     ),

@@ -168,6 +168,5 @@ EVALUATION_DATASET = Kind(
     remove=_remove,
     replace=Replace.CREATE_THEN_RETIRE,
     check_file=check_csv,
-    unique_names=True,
     example={"name": "faq", "file": "faq.csv"},
 )

@@ -92,7 +92,7 @@ class Account:
     def case_body(self, *names: str, threshold: Doc | None = None, **fields: Any) -> Doc:
         """What creates a test case of metrics by name; the first is the star metric."""
         catalogue = self.metrics()
-        uuids = [catalogue[name]["metric_uuid"] for name in names or ("Correctness (General Hallucinations)",)]
+        uuids = [catalogue[name]["metric_uuid"] for name in names or ("Correctness (general hallucinations)",)]
         star = {"metric_uuid": uuids[0], **({"success_threshold": 80.0} if threshold is None else threshold)}
         body = {"name": "case", "description": "Why.", "metrics": uuids, "star_metric": star, **fields}
         if "dataset_uuid" not in body:

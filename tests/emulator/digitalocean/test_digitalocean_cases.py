@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Make = Callable[..., "Account"]
 NOBODY = "00000000-0000-0000-0000-000000000000"
-RIGHT = "Correctness (General Hallucinations)"
+RIGHT = "Correctness (general hallucinations)"
 CLOSE = "Ground Truth Faithfulness"
 
 

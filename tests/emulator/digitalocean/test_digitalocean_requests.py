@@ -187,7 +187,7 @@ def test_the_catalogue_has_what_a_client_can_get_wrong(account: Account) -> None
         for name, m in metrics.items()
     }
     assert shown == {
-        "Correctness (General Hallucinations)": ("NUMBER", 100.0, False),
+        "Correctness (general hallucinations)": ("NUMBER", 100.0, False),
         "Ground Truth Faithfulness": ("PERCENTAGE", 100.0, False),
         "Instruction Following": ("NUMBER", 1.0, False),
         "PII Leaks": ("PERCENTAGE", 100.0, True),

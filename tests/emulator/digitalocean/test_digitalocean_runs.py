@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Make = Callable[..., "Account"]
 NOBODY = "00000000-0000-0000-0000-000000000000"
-RIGHT = "Correctness (General Hallucinations)"
+RIGHT = "Correctness (general hallucinations)"
 
 # The answer of the vendor's example, from its documentation of 2025-07: GET /v2/gen-ai/evaluation_runs/{uuid}.
 SEED = json.loads("""
