@@ -35,7 +35,7 @@ class Asking:
         if not sys.stdin.isatty():
             raise ConfirmationRequired("there is no terminal to ask on", hint="pass --yes if the plan is meant")
         count = len(plan.pending)
-        what = f"{count} step{'' if count == 1 else 's'} in environment {plan.basis.environment}"
+        what = f"{count:,} step{'' if count == 1 else 's'} in environment {plan.basis.environment}"
         if self._word:
             typed = click.prompt(f"\n{what}.  Type {self._word} to go on", default="", show_default=False, err=True)
             agreed = typed == self._word
