@@ -7,6 +7,7 @@ replies, after httpx's ``auth_flow``; whoever drives them does the I/O.
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 import typing
@@ -97,8 +98,12 @@ class Spec(Part):
 
     def written(self) -> Fields:
         """The vendor's fields that the user wrote, by manifest name, in canonical spelling."""
-        local = {name for name, info in type(self).model_fields.items() if Mark.LOCAL in info.metadata}
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=local)
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_local_fields(type(self)))
+
+
+@functools.cache
+def _local_fields(spec: type[Spec]) -> set[str]:
+    return {name for name, info in spec.model_fields.items() if Mark.LOCAL in info.metadata}
 
 
 @dataclass(frozen=True)
