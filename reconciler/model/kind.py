@@ -149,12 +149,21 @@ def fields_of(model: type[BaseModel]) -> dict[str, Shape]:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to be sent, and what it held when the plan was made: its size in bytes, its SHA-256 or the beginning."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request, described.  ``path`` is relative to the vendor's base URL, its segments already encoded.
 
     ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
     joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and the
-    content of the file at the path ``upload`` as its body.
+    file ``upload`` as its body, if that still holds what was planned.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -163,7 +172,7 @@ class Call:
     body: Json = None
     repeatable: bool = True
     elsewhere: str = ""
-    upload: str = ""
+    upload: Upload | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

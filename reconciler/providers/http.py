@@ -7,6 +7,7 @@ counted and the pace is kept there and nowhere else.  Retries are decided by wha
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 import re
@@ -21,7 +22,7 @@ import httpx
 
 import reconciler
 from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
-from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.kind import Call, Reply, Upload, Vendor
 from reconciler.model.provider import Clock
 from reconciler.model.values import Secret, format_duration
 from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
@@ -313,12 +314,21 @@ async def _signed(call: Call) -> _Outgoing:
     parts = urlsplit(call.elsewhere)
     if parts.scheme != "https" and not (parts.scheme == "http" and _stays_here(parts.hostname or "")):
         raise InvalidRequest("not sent: the address to upload to is not https", method=call.method, path=call.path)
-    try:
-        content = await asyncio.to_thread(Path(call.upload).read_bytes)
-    except OSError as exc:
-        why = f"not sent: {call.upload} can not be read: {exc.strerror}"
-        raise InvalidRequest(why, method=call.method, path=call.path) from exc
+    content = await asyncio.to_thread(_planned_content, call, call.upload) if call.upload else None
     return _Outgoing(call.elsewhere, content, "text/csv", signed=True)
+
+
+def _planned_content(call: Call, upload: Upload) -> bytes:
+    """The file's content.  Raises InvalidRequest when it can not be read, or is not what was planned any more."""
+    try:
+        content = Path(upload.path).read_bytes()
+    except OSError as exc:
+        why = f"not sent: {upload.path} can not be read: {exc.strerror}"
+        raise InvalidRequest(why, method=call.method, path=call.path) from exc
+    if len(content) != upload.size or not hashlib.sha256(content).hexdigest().startswith(upload.sha256):
+        why = f"not sent: {upload.path} has changed since it was planned"
+        raise InvalidRequest(why, method=call.method, path=call.path, hint="plan again")
+    return content
 
 
 def _stays_here(host: str) -> bool:

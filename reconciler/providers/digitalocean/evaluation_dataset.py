@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import NotApplied, NotFound
-from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Wire, Write
+from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Upload, Wire, Write
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import DIGEST_DIGITS, Fields, Json
 from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
@@ -104,7 +104,7 @@ def _create(write: Write, _: Wire) -> Flow[str]:
     path, file = write.files["file"], write.fields["file"]
     assert isinstance(file, dict)
     name = f"{remote_name(write.fields)}.csv"
-    upload = yield from _upload(name, file, path)
+    upload = yield from _upload(name, Upload(path, _size(file), str(file["sha256"])))
     register = Call(
         "POST",
         at("evaluation_datasets"),
@@ -113,7 +113,7 @@ def _create(write: Write, _: Wire) -> Flow[str]:
             "file_upload_dataset": {
                 "original_file_name": name,
                 "stored_object_key": upload.get("object_key"),
-                "size_in_bytes": file["bytes"],
+                "size_in_bytes": _size(file),
             },
         },
         repeatable=False,
@@ -122,7 +122,13 @@ def _create(write: Write, _: Wire) -> Flow[str]:
     return uuid_in(reply.body, "evaluation_dataset_uuid", register, reply.status)
 
 
-def _upload(name: str, file: Fields, path: str) -> Flow[Fields]:
+def _size(file: Fields) -> int:
+    size = file["bytes"]
+    assert isinstance(size, int)
+    return size
+
+
+def _upload(name: str, file: Upload) -> Flow[Fields]:
     """Put the file where the platform can fetch it; an address that has expired meanwhile is asked for once more.
 
     Asking for an address, or leaving a file that nobody registers, changes nothing that anybody sees.
@@ -130,7 +136,7 @@ def _upload(name: str, file: Fields, path: str) -> Flow[Fields]:
     presign = Call(
         "POST",
         at("evaluation_datasets", "file_upload_presigned_urls"),
-        body={"files": [{"file_name": name, "file_size": file["bytes"]}]},
+        body={"files": [{"file_name": name, "file_size": file.size}]},
     )
     for last in (False, True):
         reply = yield presign
@@ -138,9 +144,9 @@ def _upload(name: str, file: Fields, path: str) -> Flow[Fields]:
         if not uploads or not uploads[0].get("presigned_url"):
             raise NotApplied("the answer holds no address to upload to", method="POST", path=presign.path)
         try:
-            yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=path)
-        except NotApplied:
-            if last:
+            yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=file)
+        except NotApplied as error:
+            if last or error.status is None:  # never sent
                 raise
         else:
             break

@@ -1,0 +1,90 @@
+"""A file on its way to an address that the vendor signed: what is sent, what is not, and what an answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.errors import InvalidRequest, NotApplied, NotAuthorized
+from reconciler.model.kind import Call, Reply, Upload
+
+if TYPE_CHECKING:
+    from tests.providers.conftest import World
+
+ROWS = b"query\r\nWhere is it?\r\n"
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Upload:
+    """A file as it was planned."""
+    file = tmp_path / "rows.csv"
+    file.write_bytes(ROWS)
+    return Upload(str(file), len(ROWS), hashlib.sha256(ROWS).hexdigest()[:12])
+
+
+def signed(upload: Upload, url: str) -> Call:
+    return Call("PUT", "/uploads", elsewhere=url, upload=upload)
+
+
+def sent(world: World, upload: Upload, *script: Any) -> tuple[Reply | NotApplied, list[Any]]:
+    """What came of it, and what a server at the signed address saw."""
+
+    async def main() -> tuple[Reply | NotApplied, list[Any]]:
+        peer = world.peer(script)
+        server = await peer.start()
+        provider = world.provider("https://api.acme.example/v1")
+        try:
+            return await provider.send(signed(upload, f"{peer.url}/bucket/rows.csv?signature=x%2By")), list(peer.seen)
+        except NotApplied as error:
+            return error, list(peer.seen)
+        finally:
+            await provider.close()
+            server.close()
+
+    return asyncio.run(main())
+
+
+def test_a_file_goes_to_the_signed_address_as_it_is_and_without_our_key(world: World, upload: Upload) -> None:
+    result, (seen,) = sent(world, upload, world.status(200))
+    assert isinstance(result, Reply)
+    assert (seen.line, seen.body) == ("PUT /bucket/rows.csv?signature=x%2By", ROWS)
+    assert seen.headers["content-type"] == "text/csv"
+    assert "authorization" not in seen.headers
+
+
+@pytest.mark.parametrize("now", [b"query\r\nWhere is he?\r\n", ROWS + b"More\r\n", b""])
+def test_a_file_that_is_not_what_was_planned_is_not_sent(now: bytes, world: World, upload: Upload) -> None:
+    Path(upload.path).write_bytes(now)
+    result, seen = sent(world, upload)
+    assert isinstance(result, InvalidRequest)
+    assert f"{upload.path} has changed since it was planned" in result.message
+    assert seen == []
+
+
+def test_a_file_that_is_gone_is_one_sentence(world: World, upload: Upload) -> None:
+    result, seen = sent(world, replace(upload, path=upload.path + ".gone"))
+    assert isinstance(result, InvalidRequest)
+    assert "rows.csv.gone can not be read: No such file or directory" in result.message
+    assert seen == []
+
+
+@pytest.mark.parametrize("code", [400, 401, 403])
+def test_a_refusal_of_the_storage_says_nothing_about_our_key(code: int, world: World, upload: Upload) -> None:
+    """An expired address is 403; the vendor is not given up for it."""
+    result, _ = sent(world, upload, world.status(code, b"<Error/>"))
+    assert isinstance(result, NotApplied)
+    assert not isinstance(result, NotAuthorized)
+    assert result.status == code
+
+
+@pytest.mark.parametrize("url", ["http://storage.acme.example/rows", "ftp://127.0.0.1/rows", "file:///etc/passwd"])
+def test_nothing_is_uploaded_in_the_clear(url: str, world: World, upload: Upload) -> None:
+    """But to this very computer, where an emulator may run."""
+    error = world.talk([], signed(upload, url)).error
+    assert isinstance(error, InvalidRequest)
+    assert "not https" in error.message
