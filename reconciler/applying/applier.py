@@ -99,9 +99,7 @@ class _Run:
                 running.add(asyncio.create_task(self._carry_out(self._next_unit())))
             if not running:
                 break
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            running = await _one_less(running)
         for step in self.steps.values():
             if step.id not in self.outcomes:
                 why = self.refused or "the run was interrupted before it was its turn"
@@ -437,6 +435,26 @@ class _Run:
 
     def _wire(self, step: Step) -> Wire:
         return Wire(self.ids, self._provider(step).dialect)
+
+
+async def _one_less(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait until a task is over; returns the rest.
+
+    A failure ends the run, so what else runs is let finish first, or, when the run is cancelled, stopped: a task that
+    outlives the run would go on without a journal.
+    """
+    try:
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        raise
+    failures = [failure for task in done if (failure := task.exception()) is not None]
+    if failures:
+        await asyncio.gather(*running, return_exceptions=True)
+        raise failures[0]
+    return running
 
 
 def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = ()) -> Entry:
