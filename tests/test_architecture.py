@@ -19,6 +19,7 @@ from hatchling.builders.wheel import WheelBuilder
 from reconciler import __version__
 from reconciler.cli.group import reconciler as command_group
 from reconciler.cli.main import COMMANDS
+from reconciler.providers import KINDS, VENDORS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reconciler"
@@ -87,6 +88,29 @@ def test_what_is_declared_is_what_is_imported() -> None:
     distributions = {"pyyaml": "yaml"}
     declared = {re.split(r"[<>=\[]", each)[0].lower() for each in PROJECT["project"]["dependencies"]}
     assert {distributions.get(name, name).replace("-", "_") for name in declared} == {lib for _, lib in _foreign()}
+
+
+# ----------------------------------------------------------------------------------------------- vendors
+
+GENERIC = ("model", "manifests", "planning", "applying", "evaluating", "storage", "reporting", "pipeline")
+
+
+def _words_of(path: Path) -> set[str]:
+    """Every name in a module's code and every text without a space: what code can decide by."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {getattr(node, key) for node in ast.walk(tree) for key in ("id", "attr", "arg", "name", "module")
+             if isinstance(getattr(node, key, None), str)}  # fmt: skip
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return names | {text for text in texts if " " not in text}
+
+
+@pytest.mark.parametrize("folder", GENERIC)
+def test_no_part_but_the_providers_knows_a_vendor(folder: str) -> None:
+    """Nothing decides by the name of a vendor or of one of its kinds; what is special stands in the declarations."""
+    vendors = "|".join(vendor.name for vendor in VENDORS)
+    kinds = {word for kind in KINDS.values() for word in (kind.id, kind.word)}
+    found = {(path.name, word) for path in (PACKAGE / folder).glob("*.py") for word in _words_of(path)}
+    assert [each for each in sorted(found) if re.search(vendors, each[1]) or each[1] in kinds] == []
 
 
 # --------------------------------------------------------------------------------------------- start-up

@@ -38,12 +38,14 @@ def create_app(
     now: Callable[[], float] = time.time,
     page_cap: int | None = None,
     seed: Seed | None = None,
+    quotas: bool = True,
 ) -> Starlette:
     """The emulator as an ASGI application: Openlayer answers under ``/v1``, DigitalOcean under ``/v2/gen-ai``.
 
     ``api_key`` is the only bearer accepted; None accepts any.  ``dialect``, of Openlayer: ``""`` as it documents its
     API, ``"seed"`` as the older third-party spec does.  ``page_cap`` is the most items that one page holds (default:
     the vendor's own).  ``seed``, of DigitalOcean: what its account holds; the default one fills a new database only.
+    Without ``quotas`` nobody is held back by a limit that a vendor has for all of its users.
     The rate of ``rate_per_s`` is each vendor's own.
 
     Needs no lifespan.  ``app.state.database.close()`` closes the file; so does the end of the process.
@@ -63,7 +65,7 @@ def create_app(
     longest = min(page_cap or _LONGEST_PAGE_OF_DIGITALOCEAN, _LONGEST_PAGE_OF_DIGITALOCEAN)
     second = digitalocean.build(store, account, api_key=api_key, now=now, page_cap=longest)
     door: ASGIApp = behind_a_door(second, digitalocean.error_body, digitalocean.LISTS)
-    if account.quota is not None:
+    if quotas and account.quota is not None:
         door = QuotaDoor(door, account.quota, now=now, error_body=digitalocean.error_body)
     app = Starlette(
         routes=[

@@ -11,7 +11,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
@@ -338,7 +338,8 @@ class Kind(Generic[S]):
     ``tidy``      (live fields) -> what a person would write: without what the vendor fills in by itself.
     ``create``    -> the new object's remote id.  ``update`` and ``remove`` take up to ``batch`` objects that
                   share a parent.  None where the vendor has no such operation.
-    ``criteria``  the thresholds in a vendor-neutral form, for judging whether a change loosens.
+    ``criteria``  (fields, look up a live object by kind and name) -> the thresholds in a vendor-neutral form, for
+                  judging whether a change loosens and how far a value is from them.
     ``marker``    the text field that can carry the ownership marker, or None.
     ``check``     (fields) -> (path, message, is_error) for rules that types can not express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
@@ -368,10 +369,10 @@ class Kind(Generic[S]):
     refusal_hint: str = ""
     complete: Callable[[Fields], Fields] = dict
     tidy: Callable[[Fields], Fields] = dict
-    criteria: Callable[[Fields], tuple[Criterion, ...]] = lambda _: ()
+    criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = lambda _, __: ()
     check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
-    refuse: Callable[[Fields, LookUp], Sequence[tuple[str, str]]] = lambda _, __: ()
+    refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = lambda _, __: ()
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)

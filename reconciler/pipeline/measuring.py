@@ -15,6 +15,7 @@ from reconciler.evaluating.runner import RunResult, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
 from reconciler.model.kind import Measuring, Trigger, Wire
+from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Evaluation, TimeRange, Verdict
 from reconciler.model.provider import Provider
 from reconciler.model.resource import Address, LiveObject, Resource
@@ -68,9 +69,9 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
             await journal.close()
             if journal.records and journal.failure is None:
                 here.store.commit(fold(planned.state, journal.records))
-    ids = planned.ids(ALL_KINDS)
+    ids, there = planned.ids(ALL_KINDS), {item.address: item for item in planned.live.objects if not item.archived}
     verdicts = judge(
-        [each for resource in tests for each in _expectations(resource, planned)],
+        [each for resource in tests for each in _expectations(resource, planned, there)],
         result.evaluations,
         {remote_id: address.name for address, remote_id in ids.items()},
     )
@@ -176,7 +177,7 @@ def _triggers(resource: Resource, ids: Mapping[Address, str], within: TimeRange,
     return [Trigger(resource.address, subject, target, within, overwrite, new_operation_id()) for target in targets]
 
 
-def _expectations(resource: Resource, planned: Planned) -> list[Expectation]:
+def _expectations(resource: Resource, planned: Planned, there: Mapping[Address, LiveObject]) -> list[Expectation]:
     """One for each place where the resource runs; one without a place where there is none to be named."""
     kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
     siblings = sorted(
@@ -184,9 +185,10 @@ def _expectations(resource: Resource, planned: Planned) -> list[Expectation]:
         | {a for a in planned.desired.resources if a.kind == measuring.place and a.root == resource.address.root}
     )
     places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
-    warn = kind.criteria({"thresholds": list(resource.gate.warn)}) if resource.gate.warn else ()
+    beside = Neighbourhood(there, KINDS, resource.address)
+    warn = kind.criteria({"thresholds": list(resource.gate.warn)}, beside) if resource.gate.warn else ()
     subject = planned.desired.resources.get(_subject(resource), resource)
-    criteria = KINDS[subject.address.kind].criteria(subject.fields)
+    criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
     expectation = Expectation(resource.address, None, resource.gate, resource.source, criteria, warn)
     return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 

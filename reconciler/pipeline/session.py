@@ -183,12 +183,11 @@ class Session:
 
     def _connect_emulator(self, vendor: Vendor) -> Provider:
         from reconciler.emulator.app import create_app
-        from reconciler.emulator.digitalocean.seed import Seed
         from reconciler.providers.local import connect_in_process
 
         if self._emulator is None:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._emulator = create_app(self.folder / "local.db", seed=Seed(quota=None))
+            self._emulator = create_app(self.folder / "local.db", quotas=False)
             self._closing.callback(self._emulator.state.database.close)
         return connect_in_process(
             vendor,

@@ -8,21 +8,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reconciler.model.kind import AnyKind, Criterion, Mark, Shape
+from reconciler.model.kind import AnyKind, Criterion, LookUp, Mark, Shape
 from reconciler.model.plan import Effect, FieldChange, worst
 from reconciler.model.values import Fields, Json
 from reconciler.planning.thresholds import classify_by_key
 
 
 def with_effects(
-    kind: AnyKind, wanted: Fields, live: Fields, changes: Sequence[FieldChange]
+    kind: AnyKind, wanted: Fields, live: Fields, changes: Sequence[FieldChange], find: LookUp
 ) -> tuple[FieldChange, ...]:
     """The changes, each with what it means.  Changes without a meaning (a description) keep None."""
     if not changes:
         return ()
-    before, after = kind.criteria(live), kind.criteria({**live, **wanted})
+    before, after = kind.criteria(live, find), kind.criteria({**live, **wanted}, find)
     by_key = classify_by_key(before, after)
-    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key)) for change in changes)
+    whole = frozenset(
+        name for name, shape in kind.shapes.items() if shape.fields and _yields(kind, name, live, wanted, find)
+    )
+    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key, whole)) for change in changes)
+
+
+def _yields(kind: AnyKind, name: str, live: Fields, wanted: Fields, find: LookUp) -> bool:
+    """Whether the field alone makes criteria."""
+    return any(kind.criteria({name: fields[name]}, find) for fields in (live, wanted) if name in fields)
 
 
 def _effect(
@@ -31,7 +39,9 @@ def _effect(
     before: tuple[Criterion, ...],
     after: tuple[Criterion, ...],
     by_key: dict[str, Effect],
+    whole: frozenset[str],
 ) -> Effect | None:
+    """``whole`` are the fields that are no list and hold all criteria there are."""
     name, _, rest = change.path.partition(".")
     shape = kind.shapes.get(name)
     if shape is None:
@@ -40,6 +50,9 @@ def _effect(
         return scope_effect(change.before, change.after)
     if Mark.REDEFINES in shape.marks:
         return Effect.REDEFINED
+    if name in whole:
+        found = worst(list(by_key.values()))
+        return Effect.REDEFINED if found and Mark.REDEFINES in _shape_at(shape, rest).marks else found
     position = rest.partition(".")[0]
     if not position.isdecimal() or not (before or after):
         return None

@@ -25,7 +25,7 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     if unmatched:
         raise UsageInvalid(
             f"--select {unmatched[0]!r} matches no resource",
-            hint="it is a glob over addresses: 'support-bot/*', 'openlayer.Test/*/monitoring/PII*'",
+            hint="it is a glob over addresses: 'support-bot/*', '*.Test/*/monitoring/PII*'",
         )
     chosen = {a for a in known if any(selects(pattern, a) for pattern in patterns)}
     needed = _needed(chosen, world)

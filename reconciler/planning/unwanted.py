@@ -52,7 +52,7 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
-        effect = Effect.LOOSENED if kind.criteria(live.fields) else None
+        effect = Effect.LOOSENED if kind.criteria(live.fields, world.around(address)) else None
         return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
     if not _may_be_deleted(address, entry, world, going):
         note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"

@@ -24,7 +24,7 @@ from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes, fingerprint
 from reconciler.planning.effects import with_effects
 from reconciler.planning.matcher import Match
-from reconciler.planning.world import Decision, Neighbourhood, World, removal
+from reconciler.planning.world import Decision, World, removal
 
 
 def for_wanted(world: World) -> Iterator[Decision]:
@@ -44,7 +44,7 @@ def for_wanted(world: World) -> Iterator[Decision]:
 
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
     """What the kind itself refuses, now that the platform can be looked at."""
-    for path, message in kind.refuse(resource.fields, Neighbourhood(world, resource.address)):
+    for path, message in kind.refuse(resource.fields, world.around(resource.address)):
         line = resource.lines.get(path.partition(".")[0], resource.source.line)
         yield Refusal(resource.address, f"{path}: {message}", "", replace(resource.source, line=line))
 
@@ -279,7 +279,7 @@ def differences(
     there = _with_our_names(live, kind, world.matches.aliases)
     changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
     changes = (*changes, *_repointed(resource, live, kind, world, {change.path for change in changes}))
-    judged = with_effects(kind, resource.fields, there, changes)
+    judged = with_effects(kind, resource.fields, there, changes, world.around(resource.address))
     if not live.archived:
         return judged
     cause = Cause.DRIFT if entry is not None and not entry.archived else Cause.MANIFEST

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler.model.kind import AnyKind
+from reconciler.model.kind import AnyKind, LookUp
+from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import (
     Action,
     Refusal,
@@ -45,29 +46,15 @@ class World:
         """The live objects that are not archived, by the address that they have at the platform."""
         return {item.address: item for item in self.live.objects if not item.archived}
 
+    def around(self, address: Address) -> LookUp:
+        """For looking at what is beside the resource at ``address``."""
+        return Neighbourhood(self.there, self.kinds, address)
+
     @cached_property
     def unwanted(self) -> list[tuple[Address, Match]]:
         """What we remember and the manifests do not ask for."""
         matches = self.matches.by_address.items()
         return [(address, found) for address, found in matches if address not in self.desired.resources]
-
-
-@dataclass(frozen=True)
-class Neighbourhood:
-    """A ``LookUp`` for the resource at ``address``."""
-
-    world: World
-    address: Address
-
-    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
-        return self.world.there.get(Address(kind_id, (*self._parent(kind_id), name)))
-
-    def names(self, kind_id: str) -> list[str]:
-        parent = self._parent(kind_id)
-        return sorted(a.name for a in self.world.there if a.kind == kind_id and a.path[:-1] == parent)
-
-    def _parent(self, kind_id: str) -> tuple[str, ...]:
-        return self.address.path[:1] if self.world.kinds[kind_id].parent else ()
 
 
 Decision = Step | Refusal

@@ -9,7 +9,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c, gradient-adk @1894857; 2026-
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -44,7 +44,7 @@ DATASET = "digitalocean.EvaluationDataset"
 class StarMetric(Part):
     """The metric that decides."""
 
-    name: Annotated[str, Field(description="One of the metrics of the test case.")]
+    name: Annotated[str, Mark.REDEFINES, Field(description="One of the metrics of the test case.")]
     threshold: Annotated[
         float | None,
         Field(allow_inf_nan=False, description="What it must reach, in the metric's own unit."),
@@ -83,25 +83,24 @@ def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
     return ()
 
 
-def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
-    """Metrics that do not exist, and a threshold that its metric can not have."""
+def _refuse(fields: Fields, find: LookUp) -> Iterator[tuple[str, str]]:
+    """Metrics that do not exist or are given up, and a threshold that its metric can not have."""
     star, metrics = fields["starMetric"], fields["metrics"]
     assert isinstance(star, dict)
     assert isinstance(metrics, list)
-    unknown = [str(name) for name in metrics if find(METRIC, str(name)) is None]
-    if unknown:
-        return [("metrics", f'the platform has no metric "{name}"{near(name, find.names(METRIC))}') for name in unknown]
+    for name in map(str, metrics):
+        metric = find(METRIC, name)
+        if metric is None:
+            yield "metrics", f'the platform has no metric "{name}"{near(name, find.names(METRIC))}'
+        elif metric.details.get("deprecated"):
+            yield "metrics", f'the platform has deprecated "{name}"'
     metric, threshold = find(METRIC, str(star["name"])), star.get("threshold")
     if metric is None or not isinstance(threshold, (int, float)):
-        return ()
+        return
     if metric.details.get("valueType") == STRING:
-        return [("starMetric.threshold", f'"{star["name"]}" yields a text, which no threshold can judge')]
-    outside = _outside(threshold, metric)
-    return (
-        [("starMetric.threshold", f'{threshold} is outside the range of "{star["name"]}": {outside}')]
-        if outside
-        else ()
-    )
+        yield "starMetric.threshold", f'"{star["name"]}" yields a text, which no threshold can judge'
+    elif outside := _outside(threshold, metric):
+        yield "starMetric.threshold", f'{threshold:g} is outside the range of "{star["name"]}": {outside}'
 
 
 def _outside(threshold: float, metric: LiveObject) -> str:
@@ -109,16 +108,22 @@ def _outside(threshold: float, metric: LiveObject) -> str:
     low, high = metric.details.get("min"), metric.details.get("max")
     if not isinstance(low, (int, float)) or not isinstance(high, (int, float)) or high <= low:
         return ""
-    return "" if low <= threshold <= high else f"{low} to {high}"
+    return "" if low <= threshold <= high else f"{low:g} to {high:g}"
 
 
-def _criteria(fields: Fields) -> tuple[Criterion, ...]:
-    """At least the threshold; the operator is not stated, "must reach" is read as >= (docs, 2026-08)."""
+def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
+    """At least the threshold, or at most where less is better.
+
+    The operator is not stated, "must reach" is read as >=; that ``inverted`` turns it round is implied (docs, 2026-08).
+    """
     star = fields.get("starMetric")
     if not isinstance(star, dict) or star.get("threshold") is None:
         return ()
     name = str(star.get("name"))
-    return (Criterion(key=name, operator=">=", value=star["threshold"], label=name, measure=name),)
+    metric = find(METRIC, name)
+    inverted = metric is not None and metric.details.get("inverted") is True
+    limit = star["threshold"]
+    return (Criterion(key=name, operator="<=" if inverted else ">=", value=limit, label=name, measure=name),)
 
 
 def _list(parent: str | None, _: Wire) -> Flow[list[Fields]]:

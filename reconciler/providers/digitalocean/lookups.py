@@ -16,6 +16,8 @@ from reconciler.model.values import Fields
 from reconciler.providers.digitalocean.routes import at, paged_list, text_of, whole_list
 
 RUNNING = "STATUS_RUNNING"
+DEPRECATED = frozenset({"tone", "retrieved chunk usage", "prompt perplexity"})
+"""Given up on 2026-06-30 (docs "Evaluations Release Notes"); the catalogue may still list them."""
 
 
 def near(name: str, known: Sequence[str]) -> str:
@@ -52,7 +54,7 @@ def _read_metric(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str 
             "min": item.get("range_min"),
             "max": item.get("range_max"),
             "inverted": item.get("inverted") is True,
-            "description": text_of(item.get("description")),
+            "deprecated": str(item["metric_name"]).casefold() in DEPRECATED,
         },
     )
 

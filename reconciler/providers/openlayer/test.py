@@ -22,6 +22,7 @@ from reconciler.model.kind import (
     Criterion,
     Flow,
     Kind,
+    LookUp,
     Mark,
     Part,
     RefTo,
@@ -246,7 +247,7 @@ def _tidy_threshold(item: Json) -> Json:
     return kept
 
 
-def _criteria(fields: Fields) -> tuple[Criterion, ...]:
+def _criteria(fields: Fields, _: LookUp) -> tuple[Criterion, ...]:
     thresholds = fields.get("thresholds")
     return (
         tuple(_criterion(item) for item in thresholds if isinstance(item, dict)) if isinstance(thresholds, list) else ()
