@@ -1,9 +1,9 @@
 """Which step waits for which.  Pure.
 
-A resource waits for its parent, for what it refers to, and for creates of earlier kinds beside it; a removal waits for
-the removal of everything inside it and of later kinds beside it, and for what else happens to its own address and its
-root's.  Kinds are listed parents first, so the order of creates is project, pipelines, tests, and of removals the
-reverse; there is nothing to be cyclic.
+A resource waits for its parent and for what it refers to, where these get an object or a name: that a description can
+not be changed harms nobody else.  A removal waits for the removal of everything inside it and of later kinds beside
+it, and for what else happens to its own address.  Kinds are listed parents first and steps stand in that order, so
+creates go out project, pipelines, tests, and removals the other way round; there is nothing to be cyclic.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from reconciler.model.resource import Address
 
 REMOVALS = (Action.DELETE, Action.ARCHIVE, Action.FORGET)
 _BRINGING = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME, Action.UPDATE)
+_NEEDED = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME)
+"""What gives others an id to refer to, or moves what they are remembered under."""
 
 
 _Family = tuple[str, str]
@@ -31,10 +33,6 @@ class _Ids:
         for step in steps:
             self._ids[_family(step)][order[step.address.kind]].append(step.id)
 
-    def before(self, family: _Family, rank: int) -> Iterator[str]:
-        """Those of earlier kinds."""
-        return (each for place, ids in self._ids[family].items() if place < rank for each in ids)
-
     def behind(self, family: _Family, rank: int) -> Iterator[str]:
         """Those of later kinds."""
         return (each for place, ids in self._ids[family].items() if place > rank for each in ids)
@@ -48,11 +46,10 @@ def linked(
     ``order`` ranks kinds, parents first.  ``references`` are the addresses each resource refers to.
     """
     brought = {step.address: step.id for step in steps if step.action in _BRINGING}
+    needed = {step.address: step.id for step in steps if step.action in _NEEDED}
     bringing = _Ids((step for step in steps if step.action in _BRINGING), order)
-    creates = _Ids((step for step in steps if step.action is Action.CREATE), order)
     removals = _Ids((step for step in steps if step.action in REMOVALS), order)
-    roots = {_family(step): step.id for step in steps if step.action in _BRINGING and len(step.address.path) == 1}
-
+    roots = {_family(step): step.id for step in steps if step.action in _NEEDED and len(step.address.path) == 1}
     users: dict[Address, list[str]] = defaultdict(list)
     for address, step_id in brought.items():
         for target in references.get(address, ()):
@@ -67,9 +64,7 @@ def linked(
             yield from bringing.behind(family, rank)
             yield from users[step.address]
         if step.action not in REMOVALS:
-            yield from (brought[address] for address in references.get(step.address, ()) if address in brought)
-        if step.action in (Action.CREATE, Action.REPLACE):
-            yield from creates.before(family, rank)
+            yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
 
     found = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
     return _behind_what_they_wait_for(sorted(found, key=lambda step: _place(step, order)))

@@ -27,14 +27,14 @@ def order(*steps: Step) -> dict[str, list[str]]:
 
 
 def test_creates_stand_parents_first() -> None:
-    """A test waits for its project and for every new pipeline: by default it runs on all of them."""
+    """A test waits for its project and for the pipelines that it names; the others merely stand in front of it."""
     steps = [step(Action.CREATE, address) for address in (SECOND, FIRST, CANARY, LIVE, PROJECT)]
     assert order(*steps) == {
         "create p": [],
         "create canary": ["create p"],
         "create live": ["create p"],
-        "create first": ["create canary", "create live", "create p"],
-        "create second": ["create canary", "create live", "create p"],
+        "create first": ["create live", "create p"],
+        "create second": ["create p"],
     }
 
 
@@ -50,6 +50,13 @@ def test_removals_stand_children_first() -> None:
 def test_an_update_waits_for_what_it_refers_to_only() -> None:
     steps = [step(Action.UPDATE, FIRST), step(Action.RENAME, LIVE), step(Action.CREATE, CANARY)]
     assert order(*steps) == {"create canary": [], "rename live": [], "update first": ["rename live"]}
+
+
+def test_nothing_waits_for_a_mere_update_of_its_project() -> None:
+    """A server that can not change a project must not keep its tests from being changed, added or archived."""
+    steps = [step(Action.UPDATE, PROJECT), step(Action.UPDATE, FIRST), step(Action.CREATE, CANARY)]
+    found = order(*steps, step(Action.ARCHIVE, SECOND))
+    assert found == {"update p": [], "create canary": [], "update first": [], "archive second": []}
 
 
 def test_a_pipeline_is_deleted_after_the_tests_that_stop_naming_it() -> None:
