@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -56,9 +57,10 @@ class Console:
         click.echo(text.rstrip("\n"), color=self.answer_color)
 
     def story(self, text: str) -> None:
-        """What happens on the way."""
+        """What happens on the way.  Nobody listening is no reason to stop: it must not end an apply half way."""
         self._pause_progress()
-        click.echo(text, err=True, color=self.color and self.watched)
+        with suppress(OSError):
+            click.echo(text, err=True, color=self.color and self.watched)
 
     def error(self, error: ReconcilerError) -> None:
         """What went wrong, where, and what to do next."""
@@ -71,13 +73,21 @@ class Console:
     def event(self, event: dict[str, Any]) -> None:
         """Something that happened, for machines; requests also for people who asked for more."""
         if self._events is not None:
-            self._events.write(json.dumps({"time": round(time.time(), 3), **event}, ensure_ascii=True) + "\n")
-            self._events.flush()
+            self._write_event({"time": round(time.time(), 3), **event})
         if self.verbose and event.get("event") == "request":
             from reconciler.reporting.escape import terminal
 
             status = event["status"] if event["status"] is not None else "no answer"
             self.story(terminal(f"{event['method']} {event['path']} {status} {event['seconds'] * 1000:.0f} ms"))
+
+    def _write_event(self, event: dict[str, Any]) -> None:
+        assert self._events is not None
+        try:
+            self._events.write(json.dumps(event, ensure_ascii=True) + "\n")
+            self._events.flush()
+        except OSError as error:
+            self._events = None
+            self.story(f"warning: --events is cut short: {error.strerror}")
 
     def start_progress(self, what: str, total: int) -> Progress:
         """Count something that takes longer than a second, until ``end_progress``."""
@@ -100,7 +110,8 @@ class Console:
             self._progress = None
 
     def _line(self, text: str) -> None:
-        click.echo(text, err=True)
+        with suppress(OSError):
+            click.echo(text, err=True)
 
     def _pause_progress(self) -> None:
         if self._progress is not None:
@@ -127,16 +138,19 @@ class Progress:
             self._say(text)
             return
         room = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\r\x1b[2K" + (text + ("  " + detail if detail else ""))[:room])
-        sys.stderr.flush()
+        self._put("\r\x1b[2K" + (text + ("  " + detail if detail else ""))[:room])
         self._on_screen = True
 
     def clear(self) -> None:
         """Take the line off the screen, so that something else can be printed."""
         if self._on_screen:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            self._put("\r\x1b[2K")
             self._on_screen = False
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def close(self) -> None:
         """Done."""

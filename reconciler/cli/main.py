@@ -6,6 +6,7 @@ it needs when it runs.
 
 from __future__ import annotations
 
+import os
 import sys
 
 COMMANDS = {
@@ -32,6 +33,9 @@ BROKEN_PIPE = 141
 def run() -> None:
     """The console script.  Exits with the codes of ``reconciler.errors``."""
     arguments = sys.argv[1:]
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by whoever started us: write to nobody
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the process
     if arguments == ["--version"]:
         from reconciler import __version__
 

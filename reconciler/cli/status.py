@@ -10,17 +10,25 @@ from reconciler.cli.options import Common, common, example, output_format
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.model.values import Fields
     from reconciler.pipeline.measuring import Evaluated
 
 
 @click.command(
     "status",
-    epilog=example("reconciler status --env production\nreconciler status --since 7d --format json"),
+    epilog=example(
+        "reconciler status --env production\nreconciler status --since 7d --format json\n"
+        "reconciler status --run 2c4f1d0e-7a55-4f0b-9d3e-6a1c0f0b8e21"
+    ),
 )
 @common()
 @range_options
+@click.option("--run", "run_id", metavar="UUID", help="Show one evaluation run with all of its fields.")
 @output_format("text", "json", "markdown")
-def command(common: Common, since: str | None, start: str | None, end: str | None, style: str) -> int:
+def command(
+    common: Common, since: str | None, start: str | None, end: str | None, run_id: str | None, style: str
+) -> int:
     """Judge the recorded results of the tests declared under PATH (default: this folder).
 
     Without a time range the latest result of each test on each pipeline counts.  Triggers nothing.  Exits 5 when a
@@ -33,12 +41,17 @@ def command(common: Common, since: str | None, start: str | None, end: str | Non
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
     from reconciler.cli.running import Signals, run
+    from reconciler.errors import UsageInvalid
     from reconciler.pipeline.measuring import Measurement, evaluate
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)
     ranged = since is not None or start is not None or end is not None
+    if run_id is not None:
+        if ranged or common.select or common.paths != (".",) or style == "markdown":
+            raise UsageInvalid("--run goes with --env and with --format text or json only")
+        return _show_run(run_id, common, style, console)
     ask = Measurement(time_range(since, start, end, time.time()) if ranged else None, trigger=False)
 
     async def main(_: Signals) -> Evaluated:
@@ -47,3 +60,23 @@ def command(common: Common, since: str | None, start: str | None, end: str | Non
             return await evaluate(here, ask)
 
     return report_verdicts(run(main, console.story), style, console)
+
+
+def _show_run(run_id: str, common: Common, style: str, console: Console) -> int:
+    import os
+
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.showing import show_run
+    from reconciler.reporting.machine import to_json
+    from reconciler.reporting.objects import object_text
+    from reconciler.settings import Settings
+
+    async def main(_: Signals) -> Fields:
+        hooks = Hooks(event=console.event)
+        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
+            return await show_run(here, run_id)
+
+    found = run(main, console.story)
+    console.answer(to_json(found) if style == "json" else object_text(found))
+    return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,4 +145,15 @@ def test_a_reader_that_goes_away_does_no_harm(bot: Any, platform: Any) -> None:
     _, err = process.communicate()
     assert "Traceback" not in err
     assert sorted(platform.tests("bot")) == ["Answers are short", "Rows arrive"]
+    bot("plan", "--detailed-exitcode")
+
+
+def test_an_apply_that_nobody_watches_is_carried_out(bot: Any, platform: Any) -> None:
+    """Both streams are closed from the start: there is nobody to tell, and all the same everything to do."""
+    command = [sys.executable, "-m", "reconciler", "apply", "--yes"]
+    environ = {**os.environ, **bot.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    closed = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh"]
+    done = subprocess.run([*closed, *command], cwd=bot.folder, env=environ, check=False)
+    assert done.returncode == 0
+    assert set(platform.projects()) == {"bot"}
     bot("plan", "--detailed-exitcode")
