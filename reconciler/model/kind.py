@@ -419,7 +419,8 @@ class Vendor:
     """One platform: its kinds, parents before children, and how to reach it.
 
     ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows
-    to a place (remote id, rows, column configuration): for the embedded emulator only.
+    to a place (remote id, rows, column configuration): for the embedded emulator only.  ``show_run`` reads one
+    evaluation by its id, with every field that the vendor shows; None where there is no such thing.
     """
 
     name: str
@@ -432,6 +433,7 @@ class Vendor:
     dialect_variable: str = ""
     dialects: tuple[str, ...] = ("",)
     sample: Callable[[str, Sequence[Fields], Fields], Flow[None]] | None = None
+    show_run: Callable[[str], Flow[Fields]] | None = None
 
     def kind(self, kind_id: str) -> AnyKind:
         """The kind with this id.  Raises KeyError."""

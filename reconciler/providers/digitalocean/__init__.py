@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reconciler.model.kind import Vendor
 from reconciler.providers.digitalocean.evaluation_dataset import EVALUATION_DATASET
-from reconciler.providers.digitalocean.evaluation_run import EVALUATION_RUN
+from reconciler.providers.digitalocean.evaluation_run import EVALUATION_RUN, retrieve
 from reconciler.providers.digitalocean.evaluation_test_case import EVALUATION_TEST_CASE
 from reconciler.providers.digitalocean.lookups import AGENT, METRIC
 from reconciler.providers.digitalocean.workspace import WORKSPACE
@@ -21,4 +21,5 @@ DIGITALOCEAN = Vendor(
     key_variable="DIGITALOCEAN_TOKEN",
     url_variable="DIGITALOCEAN_BASE_URL",
     prefix="DIGITALOCEAN_",
+    show_run=retrieve,
 )

@@ -9,6 +9,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -37,6 +38,8 @@ from reconciler.providers.digitalocean.routes import at, items_of, object_of, te
 
 AGENT = "digitalocean.Agent"
 TEST_CASE = "digitalocean.EvaluationTestCase"
+PROMPTS_PER_PAGE, MOST_PROMPT_PAGES, MOST_NAMED = 20, 5, 5
+"""Prompts come with traces and chunks, so pages are kept small, and not all are read."""
 _OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
 _UNDER_WAY = ("STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
 
@@ -103,7 +106,8 @@ def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
 
 def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     agent_id = str(trigger.pipeline)
-    version = yield from _version(trigger.remote_id)
+    case = yield from _test_case(trigger.remote_id)
+    version = whole_number(case.get("version"))
     agent_hash = yield from _ready_agent(agent_id)
     known = yield from _runs(trigger.remote_id, version)
     mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
@@ -130,10 +134,10 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
         return (Task(str(found[0]["evaluation_run_uuid"]), agent_id),)
 
 
-def _version(test_case_id: str) -> Flow[int | None]:
+def _test_case(test_case_id: str) -> Flow[Fields]:
     path = at("evaluation_test_cases", test_case_id)
     reply = yield Call("GET", path)
-    return whole_number(object_of(reply.body, "evaluation_test_case", path).get("version"))
+    return object_of(reply.body, "evaluation_test_case", path)
 
 
 def _ready_agent(agent_id: str) -> Flow[Json]:
@@ -177,16 +181,50 @@ def retrieve(run_id: str) -> Flow[Fields]:
 
 def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
     """The latest run of each agent for the current version; a time range means nothing here."""
-    version = yield from _version(test_case_id)
-    runs = sorted((yield from _runs(test_case_id, version)), key=lambda run: str(run.get("queued_at")), reverse=True)
+    case = yield from _test_case(test_case_id)
+    listed = yield from _runs(test_case_id, whole_number(case.get("version")))
+    runs = sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True)
     latest: dict[str, Fields] = {}
     for run in runs:
         latest.setdefault(str(run.get("agent_uuid")), run)
     found = []
-    for listed in latest.values():
-        run = yield from retrieve(str(listed["evaluation_run_uuid"]))
-        found.append(_read(run, address))
+    for each in latest.values():
+        run = yield from retrieve(str(each["evaluation_run_uuid"]))
+        evaluation = _read(run, address)
+        if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:
+            evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
+        found.append(evaluation)
     return tuple(found)
+
+
+def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
+    """Which answers fell short, by number: what was asked and answered may be nobody's business in a build log."""
+    misses: list[str] = []
+    asked = 0
+    star = case.get("star_metric")
+    limit = star.get("success_threshold") if isinstance(star, dict) else None
+    if not isinstance(star, dict) or not isinstance(limit, (int, float)):
+        return ""
+    for page in range(1, MOST_PROMPT_PAGES + 1):
+        prompts = yield from _prompts(run_id, page)
+        asked += len(prompts)
+        misses += [str(each.get("prompt_id")) for each in prompts if _misses(each, star, limit, case)]
+        if len(prompts) < PROMPTS_PER_PAGE:
+            break
+    if not misses:
+        return ""
+    more = f" and {len(misses) - MOST_NAMED} more" if len(misses) > MOST_NAMED else ""
+    return f"misses the threshold; so do {len(misses)} of {asked} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
+
+
+def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
+    results = (each for each in _listed(prompt.get("prompt_level_metric_results")) if isinstance(each, dict))
+    value = next((each.get("number_value") for each in results if each.get("metric_name") == star.get("name")), None)
+    if not isinstance(value, (int, float)):
+        return False
+    metrics = (each for each in _listed(case.get("metrics")) if isinstance(each, dict))
+    inverted = any(each.get("inverted") is True for each in metrics if each.get("metric_name") == star.get("name"))
+    return value > limit if inverted else value < limit
 
 
 # ------------------------------------------------------------------------------------------------ reading
@@ -251,10 +289,10 @@ def _unix(text: Json) -> int | None:
         return None
 
 
-def prompts(run_id: str, page: int) -> Flow[list[Fields]]:
+def _prompts(run_id: str, page: int) -> Flow[list[Fields]]:
     """One page of the answers that a run collected."""
     path = at("evaluation_runs", run_id, "results")
-    reply = yield Call("GET", path, {"page": page, "per_page": 20})
+    reply = yield Call("GET", path, {"page": page, "per_page": PROMPTS_PER_PAGE})
     return items_of(reply.body, "prompts", path)
 
 
