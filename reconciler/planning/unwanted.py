@@ -16,7 +16,7 @@ from reconciler.model.plan import (
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.planning.matcher import Match
-from reconciler.planning.wanted import leftovers
+from reconciler.planning.wanted import leftovers, users_of
 from reconciler.planning.world import Decision, World, in_scope, is_inside, outside, removal
 
 
@@ -54,13 +54,22 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         step = removal(Action.ARCHIVE, address, found, reason)
         effect = Effect.LOOSENED if kind.criteria(live.fields, world.around(address)) else None
         return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
-    if not _may_be_deleted(address, entry, world, going):
-        note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
+    note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
+    if needed := _needed_by(address, live, world):
+        note = f"it can not go while this stays: {needed[0]}" + (f" and {len(needed) - 1} more" if needed[1:] else "")
+    if needed or not _may_be_deleted(address, entry, world, going):
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
         return replace(step, idle=True, notes=(note,))
     return _would_take_along(address, world) or replace(
         removal(Action.DELETE, address, found, reason), notes=_taken_along(live)
     )
+
+
+def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:
+    """What refers to it or stands in it, and can not be removed."""
+    stays = [known for known, found in world.unwanted if found.live and world.kinds[known.kind].remove is None]
+    inside = [str(known) for known in stays if is_inside(known, address)]
+    return sorted({*inside, *users_of(live, world.kinds[address.kind], world)})
 
 
 def _remove_unseen(address: Address, found: Match) -> Step | None:

@@ -217,7 +217,7 @@ def leftovers(
         return
     resource = world.desired.resources.get(address)
     asked = resource.lifecycle.onRemoval if resource else found.entry.on_removal if found.entry else "keep"
-    users = _strangers_that_use(old, kind, world)
+    users = users_of(old, kind, world)
     step = Step(
         id=f"{Action.DELETE}:{address}#{old.remote_id}",
         action=Action.DELETE,
@@ -242,8 +242,8 @@ def leftovers(
     )
 
 
-def _strangers_that_use(old: LiveObject, kind: AnyKind, world: World) -> tuple[str, ...]:
-    """Objects that are in no manifest and refer to ``old``."""
+def users_of(old: LiveObject, kind: AnyKind, world: World) -> tuple[str, ...]:
+    """Objects that are in no manifest, and stay, while they refer to ``old``."""
     wanted = world.desired.resources
     return tuple(
         str(item.address)

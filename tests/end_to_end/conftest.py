@@ -18,12 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.cli.main import main
 from reconciler.emulator.app import create_app
+from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
 
 Doc = dict[str, Any]
 CHECKOUT = Path(__file__).resolve().parents[2]
-OF_OTHERS = ("RECONCILER_", "OPENLAYER_", "CI", "GITHUB_", "GITLAB_")
+OF_OTHERS = ("RECONCILER_", "OPENLAYER_", "DIGITALOCEAN_", "CI", "GITHUB_", "GITLAB_")
 KEY = "canary-key-7d20b1"
 
 
@@ -196,6 +197,8 @@ def cli(
     environ = {
         "OPENLAYER_BASE_URL": f"{platform.url}/v1",
         "OPENLAYER_API_KEY": KEY,
+        "DIGITALOCEAN_BASE_URL": platform.url,
+        "DIGITALOCEAN_TOKEN": KEY,
         "RECONCILER_UNCERTAINTY_WINDOW": "0s",
         "COLUMNS": "120",
         "NO_COLOR": "1",
@@ -258,3 +261,112 @@ def make_project() -> Callable[..., str]:
         return head + more + ("  tests:\n" + "".join(rows) if rows else "")
 
     return make
+
+
+# ------------------------------------------------------------------------------------------- DigitalOcean
+
+CARE = """
+    apiVersion: digitalocean/v1
+    kind: Workspace
+    metadata: {name: care}
+    spec:
+      datasets:
+        - {name: faq, file: faq.csv}
+      testCases:
+        - name: Answers are correct
+          description: What customers ask
+          dataset: faq
+          metrics: [Correctness (general hallucinations), Instruction Following]
+          starMetric: {name: Correctness (general hallucinations), threshold: 82.4}
+      runs:
+        - name: nightly
+          testCase: Answers are correct
+          agents: [bot]
+"""
+FAQ = "query,expected_response\nWhere is my order?,On its way\nCan I pay later?,Yes\n"
+DONE = ["EVALUATION_RUN_SUCCESSFUL"]
+GEN_AI = "/v2/gen-ai"
+
+
+class Account:
+    """What a person does and sees in the DigitalOcean account behind the platform's socket."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.renew()
+
+    def renew(self, *, agents: list[Doc] | None = None, **seed: Any) -> None:
+        """An account with a workspace ``care``; its agents ``bot``, which is right, and ``canary``, which is not, are
+        evaluated in no time.
+        """
+        two = [{"name": "bot", "run_states": DONE}, {"name": "canary", "otherwise": "Well", "run_states": DONE}]
+        workspaces = [{"name": "care", "agents": two if agents is None else agents}]
+        self.platform.renew(seed=Seed.from_json({"quota": None, "workspaces": workspaces, **seed}))
+
+    @property
+    def console(self) -> Any:
+        """What people do where the API has no call for it."""
+        return self.platform.app.state.digitalocean
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of an answer that must be a success."""
+        headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
+        answer = httpx.request(method, f"{self.platform.url}{GEN_AI}{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def workspace(self, name: str = "care") -> str:
+        return {str(each["name"]): str(each["uuid"]) for each in self.api("GET", "/workspaces")["workspaces"]}[name]
+
+    def datasets(self) -> list[Doc]:
+        return list(self.api("GET", "/evaluation_datasets")["evaluation_datasets"])
+
+    def upload(self, name: str, content: str) -> str:
+        """A person uploads a dataset; its uuid."""
+        size = len(content.encode())
+        files = {"files": [{"file_name": "rows.csv", "file_size": size}]}
+        (put,) = self.api("POST", "/evaluation_datasets/file_upload_presigned_urls", files)["uploads"]
+        headers = {"User-Agent": "by-hand"}
+        assert httpx.put(put["presigned_url"], content=content.encode(), headers=headers).is_success
+        file = {"original_file_name": "rows.csv", "stored_object_key": put["object_key"], "size_in_bytes": size}
+        made = self.api("POST", "/evaluation_datasets", {"name": name, "file_upload_dataset": file})
+        return str(made["evaluation_dataset_uuid"])
+
+    def cases(self) -> dict[str, Doc]:
+        found = self.api("GET", f"/workspaces/{self.workspace()}/evaluation_test_cases")["evaluation_test_cases"]
+        return {item["name"]: item for item in found if not item["archived_at"]}
+
+    def case(self) -> Doc:
+        """The only test case there is."""
+        (found,) = self.cases().values()
+        return found
+
+    def runs(self) -> list[Doc]:
+        """Of every version of the only test case."""
+        path = f"/evaluation_test_cases/{self.case()['test_case_uuid']}/evaluation_runs"
+        return list(self.api("GET", path)["evaluation_runs"])
+
+    @property
+    def writes(self) -> list[str]:
+        """What we sent, as ``POST evaluation_runs``; ids are left out."""
+        known = ("evaluation_runs", "evaluation_datasets", "file_upload_presigned_urls", "evaluation_test_cases",
+                 "workspaces", "spaces")  # fmt: skip
+        return [
+            f"{method} {next(part for part in reversed(path.split('/')) if part in known)}"
+            for method, path in self.platform.writes
+        ]
+
+
+@pytest.fixture
+def account(platform: Platform) -> Account:
+    """A DigitalOcean account with agents and nothing else."""
+    return Account(platform)
+
+
+@pytest.fixture
+def care(cli: Cli, account: Account) -> Cli:
+    """The command line in a folder with one workspace: a dataset, a test case and a run."""
+    assert account.datasets() == []
+    cli.write("care.yaml", CARE)
+    cli.write("faq.csv", FAQ)
+    return cli

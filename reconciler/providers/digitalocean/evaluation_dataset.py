@@ -154,12 +154,29 @@ def _upload(name: str, file: Upload) -> Flow[Fields]:
 
 
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
+    """What deleting does to test cases that use it is not stated; some may stand in workspaces that are not ours."""
+    cases = yield from whole_list(at("evaluation_test_cases"), "evaluation_test_cases")
     for write in writes:
         assert write.live is not None
+        users = [case for case in cases if not case.get("archived_at") and _uses(case, write.live.remote_id)]
+        if users:
+            names = ", ".join(f'"{case.get("name")}"' for case in users[:3])
+            raise NotApplied(
+                f"not sent: the dataset is in use by {names}",
+                method="DELETE",
+                path=at("evaluation_datasets", write.live.remote_id),
+                hint="point these test cases elsewhere first",
+            )
         try:
             yield Call("DELETE", at("evaluation_datasets", write.live.remote_id))
         except NotFound:
             continue  # gone is what was wanted
+
+
+def _uses(case: Fields, dataset_id: str) -> bool:
+    dataset = case.get("dataset")
+    inside = dataset.get("dataset_uuid") if isinstance(dataset, dict) else None
+    return dataset_id in (case.get("dataset_uuid"), inside)
 
 
 EVALUATION_DATASET = Kind(

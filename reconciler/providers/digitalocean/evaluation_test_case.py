@@ -63,7 +63,7 @@ class EvaluationTestCase(Spec):
         RefTo(METRIC, declared=False),
         Field(min_length=1, description="Names of metrics, as the platform writes them."),
     ]
-    star_metric: Annotated[StarMetric, Field(description="The one metric with a threshold.")]
+    star_metric: Annotated[StarMetric, Mark.OVERRIDABLE, Field(description="The one metric with a threshold.")]
 
 
 def float32(value: float) -> float:

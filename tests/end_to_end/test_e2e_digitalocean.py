@@ -1,0 +1,498 @@
+"""Workspaces, datasets and test cases of DigitalOcean: what is refused when planning, and what applying does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydo import Client
+
+Doc = dict[str, Any]
+CORRECT = "Correctness (general hallucinations)"
+MORE = "query,expected_response\nWhere is my order?,On its way\nCan I pay later?,Yes\nMay I cancel?,Until it is sent\n"
+
+
+def named(content: str) -> str:
+    """The name of the dataset ``faq`` with this content."""
+    return "faq-" + hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def text_of(cli: Any, name: str) -> str:
+    return str((Path(cli.folder) / name).read_text(encoding="utf-8"))
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+def test_the_whole_loop(care: Any, account: Any) -> None:
+    """Upload and create, then no changes; change the file and the threshold; evaluate; take it all out again."""
+    care("plan", "--detailed-exitcode", code=2)
+    assert "Apply: 2 done.  (2 created)" in care("apply", "--yes").out
+    assert account.writes == [
+        "POST file_upload_presigned_urls", "PUT spaces", "POST evaluation_datasets", "POST evaluation_test_cases",
+    ]  # fmt: skip
+    care("plan", "--detailed-exitcode")
+    (dataset,), case = account.datasets(), account.case()
+    assert dataset["dataset_name"] == named(text_of(care, "faq.csv"))
+    assert case["description"].startswith("What customers ask [reconciler:")
+    assert (case["dataset"]["dataset_uuid"], case["version"]) == (dataset["dataset_uuid"], 1)
+
+    care.write("faq.csv", MORE)
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 90")
+    assert "Apply: 2 done.  (1 replaced, 1 updated)" in care("apply", "--yes").out
+    care("plan", "--detailed-exitcode")
+    (newer,) = [each for each in account.datasets() if each["dataset_uuid"] != dataset["dataset_uuid"]]
+    case = account.case()
+    assert (case["dataset"]["dataset_uuid"], case["version"]) == (newer["dataset_uuid"], 2)
+    assert case["star_metric"]["success_threshold"] == 90
+
+    assert "1 passed, 0 warned, 0 failed" in care("evaluate").out
+    care.write("care.yaml", text_of(care, "care.yaml").partition("  datasets:")[0] + "  managed: false\n")
+    ended = care("apply", "--yes", "--ack", "delete=1")  # the older dataset; the newer one is still needed
+    assert "the platform can not remove evaluation test cases" in ended.words
+    assert f"{case['test_case_uuid']} stays there" in ended.words
+    assert account.datasets() == [newer]
+    assert list(account.cases()) == ["Answers are correct"]
+    care("plan", "--detailed-exitcode")
+    account.platform.seen.clear()
+    care("apply", "--yes")
+    assert account.writes == []
+
+
+def test_without_a_token_one_sentence_says_which(care: Any, account: Any) -> None:
+    """Before any request, and whatever other vendor has a key."""
+    ended = care("plan", code=1, DIGITALOCEAN_TOKEN="")
+    assert ended.err == (
+        "error: DIGITALOCEAN_TOKEN is not set: put the API key for digitalocean into this environment variable\n"
+    )
+    assert account.platform.seen == []
+
+
+# ------------------------------------------------------------------------------------- errors when planning
+
+
+def refused(cli: Any) -> str:
+    """What a plan refuses, on one line."""
+    return str(cli("plan", code=3).words)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        (
+            "Instruction Following", "Instruction Folowing", 12,
+            'metrics: the platform has no metric "Instruction Folowing"; did you mean "Instruction Following"?',
+        ),
+        ("Instruction Following", "Tone", 12, 'metrics: the platform has deprecated "Tone"'),
+        ("82.4", "100.5", 13,
+         f'starMetric.threshold: 100.5 is outside the range of "{CORRECT}": 0 to 100'),
+        (f"[{CORRECT}, Instruction Following]\n      starMetric: {{name: {CORRECT}",
+         "[Toxicity]\n      starMetric: {name: Toxicity", 13,
+         'starMetric.threshold: "Toxicity" yields a text, which no threshold can judge'),
+        ("agents: [bot]", "agents: [bott]", 17, 'agents: the workspace has no agent "bott"; did you mean "bot"?'),
+        ("{name: care}", "{name: cares}", 4, "the platform has no workspace of this name"),
+    ],
+    ids=["unknown", "deprecated", "range", "text", "agent", "workspace"],
+)  # fmt: skip
+def test_what_the_platform_would_not_take_is_refused_with_its_line(
+    old: str, new: str, line: int, said: str, care: Any, account: Any
+) -> None:
+    """Known only at the platform, so exit 3 with the place in the file, and nothing is written."""
+    care.edit("care.yaml", old, new)
+    shown = refused(care)
+    assert said in shown
+    assert f"(care.yaml:{line})" in shown
+    care("apply", "--yes", code=3)
+    assert account.writes == []
+
+
+def test_a_star_metric_that_is_none_of_the_metrics_is_wrong_without_the_platform(care: Any) -> None:
+    care.edit("care.yaml", f"starMetric: {{name: {CORRECT}", "starMetric: {name: PII Leaks")
+    ended = care("validate", code=1)
+    assert 'care.yaml:13:26: spec.testCases[0].starMetric.name: "PII Leaks" is not among the metrics' in ended.words
+
+
+def test_everything_that_is_wrong_is_said_at_once(care: Any) -> None:
+    care.edit("care.yaml", "Instruction Following", "Tonne")
+    care.edit("care.yaml", "82.4", "-1")
+    care.edit("care.yaml", "agents: [bot]", "agents: [robot]")
+    shown = refused(care)
+    assert all(each in shown for each in ("Tonne", "-1 is outside", "robot", "3 refused"))
+
+
+def test_two_workspaces_of_one_name_are_not_guessed_between(care: Any, account: Any) -> None:
+    twin = account.api("POST", "/workspaces", {"name": "care"})["workspace"]["uuid"]
+    shown = refused(care)
+    assert "there are 2 of this name" in shown
+    assert twin in shown
+    care("apply", "--yes", code=3)
+    assert account.writes == []
+
+
+# ------------------------------------------------------------------------------------------------ datasets
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("Query\nWhere?\n", 'faq.csv:1:1: the header has no column "query" (it has Query); the name is case-sensitive'),
+        ("query,expected_response\nWhere?,Here\n ,There\n", "faq.csv:3:1: the query is empty"),
+        ("query,expected_response\nWhere?\n", "faq.csv:2:1: 1 cells under 2 columns"),
+        ("query\n", "faq.csv:1:1: there are no rows"),
+        ("", 'faq.csv:1:1: the header has no column "query"'),
+        ("query\n" + "Where?\n" * 1001, "faq.csv:1002:1: 1,001 rows; the platform takes 1,000"),
+    ],
+    ids=["header", "empty", "cells", "rows", "nothing", "many"],
+)
+def test_what_is_wrong_with_a_file_is_said_before_any_request(content: str, said: str, care: Any, account: Any) -> None:
+    care.write("faq.csv", content)
+    assert said in care("apply", "--yes", code=1).words
+    assert account.platform.seen == []
+
+
+def test_a_file_that_is_no_utf8_is_said_with_its_line(care: Any, account: Any) -> None:
+    (Path(care.folder) / "faq.csv").write_bytes(b"query\nWhere?\nCaf\xe9?\n")
+    assert "faq.csv:3:1: this is not UTF-8" in care("plan", code=1).words
+    assert account.platform.seen == []
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing_on_the_way(care: Any, account: Any) -> None:
+    """What is uploaded are the bytes of the file."""
+    content = b"\xef\xbb\xbfquery\r\nWhere?\r\n"
+    (Path(care.folder) / "faq.csv").write_bytes(content)
+    outcome = care("apply", "--yes", code=4)  # the emulator takes the mark for a part of the name, and says so
+    assert 'The file has no column "query"' in outcome.words
+    (Path(care.folder) / "faq.csv").write_bytes(content[3:])
+    care("apply", "--yes")
+    (dataset,) = account.datasets()
+    url = account.api("GET", f"/evaluation_datasets/{dataset['dataset_uuid']}/download_url")["download_url"]
+    assert httpx.get(url).content == content[3:]
+
+
+def test_an_upload_address_that_has_expired_is_asked_for_once_more(care: Any, account: Any) -> None:
+    account.platform.fail({"method": "PUT", "path": "/spaces/*", "nth": 1, "action": "status", "status": 403})
+    care("apply", "--yes")
+    assert account.writes[:5] == [
+        "POST file_upload_presigned_urls", "PUT spaces", "POST file_upload_presigned_urls", "PUT spaces",
+        "POST evaluation_datasets",
+    ]  # fmt: skip
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_storage_that_refuses_fails_one_step_and_leaves_nothing(care: Any, account: Any) -> None:
+    """Our token is not blamed; what refers to the dataset waits; the next run does it all."""
+    account.platform.fail({"method": "PUT", "path": "/spaces/*", "action": "status", "status": 403})
+    ended = care("apply", "--yes", code=4)
+    assert "the upload was refused (403)" in ended.words
+    assert "Apply: 0 done, 1 failed, 1 skipped." in ended.out
+    assert account.datasets() == []
+    account.platform.fail()
+    assert "Apply: 2 done.  (2 created)" in care("apply", "--yes").out
+
+
+def test_a_file_that_changes_after_the_plan_is_not_uploaded(care: Any, account: Any) -> None:
+    """Whoever said yes has seen other bytes."""
+    path = "/v2/gen-ai/evaluation_datasets/file_upload_presigned_urls"
+    account.platform.meanwhile("POST", path, lambda: care.write("faq.csv", MORE))
+    ended = care("apply", "--yes", code=4)
+    assert "faq.csv has changed since it was planned" in ended.words
+    assert (account.datasets(), account.writes) == ([], ["POST file_upload_presigned_urls"])
+    care("apply", "--yes")
+    assert [each["dataset_name"] for each in account.datasets()] == [named(MORE)]
+
+
+def test_a_saved_plan_does_not_take_another_file(care: Any, account: Any) -> None:
+    care("plan", "--out", "plan.json")
+    care.write("faq.csv", MORE)
+    care("apply", "--plan", "plan.json", "--yes", code=6)
+    assert account.writes == []
+
+
+def test_the_older_generation_goes_when_somebody_says_so(care: Any, account: Any) -> None:
+    """Never in the plan that replaces it unasked; with --ack delete=1 after the test cases point elsewhere."""
+    care("apply", "--yes")
+    (first,) = account.datasets()
+    care.write("faq.csv", MORE)
+    assert "the older one stays at the platform" in care("plan").words
+    care("apply", "--yes")
+    assert len(account.datasets()) == 2
+    assert "--ack delete=N" in care("plan", "--verbose").words
+    care("apply", "--yes", "--ack", "delete=2", code=3)
+    assert len(account.datasets()) == 2
+    assert "Apply: 1 done.  (1 deleted)" in care("apply", "--yes", "--ack", "delete=1").out
+    assert first["dataset_uuid"] not in {each["dataset_uuid"] for each in account.datasets()}
+    care("plan", "--detailed-exitcode")
+
+
+def test_on_removal_delete_lets_older_generations_go_by_themselves(care: Any, account: Any) -> None:
+    """In one apply: upload, repoint, then delete."""
+    care.edit("care.yaml", "{name: faq, file: faq.csv}", "{name: faq, file: faq.csv, lifecycle: {onRemoval: delete}}")
+    care("apply", "--yes")
+    care.write("faq.csv", MORE)
+    account.platform.seen.clear()
+    care("apply", "--yes")
+    assert account.writes[-3:] == [
+        "POST evaluation_datasets",
+        "PUT evaluation_test_cases",
+        "DELETE evaluation_datasets",
+    ]
+    assert [each["dataset_name"] for each in account.datasets()] == [named(MORE)]
+
+
+def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: Any) -> None:
+    """A test case that is in no manifest would lose its questions."""
+    care("apply", "--yes")
+    case = account.case()
+    stranger = {
+        "name": "By hand",
+        "dataset_uuid": case["dataset"]["dataset_uuid"],
+        "metrics": [metric["metric_uuid"] for metric in case["metrics"]],
+        "star_metric": {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold": 50},
+        "workspace_uuid": account.workspace(),
+    }
+    account.api("POST", "/evaluation_test_cases", stranger)
+    care.write("faq.csv", MORE)
+    ended = care("apply", "--yes", "--ack", "delete=1", code=3)
+    assert "still in use by digitalocean.EvaluationTestCase/care/By hand" in ended.words
+    care("apply", "--yes")
+    assert len(account.datasets()) == 2
+
+
+def test_going_back_to_former_content_takes_the_dataset_that_is_still_there(care: Any, account: Any) -> None:
+    """No second upload of the same bytes: the older generation is ours, and has the wanted content."""
+    faq = text_of(care, "faq.csv")
+    care("apply", "--yes")
+    (first,) = account.datasets()
+    care.write("faq.csv", MORE)
+    care("apply", "--yes")
+    care.write("faq.csv", faq)
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+    assert account.case()["dataset"]["dataset_name"] == first["dataset_name"]
+
+
+def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: Any) -> None:
+    """It has no digest in its name, so its size must do; one of another size is refused."""
+    by_hand = account.upload("faq", text_of(care, "faq.csv"))
+    assert "= digitalocean.EvaluationDataset/faq" in care("plan").words
+    care("apply", "--yes", "--adopt")
+    assert [each["dataset_uuid"] for each in account.datasets()] == [by_hand]
+    assert account.case()["dataset"]["dataset_uuid"] == by_hand
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_dataset_made_by_hand_with_other_content_is_not_taken_for_ours(care: Any, account: Any) -> None:
+    account.upload("faq", MORE)
+    ended = care("apply", "--yes", "--adopt", code=3)
+    assert "it differs in file, which can not be changed in place" in ended.words
+    assert account.writes == []
+
+
+def test_of_datasets_with_one_name_the_one_with_the_wanted_content_counts(care: Any, account: Any) -> None:
+    """Names need not be unique; every evaluation of the vendor's own tool makes another one."""
+    content = text_of(care, "faq.csv")
+    ours = account.upload(named(content), content)
+    account.upload(named(MORE), MORE)
+    account.upload("faq", MORE)
+    care("apply", "--yes", "--adopt")
+    assert account.case()["dataset"]["dataset_uuid"] == ours
+    assert len(account.datasets()) == 3
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_dataset_whose_create_was_not_answered_is_found_by_its_name(care: Any, account: Any) -> None:
+    path = "/v2/gen-ai/evaluation_datasets"
+    account.platform.fail({"method": "POST", "path": path, "nth": 1, "action": "drop-after"})
+    care("apply", "--yes")
+    assert len(account.datasets()) == 1
+    care("plan", "--detailed-exitcode")
+
+
+# ---------------------------------------------------------------------------------------------- test cases
+
+
+def test_a_changed_test_case_is_put_whole_with_its_metrics_wrapped(care: Any, account: Any) -> None:
+    """The platform refuses a plain list there; a new version keeps what the manifest says and nothing else moves."""
+    care("apply", "--yes")
+    care.edit("care.yaml", "Instruction Following]", "PII Leaks]")
+    account.platform.seen.clear()
+    assert "Apply: 1 done.  (1 updated)" in care("apply", "--yes").out
+    assert account.writes == ["PUT evaluation_test_cases"]
+    case = account.case()
+    assert sorted(metric["metric_name"] for metric in case["metrics"]) == [CORRECT, "PII Leaks"]
+    assert (case["version"], case["description"].partition(" [")[0]) == (2, "What customers ask")
+
+
+def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care: Any, account: Any) -> None:
+    """82.4 comes back as 82.4000015258789, because the platform stores 32 bits."""
+    care("apply", "--yes")
+    assert account.case()["star_metric"]["success_threshold"] != 82.4
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", f"[Instruction Following, {CORRECT}]")
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_lower_threshold_is_a_loosened_one(care: Any) -> None:
+    care("apply", "--yes")
+    care.edit("care.yaml", "82.4", "80")
+    assert "starMetric.threshold: 82.4 -> 80.0 LOOSENED" in care("plan").words
+    care.edit("care.yaml", "threshold: 80", "threshold: 90")
+    assert "starMetric.threshold: 82.4 -> 90.0 TIGHTENED" in care("plan").words
+
+
+def test_for_a_metric_where_less_is_better_a_higher_threshold_is_the_looser_one(care: Any) -> None:
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"{{name: {CORRECT}, threshold: 82.4}}", "{name: PII Leaks, threshold: 5}")
+    care("apply", "--yes")
+    care.edit("care.yaml", "threshold: 5", "threshold: 10")
+    assert "starMetric.threshold: 5 -> 10 LOOSENED" in care("plan").words
+
+
+def test_an_update_stops_when_somebody_made_a_version_since_the_plan(care: Any, account: Any) -> None:
+    """There is no If-Match: the version is read again just before the PUT."""
+    care("apply", "--yes")
+    case = account.case()["test_case_uuid"]
+    care.edit("care.yaml", "82.4", "90")
+    path = f"/evaluation_test_cases/{case}"
+    account.platform.meanwhile("GET", f"/v2/gen-ai{path}", lambda: account.api("PUT", path, {"description": "Mine"}))
+    ended = care("apply", "--yes", code=4)
+    assert "somebody made version 2 of it while version 1 was planned" in ended.words
+    assert "plan again, and look at what they changed" in ended.words
+    assert (account.case()["description"], account.case()["version"]) == ("Mine", 2)
+
+
+def test_a_forgotten_test_case_can_be_taken_over_again(care: Any, account: Any) -> None:
+    """Removing says what stays; declaring it again shows it, and makes no second one."""
+    whole = text_of(care, "care.yaml")
+    care("apply", "--yes")
+    uuid = account.case()["test_case_uuid"]
+    care.write("care.yaml", whole.partition("  testCases:")[0])
+    shown = care("plan").words
+    assert ". digitalocean.EvaluationTestCase/care/Answers are correct" in shown
+    assert f"the platform can not remove evaluation test cases; {uuid} stays there" in shown
+    assert "Apply: 1 done.  (1 forgotten)" in care("apply", "--yes").out
+    care.write("care.yaml", whole)
+    care("apply", "--yes", "--adopt")
+    assert account.case()["test_case_uuid"] == uuid
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_test_case_that_was_archived_by_hand_is_made_again(care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    archived = account.case()["test_case_uuid"]
+    account.console.archive(archived)
+    assert "it was removed at the platform" in care("plan").words
+    care("apply", "--yes")
+    assert account.case()["test_case_uuid"] != archived
+    care("plan", "--detailed-exitcode")
+
+
+def test_the_vendors_own_client_sees_what_we_made(care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    token = care.environ["DIGITALOCEAN_TOKEN"]
+    genai = Client(token=token, endpoint=account.platform.url).genai
+    listed = genai.list_evaluation_test_cases_by_workspace(account.workspace(), enforce_https=False)
+    (case,) = listed["evaluation_test_cases"]
+    assert (case["name"], case["dataset"]["row_count"], case["star_metric"]["name"]) == (
+        "Answers are correct", 2, CORRECT,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- workspaces
+
+
+MANAGED = """
+    apiVersion: digitalocean/v1
+    kind: Workspace
+    metadata: {name: ours}
+    spec:
+      managed: true
+      description: For experiments
+"""
+
+
+def test_a_managed_workspace_is_made_changed_and_deleted_only_on_request(care: Any, account: Any) -> None:
+    care.write("ours.yaml", MANAGED)
+    assert "+ digitalocean.Workspace/ours" in care("apply", "--yes").words
+    uuid = account.workspace("ours")
+    care.edit("ours.yaml", "For experiments", "For trials")
+    assert "Apply: 1 done.  (1 updated)" in care("apply", "--yes").out
+    shown = account.api("GET", f"/workspaces/{uuid}")["workspace"]
+    assert (shown["name"], shown["description"].partition(" [")[0]) == ("ours", "For trials")
+    (Path(care.folder) / "ours.yaml").unlink()
+    assert "it stays at the platform" in care("apply", "--yes").words
+    assert account.workspace("ours") == uuid
+    care("apply", "--yes", "--ack", "delete=1")
+    with pytest.raises(KeyError):
+        account.workspace("ours")
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_workspace_that_is_only_looked_up_from_now_on_is_forgotten_not_deleted(care: Any, account: Any) -> None:
+    care.write("ours.yaml", MANAGED.replace("\n      description: For experiments", ""))
+    care("apply", "--yes")
+    care.edit("ours.yaml", "managed: true", "managed: false")
+    assert "only looked up from now on" in care("apply", "--yes").words
+    assert account.workspace("ours")
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_looked_up_workspace_is_never_removed(care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    ended = care("destroy", "--yes")
+    assert "digitalocean.Workspace" not in ended.text
+    assert account.workspace("care")
+
+
+def test_nothing_is_deleted_that_a_forgotten_test_case_needs(care: Any, account: Any) -> None:
+    """The test case stays at the platform, and with it its dataset and its workspace."""
+    care.edit("care.yaml", "{name: care}", "{name: ours}")
+    care.edit("care.yaml", "spec:\n", "spec:\n  managed: true\n")
+    care.write("care.yaml", text_of(care, "care.yaml").partition("  runs:")[0])
+    care("apply", "--yes")
+    (dataset,) = account.datasets()
+    words = care("destroy", "--yes").words
+    stays = "it can not go while this stays: digitalocean.EvaluationTestCase/ours/Answers are correct"
+    assert words.count(stays) == 2
+    assert "1 to forget" in words
+    assert account.datasets() == [dataset]
+    assert account.workspace("ours")
+
+
+def test_a_dataset_that_another_workspace_uses_is_not_deleted(care: Any, account: Any) -> None:
+    """Datasets belong to the account, so somebody whom we never look at may use one."""
+    care("apply", "--yes")
+    case, elsewhere = account.case(), account.api("POST", "/workspaces", {"name": "others"})["workspace"]["uuid"]
+    metric = case["star_metric"]["metric_uuid"]
+    theirs = {"name": "Theirs", "metrics": [metric], "star_metric": {"metric_uuid": metric, "success_threshold": 50}}
+    dataset = case["dataset"]["dataset_uuid"]
+    account.api("POST", "/evaluation_test_cases", {**theirs, "dataset_uuid": dataset, "workspace_uuid": elsewhere})
+    care.write("faq.csv", MORE)
+    ended = care("apply", "--yes", "--ack", "delete=1", code=4)
+    assert 'the dataset is in use by "Theirs"' in ended.words
+    assert dataset in {each["dataset_uuid"] for each in account.datasets()}
+
+
+# ------------------------------------------------------------------------------------------------ overrides
+
+
+def test_an_environment_may_have_another_threshold(care: Any, account: Any) -> None:
+    care.write(
+        "environments.yaml",
+        """
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: staging}
+        spec:
+          overrides:
+            - match: {workspace: care, evaluationTestCase: Answers are correct}
+              set: {starMetric: {threshold: 50}}
+        """,
+    )
+    care("apply", "--env", "staging", "--yes")
+    assert account.case()["star_metric"]["success_threshold"] == 50
+    plan = json.loads(care("plan", "--env", "staging", "--format", "json").out)
+    assert plan["steps"] == []
