@@ -109,7 +109,7 @@ def test_a_create_that_fails_takes_only_its_dependents_along(name: str, bot: Any
     lines = [line.strip() for line in ended.out.splitlines()]
     assert f"POST /projects: {sentence}" in lines
     assert f"{word:9} openlayer.Project/bot" in lines
-    assert lines.count("it waits for openlayer.Project/bot, which is " + word.lower()) == 2
+    assert lines.count("it waits for openlayer.Project/bot, which is " + word.lower()) == 3
     assert remembered(bot) == (["openlayer.Project/bot ?"] if status == 500 else [])
     finishes(bot, platform)
 

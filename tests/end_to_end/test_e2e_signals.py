@@ -74,7 +74,7 @@ def test_a_signal_lets_running_requests_finish(number: int, code: int, bot: Any,
         "openlayer.Project/bot",
         "openlayer.InferencePipeline/bot/canary",
         "openlayer.InferencePipeline/bot/live",
-        "openlayer.Test/bot/monitoring/Answers are short",
+        "openlayer.Test/bot/monitoring/Rows arrive",
     }
     platform.fail()
     assert "Apply: 1 done." in bot("apply", "--yes").out
@@ -93,10 +93,8 @@ def test_a_second_signal_stops_at_once(bot: Any, platform: Any) -> None:
     _, err = process.communicate()
     assert (process.returncode, time.monotonic() - began < 2.0) == (130, True)
     assert "Traceback" not in err
-    assert (
-        "openlayer.Test/bot/monitoring/Answers are short"
-        in json.loads(bot("state", "list", "--format", "json").out)["in_doubt"]
-    )
+    state = json.loads(bot("state", "list", "--format", "json").out)
+    assert "openlayer.Test/bot/monitoring/Rows arrive" in state["in_doubt"]
     platform.fail()
     bot("apply", "--yes")
     bot("plan", "--detailed-exitcode")
