@@ -273,26 +273,28 @@ class _Run:
             return await self._wait_for_results(started)
         return await self._after_tasks(started, list(zip(started.tasks, states, strict=True)))
 
-    async def _outcome(self, task: Task, trigger: Trigger) -> TaskState | None:
-        """How the task ended; None when it did not, in time."""
+    async def _outcome(self, task: Task, trigger: Trigger) -> TaskState:
+        """How the task ended, or how it was doing when time was up."""
         poll = self.measuring(trigger.address).poll
+        last = TaskState(complete=False)
 
         async def ended() -> TaskState | None:
-            state = await drive(poll(task, self.wire), self._send, self.clock.sleep)
-            return state if state.complete or state.error else None
+            nonlocal last
+            last = await drive(poll(task, self.wire), self._send, self.clock.sleep)
+            return last if last.over else None
 
-        return await self._ask_until(self.deadline, ended)
+        return await self._ask_until(self.deadline, ended) or last
 
-    async def _after_tasks(self, started: _Started, ends: list[tuple[Task, TaskState | None]]) -> _End:
+    async def _after_tasks(self, started: _Started, ends: list[tuple[Task, TaskState]]) -> _End:
         trigger = started.trigger
-        news = [self._failed(trigger, end.error, task.pipeline) for task, end in ends if end and end.error]
-        news += [self._running(trigger, task.pipeline) for task, end in ends if end is None]
+        news = [self._failed(trigger, end.error, task.pipeline) for task, end in ends if end.error]
+        news += [self._running(trigger, task.pipeline, end.note) for task, end in ends if not end.over]
         results: tuple[Evaluation, ...] = ()
-        if any(end and not end.error for _, end in ends):
+        if any(end.complete and not end.error for _, end in ends):
             reading = _Reading(started.seen, settled_s=0)
             await self._read_until(self.clock.monotonic() + LAG_S, trigger, reading)
             results = reading.results
-        return _End(trigger, (*news, *results), over=all(end is not None for _, end in ends))
+        return _End(trigger, (*news, *results), over=all(end.over for _, end in ends))
 
     async def _wait_for_results(self, started: _Started) -> _End:
         """Without tasks to ask about: until results are there and have settled."""
@@ -361,9 +363,9 @@ class _Run:
     def _failed(self, trigger: Trigger, why: str, pipeline: str | None = None) -> Evaluation:
         return self._news(trigger, EvaluationStatus.ERROR, why, pipeline)
 
-    def _running(self, trigger: Trigger, pipeline: str | None) -> Evaluation:
+    def _running(self, trigger: Trigger, pipeline: str | None, note: str = "") -> Evaluation:
         why = f"not finished after {format_duration(self.deadline_s)}; it goes on at the platform"
-        return self._news(trigger, EvaluationStatus.RUNNING, why, pipeline)
+        return self._news(trigger, EvaluationStatus.RUNNING, f"{why}; {note}" if note else why, pipeline)
 
     def _news(self, trigger: Trigger, status: EvaluationStatus, why: str, pipeline: str | None) -> Evaluation:
         return Evaluation(

@@ -52,11 +52,20 @@ class EvaluationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """How a task is doing.  ``error`` non-empty means it failed, whatever ``complete`` says."""
+    """How a task is doing.  ``error`` non-empty means it failed, whatever ``complete`` says.
+
+    ``note`` says what is odd about a task that is not over.
+    """
 
     complete: bool
     error: str = ""
     progress: float | None = None
+    note: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.complete or bool(self.error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,10 @@ AGENT = "digitalocean.Agent"
 TEST_CASE = "digitalocean.EvaluationTestCase"
 PROMPTS_PER_PAGE, MOST_PROMPT_PAGES, MOST_NAMED = 20, 5, 5
 """Prompts come with traces and chunks, so pages are kept small, and not all are read."""
+SKIPPED = "SKIPPED"
+_NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 _OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
-_UNDER_WAY = ("STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
+_UNDER_WAY = ("", "STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
 
 
 class RunGate(Part):
@@ -169,7 +171,7 @@ def _enough(runs: Iterable[Fields], *, overwrite: bool) -> str | None:
 
 def _poll(task: Task, _: Wire) -> Flow[TaskState]:
     run = yield from retrieve(task.task_id)
-    return TaskState(complete=_status(run) in _OVER)
+    return TaskState(complete=_status(run) in _OVER, note=_odd(run))
 
 
 def retrieve(run_id: str) -> Flow[Fields]:
@@ -219,7 +221,7 @@ def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
 
 def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
     results = (each for each in _listed(prompt.get("prompt_level_metric_results")) if isinstance(each, dict))
-    value = next((each.get("number_value") for each in results if each.get("metric_name") == star.get("name")), None)
+    value = next((_value(each) for each in results if each.get("metric_name") == star.get("name")), None)
     if not isinstance(value, (int, float)):
         return False
     metrics = (each for each in _listed(case.get("metrics")) if isinstance(each, dict))
@@ -253,14 +255,22 @@ def _read(run: Fields, address: Address) -> Evaluation:
 def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     status, reason = _status(run), text_of(run.get("error_description")) or ""
     if status not in _OVER:
-        note = "" if status in _UNDER_WAY else f"the platform answered the unknown status {run.get('status')!r}"
-        return EvaluationStatus.RUNNING, note
+        return EvaluationStatus.RUNNING, _odd(run)
     if status != "SUCCESSFUL":
         return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
+    star = run.get("star_metric_result")
+    if isinstance(star, dict) and _unscored(star) == SKIPPED:
+        return EvaluationStatus.SKIPPED, text_of(star.get("error_description")) or "the star metric was not scored"
     verdict = run.get("pass_status")
     if not isinstance(verdict, bool):
         return EvaluationStatus.UNREADABLE, "the run is over, and the platform shows no verdict"
     return EvaluationStatus.PASSING if verdict else EvaluationStatus.FAILING, reason
+
+
+def _odd(run: Fields) -> str:
+    """What is to be said of a status that nobody knows; it counts as under way."""
+    known = _status(run) in (*_OVER, *_UNDER_WAY)
+    return "" if known else f"the platform answered the unknown status {run.get('status')!r}"
 
 
 def _measured(run: Fields) -> dict[str, Json]:
@@ -274,8 +284,22 @@ def _measured(run: Fields) -> dict[str, Json]:
 
 
 def _value(result: Fields) -> Json:
+    """The number or the text of a metric; a zero may be left out (protobuf JSON), and without a score one is shown."""
+    if _unscored(result):
+        return None
+    text = text_of(result.get("string_value"))
+    if text is not None:
+        return text
     number = result.get("number_value")
-    return number if number is not None else text_of(result.get("string_value"))
+    return number if number is not None or result.get("metric_value_type") not in _NUMBERS else 0.0
+
+
+def _unscored(result: Fields) -> str:
+    """Why there is no score: SKIPPED or FAILED; "" where there is one.  Older servers send no status."""
+    status = str(result.get("status") or "").removeprefix("EVALUATION_METRIC_RESULT_STATUS_")
+    if status in (SKIPPED, "FAILED"):
+        return status
+    return "" if status == "COMPLETED" or not result.get("error_description") else "FAILED"
 
 
 def _listed(value: Json) -> list[Json]:

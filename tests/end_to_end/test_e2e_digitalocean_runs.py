@@ -1,0 +1,363 @@
+"""Evaluation runs of DigitalOcean: started once, joined, found again, judged; alone and beside another vendor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.digitalocean.seed import Seed
+from reconciler.errors import RateLimited
+from reconciler.model.outcome import EvaluationStatus, Level, TimeRange, Verdict
+from reconciler.pipeline.applying import apply
+from reconciler.pipeline.measuring import Measurement, evaluate
+from reconciler.pipeline.session import Request, session
+from reconciler.settings import Settings
+
+Doc = dict[str, Any]
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+CORRECT = "Correctness (general hallucinations)"
+RUNS = "/v2/gen-ai/evaluation_runs"
+QUEUED, RUNNING, DONE = (f"EVALUATION_RUN_{each}" for each in ("QUEUED", "RUNNING_DATASET", "SUCCESSFUL"))
+
+
+@pytest.fixture
+def ready(care: Any, account: Any) -> Any:
+    """The workspace applied; nothing has run."""
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    return care
+
+
+class VirtualClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> float:
+        return 1_800_000_000.0 + self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+
+def in_virtual_time(cli: Any, work: Any, clock: VirtualClock) -> Any:
+    """What the commands do, without waiting for real."""
+
+    async def main() -> Any:
+        async with session(Request(root=cli.folder), Settings.from_environ(cli.environ)) as here:
+            here.clock = clock
+            return await work(here)
+
+    return asyncio.run(main())
+
+
+def verdict_of(cli: Any, deadline_s: float = 60.0) -> Verdict:
+    """The only verdict of an evaluation."""
+    ask = Measurement(TimeRange(0, 1), deadline_s=deadline_s)
+    (verdict,) = in_virtual_time(cli, lambda here: evaluate(here, ask), VirtualClock()).verdicts
+    assert isinstance(verdict, Verdict)
+    return verdict
+
+
+def levels(result: Any) -> dict[str, str]:
+    """Place -> level."""
+    return {item["pipeline"]: item["level"] for item in json.loads(result.out)["verdicts"]}
+
+
+# ---------------------------------------------------------------------------------------------- starting
+
+
+def test_a_run_that_is_there_already_is_enough(ready: Any, account: Any) -> None:
+    """For this version of the test case and of the agent: no second run, no second bill."""
+    ready("evaluate")
+    assert account.writes == ["POST evaluation_runs"]
+    ready("evaluate")
+    assert account.writes == ["POST evaluation_runs"]
+    ready("status")
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_another_version_of_the_test_case_is_run(ready: Any, account: Any) -> None:
+    ready("evaluate")
+    ready.edit("care.yaml", "82.4", "83")
+    assert "1 passed" in ready("apply", "--yes", "--evaluate").out
+    assert sorted(run["test_case_version"] for run in account.runs()) == [1, 2]
+
+
+def test_another_version_of_the_agent_is_run(ready: Any, account: Any) -> None:
+    ready("evaluate")
+    newer = {"name": "bot", "run_states": [DONE], "otherwise": "Well"}
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [newer]}]}))
+    ready("evaluate", code=5)
+    assert len({run["agent_version_hash"] for run in account.runs()}) == 2
+
+
+def test_overwrite_runs_again_and_the_newer_run_counts(ready: Any, account: Any) -> None:
+    ready("evaluate")
+    (first,) = account.runs()
+    ended = ready("evaluate", "--overwrite", "--format", "json")
+    (verdict,) = json.loads(ended.out)["verdicts"]
+    assert len(account.runs()) == 2
+    assert verdict["result"]["id"] != first["evaluation_run_uuid"]
+
+
+def test_each_agent_has_a_run_and_a_verdict_of_its_own(ready: Any, account: Any) -> None:
+    """The worst first; the failing one says by how much, and which prompts."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [bot, canary]")
+    found = json.loads(ready("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert [(each["pipeline"], each["level"], each["measured"], each["wanted"], each["margin"]) for each in found] == [
+        ("canary", "fail", "0", ">= 82.4", -82.4),
+        ("bot", "pass", "100", ">= 82.4", 17.6),
+    ]
+    assert found[0]["why"] == "misses the threshold; so do 2 of 2 prompts: 1, 2"
+    assert found[1]["result"]["measured"] == {CORRECT: 100.0, "Instruction Following": 0.0}
+    assert sorted(run["agent_name"] for run in account.runs()) == ["bot", "canary"]
+
+
+def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
+    account.renew(agents=[{"name": "bot", "run_states": [QUEUED, RUNNING, DONE]}])
+    ready("state", "rm", "*")
+    ready("apply", "--yes")
+    agent = account.api("GET", "/agents")["agents"][0]["uuid"]
+    body = {"test_case_uuid": account.case()["test_case_uuid"], "agent_uuids": [agent], "run_name": "by hand"}
+    account.api("POST", "/evaluation_runs", body)
+    account.platform.seen.clear()
+    assert verdict_of(ready).level is Level.PASS
+    assert [run["run_name"] for run in account.runs()] == ["by hand"]
+    assert account.writes == []
+
+
+def test_a_wait_that_was_given_up_is_taken_up_again(ready: Any, account: Any) -> None:
+    assert "1 evaluations are under way" in ready("evaluate", "--no-wait").out
+    ready("evaluate")
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_a_run_whose_answer_was_lost_is_found_by_its_name(ready: Any, account: Any) -> None:
+    """The platform started it and answered 503: it is not sent again, and its result counts."""
+    account.platform.fail(
+        {"method": "POST", "path": RUNS, "nth": 1, "action": "status", "status": 503, "when": "after"}
+    )
+    assert "1 passed" in ready("evaluate").out
+    (run,) = account.runs()
+    assert run["run_name"].startswith("reconciler ")
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_a_run_that_nobody_knows_of_is_doubtful_and_not_sent_again(ready: Any, account: Any) -> None:
+    account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "drop-before"})
+    verdict = verdict_of(ready)
+    assert (verdict.level, account.writes) == (Level.FAIL, ["POST evaluation_runs"])
+    assert "may have been started" in verdict.why
+    assert account.runs() == []
+    assert verdict_of(ready).level is Level.PASS
+
+
+def test_an_agent_that_is_not_deployed_is_not_run(ready: Any, account: Any) -> None:
+    account.renew(agents=[{"name": "bot", "deployment_status": "BUILDING"}])
+    ready("state", "rm", "*")
+    ready("apply", "--yes")
+    account.platform.seen.clear()
+    assert "the agent can not answer: STATUS_BUILDING" in ready("evaluate", code=5).words
+    assert account.writes == []
+
+
+# ---------------------------------------------------------------------------------------------- states
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "why"),
+    [
+        ("EVALUATION_RUN_STATUS_UNSPECIFIED", EvaluationStatus.RUNNING, "it goes on at the platform"),
+        (QUEUED, EvaluationStatus.RUNNING, "it goes on at the platform"),
+        (RUNNING, EvaluationStatus.RUNNING, "it goes on at the platform"),
+        ("EVALUATION_RUN_EVALUATING_RESULTS", EvaluationStatus.RUNNING, "it goes on at the platform"),
+        ("EVALUATION_RUN_CANCELLING", EvaluationStatus.RUNNING, "it goes on at the platform"),
+        ("EVALUATION_RUN_CANCELLED", EvaluationStatus.ERROR, "the run ended as CANCELLED: The run was ended."),
+        ("EVALUATION_RUN_FAILED", EvaluationStatus.ERROR, "the run ended as FAILED: The run was ended."),
+        ("EVALUATION_RUN_PARTIALLY_SUCCESSFUL", EvaluationStatus.ERROR, "the run ended as PARTIALLY_SUCCESSFUL"),
+        (DONE, EvaluationStatus.PASSING, ""),
+        ("EVALUATION_RUN_DREAMING", EvaluationStatus.RUNNING,
+         "the platform answered the unknown status 'EVALUATION_RUN_DREAMING'"),
+    ],
+)  # fmt: skip
+def test_every_state_of_a_run(state: str, status: EvaluationStatus, why: str, care: Any, account: Any) -> None:
+    """Four are the end; only one of these has a verdict; an unknown one counts as under way, and is said."""
+    account.renew(agents=[{"name": "bot", "run_states": [state]}])
+    care("apply", "--yes")
+    verdict = verdict_of(care)
+    assert (verdict.status, verdict.level) == (status, Level.PASS if state == DONE else Level.FAIL)
+    assert why in verdict.why
+    assert account.writes.count("POST evaluation_runs") == 1
+
+
+@pytest.mark.parametrize(
+    ("agent", "level", "why"),
+    [
+        ({"name": "bot"}, Level.PASS, ""),
+        ({"name": "bot", "otherwise": "Well"}, Level.FAIL, "the run is over, and the platform shows no verdict"),
+    ],
+    ids=["true", "false"],
+)
+def test_a_verdict_that_is_left_out_is_no_pass(agent: Doc, level: Level, why: str, care: Any, account: Any) -> None:
+    """false is the zero of protobuf's JSON, which may be left out; so are zeros among the scores."""
+    account.renew(agents=[agent], omit_zeros=True)
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+    verdict = verdict_of(care)
+    assert (verdict.level, verdict.measured) == (level, "100" if level is Level.PASS else "0")
+    assert why in verdict.why
+
+
+def test_a_star_metric_that_was_not_scored_is_skipped(care: Any, account: Any) -> None:
+    """The gate says what that means; by default it fails."""
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[Retrieved Context Relevance]")
+    care.edit("care.yaml", f"name: {CORRECT}", "name: Retrieved Context Relevance")
+    care("apply", "--yes")
+    ended = care("evaluate", code=5)
+    assert "skipped: The agent retrieved no context." in ended.words
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onSkipped: warn}")
+    assert "0 passed, 1 warned, 0 failed" in care("status").out
+    assert account.writes.count("POST evaluation_runs") == 1
+
+
+def test_a_broken_run_is_tried_again_by_the_next_evaluation(care: Any, account: Any) -> None:
+    """FAILED is no verdict on the agent."""
+    account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "task-fails"})
+    care("apply", "--yes")
+    assert verdict_of(care).status is EvaluationStatus.ERROR
+    assert verdict_of(care).level is Level.PASS
+    assert len(account.runs()) == 2
+
+
+# ------------------------------------------------------------------------------------- one run, all fields
+
+SEED_FIELDS = """
+    agent_deleted agent_name agent_uuid agent_version_hash agent_workspace_uuid created_by_user_email
+    created_by_user_id error_description evaluation_run_uuid evaluation_test_case_workspace_uuid finished_at
+    pass_status queued_at run_level_metric_results run_name star_metric_result started_at status
+    test_case_description test_case_name test_case_uuid test_case_version
+""".split()
+SEED_RESULT_FIELDS = "error_description metric_name metric_value_type number_value reasoning string_value".split()
+
+
+def test_status_of_a_run_shows_every_field(ready: Any, account: Any) -> None:
+    """As text a field a line, with what is inside indented; as JSON the platform's object."""
+    ready("evaluate")
+    (run,) = account.runs()
+    uuid = run["evaluation_run_uuid"]
+    account.platform.seen.clear()
+    lines = ready("status", "--run", uuid).out.splitlines()
+    assert account.platform.seen == [("GET", f"{RUNS}/{uuid}")]
+    assert {line.partition(":")[0] for line in lines} >= set(SEED_FIELDS)
+    star = lines[lines.index("star_metric_result:") + 1 :]
+    inside = [line.strip().partition(":")[0] for line in star[: len(run["star_metric_result"])]]
+    assert set(inside) >= set(SEED_RESULT_FIELDS)
+    assert "pass_status: true" in lines
+    assert f"    metric_name: {CORRECT}" in lines
+    shown = json.loads(ready("status", "--run", uuid, "--format", "json").out)
+    assert shown == account.api("GET", f"/evaluation_runs/{uuid}")["evaluation_run"]
+
+
+def test_what_people_wrote_into_a_run_does_nothing_to_a_terminal(ready: Any, account: Any) -> None:
+    agent = account.api("GET", "/agents")["agents"][0]["uuid"]
+    body = {"test_case_uuid": account.case()["test_case_uuid"], "agent_uuids": [agent], "run_name": "a\x1b[2J\n::set-x"}
+    (uuid,) = account.api("POST", "/evaluation_runs", body)["evaluation_run_uuids"]
+    assert "run_name: a\\x1b[2J\\n::set-x\n" in ready("status", "--run", uuid).out
+
+
+def test_a_run_that_is_not_there_is_one_sentence(ready: Any) -> None:
+    ended = ready("status", "--run", "no/such", code=64)
+    assert "there is no evaluation run no/such" in ended.err
+
+
+@pytest.mark.parametrize("option", [["--since", "1h"], ["--select", "x"], ["care.yaml"], ["--format", "markdown"]])
+def test_a_single_run_goes_with_nothing_that_chooses_others(option: list[str], ready: Any) -> None:
+    assert "--run goes with --env" in ready("status", "--run", "x", *option, code=64).err
+
+
+def test_a_single_run_needs_the_token_of_its_vendor(ready: Any) -> None:
+    assert "DIGITALOCEAN_TOKEN is not set" in ready("status", "--run", "x", code=1, DIGITALOCEAN_TOKEN="").err
+
+
+# -------------------------------------------------------------------------------------------- two vendors
+
+
+def test_one_plan_one_apply_and_one_evaluation_over_both_vendors(care: Any, bot: Any, account: Any) -> None:
+    """The same words, the same table, one exit code; each vendor gets its own requests and nothing else."""
+    assert care is bot
+    ended = care("plan", "--detailed-exitcode", code=2)
+    assert "Plan: 7 to create." in ended.out
+    assert "Apply: 7 done.  (7 created)" in care("apply", "--yes").out
+    care("plan", "--detailed-exitcode")
+    for pipeline in account.platform.pipelines("bot").values():
+        rows = [{"output": "yes", "at": NOON + number} for number in range(3)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        account.platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+    when = ("--from", "2026-11-10", "--to", "2026-11-11")
+    found = json.loads(care("evaluate", *when, "--format", "json").out)["verdicts"]
+    assert {(each["address"], each["pipeline"], each["level"]) for each in found} == {
+        ("openlayer.Test/bot/monitoring/Rows arrive", "live", "pass"),
+        ("openlayer.Test/bot/monitoring/Rows arrive", "canary", "pass"),
+        ("openlayer.Test/bot/monitoring/Answers are short", "live", "pass"),
+        ("digitalocean.EvaluationRun/care/nightly", "bot", "pass"),
+    }
+    assert levels(care("status", "--select", "care/*", "--format", "json")) == {"bot": "pass"}
+
+
+def test_a_vendor_that_fails_does_not_hold_up_the_other(care: Any, bot: Any, account: Any) -> None:
+    account.platform.fail({"method": "POST", "path": "/spaces/*", "action": "drop-before"},
+                          {"method": "PUT", "path": "/spaces/*", "action": "status", "status": 403})  # fmt: skip
+    assert "5 done, 1 failed, 1 skipped" in care("apply", "--yes", code=4).out
+    assert bot is care
+
+
+# -------------------------------------------------------------------------------------------- rate limits
+
+
+@pytest.mark.parametrize("wait", [{"retryAfter": 0}, {}], ids=["retry-after", "none"])
+def test_a_429_is_waited_out(wait: Doc, care: Any, account: Any) -> None:
+    """With the pause that is asked for, else with a short one; creates included, because nothing happened."""
+    rule = {"action": "status", "status": 429, **wait}
+    account.platform.fail(
+        {"method": "POST", "path": "/v2/gen-ai/evaluation_datasets", "nth": 1, **rule},
+        {"method": "GET", "path": "/v2/gen-ai/evaluation_metrics", "nth": 1, **rule},
+    )
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+    assert len(account.datasets()) == 1
+
+
+def test_the_limit_per_minute_slows_everything_down_and_loses_nothing(care: Any, account: Any) -> None:
+    """The vendor's own sliding window, in virtual time: a plan, an apply and an evaluation take some minutes more."""
+    clock = VirtualClock()
+    quota = {"per_hour": 5000, "per_minute": 6}
+    states = [{"name": "bot", "run_states": [DONE]}]
+    seed = Seed.from_json({"quota": quota, "workspaces": [{"name": "care", "agents": states}]})
+    account.platform.renew(seed=seed, now=clock.now)
+    applied = in_virtual_time(care, apply, clock)
+    assert [outcome.status for outcome in applied.outcomes] == ["done", "done"]
+    assert clock.time >= 60
+    ask = Measurement(TimeRange(0, 1), deadline_s=3600)
+    (verdict,) = in_virtual_time(care, lambda here: evaluate(here, ask), clock).verdicts
+    assert verdict.level is Level.PASS
+    assert 120 <= clock.time <= 1200
+
+
+def test_the_limit_per_hour_is_an_error_that_says_how_long(care: Any, account: Any) -> None:
+    """It has no retry-after; the reset is an hour away, and nobody waits that long."""
+    clock = VirtualClock()
+    quota = {"per_hour": 3, "per_minute": 250}
+    account.platform.renew(seed=Seed.from_json({"quota": quota, "workspaces": [{"name": "care"}]}), now=clock.now)
+    with pytest.raises(RateLimited, match="The hourly limit is reached"):
+        in_virtual_time(care, apply, clock)
+    assert clock.time <= 600
