@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -55,7 +56,7 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
 
     Raises what ``plan`` raises, and UsageInvalid when there is nothing to measure: silence is not a pass.
     """
-    with here.store.lock("evaluate" if ask.trigger else "status") as _:
+    with here.store.lock("evaluate") if ask.trigger else nullcontext():  # looking on needs no lock
         planned = await plan(here)
         tests, apart = _measurable(here, planned, ask)
         if not tests:
@@ -72,7 +73,7 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
     ids, there = planned.ids(ALL_KINDS), {item.address: item for item in planned.live.objects if not item.archived}
     verdicts = judge(
         [each for resource in tests for each in _expectations(resource, planned, there)],
-        result.evaluations,
+        _asked_for(result.evaluations, tests, ids),
         {remote_id: address.name for address, remote_id in ids.items()},
     )
     return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending))
@@ -171,10 +172,26 @@ def _subject(resource: Resource) -> Address:
 
 
 def _triggers(resource: Resource, ids: Mapping[Address, str], within: TimeRange, *, overwrite: bool) -> list[Trigger]:
-    places = measuring_of(resource.address).targets(resource.address, resource.fields)
+    places = _targets(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]
     subject = ids[_subject(resource)]
     return [Trigger(resource.address, subject, target, within, overwrite, new_operation_id()) for target in targets]
+
+
+def _asked_for(
+    evaluations: Iterable[Evaluation], tests: Sequence[Resource], ids: Mapping[Address, str]
+) -> list[Evaluation]:
+    """Without what was measured elsewhere for somebody else: several resources may measure one subject."""
+    places = {
+        resource.address: {ids.get(place) for place in _targets(resource)}
+        for resource in tests
+        if _subject(resource) != resource.address
+    }
+    return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
+
+
+def _targets(resource: Resource) -> tuple[Address, ...]:
+    return measuring_of(resource.address).targets(resource.address, resource.fields)
 
 
 def _expectations(resource: Resource, planned: Planned, there: Mapping[Address, LiveObject]) -> list[Expectation]:
