@@ -181,9 +181,12 @@ def _triggers(resource: Resource, ids: Mapping[Address, str], within: TimeRange,
 def _asked_for(
     evaluations: Iterable[Evaluation], tests: Sequence[Resource], ids: Mapping[Address, str]
 ) -> list[Evaluation]:
-    """Without what was measured elsewhere for somebody else: several resources may measure one subject."""
+    """Without what was measured elsewhere for somebody else: several resources may measure one subject.
+
+    A place is known by its name or by the vendor's id.
+    """
     places = {
-        resource.address: {ids.get(place) for place in _targets(resource)}
+        resource.address: {name for place in _targets(resource) for name in (place.name, ids.get(place))}
         for resource in tests
         if _subject(resource) != resource.address
     }

@@ -15,10 +15,11 @@ Run = Callable[..., CompletedProcess[str]]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {
-    # example: (environment, the variable that holds its key, resources)
-    "quickstart": (None, "OPENLAYER_API_KEY", 15),
-    "many-projects": (None, "OPENLAYER_API_KEY", 22),
-    "multi-environment": ("production", "OPENLAYER_API_KEY_PRODUCTION", 5),
+    # example: (environment, the variable that holds its key, declared, created, matching afterwards)
+    "quickstart": (None, "OPENLAYER_API_KEY", 15, 15, 15),
+    "many-projects": (None, "OPENLAYER_API_KEY", 22, 22, 22),
+    "multi-environment": ("production", "OPENLAYER_API_KEY_PRODUCTION", 5, 5, 5),
+    "digitalocean": (None, "DIGITALOCEAN_TOKEN", 7, 3, 4),  # runs are no objects, the workspace is looked up
 }
 
 
@@ -38,15 +39,33 @@ def test_an_example_is_valid_for_all_its_environments_and_warns_of_nothing(examp
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_applied_example_plans_to_no_changes(example: str, reconciler: Run, emulator: str, key: str) -> None:
     """Over a socket, as against the live platform."""
-    environment, variable, resources = EXAMPLES[example]
+    environment, variable, _, created, matching = EXAMPLES[example]
     chosen = ["--env", environment] if environment else []
-    environ = {"OPENLAYER_BASE_URL": emulator, variable: key}
+    environ = {
+        "OPENLAYER_BASE_URL": emulator,
+        "DIGITALOCEAN_BASE_URL": emulator.removesuffix("/v1"),
+        variable: key,
+    }
     path = f"examples/{example}"
     plan = json.loads(reconciler("plan", path, *chosen, "--format", "json", environ=environ).stdout)
-    assert plan["summary"]["create"] == resources
+    assert plan["summary"]["create"] == created
     reconciler("apply", path, *chosen, "--yes", environ=environ)
     again = reconciler("plan", path, *chosen, "--detailed-exitcode", environ=environ)
-    assert again.stdout == f"No changes. {resources} resources match the manifests.\n"
+    assert again.stdout == f"No changes. {matching} resources match the manifests.\n"
+
+
+def test_runs_of_the_digitalocean_example_are_judged_by_their_own_agents(reconciler: Run) -> None:
+    """The canary is wrong, and only the run that is about it says so; looking again triggers nothing."""
+    command = ("examples/digitalocean", "--env", "local")
+    applied = reconciler("apply", *command, "--yes", "--evaluate")
+    assert "3 passed, 1 warned, 0 failed" in applied.stdout
+    verdicts = json.loads(reconciler("status", *command, "--format", "json").stdout)["verdicts"]
+    assert {(v["address"].split("/")[-1], v["pipeline"], v["level"]) for v in verdicts} == {
+        ("correctness", "support-bot", "pass"),
+        ("correctness of the canary", "support-bot-canary", "warn"),
+        ("leaks", "support-bot", "pass"),
+        ("leaks", "support-bot-canary", "pass"),
+    }
 
 
 def test_the_quickstart_passes_its_gate_with_two_warnings(reconciler: Run) -> None:
