@@ -96,8 +96,9 @@ async def _examine_vendor(here: Session, vendor: Vendor) -> Check:
         return Check(vendor.name, False, error.message, error.hint)
     took = (here.clock.monotonic() - began) * 1000
     where = "the embedded emulator" if here.environment == LOCAL else provider.origin
-    noun = next(kind.noun for kind in vendor.kinds if kind.create and kind.document is None)
-    found = f"{len(roots)} {noun}{'' if len(roots) == 1 else 's'}"
+    kind = next(kind for kind in vendor.kinds if kind.create and kind.document is None)
+    number = sum(root.address.kind == kind.id for root in roots)
+    found = f"{number} {kind.noun}{'' if number == 1 else 's'}"
     return Check(vendor.name, True, f"{where} answers in {took:.0f} ms; {found}")
 
 

@@ -197,8 +197,6 @@ def cli(
     environ = {
         "OPENLAYER_BASE_URL": f"{platform.url}/v1",
         "OPENLAYER_API_KEY": KEY,
-        "DIGITALOCEAN_BASE_URL": platform.url,
-        "DIGITALOCEAN_TOKEN": KEY,
         "RECONCILER_UNCERTAINTY_WINDOW": "0s",
         "COLUMNS": "120",
         "NO_COLOR": "1",
@@ -365,8 +363,8 @@ def account(platform: Platform) -> Account:
 
 @pytest.fixture
 def care(cli: Cli, account: Account) -> Cli:
-    """The command line in a folder with one workspace: a dataset, a test case and a run."""
-    assert account.datasets() == []
+    """The command line in a folder with one workspace: a dataset, a test case and a run; with a token for it."""
+    cli.environ |= {"DIGITALOCEAN_BASE_URL": account.platform.url, "DIGITALOCEAN_TOKEN": KEY}
     cli.write("care.yaml", CARE)
     cli.write("faq.csv", FAQ)
     return cli

@@ -72,6 +72,14 @@ def test_without_a_token_one_sentence_says_which(care: Any, account: Any) -> Non
     assert account.platform.seen == []
 
 
+def test_the_doctor_counts_workspaces_and_passes_over_who_has_no_key(care: Any) -> None:
+    """Datasets stand beside workspaces at the platform, and are none."""
+    care("apply", "--yes")
+    ended = care("doctor", OPENLAYER_API_KEY="")
+    assert "1 workspace" in ended.words
+    assert "OPENLAYER_API_KEY is not set" in ended.words
+
+
 # ------------------------------------------------------------------------------------- errors when planning
 
 
@@ -262,17 +270,18 @@ def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: A
     assert len(account.datasets()) == 2
 
 
-def test_going_back_to_former_content_takes_the_dataset_that_is_still_there(care: Any, account: Any) -> None:
-    """No second upload of the same bytes: the older generation is ours, and has the wanted content."""
+def test_going_back_to_former_content_is_one_more_generation(care: Any, account: Any) -> None:
+    """Every generation but the newest can go, in any number of applies."""
     faq = text_of(care, "faq.csv")
-    care("apply", "--yes")
-    (first,) = account.datasets()
-    care.write("faq.csv", MORE)
-    care("apply", "--yes")
-    care.write("faq.csv", faq)
-    care("apply", "--yes")
+    for content in (faq, MORE, faq):
+        care.write("faq.csv", content)
+        care("apply", "--yes")
+        care("plan", "--detailed-exitcode")
+    assert [each["dataset_name"] for each in account.datasets()] == [named(faq), named(MORE), named(faq)]
+    assert "Apply: 2 done.  (2 deleted)" in care("apply", "--yes", "--ack", "delete=2").out
+    (left,) = account.datasets()
+    assert account.case()["dataset"]["dataset_uuid"] == left["dataset_uuid"]
     care("plan", "--detailed-exitcode")
-    assert account.case()["dataset"]["dataset_name"] == first["dataset_name"]
 
 
 def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: Any) -> None:
@@ -496,3 +505,15 @@ def test_an_environment_may_have_another_threshold(care: Any, account: Any) -> N
     assert account.case()["star_metric"]["success_threshold"] == 50
     plan = json.loads(care("plan", "--env", "staging", "--format", "json").out)
     assert plan["steps"] == []
+
+
+# -------------------------------------------------------------------------------------------------- export
+
+
+def test_an_exported_workspace_loads_again_and_says_what_could_not_be_written_down(care: Any, account: Any) -> None:
+    """The content of a dataset can not be written into a manifest, nor what refers to it."""
+    care("apply", "--yes")
+    ended = care("export", "--out", "live", OPENLAYER_API_KEY="")
+    assert 'EvaluationDataset/faq was left out: its "file" is not at hand' in ended.words
+    assert 'Answers are correct was left out: its "dataset" names "faq"' in ended.words
+    care("validate", "live")
