@@ -510,7 +510,7 @@ def test_an_environment_may_have_another_threshold(care: Any, account: Any) -> N
 # -------------------------------------------------------------------------------------------------- export
 
 
-def test_an_exported_workspace_loads_again_and_says_what_could_not_be_written_down(care: Any, account: Any) -> None:
+def test_an_exported_workspace_loads_again_and_says_what_could_not_be_written_down(care: Any) -> None:
     """The content of a dataset can not be written into a manifest, nor what refers to it."""
     care("apply", "--yes")
     ended = care("export", "--out", "live", OPENLAYER_API_KEY="")
