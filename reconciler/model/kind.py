@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
@@ -20,6 +21,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from reconciler.errors import NotFound
 from reconciler.model.outcome import Evaluation, TaskState, TimeRange
 from reconciler.model.resource import Address, Lifecycle, LiveObject
 from reconciler.model.values import Fields, Json
@@ -210,6 +212,12 @@ def url_path(*segments: str) -> str:
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 
+def delete(path: str) -> Flow[None]:
+    """Remove what stands at ``path``; that it is gone already is what was wanted."""
+    with suppress(NotFound):
+        yield Call("DELETE", path)
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """What a flow needs to know of the world: remote ids by address, and the server's dialect."""
@@ -236,6 +244,11 @@ class Write:
     op: str | None = None
     archived: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str | None:
+        """The text that was written in a field; None for no text, or an empty one."""
+        value = self.fields.get(name)
+        return str(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)

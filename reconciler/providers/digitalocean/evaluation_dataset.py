@@ -17,8 +17,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.errors import NotApplied, NotFound
-from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Upload, Wire, Write
+from reconciler.errors import NotApplied
+from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Upload, Wire, Write, delete
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import DIGEST_DIGITS, Fields, Json
 from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
@@ -167,10 +167,7 @@ def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
                 path=at("evaluation_datasets", write.live.remote_id),
                 hint="point these test cases elsewhere first",
             )
-        try:
-            yield Call("DELETE", at("evaluation_datasets", write.live.remote_id))
-        except NotFound:
-            continue  # gone is what was wanted
+        yield from delete(at("evaluation_datasets", write.live.remote_id))
 
 
 def _uses(case: Fields, dataset_id: str) -> bool:

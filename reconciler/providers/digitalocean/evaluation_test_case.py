@@ -191,7 +191,7 @@ def _star(write: Write, wire: Wire) -> Fields:
 
 def _body(write: Write, wire: Wire) -> Fields:
     """What create and update have in common; everything that is managed is always sent."""
-    text = sign(text_of(write.fields.get("description")), write.op)
+    text = sign(write.text("description"), write.op)
     return {
         "name": write.fields["name"],
         "description": text or "",

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.errors import NotFound, OutcomeUnknown
-from reconciler.model.kind import Call, Flow, Kind, Mark, Spec, Wire, Write
+from reconciler.errors import OutcomeUnknown
+from reconciler.model.kind import Call, Flow, Kind, Mark, Spec, Wire, Write, delete
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields
@@ -50,7 +50,7 @@ def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]
 
 def _create(write: Write, _: Wire) -> Flow[str]:
     body: Fields = {"name": write.fields["name"]}
-    text = sign(text_of(write.fields.get("description")), write.op)
+    text = sign(write.text("description"), write.op)
     if text:
         body["description"] = text
     call = Call("POST", at("workspaces"), body=body, repeatable=False)
@@ -81,10 +81,7 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
-        try:
-            yield Call("DELETE", at("workspaces", write.live.remote_id))
-        except NotFound:
-            continue  # gone is what was wanted
+        yield from delete(at("workspaces", write.live.remote_id))
 
 
 WORKSPACE = Kind(

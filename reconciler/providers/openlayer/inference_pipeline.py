@@ -13,8 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.errors import NotFound
-from reconciler.model.kind import Call, Flow, Kind, Mark, Part, Removal, Replace, Spec, Wire, Write, url_path
+from reconciler.model.kind import Call, Flow, Kind, Mark, Part, Removal, Replace, Spec, Wire, Write, delete, url_path
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields, Json
@@ -139,7 +138,10 @@ def stream_rows(remote_id: str, rows: Sequence[Fields], config: Fields) -> Flow[
 
 def _create(write: Write, _: Wire) -> Flow[str]:
     # The description key is required, its value may be null (openlayer-python 0.36.0).
-    text: Fields = {"name": write.fields["name"], "description": sign(_text(write), write.op, limit=TEXT_LIMIT)}
+    text: Fields = {
+        "name": write.fields["name"],
+        "description": sign(write.text("description"), write.op, limit=TEXT_LIMIT),
+    }
     backend = _backend(write.fields.get("dataBackend"))
     call = Call(
         "POST",
@@ -165,7 +167,8 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
         # Whether PUT resets what is left out is not known: name and description travel together.
-        text = _text(write) if "description" in write.fields or "description" in write.changed else _live_text(write)
+        written = "description" in write.fields or "description" in write.changed
+        text = write.text("description") if written else _live_text(write)
         body: Fields = {"name": write.fields["name"], "description": sign(text, write.op, limit=TEXT_LIMIT)}
         if "referenceDatasetUri" in write.changed:
             body["referenceDatasetUri"] = write.fields.get("referenceDatasetUri")
@@ -175,15 +178,7 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
-        try:
-            yield Call("DELETE", url_path("inference-pipelines", write.live.remote_id))
-        except NotFound:
-            continue  # gone is what was wanted
-
-
-def _text(write: Write) -> str | None:
-    text = write.fields.get("description")
-    return str(text) if text else None
+        yield from delete(url_path("inference-pipelines", write.live.remote_id))
 
 
 def _live_text(write: Write) -> str | None:

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import MethodMissing, NotFound
-from reconciler.model.kind import Call, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, url_path
+from reconciler.model.kind import Call, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, delete, url_path
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields, Json
@@ -77,7 +77,7 @@ def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]
 def _create(write: Write, _: Wire) -> Flow[str]:
     body: Fields = {"name": write.fields["name"], "taskType": write.fields["taskType"]}
     body.update((name, write.fields[name]) for name in _PLAIN if name in write.fields)
-    signed = sign(_text(write), write.op, limit=TEXT_LIMIT)
+    signed = sign(write.text("description"), write.op, limit=TEXT_LIMIT)
     if signed:
         body["description"] = signed
     call = Call("POST", "/projects", body=body, repeatable=False)
@@ -89,7 +89,7 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
         assert write.live is not None
         body: dict[str, Json] = {name: write.fields.get(name) for name in sorted(write.changed)}
         if "description" in body:
-            body["description"] = sign(_text(write), write.op, limit=TEXT_LIMIT)
+            body["description"] = sign(write.text("description"), write.op, limit=TEXT_LIMIT)
         call = Call("PATCH", url_path("projects", write.live.remote_id), body=body)
         try:
             yield call
@@ -106,15 +106,7 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
-        try:
-            yield Call("DELETE", url_path("projects", write.live.remote_id))
-        except NotFound:
-            continue  # gone is what was wanted
-
-
-def _text(write: Write) -> str | None:
-    text = write.fields.get("description")
-    return str(text) if text else None
+        yield from delete(url_path("projects", write.live.remote_id))
 
 
 PROJECT = Kind(

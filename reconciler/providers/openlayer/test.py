@@ -436,7 +436,7 @@ def _create(write: Write, wire: Wire) -> Flow[str]:
     uses = _listed(fields.get("uses"))
     body: Fields = {
         "name": fields["name"],
-        "description": sign(_text(write), write.op),
+        "description": sign(write.text("description"), write.op),
         "type": fields["type"],
         "subtype": fields["subtype"],
         "thresholds": _wire_thresholds(fields),
@@ -480,17 +480,12 @@ def _payload(write: Write, wire: Wire) -> Fields:
     if "name" in write.changed:
         payload["name"] = write.fields["name"]
     if "description" in write.changed:
-        payload["description"] = sign(_text(write), write.op)
+        payload["description"] = sign(write.text("description"), write.op)
     if "thresholds" in write.changed:
         payload["thresholds"] = _wire_thresholds(write.fields)
     if write.live.archived != write.archived:
         payload["archived"] = write.archived
     return payload
-
-
-def _text(write: Write) -> str | None:
-    text = write.fields.get("description")
-    return str(text) if text else None
 
 
 TEST = Kind(
