@@ -84,13 +84,16 @@ class Lifecycle(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How results of one resource count in a build.  ``warn`` holds optional stricter thresholds."""
+    """How results of one resource count in a build.
+
+    ``warn`` holds optional stricter thresholds, as fields that the kind reads criteria from.
+    """
 
     severity: Severity = "error"
     on_skipped: OnUnusual = "fail"
     on_error: OnUnusual = "fail"
     on_missing: OnUnusual = "fail"
-    warn: tuple[Fields, ...] = ()
+    warn: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

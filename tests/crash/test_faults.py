@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -52,7 +53,13 @@ def survive(world: Any, *rules: Doc) -> None:
     world.fail(*rules)
     with suppress(ReconcilerError):
         world.apply()
+    aimed = [rule for rule in rules if {"method", "path"} <= rule.keys() and rule.get("nth") == 1]
+    assert [rule for rule in aimed if not _is_reached(world, rule)] == []  # else nothing has gone wrong
     world.converges(within=2)
+
+
+def _is_reached(world: Any, rule: Doc) -> bool:
+    return any(method == rule["method"] and fnmatchcase(f"/v1{path}", rule["path"]) for method, path in world.requests)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

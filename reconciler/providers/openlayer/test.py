@@ -199,7 +199,7 @@ def _gate(spec: Test) -> Gate:
         on_skipped=spec.gate.on_skipped,
         on_error=spec.gate.on_error,
         on_missing=spec.gate.on_missing,
-        warn=tuple(item.model_dump(mode="json", by_alias=True, exclude_unset=True) for item in spec.warn),
+        warn={"thresholds": [item.model_dump(mode="json", by_alias=True, exclude_unset=True) for item in spec.warn]},
     )
 
 
