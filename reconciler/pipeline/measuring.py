@@ -206,7 +206,7 @@ def _expectations(resource: Resource, planned: Planned, there: Mapping[Address, 
     )
     places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
     beside = Neighbourhood(there, KINDS, resource.address)
-    warn = kind.criteria(resource.gate.warn, beside) if resource.gate.warn else ()
+    warn = kind.criteria(resource.gate.warn, beside)
     subject = planned.desired.resources.get(_subject(resource), resource)
     criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
     expectation = Expectation(resource.address, None, resource.gate, resource.source, criteria, warn)

@@ -194,12 +194,13 @@ class Test(Spec):
 
 
 def _gate(spec: Test) -> Gate:
+    stricter: list[Json] = [item.model_dump(mode="json", by_alias=True, exclude_unset=True) for item in spec.warn]
     return Gate(
         severity=spec.severity,
         on_skipped=spec.gate.on_skipped,
         on_error=spec.gate.on_error,
         on_missing=spec.gate.on_missing,
-        warn={"thresholds": [item.model_dump(mode="json", by_alias=True, exclude_unset=True) for item in spec.warn]},
+        warn={"thresholds": stricter} if stricter else {},
     )
 
 
