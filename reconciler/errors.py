@@ -23,6 +23,8 @@ ReconcilerError                     1   what happened, where, what next
 ├── StalePlan                       6   something moved since the plan was saved
 ├── LockHeld                        6   another run holds the lock
 ├── ConfirmationRequired            7   no terminal to ask on, and no --yes
+├── RolledBack                      8   the gate failed after an apply, and the change was put back
+├── RollbackFailed                  9   the gate failed after an apply, and it could not all be put back
 ├── UsageInvalid                    64  the command line makes no sense
 └── Interrupted                     130 stopped by a signal, cleanly
 
@@ -174,6 +176,18 @@ class ConfirmationRequired(ReconcilerError):
     """The question could not be asked."""
 
     exit_code = 7
+
+
+class RolledBack(ReconcilerError):
+    """The gate failed after an apply, and what the apply had changed was put back."""
+
+    exit_code = 8
+
+
+class RollbackFailed(ReconcilerError):
+    """The gate failed after an apply, and it could not all be put back.  The message holds what is left to send."""
+
+    exit_code = 9
 
 
 class UsageInvalid(ReconcilerError):

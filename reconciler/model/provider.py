@@ -50,7 +50,12 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock.  ``since`` is an ISO 8601 time in UTC; ``job`` the CI job's URL, or empty."""
+    """Who holds a lock.
+
+    ``since`` is an ISO 8601 time in UTC; ``job`` the CI job's URL, or empty.  ``lease`` says how long the lock lives
+    when nobody breaks it, ready to print after "held": ``until its process ends``, ``until its connection ends``,
+    ``until it is unlocked``.  No lock ends by the clock alone.
+    """
 
     lock_id: str
     owner: str
@@ -59,6 +64,7 @@ class Holder:
     operation: str
     since: str
     job: str = ""
+    lease: str = "until its process ends"
 
     def __str__(self) -> str:
         job = f", {self.job}" if self.job else ""

@@ -83,10 +83,25 @@ class Lifecycle(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Regress:
+    """How much worse than the past a value may be.
+
+    ``max_drop`` is a fraction of the baseline where ``relative`` (0.05 for ``5%``), else in the value's own unit.
+    ``against`` 0 is the last passing measurement, n > 0 the mean of the last n measurements.
+    """
+
+    max_drop: float
+    relative: bool = True
+    against: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """How results of one resource count in a build.
 
-    ``warn`` holds optional stricter thresholds, as fields that the kind reads criteria from.
+    ``warn`` holds optional stricter thresholds, as fields that the kind reads criteria from.  Of the ``runs`` latest
+    measurements of one window at least ``min_pass`` must pass; None means all of them.  A ``flaky`` resource is
+    measured and shown, and never fails a build.
     """
 
     severity: Severity = "error"
@@ -94,6 +109,10 @@ class Gate:
     on_error: OnUnusual = "fail"
     on_missing: OnUnusual = "fail"
     warn: Fields = field(default_factory=dict)
+    runs: int = 1
+    min_pass: int | None = None
+    flaky: bool = False
+    regress: Regress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""What was measured before: one observation for each verdict that a run saw.  Frozen, no I/O.
+
+Observations are keyed by logical name (address and pipeline), not by the vendor's ids, so that the history of a test
+survives its replacement by another object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.model.outcome import EvaluationStatus, Level
+from reconciler.model.resource import Address
+from reconciler.model.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One verdict as it was given.
+
+    ``measured`` maps measurement to the unrounded value; ``wanted`` is the criteria in words as they were then.
+    ``starts`` and ``ends`` are Unix seconds of the window; ``recorded`` is the vendor's time stamp as text, and
+    ``seen`` the Unix seconds when we judged it.  Two observations with the same address, pipeline, ``result_id`` and
+    ``recorded`` are of the same measurement: the later one replaces the earlier.
+    """
+
+    address: Address
+    pipeline: str | None
+    level: Level
+    status: EvaluationStatus
+    measured: Mapping[str, Json] = field(default_factory=dict)
+    wanted: str = ""
+    margin: float | None = None
+    why: str = ""
+    starts: int | None = None
+    ends: int | None = None
+    result_id: str = ""
+    recorded: str = ""
+    seen: float = 0.0
+
+
+class HistoryStore(Protocol):
+    """Where observations of one environment are kept.  Blocking; every method raises StateUnreadable on trouble."""
+
+    def record(self, observations: Sequence[Observation]) -> int:
+        """Keep these durably; returns how many were not known before."""
+        ...
+
+    def of(self, addresses: Sequence[Address] = (), limit: int | None = None) -> tuple[Observation, ...]:
+        """Observations of these addresses (of all, for none), newest window first, at most ``limit`` for each
+        address and pipeline.
+        """
+        ...
+
+    def moved(self, former: Address, address: Address) -> None:
+        """Carry the past of ``former``, and of what stands inside it, over to ``address``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        ...
