@@ -97,11 +97,42 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """How often one window was measured: ``passed`` of ``known`` results, where ``wanted`` are asked for.
+
+    At least ``min_pass`` of the wanted ones must pass.
+    """
+
+    passed: int
+    known: int
+    wanted: int
+    min_pass: int
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a value is compared with: the last passing one, or the mean of the last ``count`` (``count`` 0: the former).
+
+    ``value`` is None where there is no past yet.  ``ends`` is the end of the last passing window in Unix seconds.
+    ``drop`` is how much worse the new value is, negative if it is better: a fraction of the baseline where
+    ``relative``, else in the value's own unit; None where nothing can be said (no value, or relative to zero).
+    """
+
+    value: float | None = None
+    count: int = 0
+    ends: int | None = None
+    drop: float | None = None
+    max_drop: float = 0.0
+    relative: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What one evaluation means for the build.
 
     ``measured`` and ``wanted`` are ready to print; ``margin`` is how far the value is on the right side of its
-    limit (negative: on the wrong side), None where there is no number.
+    limit (negative: on the wrong side), None where there is no number.  ``why`` says everything that decided, in
+    words; ``flaky`` (never blocks), ``runs`` and ``baseline`` are there where the gate asks for them.
     """
 
     address: Address
@@ -115,3 +146,6 @@ class Verdict:
     why: str
     source: Source | None
     evaluation: Evaluation | None = None
+    flaky: bool = False
+    runs: Runs | None = None
+    baseline: Baseline | None = None
