@@ -5,6 +5,7 @@ Touches: disk, reading the files that items name.
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,10 @@ from pydantic import ValidationError
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
-from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, unpack
+from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, file_of, line_of, unpack
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.problems import Problems, explain, quoted
-from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
+from reconciler.model.kind import AnyKind, Mark, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
 
 
@@ -83,11 +84,11 @@ class Assembly:
     def _with_references(self, item: Item, data: Map) -> Map:
         """``data`` with label selectors replaced by the names they choose; unknown names are reported."""
         entries = None
-        for name, shape in item.kind.shapes.items():
-            if shape.ref is None or not shape.ref.declared or name not in data:
+        for name, ref, is_list in _referring(item.kind.spec):
+            if name not in data:
                 continue
-            value, spot, known = data[name], data.value_spot(name), self._nameable(item, shape.ref)
-            if shape.item is None:
+            value, spot, known = data[name], data.value_spot(name), self._nameable(item, ref)
+            if not is_list:
                 check_name(value, spot, known, self.problems)
                 continue
             chosen = select_names(value, spot, known, self.problems)
@@ -135,13 +136,12 @@ class Assembly:
 
     def _references(self, item: Item, spec: Spec) -> tuple[Address, ...]:
         found = {item.parent} if item.parent else set()
-        values = spec.model_dump(by_alias=True, include=_reference_fields(item.kind))
-        for name, value in values.items():
-            shape = item.kind.shapes[name]
-            names = value if isinstance(value, list) else [value] if value and shape.item is None else []
-            if shape.ref:
-                found |= {Address(shape.ref.kind, (*self._home(item, shape.ref), str(each))) for each in names}
-        return tuple(sorted(found))
+        attributes = _attributes(item.kind.spec)
+        for name, ref, is_list in _referring(item.kind.spec):
+            value = getattr(spec, attributes[name])
+            names = value if isinstance(value, list) else [value] if value and not is_list else []
+            found.update(Address(ref.kind, (*self._home(item, ref), str(each))) for each in names)
+        return tuple(sorted(found)) if len(found) > 1 else tuple(found)
 
     def _source(self, spot: Spot) -> Source:
         number, line, column = unpack(spot)
@@ -203,10 +203,17 @@ class Assembly:
         return f"see {self.problems.place(spot)}"
 
 
-def _reference_fields(kind: AnyKind) -> set[str]:
-    """The attributes, by Python name, that refer to other declared resources."""
-    referring = {name for name, shape in kind.shapes.items() if shape.ref and shape.ref.declared}
-    return {name for name, info in kind.spec.model_fields.items() if (info.alias or name) in referring}
+@functools.cache
+def _referring(spec: type[Spec]) -> tuple[tuple[str, RefTo, bool], ...]:
+    """The fields that refer to other declared resources: (manifest name, to what, whether they hold several)."""
+    shapes = [(name, shape) for name, shape in fields_of(spec).items() if Mark.LOCAL not in shape.marks]
+    return tuple((name, s.ref, s.item is not None) for name, s in shapes if s.ref and s.ref.declared)
+
+
+@functools.cache
+def _attributes(spec: type[Spec]) -> dict[str, str]:
+    """Manifest name -> Python name."""
+    return {info.alias or name: name for name, info in spec.model_fields.items()}
 
 
 def _plain_word(kind_id: str) -> str:
@@ -232,19 +239,25 @@ def _find(data: Map, path: str) -> tuple[Spot, str]:
 
 def _lines(data: Map) -> dict[str, int]:
     """Field -> line, for fields that stand in the same file as the resource."""
-    home = unpack(data.spot)[0]
-    places = {name: unpack(spot) for name, (_, spot, _) in data.entries().items()}
-    return {name: line for name, (number, line, _) in places.items() if number == home}
+    home = file_of(data.spot)
+    return {name: line_of(spot) for name, spot in zip(data, data.spots[::2], strict=True) if file_of(spot) == home}
 
 
 def is_unusable(name: str) -> bool:
     """Whether a name holds what nobody can see."""
+    if name.isascii():
+        return not name.isprintable()
     return FORBIDDEN.search(name) is not None or any(char in name for char in "\n\t\u200c\u200d")
 
 
 def folded(address: Address) -> Address:
     """What an address has in common with all that can not be told from it."""
-    return Address(address.kind, tuple(unicodedata.normalize("NFKC", part).casefold().strip() for part in address.path))
+    return Address(address.kind, tuple(map(_folded, address.path)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _folded(name: str) -> str:
+    return (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold().strip()
 
 
 def _mixed_scripts(name: str) -> list[str]:

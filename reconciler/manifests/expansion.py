@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.manifests.loader import Map, Seq, Spot
+from reconciler.manifests.loader import Map, Seq, Spot, file_of
 from reconciler.manifests.problems import Problems, described, did_you_mean
 from reconciler.manifests.variables import Scope, resolve
 
@@ -54,8 +54,10 @@ def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems) -> Itera
             problems.add(item_spot, f"expected a mapping, found {described(item)}")
         elif FOR_EACH in item:
             yield from _repeated(item, scope, problems)
-        else:
+        elif problems.files[file_of(item_spot)].refers:
             yield resolve(item, item_spot, scope, problems.add)
+        else:
+            yield item
 
 
 def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:

@@ -51,6 +51,16 @@ def unpack(spot: Spot) -> tuple[int, int, int]:
     return spot >> _FILE, (spot >> _LINE & _LINE_MASK) + 1, (spot & COLUMN_MASK) + 1
 
 
+def file_of(spot: Spot) -> int:
+    """The number of the file."""
+    return spot >> _FILE
+
+
+def line_of(spot: Spot) -> int:
+    """The line, from 1."""
+    return (spot >> _LINE & _LINE_MASK) + 1
+
+
 class Map(dict[str, Any]):
     """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
 
@@ -105,12 +115,14 @@ class Parsed:
     """One file.  ``documents`` are (value, spot); empty documents are left out.
 
     ``doubtful`` are the spots of scalars that were refused: what is said of them later is a consequence.
+    ``refers``: there may be a ``${...}`` in it.
     """
 
     file: str
     documents: list[tuple[Any, Spot]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     doubtful: set[Spot] = field(default_factory=set)
+    refers: bool = True
 
 
 def parse(data: bytes | str, file: str = "manifest.yaml") -> list[Any]:
@@ -129,6 +141,7 @@ def read(data: bytes | str, file: str, number: int = 0) -> Parsed:
     parsed = Parsed(file)
     text = _text_of(data, parsed)
     if text is not None:
+        parsed.refers = "$" in text or "\\" in text  # an escape may spell a dollar
         with no_garbage_collection():
             _Builder(text, parsed, number).build()
     return parsed
