@@ -76,6 +76,10 @@ class Settings:
         """The value of any variable, wrapped: it may be a credential.  Empty when it is not set."""
         return self._environ.get(name, Secret(""))
 
+    def plain(self) -> dict[str, str]:
+        """Every variable as it is, credentials too: for a state backend that reads its own.  Never to be shown."""
+        return {name: value.reveal() for name, value in self._environ.items()}
+
     def uncertainty_window(self, base_url: str) -> int:
         """Seconds that a lost create may still turn up in, at this server.
 

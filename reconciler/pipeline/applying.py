@@ -20,6 +20,7 @@ from reconciler.model.plan import Action, Plan
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
+from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
 from reconciler.planning.planner import make_plan, settled
 from reconciler.planning.saved import check_untouched, what_moved
@@ -97,6 +98,7 @@ async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, An
         await journal.close()
         if journal.records and journal.failure is None:
             here.store.commit(fold(planned.state, journal.records))
+            await carry_over(here, journal.records)
 
 
 def _world(planned: Planned) -> World:

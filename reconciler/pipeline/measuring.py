@@ -23,6 +23,7 @@ from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
+from reconciler.pipeline.remembering import remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
@@ -76,6 +77,8 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
         _asked_for(result.evaluations, tests, ids),
         {remote_id: address.name for address, remote_id in ids.items()},
     )
+    if ask.wait:
+        await remember(here, verdicts)
     return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending))
 
 

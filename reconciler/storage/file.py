@@ -18,16 +18,13 @@ line of the old holder lands in a file that no path leads to any more, and its a
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import secrets
-import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
@@ -45,8 +42,11 @@ from reconciler.storage.encoding import (
     snapshot_bytes,
 )
 from reconciler.storage.file_lock import FileLock, stands_at
+from reconciler.storage.folder import make_private, sync
+from reconciler.storage.holders import new_holder
 
 READ_TRIES = 100
+LEASE = "until its process ends"
 
 JOURNAL_HINT = (
     "restore the folder from a backup of yours; without the journal file the state is what it was before the "
@@ -112,9 +112,9 @@ class FileStore:
     @contextmanager
     def lock(self, operation: str) -> Iterator[Holder]:
         """See ``StateStore.lock``.  Raises StateUnreadable when the folder can not be written."""
-        holder = self._new_holder(operation)
+        holder = new_holder(operation, now=self._now, job=self._job, lease=LEASE)
         with _sentences(f"the lock {self._lock.path} can not be taken"):
-            self._make_folder()
+            make_private(self._folder)
             self._lock.take(holder)
         self._writer, self._failed = holder.lock_id, False
         try:
@@ -274,7 +274,7 @@ class FileStore:
             _write(descriptor, content)
             self._require_lock()
             temporary.replace(path)
-            _sync_folder(self._folder)
+            sync(self._folder)
         except BaseException:
             os.close(descriptor)
             raise
@@ -286,25 +286,6 @@ class FileStore:
             self._open_journal = None
 
     # ------------------------------------------------------------------------------------------ the folder
-
-    def _new_holder(self, operation: str) -> Holder:
-        return Holder(
-            lock_id=secrets.token_hex(6),
-            owner=_user(),
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            operation=operation,
-            since=self._now().astimezone(UTC).isoformat(timespec="seconds"),
-            job=self._job,
-        )
-
-    def _make_folder(self) -> None:
-        """Make the folder, and hide it from git; a folder that was there is the user's and stays as it is."""
-        if self._folder.is_dir():
-            return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / ".gitignore").write_text("*\n", encoding="ascii")
-        _sync_folder(self._folder.parent)
 
     def _remove_leftovers(self) -> None:
         """Remove the temporary files of runs that died, or lost the lock, while they wrote."""
@@ -359,22 +340,6 @@ def _write(descriptor: int, content: bytes) -> None:
     while rest:
         rest = rest[os.write(descriptor, rest) :]
     os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _user() -> str:
-    """The login name; a number where the system knows none, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 @contextmanager

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.history import HistoryStore
 from reconciler.model.provider import StateStore
 from reconciler.storage.file import FileStore
+from reconciler.storage.history import FileHistory
 
 ROOT = Path(__file__).resolve().parents[2]
 
 OpenStore = Callable[..., StateStore]
+OpenHistory = Callable[..., HistoryStore]
 Run = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -43,6 +46,17 @@ def folder(tmp_path: Path) -> Path:
 def open_file_store(folder: Path) -> Callable[[], FileStore]:
     """A new store of the environment ``production`` in ``folder``."""
     return lambda: FileStore(folder, "production", now=noon)
+
+
+@pytest.fixture(params=["file"])
+def open_history(request: pytest.FixtureRequest, tmp_path: Path) -> OpenHistory:
+    """A function from an environment's name to its history, as another run would open it."""
+    places = frozenset({"openlayer.InferencePipeline"})
+    makers: dict[str, OpenHistory] = {
+        "file": lambda environment="production": FileHistory(tmp_path / f"{environment}.history.db", places=places)
+    }
+    maker: OpenHistory = makers[request.param]
+    return maker
 
 
 PRELUDE = """

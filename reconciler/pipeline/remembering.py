@@ -1,0 +1,105 @@
+"""Keep what was measured, and look back at it.  Touches: the history.
+
+A history that can not be written is a warning: it must not fail a gate, nor keep ``status`` from working in a folder
+that is read-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.history import HistoryStore, Observation
+from reconciler.model.outcome import Verdict
+from reconciler.model.resource import Address
+from reconciler.model.state import Record
+from reconciler.pipeline.session import Session
+from reconciler.providers import KINDS
+from reconciler.storage.history import open_history
+
+PLACES = frozenset(kind.measuring.place for kind in KINDS.values() if kind.measuring is not None)
+"""The kinds of what things are measured on."""
+
+
+async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
+    """Keep these verdicts; notes it where that is not possible."""
+    seen = here.clock.now()
+    observations = [_observation(verdict, seen) for verdict in verdicts]
+
+    def keep() -> None:
+        with history(here) as store:
+            store.record(observations)
+
+    try:
+        await asyncio.to_thread(keep)
+    except ReconcilerError as error:
+        here.hooks.note(f"warning: this is not kept for later: {error.message}")
+
+
+async def carry_over(here: Session, records: Iterable[Record]) -> None:
+    """Give what was renamed its past, as the journal's ``renamed`` records say, in their order."""
+    renamed = [(record["former"], record["address"]) for record in records if record["record"] == "renamed"]
+    if not renamed:
+        return
+
+    def move() -> None:
+        with history(here) as store:
+            for former, address in renamed:
+                store.moved(Address.parse(former), Address.parse(address))
+
+    try:
+        await asyncio.to_thread(move)
+    except ReconcilerError as error:
+        here.hooks.note(f"warning: the history stays with the former names: {error.message}")
+
+
+def past(
+    here: Session, addresses: Sequence[Address], limit: int | None = None
+) -> Mapping[tuple[Address, str | None], Sequence[Observation]]:
+    """What was observed of each of these on each pipeline, newest first, at most ``limit`` of each.
+
+    A pair of which nothing is known is missing.  What is about to be judged may be among it already: a measurement
+    is known by ``result_id`` and ``recorded``.  Raises StateUnreadable.
+    """
+    if not addresses:
+        return {}
+    found: dict[tuple[Address, str | None], list[Observation]] = defaultdict(list)
+    with history(here) as store:
+        for each in store.of(addresses, limit):
+            found[each.address, each.pipeline].append(each)
+    return dict(found)
+
+
+@contextmanager
+def history(here: Session) -> Iterator[HistoryStore]:
+    """The history of the session's environment, open for a ``with`` block."""
+    url = here.manifest.state.url if here.manifest else None
+    remote = url is not None and "://" in url
+    folder = here.folder if remote or url is None else here.request.root / url.removeprefix("file:")
+    store = open_history(folder, here.environment, places=PLACES)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _observation(verdict: Verdict, seen: float) -> Observation:
+    found = verdict.evaluation
+    return Observation(
+        address=verdict.address,
+        pipeline=verdict.pipeline,
+        level=verdict.level,
+        status=verdict.status,
+        measured=dict(found.measured) if found else {},
+        wanted=verdict.wanted,
+        margin=verdict.margin,
+        why=verdict.why,
+        starts=found.starts if found else None,
+        ends=found.ends if found else None,
+        result_id=found.result_id if found else "",
+        recorded=found.recorded if found else "",
+        seen=seen,
+    )

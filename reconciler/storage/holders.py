@@ -1,0 +1,34 @@
+"""Who we are, for a lock that others may meet.  Touches: the system's user, host and process, chance (ids)."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from reconciler.model.provider import Holder
+
+
+def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: str) -> Holder:
+    """Make this process the holder of a lock with a new id.  ``lease`` as in ``Holder``; ``job`` may be empty."""
+    return Holder(
+        lock_id=secrets.token_hex(6),
+        owner=_user(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        operation=operation,
+        since=now().astimezone(UTC).isoformat(timespec="seconds"),
+        job=job,
+        lease=lease,
+    )
+
+
+def _user() -> str:
+    """The login name; a number where the system knows none, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
