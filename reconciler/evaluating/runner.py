@@ -8,7 +8,13 @@ and holds the task ids before the wait, so that a killed wait can be taken up ag
     note                                       a later run
     {"record": "task", ..., no "tasks" yet}    may have been started: looks for results, never sends again
     {"record": "task", ..., "tasks": [...]}    goes on waiting for them
+    {"record": "task", ..., "over": true}      reads its results once more, if it takes up the whole run
     {"record": "task_over", ...}               knows nothing of it
+
+A run that was cut short is judged as a whole when it is taken up, so its notes go together, when all of it is over.
+
+A trigger that asks for several runs is started anew after each of them, over the same range.  Its note then says which
+run it is about and holds what the earlier ones measured: the platform writes the next results over them.
 """
 
 from __future__ import annotations
@@ -80,12 +86,14 @@ async def run(
     on_progress: OnProgress = lambda _done, _total, _what: None,
     tasks: Mapping[str, Fields] | None = None,
     wait: bool = True,
+    resumed: bool = False,
 ) -> RunResult:
     """Start every trigger, wait at most ``deadline_s`` for all of them together, and read the results.
 
     ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
-    again (``resume`` finds the triggers to give).  ``record`` must be durable when it returns.  ``on_progress`` is
-    told (done, total, what) after each trigger.  Without ``wait``, returns as soon as everything is started.
+    again (``resume`` and ``noted`` find the triggers to give), and when ``resumed`` not even one that is over.
+    ``record`` must be durable when it returns.  ``on_progress`` is told (done, total, what) after each trigger.
+    Without ``wait``, returns as soon as everything is started.
 
     The failure of one trigger is an ERROR evaluation with the reason.  Raises NotAuthorized (401, 403), which
     concerns them all, and what ``record`` raises.  When cancelled, starts nothing new and notes what is under way.
@@ -93,16 +101,21 @@ async def run(
     slots = asyncio.Semaphore(parallelism)
     known, deadline = tasks or {}, clock.monotonic() + deadline_s
     names = {(address.root, remote_id): address.name for address, remote_id in wire.ids.items()}
-    here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait)
+    here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait, resumed)
     for key in _superseded(triggers, known):
         await record({"record": "task_over", "key": key})
-    done = 0
+    done, over = 0, 0
 
     async def one(trigger: Trigger) -> _End:
-        nonlocal done
+        nonlocal done, over
         end = await here.measure(trigger)
-        done += 1
+        done, over = done + 1, over + end.over
         on_progress(done, len(triggers), here.label(trigger))
+        if over == len(triggers):
+            for key in sorted(here.noted):
+                await record({"record": "task_over", "key": key})
+        elif end.over:
+            await here.remember_end(trigger)
         return end
 
     ends = await _all([one(trigger) for trigger in triggers])
@@ -119,8 +132,14 @@ def resume(triggers: Iterable[Trigger], tasks: Mapping[str, Fields], *, within_s
     ``--since 24h`` means another range a minute later; an unfinished one of the same length that began at most
     ``within_s`` earlier is meant to be the same.
     """
-    noted = sorted((_from_note(note) for note in tasks.values()), key=lambda each: each.range.start, reverse=True)
-    return tuple(next((old for old in noted if _continues(old, each, within_s)), each) for each in triggers)
+    waiting = [_from_note(note) for note in tasks.values() if not note.get("over")]
+    latest_first = sorted(waiting, key=lambda each: each.range.start, reverse=True)
+    return tuple(next((old for old in latest_first if _continues(old, each, within_s)), each) for each in triggers)
+
+
+def noted(tasks: Mapping[str, Fields]) -> tuple[Trigger, ...]:
+    """Every trigger that an earlier run has noted, with the range that it asked for."""
+    return tuple(_from_note(note) for note in tasks.values())
 
 
 def task_key(trigger: Trigger) -> str:
@@ -133,22 +152,39 @@ def task_key(trigger: Trigger) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Started:
-    """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost."""
+    """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost.
+
+    ``number`` says which of its runs it is, from 1; ``earlier`` is what those before it measured.
+    """
 
     trigger: Trigger
     tasks: tuple[Task, ...] = ()
     seen: frozenset[str] = frozenset()
     sure: bool = True
+    number: int = 1
+    earlier: tuple[Evaluation, ...] = ()
+    over: bool = False
+
+    @property
+    def sent(self) -> Trigger:
+        """The trigger as this run of it is sent: all but the first write over what was measured before."""
+        if self.number == 1:
+            return self.trigger
+        return replace(self.trigger, overwrite=True, op=f"{self.trigger.op}-{self.number}")
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays."""
+    """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays.
+
+    Not ``is_measured``: it certainly did not start.
+    """
 
     trigger: Trigger
     evaluations: tuple[Evaluation, ...] = ()
     over: bool = True
     doubtful: bool = False
+    is_measured: bool = True
 
 
 def _note(started: _Started) -> Fields:
@@ -164,20 +200,56 @@ def _note(started: _Started) -> Fields:
     }
     if started.sure:
         note["tasks"] = [{"id": task.task_id, "pipeline": task.pipeline} for task in started.tasks]
+    if trigger.runs > 1:
+        earlier: list[Json] = [_evaluation_to_json(each) for each in started.earlier]
+        note |= {"op": trigger.op, "runs": trigger.runs, "number": started.number, "earlier": earlier}
+    if started.over:
+        note["over"] = True
     return note
 
 
 def _from_note(note: Mapping[str, Any]) -> Trigger:
-    within = TimeRange(note["start"], note["end"])
-    return Trigger(Address.parse(note["address"]), note["remote_id"], note["pipeline"], within, note["overwrite"])
+    return Trigger(
+        address=Address.parse(note["address"]),
+        remote_id=note["remote_id"],
+        pipeline=note["pipeline"],
+        range=TimeRange(note["start"], note["end"]),
+        overwrite=note["overwrite"],
+        op=note.get("op", ""),
+        runs=note.get("runs", 1),
+    )
 
 
-def _started_before(trigger: Trigger, tasks: Mapping[str, Any]) -> _Started | None:
+def _started_before(trigger: Trigger, tasks: Mapping[str, Any], *, resumed: bool) -> _Started | None:
     note = tasks.get(task_key(trigger))
-    if note is None or _from_note(note) != trigger:
+    if note is None or replace(_from_note(note), op=trigger.op) != trigger or (note.get("over") and not resumed):
         return None
-    asked = tuple(Task(task["id"], task["pipeline"]) for task in note.get("tasks", ()))
-    return _Started(trigger, asked, frozenset(note["seen"]), sure="tasks" in note)
+    return _Started(
+        trigger,
+        tuple(Task(task["id"], task["pipeline"]) for task in note.get("tasks", ())),
+        frozenset(note["seen"]),
+        sure="tasks" in note,
+        number=note.get("number", 1),
+        earlier=tuple(_evaluation_from_json(each, trigger.address) for each in note.get("earlier", ())),
+        over=note.get("over", False),
+    )
+
+
+def _evaluation_to_json(evaluation: Evaluation) -> Fields:
+    return {
+        "status": evaluation.status.value,
+        "pipeline": evaluation.pipeline,
+        "measured": dict(evaluation.measured),
+        "message": evaluation.message,
+        "result_id": evaluation.result_id,
+        "starts": evaluation.starts,
+        "ends": evaluation.ends,
+        "recorded": evaluation.recorded,
+    }
+
+
+def _evaluation_from_json(data: Mapping[str, Any], address: Address) -> Evaluation:
+    return Evaluation(**{**data, "address": address, "status": EvaluationStatus(data["status"])})
 
 
 def _superseded(triggers: Sequence[Trigger], tasks: Mapping[str, Any]) -> list[str]:
@@ -211,52 +283,81 @@ class _Run:
     deadline: float
     deadline_s: float
     wait: bool
+    resumed: bool
+    noted: dict[str, _Started] = field(default_factory=dict)
 
     async def measure(self, trigger: Trigger) -> _End:
-        """Everything for one trigger, from the request to the results."""
+        """Everything for one trigger, from the request to the results of its last run."""
+        started = _started_before(trigger, self.tasks, resumed=self.resumed)
+        if started is not None:
+            self.noted[task_key(trigger)] = started
+        number, earlier = (started.number, started.earlier) if started else (1, ())
+        while True:
+            end = await self._measure_once(started, trigger, number, earlier)
+            earlier = (*earlier, *end.evaluations)
+            last = number >= trigger.runs or not end.is_measured or (started is not None and started.over)
+            if last or end.doubtful or not end.over:
+                return replace(end, evaluations=earlier)
+            if self.clock.monotonic() >= self.deadline:
+                late = self._running(trigger, trigger.pipeline, f"{number} of {trigger.runs} runs are done")
+                return replace(end, evaluations=(*earlier, late), over=False)
+            started, number = None, number + 1
+
+    async def _measure_once(
+        self, known: _Started | None, trigger: Trigger, number: int, earlier: tuple[Evaluation, ...]
+    ) -> _End:
         try:
-            started = _started_before(trigger, self.tasks) or await self._start(trigger)
+            started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
         except NotAuthorized:
             raise
         except ApiError as error:
-            return _End(trigger, (self._failed(trigger, str(error)),))
+            return _End(trigger, (self._failed(trigger, str(error)),), is_measured=False)
+        if started.over:
+            return _End(trigger, await self._results(trigger), doubtful=not started.sure)
         if not self.wait:
             return _End(trigger, over=False, doubtful=not started.sure)
         try:
-            end = await self._wait_for(started)
+            return await self._wait_for(started)
         except NotAuthorized:
             raise
         except ApiError as error:
-            end = _End(trigger, (self._failed(trigger, str(error)),), over=False, doubtful=not started.sure)
-        if end.over:
-            await self._forget(trigger)
-        return end
+            return _End(trigger, (self._failed(trigger, str(error)),), over=False, doubtful=not started.sure)
 
-    async def _start(self, trigger: Trigger) -> _Started:
+    async def _start(self, planned: _Started) -> _Started:
         """Send the request, noted before and after.  Raises ApiError when it certainly did not start anything."""
         # Overwritten results are there before and after; only what was there before tells them apart.
-        seen = frozenset(map(_fingerprint, await self._results(trigger))) if trigger.overwrite else frozenset[str]()
+        there = await self._results(planned.trigger) if planned.sent.overwrite else ()
         async with self.slots:
-            return await _to_its_end(self._request(trigger, seen))
+            return await _to_its_end(self._request(replace(planned, seen=frozenset(map(_fingerprint, there)))))
 
-    async def _request(self, trigger: Trigger, seen: frozenset[str]) -> _Started:
-        await self._remember(_Started(trigger, seen=seen, sure=False))
-        flow = self.measuring(trigger.address).trigger(trigger, self.wire)
+    async def _request(self, planned: _Started) -> _Started:
+        unsure = replace(planned, sure=False)
+        await self._remember(unsure)
+        flow = self.measuring(planned.trigger.address).trigger(planned.sent, self.wire)
         try:
             asked = await drive(flow, self.send, self.clock.sleep)
         except (NotApplied, Conflict):
-            await self._forget(trigger)
+            await self._forget(planned.trigger)
             raise
         except ApiError:
-            return _Started(trigger, seen=seen, sure=False)
-        started = _Started(trigger, asked, seen)
+            return unsure
+        started = replace(planned, tasks=asked)
         await self._remember(started)
         return started
 
     async def _remember(self, started: _Started) -> None:
-        await self.record({"record": "task", "key": task_key(started.trigger), "task": _note(started)})
+        key = task_key(started.trigger)
+        self.noted[key] = started
+        await self.record({"record": "task", "key": key, "task": _note(started)})
+
+    async def remember_end(self, trigger: Trigger) -> None:
+        """Note that a trigger is over while others are not."""
+        started = self.noted.get(task_key(trigger))
+        if started is not None and not started.over:
+            await self._remember(replace(started, over=True))
 
     async def _forget(self, trigger: Trigger) -> None:
+        self.noted.pop(task_key(trigger), None)
         await self.record({"record": "task_over", "key": task_key(trigger)})
 
     # ----------------------------------------------------------------------------------------------- waiting
@@ -310,7 +411,7 @@ class _Run:
         until = min(self.deadline, self.clock.monotonic() + DOUBT_S)
         if await self._read_until(until, trigger, reading):
             # Only an overwriting trigger knows what was there before; else the results may be older than the trigger.
-            return _End(trigger, reading.results, doubtful=not trigger.overwrite)
+            return _End(trigger, reading.results, doubtful=not started.sent.overwrite)
         lost = self._failed(trigger, "may have been started: the reply was lost, and it is not sent a second time")
         return _End(trigger, (lost, *reading.results), doubtful=True)
 
@@ -407,11 +508,13 @@ def _fingerprint(result: Evaluation) -> str:
 
 
 def _sorted(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """By address, pipeline and window, each recorded result once though two triggers may have read it."""
+    """By address, pipeline, window and time, each recorded result once though two triggers may have read it."""
     once: dict[object, Evaluation] = {}
     for each in evaluations:
-        once.setdefault((each.address, each.result_id) if each.result_id else id(each), each)
-    return tuple(sorted(once.values(), key=lambda e: (e.address, e.pipeline or "", e.starts or 0, e.result_id)))
+        once.setdefault((each.address, each.result_id, each.recorded) if each.result_id else id(each), each)
+    return tuple(
+        sorted(once.values(), key=lambda e: (e.address, e.pipeline or "", e.starts or 0, e.recorded, e.result_id))
+    )
 
 
 # --------------------------------------------------------------------------------------------------- concurrency

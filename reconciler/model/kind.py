@@ -188,15 +188,26 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Requests that do not depend on each other; the driver may send them at once."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful (2xx) answer.  ``body`` is the decoded JSON, None when there was none."""
+    """A successful (2xx) answer.  ``body`` is the decoded JSON, None when there was none.
+
+    ``parts`` are the answers to requests that were asked together, in their order.
+    """
 
     status: int
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Reply, ...] = ()
 
 
-Flow = Generator[Call | Wait, Reply, T]
+Flow = Generator[Call | Wait | Together, Reply, T]
 """Yields requests and pauses, is sent the reply to each request (None after a pause), returns its result.
 
 Errors of a request are thrown into the flow as ``reconciler.errors.ApiError``; a flow may catch those that it
@@ -263,7 +274,8 @@ class Task:
 class Trigger:
     """One evaluation to be started: what, where (vendor's id of the place, None for all), over which range.
 
-    ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.
+    ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.  ``runs`` times it is
+    measured, one after another, over the same range.
     """
 
     address: Address
@@ -272,6 +284,7 @@ class Trigger:
     range: TimeRange
     overwrite: bool = False
     op: str = ""
+    runs: int = 1
 
 
 @dataclass(frozen=True)

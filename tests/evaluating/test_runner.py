@@ -21,7 +21,7 @@ from reconciler.errors import (
     PlanLimit,
     ReadFailed,
 )
-from reconciler.evaluating.runner import RunResult, resume, run, task_key
+from reconciler.evaluating.runner import RunResult, noted, resume, run, task_key
 from reconciler.model.kind import Call, Flow, Measuring, Reply, Task, Trigger, Wire, url_path
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
@@ -444,14 +444,14 @@ def shifted(seconds: int, **more: Any) -> Trigger:
     return replace(trigger(), range=TimeRange(DAY.start + seconds, DAY.end + seconds), **more)
 
 
-def noted(of: Trigger) -> dict[str, Any]:
+def notes_of(of: Trigger) -> dict[str, Any]:
     platform = Platform({START: [["t1"]]})
     platform.run(of, wait=False)
     return platform.tasks()
 
 
 def test_the_same_question_a_little_later_resumes_the_unfinished_one() -> None:
-    assert resume([shifted(600)], noted(trigger())) == (trigger(),)
+    assert resume([shifted(600)], notes_of(trigger())) == (trigger(),)
 
 
 @pytest.mark.parametrize(
@@ -466,12 +466,104 @@ def test_the_same_question_a_little_later_resumes_the_unfinished_one() -> None:
     ],
 )
 def test_another_question_is_not_mistaken_for_the_unfinished_one(other: Trigger) -> None:
-    assert resume([other], noted(trigger())) == (other,)
+    assert resume([other], notes_of(trigger())) == (other,)
 
 
 def test_a_new_trigger_for_the_same_target_drops_the_note_of_the_old_one() -> None:
     records: list[Record] = []
-    old = noted(trigger())
+    old = notes_of(trigger())
     platform = Platform({START: [["t1"]]}, records=records)
     platform.run(replace(trigger(), range=TimeRange(0, 60)), tasks=old, wait=False)
     assert records[0] == {"record": "task_over", "key": task_key(trigger())}
+
+
+# ------------------------------------------------------------------------------------------ taking up a whole run
+
+
+def half_done() -> Platform:
+    """One of two triggers is over, the other still runs when time is up."""
+    script = {START: [["t1"]], "/start/id-toxic": [["t2"]], TASK: [DONE], "/task/t2": [BUSY], RESULTS: [[passing()]]}
+    platform = Platform(script)
+    platform.run(trigger(), trigger("toxic"), deadline_s=60)
+    return platform
+
+
+def test_the_notes_of_a_run_go_together() -> None:
+    """While one trigger runs, the other stays noted as over; when all are over, nothing is noted."""
+    first = half_done()
+    assert {key: note.get("over", False) for key, note in first.tasks().items()} == {
+        task_key(trigger()): True,
+        task_key(trigger("toxic")): False,
+    }
+    second = Platform(
+        {"/task/t2": [DONE], RESULTS: [[passing()]], "/results/id-toxic": [[passing("r2")]]}, records=first.records
+    )
+    second.run(*noted(first.tasks()), tasks=first.tasks(), resumed=True)
+    assert second.tasks() == {}
+
+
+def test_a_run_that_is_taken_up_reads_again_what_was_over_and_sends_nothing() -> None:
+    first = half_done()
+    failing = {"id": "r1", "status": "failing"}
+    second = Platform({"/task/t2": [DONE], RESULTS: [[failing]], "/results/id-toxic": [[passing("r2")]]})
+    result = second.run(*noted(first.tasks()), tasks=first.tasks(), resumed=True)
+    assert told(result) == [("faithful", None, "failing", ""), ("toxic", None, "passing", "")]
+    assert sorted(second.calls) == [f"GET {RESULTS}", "GET /results/id-toxic", "GET /task/t2"]
+
+
+def test_asked_anew_what_is_over_is_sent_again() -> None:
+    """Only taking up a run goes back to what is over: the same question later is about results of its own."""
+    first = half_done()
+    assert resume([trigger()], first.tasks()) == (trigger(),)
+    second = Platform({START: [["t9"]], "/task/t9": [DONE], RESULTS: [[passing()]]})
+    second.run(trigger(), tasks=first.tasks())
+    assert f"POST {START}" in second.calls
+
+
+# ------------------------------------------------------------------------------------------ several runs
+
+
+def at_times(*times: str) -> list[list[dict[str, str]]]:
+    return [[passing("r1", at=time)] for time in times]
+
+
+def test_several_runs_follow_each_other_and_every_result_is_kept() -> None:
+    """Each run but the first looks at what is there, sends, waits, and reads what was written over it."""
+    platform = Platform(
+        {START: [["t1"], ["t2"], ["t3"]], TASK: [DONE], "/task/t2": [DONE], "/task/t3": [DONE],
+         RESULTS: at_times("1", "1", "2", "2", "3")}
+    )  # fmt: skip
+    result = platform.run(replace(trigger(), runs=3))
+    assert [each.recorded for each in result.evaluations] == ["1", "2", "3"]
+    assert platform.calls == [
+        f"POST {START}", f"GET {TASK}", f"GET {RESULTS}",
+        f"GET {RESULTS}", f"POST {START}", "GET /task/t2", f"GET {RESULTS}",
+        f"GET {RESULTS}", f"POST {START}", "GET /task/t3", f"GET {RESULTS}",
+    ]  # fmt: skip
+    assert platform.tasks() == {}
+
+
+def test_a_killed_second_run_is_taken_up_with_what_the_first_measured() -> None:
+    asked = replace(trigger(), runs=2)
+    first = Platform({START: [["t1"], ["t2"]], TASK: [DONE], "/task/t2": [BUSY], RESULTS: at_times("1")})
+    first.run(asked, deadline_s=60)
+    second = Platform({"/task/t2": [DONE], RESULTS: at_times("2")})
+    result = second.run(*noted(first.tasks()), tasks=first.tasks(), resumed=True)
+    assert [each.recorded for each in result.evaluations] == ["1", "2"]
+    assert f"POST {START}" not in second.calls
+
+
+def test_a_run_that_can_not_start_ends_the_series() -> None:
+    platform = Platform({START: [["t1"], failure(PlanLimit, "used up")], TASK: [DONE], RESULTS: at_times("1")})
+    result = platform.run(replace(trigger(), runs=3))
+    assert [each.status.value for each in result.evaluations] == ["error", "passing"]
+    assert platform.calls.count(f"POST {START}") == 2
+
+
+def test_a_series_that_runs_out_of_time_says_so_and_can_be_taken_up() -> None:
+    asked = replace(trigger(), runs=2)
+    platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: at_times("1")})
+    result = platform.run(asked, deadline_s=0)
+    assert told(result)[0][3] == "not finished after 0s; it goes on at the platform; 1 of 2 runs are done"
+    assert result.unfinished == (asked,)
+    assert list(platform.tasks()) == [task_key(asked)]
