@@ -28,7 +28,8 @@ _NO = {"", "0", "false", "no"}
 class Ci:
     """Where the run takes place, as far as the CI system tells.  Texts are empty when it does not.
 
-    ``system`` is "github", "gitlab" or "".  ``summary_file`` and ``output_file`` are the files that GitHub reads.
+    ``system`` is "github", "gitlab" or "".  ``summary_file`` and ``output_file`` are the files that GitHub reads;
+    ``workspace`` is the folder of the checkout, which places in reports are relative to.
     """
 
     system: str = ""
@@ -40,6 +41,7 @@ class Ci:
     actor: str = ""
     summary_file: str = ""
     output_file: str = ""
+    workspace: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def _ci(environ: Mapping[str, str]) -> Ci:
             actor=get("GITHUB_ACTOR"),
             summary_file=get("GITHUB_STEP_SUMMARY"),
             output_file=get("GITHUB_OUTPUT"),
+            workspace=get("GITHUB_WORKSPACE"),
         )
     return Ci(
         system="gitlab" if get("GITLAB_CI") else "",
@@ -232,4 +235,5 @@ def _ci(environ: Mapping[str, str]) -> Ci:
         commit=get("CI_COMMIT_SHA"),
         event=get("CI_PIPELINE_SOURCE"),
         actor=get("GITLAB_USER_LOGIN"),
+        workspace=get("CI_PROJECT_DIR") if get("GITLAB_CI") else "",
     )
