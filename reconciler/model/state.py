@@ -53,6 +53,10 @@ class State:
     ``lineage`` says which state this is (random, made once), ``serial`` which version of it.  ``origins`` binds it
     to the platforms it was made for.  ``consumed`` holds digests of saved plans that were already applied;
     ``started`` the digest of one that was begun and not finished.
+
+    ``touched`` are the resources that the last apply changed; as long as it is ``unsettled`` (cut short, or not yet
+    verified) what the next one changes is added to them.  ``before`` is what was at the platform before an apply that
+    may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it).
     """
 
     lineage: str = ""
@@ -63,6 +67,9 @@ class State:
     tasks: Mapping[str, Fields] = field(default_factory=dict)
     consumed: tuple[str, ...] = ()
     started: str = ""
+    touched: tuple[Address, ...] = ()
+    unsettled: bool = False
+    before: Mapping[Address, Fields] = field(default_factory=dict)
 
 
 Record = dict[str, Any]
@@ -84,6 +91,7 @@ def fold(state: State, records: Iterable[Record]) -> State:
 def _fold(state: State, records: Iterable[Record]) -> State:
     entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
     origins, consumed, started = dict(state.origins), state.consumed, state.started
+    touched, unsettled, before = dict.fromkeys(state.touched), state.unsettled, dict(state.before)
     for record in records:
         address = Address.parse(record["address"]) if "address" in record else None
         match record["record"], address:
@@ -101,6 +109,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "renamed", Address():
                 _move(entries, Address.parse(record["former"]), address)
                 _move(in_doubt, Address.parse(record["former"]), address)
+                _move(touched, Address.parse(record["former"]), address)
             case "origins", None:
                 origins.update(record["origins"])
             case "task", None:
@@ -111,6 +120,15 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 started = record["digest"]
             case "plan_applied", None:
                 consumed, started = (*consumed, record["digest"])[-20:], ""
+            case "changing", None:
+                changing = [Address.parse(each) for each in record["addresses"]]
+                touched = {**(touched if unsettled else {}), **dict.fromkeys(changing)}
+                before = {Address.parse(key): value for key, value in record.get("before", {}).items()}
+                unsettled = True
+                _drop_notes_about(tasks, changing)
+            case "settled", None:
+                touched = touched if record["kept"] else {}
+                unsettled, before = False, {}
             case unknown, _:
                 raise StateUnreadable(
                     f"the journal holds a record of the unknown kind {unknown!r}",
@@ -124,7 +142,17 @@ def _fold(state: State, records: Iterable[Record]) -> State:
         tasks=tasks,
         consumed=consumed,
         started=started,
+        touched=tuple(touched),
+        unsettled=unsettled,
+        before=before,
     )
+
+
+def _drop_notes_about(tasks: dict[str, Fields], changing: Iterable[Address]) -> None:
+    """An evaluation that is under way tells nothing about what a test is going to be."""
+    gone = {str(address) for address in changing}
+    for key in [key for key, note in tasks.items() if note.get("address") in gone]:
+        del tasks[key]
 
 
 def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
@@ -194,7 +222,20 @@ def state_to_json(state: State) -> dict[str, Any]:
             for address, intent in sorted(state.in_doubt.items(), key=lambda pair: pair[0])
         },
         "tasks": dict(sorted(state.tasks.items())),
+        **_last_apply_to_json(state),
     }
+
+
+def _last_apply_to_json(state: State) -> dict[str, Any]:
+    """What an older version does not know, and need not: left out where there is nothing to say."""
+    data: dict[str, Any] = {}
+    if state.touched:
+        data["touched"] = [str(address) for address in state.touched]
+    if state.unsettled:
+        data["unsettled"] = True
+    if state.before:
+        data["before"] = {str(address): state.before[address] for address in sorted(state.before)}
+    return data
 
 
 def state_from_json(data: Mapping[str, Any]) -> State:
@@ -216,6 +257,9 @@ def state_from_json(data: Mapping[str, Any]) -> State:
                 Address.parse(key): Intent(value["op"], value["attempts"]) for key, value in data["in_doubt"].items()
             },
             tasks=dict(data["tasks"]),
+            touched=tuple(Address.parse(each) for each in data.get("touched", ())),
+            unsettled=bool(data.get("unsettled", False)),
+            before={Address.parse(key): value for key, value in data.get("before", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r}") from error

@@ -21,6 +21,7 @@ from reconciler.model.state import (
     state_from_json,
     state_to_json,
 )
+from reconciler.model.values import Fields
 
 PROJECT = Address("openlayer.Project", ("bot",))
 PIPELINE = Address("openlayer.InferencePipeline", ("bot", "production"))
@@ -84,6 +85,59 @@ def test_the_last_twenty_consumed_plans_are_kept() -> None:
     assert state.consumed[0] == "5"
     assert state.consumed[-1] == "24"
     assert len(state.consumed) == 20
+
+
+# ------------------------------------------------------------------------------------------ the last apply
+
+
+def changing(*addresses: Address, **more: Any) -> Record:
+    return {"record": "changing", "addresses": [str(address) for address in addresses], **more}
+
+
+KEPT: Record = {"record": "settled", "kept": True}
+PUT_BACK: Record = {"record": "settled", "kept": False}
+
+
+def test_what_the_last_apply_changes_is_remembered() -> None:
+    state = fold(State(), [changing(PROJECT, TEST), KEPT])
+    assert (state.touched, state.unsettled) == ((PROJECT, TEST), False)
+    assert fold(state, [changing(PIPELINE), KEPT]).touched == (PIPELINE,)
+
+
+def test_what_was_not_settled_is_added_to() -> None:
+    """An apply that was cut short, or not verified, and then another one: both count."""
+    assert fold(State(), [changing(PROJECT), changing(TEST, PROJECT), KEPT]).touched == (PROJECT, TEST)
+
+
+def test_what_was_put_back_is_not_touched() -> None:
+    assert fold(State(), [changing(PROJECT, before={str(PROJECT): {"fields": {}}}), PUT_BACK]) == State()
+
+
+def test_what_was_before_is_kept_until_it_is_settled() -> None:
+    was = {str(TEST): {"remote_id": "t1", "fields": {"thresholds": []}}}
+    begun = fold(State(), [changing(TEST, before=was)])
+    assert begun.before == {TEST: {"remote_id": "t1", "fields": {"thresholds": []}}}
+    assert fold(begun, [KEPT]).before == {}
+
+
+def test_a_rename_reaches_what_was_touched() -> None:
+    state = fold(State(), [changing(TEST), renamed(PROJECT, Address("openlayer.Project", ("helper",)))])
+    assert state.touched == (Address("openlayer.Test", ("helper", "monitoring", "Faithful")),)
+
+
+def test_an_evaluation_of_what_changes_is_not_waited_for() -> None:
+    """It began with the test as it was; that of another test goes on."""
+    notes: dict[str, Fields] = {
+        "k": {"address": str(TEST)},
+        "other": {"address": "openlayer.Test/bot/monitoring/Toxic"},
+    }
+    assert list(fold(State(tasks=notes), [changing(TEST)]).tasks) == ["other"]
+
+
+def test_a_state_that_never_heard_of_this_is_read_and_written_as_it_was() -> None:
+    old = state_to_json(State(lineage="l", serial=3))
+    assert not {"touched", "unsettled", "before"} & old.keys()
+    assert state_from_json(old) == State(lineage="l", serial=3)
 
 
 # ------------------------------------------------------------------------------------------ renamed
@@ -224,6 +278,9 @@ STATES = st.builds(
     tasks=st.dictionaries(st.text(max_size=8), FIELDS, max_size=2),
     consumed=st.lists(st.text(max_size=4), max_size=3).map(tuple),
     started=st.text(max_size=4),
+    touched=st.lists(ADDRESSES, max_size=3, unique=True).map(tuple),
+    unsettled=st.booleans(),
+    before=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
 )
 
 
