@@ -5,12 +5,20 @@ verdict, and nothing is passed over in silence: no result, a result that can not
 unfinished evaluation all fail unless the gate says otherwise.
 
     platform says              level
-    passing                    pass; warn if the value misses the stricter ``warn`` threshold, or even the threshold
-                               itself (it was judged by an older one)
+    passing                    as failing if the value fell by more than ``regress`` allows or can not be compared;
+                               warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
+                               judged by an older one); else pass, also where there is no past to compare with
     failing                    fail, warn or info: the severity
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
     something unknown          as failing, whatever the gate says
+
+    with ``runs: N, minPass: M``, of the N latest results for a window (this run's, and those of the past)
+    at least M pass            the worst of those that pass, even before there are N
+    more than N - M do not     the worst of those that do not, even before there are N
+    neither yet                as onMissing says; by default as failing
+
+Whatever comes out is never worse than the severity, and with ``flaky`` never worse than info: it does not block.
 """
 
 from __future__ import annotations
@@ -19,21 +27,45 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from reconciler.model.criteria import criteria_text, family, is_defined, margin, meets, name_of, value_text
+from reconciler.evaluating.regress import Compared, compare, earlier, passing
+from reconciler.model.criteria import (
+    criteria_text,
+    is_defined,
+    margin,
+    meets,
+    name_of,
+    undirected,
+    value_text,
+    values_of,
+)
+from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
-from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
+from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Runs, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Severity, Source
 from reconciler.model.values import Json
 
+Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
+"""What was observed before, by resource and name of the place."""
+
 _WORST_FIRST = tuple(Level)
 _FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
+_WORST_STATUS_FIRST = (
+    EvaluationStatus.UNREADABLE,
+    EvaluationStatus.FAILING,
+    EvaluationStatus.ERROR,
+    EvaluationStatus.SKIPPED,
+    EvaluationStatus.PASSING,
+    EvaluationStatus.MISSING,
+    EvaluationStatus.RUNNING,  # an older look at the same result
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
 
-    ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.
+    ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.  Not ``windowed``:
+    results are about no range of time, so all results on one place are about the same.
     """
 
     address: Address
@@ -42,18 +74,24 @@ class Expectation:
     source: Source | None = None
     criteria: tuple[Criterion, ...] = ()
     warn_criteria: tuple[Criterion, ...] = ()
+    windowed: bool = True
 
 
 def judge(
-    expectations: Iterable[Expectation], evaluations: Iterable[Evaluation], names: Mapping[str, str] | None = None
+    expectations: Iterable[Expectation],
+    evaluations: Iterable[Evaluation],
+    names: Mapping[str, str] | None = None,
+    past: Past | None = None,
 ) -> tuple[Verdict, ...]:
     """One verdict for each expectation, worst first: by level, smallest margin, address, pipeline.
 
     Every window counts and the worst is shown, so that a failing window is not hidden by a later passing one; of
-    several results for the same window the one recorded last counts.  ``names`` maps the vendor's pipeline ids to
-    names.  A result that is not about any pipeline speaks for all of them when it is bad news (a trigger that
-    failed), and for none when it is good.  Results of expected resources on other pipelines are added as warnings
-    unless they pass; results of other resources are left out.
+    several results for the same window the one recorded last counts, or as many as the gate has ``runs``.  ``names``
+    maps the vendor's pipeline ids to names.  A result that is not about any pipeline speaks for all of them when it is
+    bad news (a trigger that failed), and for none when it is good.  Results of expected resources on other pipelines
+    are added as warnings unless they pass; results of other resources are left out.
+
+    ``past`` may hold what is judged here as well: a result is known by its id and the time of recording.
     """
     wanted, known = _by_address(expectations), names or {}
     found: dict[Address, list[Evaluation]] = {}
@@ -61,7 +99,7 @@ def judge(
         name = known.get(each.pipeline, each.pipeline) if each.pipeline else None
         found.setdefault(each.address, []).append(replace(each, pipeline=name))
     verdicts = [
-        verdict for address, group in wanted.items() for verdict in _judge(group, _latest(found.get(address, [])))
+        verdict for address, group in wanted.items() for verdict in _judge(group, found.get(address, []), past or {})
     ]
     return tuple(sorted(verdicts, key=_rank))
 
@@ -83,31 +121,30 @@ def _rank(verdict: Verdict) -> tuple[int, float, Address, str]:
     return (_WORST_FIRST.index(verdict.level), distance, verdict.address, verdict.pipeline or "")
 
 
-# ------------------------------------------------------------------------------------- which results count
+# ----------------------------------------------------------------------------------------- places and windows
 
 
-def _latest(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """The results without those that a later evaluation of the same window replaced.
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict, and whether it is no failure, whatever the severity makes of one.
 
-    What the vendor did not record (no id: our own news of a failed trigger) neither replaces nor is replaced.
+    ``singles`` are the verdicts on the results of this run that it sums up.
     """
-    newest: dict[object, Evaluation] = {}
-    for each in evaluations:
-        recorded_window = each.result_id and each.starts is not None and each.ends is not None
-        key = (each.pipeline, each.starts, each.ends) if recorded_window else id(each)
-        if key not in newest or each.recorded > newest[key].recorded:
-            newest[key] = each
-    return list(newest.values())
+
+    verdict: Verdict
+    holds: bool
+    singles: tuple[Verdict, ...]
 
 
-def _judge(expectations: list[Expectation], evaluations: list[Evaluation]) -> Iterator[Verdict]:
+def _judge(expectations: list[Expectation], evaluations: list[Evaluation], past: Past) -> Iterator[Verdict]:
     """The verdicts on one resource."""
     for expectation in expectations:
-        windows = [each for each in evaluations if _is_about(each, expectation)]
-        yield _worst(expectation, windows or [_missing(expectation)])
+        about = [each for each in evaluations if _is_about(each, expectation)]
+        yield _on_place(expectation, about or [_missing(expectation)], past).verdict
     named = {expectation.pipeline for expectation in expectations}
     if None not in named:
-        yield from _elsewhere(expectations[0], [e for e in evaluations if e.pipeline and e.pipeline not in named])
+        elsewhere = [each for each in evaluations if each.pipeline and each.pipeline not in named]
+        yield from _elsewhere(expectations[0], elsewhere, past)
 
 
 def _is_about(evaluation: Evaluation, expectation: Expectation) -> bool:
@@ -120,104 +157,275 @@ def _missing(expectation: Expectation) -> Evaluation:
     return Evaluation(expectation.address, EvaluationStatus.MISSING, expectation.pipeline)
 
 
-def _elsewhere(expectation: Expectation, evaluations: list[Evaluation]) -> Iterator[Verdict]:
+def _elsewhere(expectation: Expectation, evaluations: list[Evaluation], past: Past) -> Iterator[Verdict]:
     """Verdicts on pipelines that nobody named: never worse than a warning, and silent when all is well."""
     for pipeline in sorted({each.pipeline for each in evaluations if each.pipeline}):
         there = replace(expectation, pipeline=pipeline)
-        verdict = _worst(there, [each for each in evaluations if each.pipeline == pipeline])
-        if verdict.status is not EvaluationStatus.PASSING:
-            level = Level.WARN if verdict.level is Level.FAIL else verdict.level
+        judged = _on_place(there, [each for each in evaluations if each.pipeline == pipeline], past)
+        verdict = judged.verdict
+        if not judged.holds or verdict.status is not EvaluationStatus.PASSING:
             why = f"on a pipeline that the manifests do not name: {verdict.why}"
-            yield replace(verdict, level=level, why=why)
+            yield replace(verdict, level=_milder(verdict.level, Level.WARN), why=why)
 
 
-def _worst(expectation: Expectation, windows: list[Evaluation]) -> Verdict:
-    """The worst of the windows, saying how many there were; of equally bad ones the latest."""
-    latest_first = sorted(windows, key=lambda each: each.ends or 0, reverse=True)
-    verdicts = [_verdict(expectation, each) for each in latest_first]
-    worst = min(verdicts, key=_rank)
-    if len(verdicts) == 1:
-        return worst
-    bad = sum(verdict.status is not EvaluationStatus.PASSING for verdict in verdicts)
-    count = f"worst of {len(verdicts)} windows, {f'{bad} of them not passing' if bad else 'all passing'}"
-    return replace(worst, why=f"{worst.why}; {count}" if worst.why else count)
+def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past: Past) -> _Judged:
+    """The worst of the windows measured on one place, saying how many there were; of equally bad ones the latest."""
+    windows = [_of_window(expectation, window, past) for window in _windows(expectation, evaluations)]
+    worst = min(windows, key=lambda each: _rank(each.verdict))
+    singles = tuple(_blunted(single) for each in windows for single in each.singles)
+    verdict = worst.verdict
+    if len(windows) > 1:
+        bad = sum(not each.holds or each.verdict.status is not EvaluationStatus.PASSING for each in windows)
+        count = f"worst of {len(windows)} windows, {f'{bad} of them not passing' if bad else 'all passing'}"
+        verdict = replace(verdict, why=_joined(verdict.why, count))
+    verdict = replace(_blunted(verdict), parts=singles if len(singles) > 1 or verdict.runs else ())
+    return replace(worst, verdict=verdict)
+
+
+def _windows(expectation: Expectation, evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    """The results for each window, latest first, and the windows latest first.
+
+    What the vendor did not record (no id: our own news of a failed trigger) stands by itself: it neither replaces
+    another result nor is replaced.
+    """
+    found: dict[object, list[Evaluation]] = {}
+    for each in sorted(evaluations, key=_recency, reverse=True):
+        window = _window(each, windowed=expectation.windowed)
+        found.setdefault(id(each) if window is None else window, []).append(each)
+    return sorted(found.values(), key=lambda window: window[0].ends or 0, reverse=True)
+
+
+def _window(each: Evaluation, *, windowed: bool) -> object:
+    """What results for the same window have in common; None for a result that stands by itself."""
+    if not each.result_id:
+        return None
+    if not windowed:
+        return (each.pipeline,)
+    return None if each.starts is None or each.ends is None else (each.pipeline, each.starts, each.ends)
+
+
+def _recency(each: Evaluation) -> tuple[str, int, int, str, str]:
+    """What sorts results by the time of recording; of those recorded together the worst counts as the latest."""
+    status = -_WORST_STATUS_FIRST.index(each.status)
+    rest = repr((sorted(each.measured.items()), each.message, each.pipeline, each.starts))
+    return (each.recorded, status, each.ends or 0, each.result_id, rest)
+
+
+def _blunted(verdict: Verdict) -> Verdict:
+    """What is known to be flaky is shown, and blocks nothing."""
+    if not verdict.flaky or verdict.level is Level.PASS:
+        return verdict
+    return replace(verdict, level=Level.INFO, why=_joined(verdict.why, "flaky: not blocking"))
+
+
+def _milder(one: Level, other: Level) -> Level:
+    return max(one, other, key=_WORST_FIRST.index)
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(text for text in texts if text)
+
+
+# ------------------------------------------------------------------------------------- several runs of a window
+
+
+def _of_window(expectation: Expectation, window: Sequence[Evaluation], past: Past) -> _Judged:
+    """The verdict on one window, by its results, latest first."""
+    runs = _runs(expectation, window, past) if expectation.gate.runs > 1 else []
+    if not runs:
+        return _single(expectation, window[0], past)
+    own = [(each.result_id, each.recorded) for each in runs]
+    judged = [_single(expectation, each, past, own) for each in runs]
+    new = tuple(each.verdict for each, run in zip(judged, runs, strict=True) if run in window)
+    return replace(_of_runs(expectation.gate, judged), singles=new)
+
+
+def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) -> list[Evaluation]:
+    """The latest results for one window, as many as the gate asks for; none where there is no result yet.
+
+    Where results are about no window, those of the past may be about another version of what is measured.
+    """
+    here = _window(window[0], windowed=expectation.windowed)
+    if here is None:
+        return []
+    before = map(_as_evaluation, _past_of(expectation, window[0], past)) if expectation.windowed else ()
+    beside = [each for each in before if _window(each, windowed=True) == here]
+    unique: dict[tuple[str, str], Evaluation] = {}
+    for each in [*window, *sorted(beside, key=_recency, reverse=True)]:
+        if each.status not in (EvaluationStatus.RUNNING, EvaluationStatus.MISSING):
+            unique.setdefault((each.result_id, each.recorded), each)
+    return sorted(unique.values(), key=_recency, reverse=True)[: expectation.gate.runs]
+
+
+def _past_of(expectation: Expectation, evaluation: Evaluation, past: Past) -> Sequence[Observation]:
+    return past.get((expectation.address, evaluation.pipeline or expectation.pipeline), ())
+
+
+def _as_evaluation(each: Observation) -> Evaluation:
+    return Evaluation(
+        address=each.address,
+        status=each.status,
+        pipeline=each.pipeline,
+        measured=each.measured,
+        result_id=each.result_id,
+        starts=each.starts,
+        ends=each.ends,
+        recorded=each.recorded,
+    )
+
+
+def _of_runs(gate: Gate, judged: Sequence[_Judged]) -> _Judged:
+    """What several runs of one window mean: decided as soon as more results could not change it."""
+    least = gate.runs if gate.min_pass is None else gate.min_pass
+    good = [each for each in judged if each.holds]
+    bad = [each for each in judged if not each.holds]
+    runs = Runs(len(good), len(judged), gate.runs, least)
+    text = _runs_text(runs, judged)
+    if len(good) >= least or len(bad) > gate.runs - least:
+        worst = min(good if len(good) >= least else bad, key=lambda each: _rank(each.verdict))
+        return replace(worst, verdict=replace(worst.verdict, why=_joined(text, worst.verdict.why), runs=runs))
+    level, why, holds = _unusual(gate, gate.on_missing, "onMissing", text)
+    verdict = replace(judged[0].verdict, level=level, status=EvaluationStatus.MISSING, why=why, runs=runs)
+    return replace(judged[0], verdict=verdict, holds=holds)
+
+
+def _runs_text(runs: Runs, judged: Sequence[_Judged]) -> str:
+    """``2 of 3 runs passed (0.79 to 0.88)``; ``1 of 3 runs so far, 1 passed, at least 2 must``."""
+    values = sorted({each.verdict.measured for each in judged if each.verdict.measured}, key=_numbers_first)
+    spread = f" ({values[0]} to {values[-1]})" if len(values) > 1 else ""
+    must = f", at least {runs.min_pass} must" if runs.passed < runs.min_pass else ""
+    if runs.known < runs.wanted:
+        return f"{runs.known} of {runs.wanted} runs so far, {runs.passed} passed{spread}{must}"
+    return f"{runs.passed} of {runs.wanted} runs passed{spread}{must}"
+
+
+def _numbers_first(text: str) -> tuple[float, str]:
+    try:
+        return (float(text), "")
+    except ValueError:
+        return (inf, text)
 
 
 # ------------------------------------------------------------------------------------- what one result means
 
 
-def _verdict(expectation: Expectation, evaluation: Evaluation) -> Verdict:
-    level, why, criteria = _level(expectation, evaluation)
-    values = _values(evaluation, criteria)
-    margins = [margin(values[c.key], [c]) for c in criteria if c.key in values]
-    return Verdict(
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """How one result counts and why; ``criteria`` are those that decided."""
+
+    level: Level
+    why: str
+    criteria: tuple[Criterion, ...]
+    holds: bool
+
+
+def _single(
+    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]] = ()
+) -> _Judged:
+    """The verdict on one result; ``own`` are results that are judged together with it, by id and recording."""
+    gate = expectation.gate
+    compared = _compared(expectation, evaluation, past, own)
+    finding = _finding(expectation, evaluation, compared)
+    values = values_of(evaluation.measured, finding.criteria)
+    margins = [margin(values[c.key], [c]) for c in finding.criteria if c.key in values]
+    regressed = compared is not None and bool(compared.why) and evaluation.status is EvaluationStatus.PASSING
+    verdict = Verdict(
         address=expectation.address,
         pipeline=evaluation.pipeline or expectation.pipeline,
-        level=level,
+        level=_milder(finding.level, _FAILED[gate.severity]),
         status=evaluation.status,
-        severity=expectation.gate.severity,
-        measured=_measured_text(evaluation, criteria),
-        wanted=criteria_text(criteria),
-        margin=min((each for each in margins if each is not None), default=None),
-        why=why,
+        severity=gate.severity,
+        measured=_measured_text(evaluation, finding.criteria),
+        wanted=compared.wanted if compared and regressed else criteria_text(finding.criteria),
+        margin=compared.margin
+        if compared and regressed
+        else min((each for each in margins if each is not None), default=None),
+        why=finding.why,
         source=expectation.source,
         evaluation=None if evaluation.status is EvaluationStatus.MISSING else evaluation,
+        flaky=gate.flaky,
+        baseline=compared.baseline if compared else None,
     )
+    return _Judged(verdict, finding.holds, (verdict,))
 
 
-def _level(expectation: Expectation, evaluation: Evaluation) -> tuple[Level, str, tuple[Criterion, ...]]:
-    """How one result counts, why, and the criteria that decided."""
+def _compared(
+    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]]
+) -> Compared | None:
+    """The value beside the past; None where the gate does not ask for it, or nothing can be compared."""
+    gate, criteria = expectation.gate, expectation.criteria
+    if gate.regress is None or undirected(criteria):
+        return None
+    value = next(iter(values_of(evaluation.measured, criteria).values()), None)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    before = earlier(_past_of(expectation, evaluation, past), evaluation, criteria, own)
+    return compare(gate.regress, value, criteria, before if gate.regress.against else passing(before, gate))
+
+
+def _finding(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
     gate, criteria = expectation.gate, expectation.criteria
     match evaluation.status:
         case EvaluationStatus.PASSING:
-            return _level_of_passing(expectation, evaluation)
+            return _of_passing(expectation, evaluation, compared)
         case EvaluationStatus.FAILING:
-            return _FAILED[gate.severity], _why_failing(evaluation, criteria), criteria
+            return _Finding(_FAILED[gate.severity], _why_failing(evaluation, criteria), criteria, holds=False)
         case EvaluationStatus.SKIPPED:
-            return *_unusual(gate, gate.on_skipped, "onSkipped", _said(evaluation, "skipped")), criteria
+            decision, option, what = gate.on_skipped, "onSkipped", "skipped"
         case EvaluationStatus.ERROR:
-            return *_unusual(gate, gate.on_error, "onError", _said(evaluation, "could not be evaluated")), criteria
+            decision, option, what = gate.on_error, "onError", "could not be evaluated"
         case EvaluationStatus.MISSING:
-            return *_unusual(gate, gate.on_missing, "onMissing", _said(evaluation, "no result in this range")), criteria
+            decision, option, what = gate.on_missing, "onMissing", "no result in this range"
         case EvaluationStatus.RUNNING:
-            return *_unusual(gate, gate.on_missing, "onMissing", _said(evaluation, "still running")), criteria
+            decision, option, what = gate.on_missing, "onMissing", "still running"
         case EvaluationStatus.UNREADABLE:
-            return _FAILED[gate.severity], _said(evaluation, "the result can not be read"), criteria
+            decision, option, what = "fail", "", "the result can not be read"
+    level, why, holds = _unusual(gate, decision, option, _joined_by_colon(what, evaluation.message))
+    return _Finding(level, why, criteria, holds)
 
 
-def _unusual(gate: Gate, decision: OnUnusual, option: str, why: str) -> tuple[Level, str]:
+def _unusual(gate: Gate, decision: OnUnusual, option: str, why: str) -> tuple[Level, str, bool]:
     match decision:
         case "fail":
-            return _FAILED[gate.severity], why
+            return _FAILED[gate.severity], why, False
         case "warn":
-            return Level.WARN, f"{why} ({option}: warn)"
+            return _milder(Level.WARN, _FAILED[gate.severity]), f"{why} ({option}: warn)", True
         case "pass":
-            return Level.PASS, f"{why} ({option}: pass)"
+            return Level.PASS, f"{why} ({option}: pass)", True
 
 
-def _said(evaluation: Evaluation, what: str) -> str:
-    return f"{what}: {evaluation.message}" if evaluation.message else what
+def _joined_by_colon(what: str, message: str) -> str:
+    return f"{what}: {message}" if message else what
 
 
-def _level_of_passing(expectation: Expectation, evaluation: Evaluation) -> tuple[Level, str, tuple[Criterion, ...]]:
-    criteria, stricter = expectation.criteria, expectation.warn_criteria
-    values = _values(evaluation, stricter)
+def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
+    gate, criteria, stricter = expectation.gate, expectation.criteria, expectation.warn_criteria
+    if gate.regress is not None and (compared is None or compared.why):
+        why = compared.why if compared else _why_not_compared(criteria)
+        return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
+    values = values_of(evaluation.measured, stricter)
     unseen = [c for c in stricter if c.key not in values]
     if unseen:
         why = f"the platform does not show {name_of(unseen[0])}, so the warning threshold can not be judged"
-        return Level.WARN, why, stricter
+        return _Finding(Level.WARN, why, stricter, holds=True)
     if not all(meets(values[c.key], c) for c in stricter):
-        return Level.WARN, "passes, but misses the stricter warning threshold", stricter
+        return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
     if _contradicts(evaluation, criteria):
         why = "recorded as passing, but the value misses the threshold as it is written now; evaluate again"
-        return Level.WARN, why, criteria
-    return Level.PASS, evaluation.message, criteria
+        return _Finding(Level.WARN, why, criteria, holds=True)
+    first = "no baseline yet" if compared and compared.baseline.value is None else ""
+    return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
+
+
+def _why_not_compared(criteria: Sequence[Criterion]) -> str:
+    reason = undirected(criteria) or f"the platform does not show {name_of(criteria[0])} as a number"
+    return f"can not be compared with the past: {reason}"
 
 
 def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
     if evaluation.message:
         return evaluation.message
-    values = _values(evaluation, criteria)
+    values = values_of(evaluation.measured, criteria)
     judged = [c for c in criteria if is_defined(c)]
     if judged and len(judged) == len(criteria) and all(c.key in values and meets(values[c.key], c) for c in judged):
         return "recorded as failing, although the value meets the threshold as it is written now"
@@ -226,7 +434,7 @@ def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
 
 def _contradicts(evaluation: Evaluation, criteria: Sequence[Criterion]) -> bool:
     """Whether the value that the vendor shows would not pass by more than the noise of its last digits."""
-    values = _values(evaluation, criteria)
+    values = values_of(evaluation.measured, criteria)
     shown = [(values[c.key], c) for c in criteria if c.key in values and is_defined(c)]
     return any(not meets(value, c) and not _is_noise(value, c) for value, c in shown)
 
@@ -238,30 +446,9 @@ def _is_noise(value: Json, criterion: Criterion) -> bool:
     return bool(distance) and distance is not None and abs(distance) <= 1e-9 * max(1.0, abs(limit))
 
 
-# ------------------------------------------------------------------------------------- values, and their text
-
-
-def _values(evaluation: Evaluation, criteria: Sequence[Criterion]) -> dict[str, Json]:
-    """The measured value for each criterion's key, where it is certain which one that is.
-
-    Results name the measurement only.  Two keys with the same measurement (one insight with different parameters)
-    can not be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
-    """
-    labels = {criterion.key: criterion.label for criterion in criteria}
-    names = list(labels.values())
-    values: dict[str, Json] = {}
-    for key, label in labels.items():
-        name = key if key in evaluation.measured else label
-        if name in evaluation.measured and (name == key or names.count(label) == 1):
-            values[key] = evaluation.measured[name]
-        elif len(labels) == 1 and list(evaluation.measured) == ["value"]:
-            values[key] = evaluation.measured["value"]
-    return {key: value for key, value in values.items() if family(value) is not None}
-
-
 def _measured_text(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
     """What was measured, named where the expectation is about more than one thing; empty when nothing is shown."""
-    values = _values(evaluation, criteria)
+    values = values_of(evaluation.measured, criteria)
     if not values:
         return ", ".join(f"{name} {value_text(value)}" for name, value in sorted(evaluation.measured.items()))
     texts = {key: _rounded(value, [c for c in criteria if c.key == key]) for key, value in values.items()}

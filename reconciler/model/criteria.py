@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -101,6 +101,49 @@ def _distance(value: Json, criterion: Criterion) -> float:
             return 0.0 - abs(above)
         case "!=":
             return abs(above)
+
+
+def values_of(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[str, Json]:
+    """The measured value for each criterion's key, where it is certain which one that is.
+
+    Results name the measurement only.  Two keys with the same measurement (one insight with different parameters)
+    can not be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
+    """
+    labels = {criterion.key: criterion.label for criterion in criteria}
+    names = list(labels.values())
+    values: dict[str, Json] = {}
+    for key, label in labels.items():
+        name = key if key in measured else label
+        if name in measured and (name == key or names.count(label) == 1):
+            values[key] = measured[name]
+        elif len(labels) == 1 and list(measured) == ["value"]:
+            values[key] = measured["value"]
+    return {key: value for key, value in values.items() if family(value) is not None}
+
+
+def undirected(criteria: Sequence[Criterion]) -> str:
+    """Why it can not be said which of two measured values is the worse one, with what to do about it after a ``; ``.
+
+    Empty where it can: there is one number, and more of it is better, or less.
+    """
+    names = list({criterion.key: name_of(criterion) for criterion in criteria}.values())
+    if not names:
+        return "there is no threshold that says whether more or less is better; write one"
+    if len(names) > 1:
+        return f"there are thresholds on several measurements ({', '.join(names)}); write a test for each"
+    for each in criteria:
+        if each.operator not in ORDERED:
+            return f'"{each.operator}" says only whether a value is the same, not which one is worse; use ">=" or "<="'
+        if not each.automatic and family(each.value) != "number":
+            return f"{value_text(each.value)} is not a number; give a number as the limit"
+    if len({less_is_better(each) for each in criteria}) > 1:
+        return "there are limits on both sides, so neither more nor less is worse; write a test for each side"
+    return ""
+
+
+def less_is_better(criterion: Criterion) -> bool:
+    """Whether the criterion is an upper limit."""
+    return criterion.operator in {"<", "<="}
 
 
 def value_text(value: Json) -> str:

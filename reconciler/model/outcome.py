@@ -132,7 +132,8 @@ class Verdict:
 
     ``measured`` and ``wanted`` are ready to print; ``margin`` is how far the value is on the right side of its
     limit (negative: on the wrong side), None where there is no number.  ``why`` says everything that decided, in
-    words; ``flaky`` (never blocks), ``runs`` and ``baseline`` are there where the gate asks for them.
+    words; ``flaky`` (never blocks), ``runs`` and ``baseline`` are there where the gate asks for them.  ``parts`` are
+    the verdicts on each result by itself, where it sums up several.
     """
 
     address: Address
@@ -149,3 +150,9 @@ class Verdict:
     flaky: bool = False
     runs: Runs | None = None
     baseline: Baseline | None = None
+    parts: tuple[Verdict, ...] = ()
+
+    @property
+    def each(self) -> tuple[Verdict, ...]:
+        """The verdicts on single results: the parts, or else itself."""
+        return self.parts or (self,)

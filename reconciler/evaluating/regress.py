@@ -1,0 +1,168 @@
+"""Compares a measured value with what was measured before.  Pure.
+
+The past is known by the names of the test and the place, so it survives a replaced object, and by the measurement: what
+was recorded under another threshold is a measurement all the same.  Only what came before counts: an earlier window,
+or the same window measured earlier; a result is never compared with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from reconciler.model.criteria import less_is_better, value_text, values_of
+from reconciler.model.history import Observation
+from reconciler.model.kind import Criterion
+from reconciler.model.outcome import Baseline, Evaluation, EvaluationStatus, Level
+from reconciler.model.resource import Gate, Regress
+from reconciler.model.values import Json
+
+_NOISE = Fraction(1, 10**9)
+"""How far, relative to the baseline, a value may be over the limit because of the last digits of a float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A value beside its baseline.
+
+    ``why`` says in words how it misses, and is empty where it does not.  ``wanted`` is the limit that follows from the
+    baseline (``>= 0.88 - 5 %``), ``margin`` how far the value is on its right side; neither without a baseline.
+    """
+
+    baseline: Baseline
+    why: str = ""
+    wanted: str = ""
+    margin: float | None = None
+
+
+def compare(
+    regress: Regress, value: int | float, criteria: Sequence[Criterion], before: Sequence[Observation]
+) -> Compared:
+    """``value`` beside the past, which is of one measurement of one direction, newest first (``earlier``)."""
+    found = _baseline(regress, criteria, before)
+    if found is None:
+        return Compared(Baseline(None, regress.against, None, None, regress.max_drop, regress.relative))
+    base, count, ends = found
+    exact = Fraction(Decimal(str(value)))
+    lower = less_is_better(criteria[0])
+    worse = exact - base if lower else base - exact
+    room = _exact(regress.max_drop) * (abs(base) if regress.relative else 1)
+    margin = room - worse
+    missed = -margin > _NOISE * max(Fraction(1), abs(base))
+    share = (float(worse / abs(base)) if base else None) if regress.relative else float(worse)
+    baseline = Baseline(float(base), count, ends, share, regress.max_drop, regress.relative)
+    why = _why(regress, baseline, exact, base, lower=lower) if missed else ""
+    limit = f"{'<=' if lower else '>='} {_short(base)} {'+' if lower else '-'} {_allowed(regress)}"
+    return Compared(baseline, why, limit, float(margin))
+
+
+def earlier(
+    past: Iterable[Observation], evaluation: Evaluation, criteria: Sequence[Criterion], own: Iterable[tuple[str, str]]
+) -> list[Observation]:
+    """What was measured before ``evaluation``, newest first, each result once.
+
+    ``own`` are results, by id and time of recording, that are judged together with it.
+    """
+    known = {*own, (evaluation.result_id, evaluation.recorded)}
+    found: dict[tuple[str, str], Observation] = {}
+    for each in sorted(past, key=_time, reverse=True):
+        identity = (each.result_id, each.recorded)
+        if identity not in known and _comes_before(each, evaluation) and _number(each, criteria) is not None:
+            found.setdefault(identity, each)
+    return list(found.values())
+
+
+def passing(past: Iterable[Observation], gate: Gate) -> list[Observation]:
+    """Those that passed.
+
+    A warning may mean a missed ``warn`` threshold, which is a pass, or a regression.  Only where a regression fails the
+    build is it certain which; elsewhere nothing that was warned of counts, or a gate would forgive on the second run.
+    """
+    strict = gate.severity == "error" and not gate.flaky
+    levels = {Level.PASS, Level.WARN} if strict else {Level.PASS}
+    return [each for each in past if each.status is EvaluationStatus.PASSING and each.level in levels]
+
+
+def baseline_text(baseline: Baseline) -> str:
+    """``the last passing value of 2026-11-20``, ``the mean of the last 5 measurements``."""
+    if not baseline.count:
+        day = datetime.fromtimestamp(baseline.ends, UTC).date() if baseline.ends is not None else ""
+        return f"the last passing value{f' of {day}' if day else ''}"
+    return (
+        f"the mean of the last {baseline.count} measurements" if baseline.count > 1 else "the only measurement so far"
+    )
+
+
+def _time(each: Observation) -> tuple[int, str, float, str, str]:
+    """What sorts observations by time; the rest makes the order the same whatever it was."""
+    return (each.ends or 0, each.recorded, each.seen, each.result_id, repr(sorted(each.measured.items())))
+
+
+def _comes_before(each: Observation, evaluation: Evaluation) -> bool:
+    if each.ends is None or evaluation.ends is None:
+        return not each.recorded or not evaluation.recorded or each.recorded < evaluation.recorded
+    return (each.ends, each.recorded) < (evaluation.ends, evaluation.recorded)
+
+
+def _number(each: Observation, criteria: Sequence[Criterion]) -> int | float | None:
+    value: Json = next(iter(values_of(each.measured, criteria).values()), None)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _baseline(
+    regress: Regress, criteria: Sequence[Criterion], before: Sequence[Observation]
+) -> tuple[Fraction, int, int | None] | None:
+    """(value, how many it is the mean of or 0, end of its window); None where there is no past."""
+    values = [_exact(_number(each, criteria) or 0) for each in before[: regress.against or 1]]
+    if not values:
+        return None
+    if not regress.against:
+        return values[0], 0, before[0].ends
+    return sum(values, Fraction()) / len(values), len(values), None
+
+
+# ------------------------------------------------------------------------------------------------ text
+
+
+def _why(regress: Regress, baseline: Baseline, value: Fraction, base: Fraction, *, lower: bool) -> str:
+    """``0.81 is 7.9 % below 0.88, the last passing value of 2026-11-20 (at most 5 %)``."""
+    side = "above" if lower else "below"
+    texts = (_short(value), _short(base))
+    shown, beside = texts if texts[0] != texts[1] else (_full(value), _full(base))
+    limit = _exact(regress.max_drop)
+    distance = ""
+    if not regress.relative:
+        distance = f"{_beyond(abs(value - base), limit)} "
+    elif base:
+        distance = f"{_beyond(100 * abs(value - base) / abs(base), 100 * limit)} % "
+    return f"{shown} is {distance}{side} {beside}, {baseline_text(baseline)} (at most {_allowed(regress)})"
+
+
+def _allowed(regress: Regress) -> str:
+    limit = _exact(regress.max_drop)
+    return f"{_full(100 * limit)} %" if regress.relative else _full(limit)
+
+
+def _exact(value: int | float) -> Fraction:
+    """The number as it is written, so that 0.95 is exactly 5 % below 1."""
+    return Fraction(Decimal(str(value)))
+
+
+def _beyond(value: Fraction, limit: Fraction) -> str:
+    """The value with two digits, or as many as it takes to be seen above the limit."""
+    for digits in range(2, 17):
+        short = f"{float(value):.{digits}g}"
+        if Fraction(Decimal(short)) > limit:
+            return value_text(float(short))
+    return _full(value)
+
+
+def _short(value: Fraction) -> str:
+    return value_text(float(f"{float(value):.4g}") if abs(value) < 1 else round(float(value), 4))
+
+
+def _full(value: Fraction) -> str:
+    return value_text(float(value))
