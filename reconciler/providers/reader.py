@@ -6,12 +6,12 @@ Never one request per object.  Only roots that somebody asks for are looked into
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.kind import AnyKind, Call, Reply, Wire
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject
 from reconciler.model.values import Fields
@@ -80,8 +80,12 @@ async def _lists(
     places = [
         (kind, parent) for kind in kinds for parent in (parents[kind.parent] if kind.parent is not None else [None])
     ]
+
+    async def send_all(calls: Sequence[Call]) -> list[Reply]:
+        return await all_of(map(provider.send, calls))
+
     lists = await all_of(
-        drive(kind.list(parent.remote_id if parent else None, wire), provider.send, clock.sleep)
+        drive(kind.list(parent.remote_id if parent else None, wire), provider.send, clock.sleep, send_all)
         for kind, parent in places
     )
     raw: _Raw = {kind.id: [] for kind in kinds}

@@ -178,6 +178,7 @@ def by_hand(flow: Flow[Any], told: dict[str, Json]) -> list[Call]:
             if isinstance(asked, Wait):
                 asked = next(flow)
                 continue
+            assert isinstance(asked, Call)
             calls.append(asked)
             asked = flow.send(Reply(200, answers.get(asked.method)))
     except StopIteration:

@@ -1,14 +1,14 @@
 """What driving a flow means: replies go in, errors are thrown in, pauses are slept, the result comes out."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import pytest
 
 from reconciler.errors import NotFound, OutcomeUnknown
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Flow, Reply, Wait
+from reconciler.model.kind import Call, Flow, Reply, Together, Wait
 
 T = TypeVar("T")
 LIST = Call("GET", "/things")
@@ -108,3 +108,18 @@ def test_a_cancellation_closes_the_flow_and_is_not_thrown_into_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         run(drive(flow(), vendor.send, vendor.sleep))
     assert seen == ["closed"]
+
+
+def test_requests_asked_together_are_answered_in_their_order() -> None:
+    def flow() -> Flow[list[object]]:
+        answer = yield Together((Call("GET", "/one"), Call("GET", "/two")))
+        return [part.body for part in answer.parts]
+
+    async def both(calls: Sequence[Call]) -> list[Reply]:
+        vendor.log.append("at once")
+        return [await vendor.send(call) for call in calls]
+
+    vendor = Vendor(one=1, two=2)
+    assert run(drive(flow(), vendor.send, vendor.sleep, both)) == [1, 2]
+    assert run(drive(flow(), vendor.send, vendor.sleep)) == [1, 2]
+    assert vendor.log == ["at once", "GET /one", "GET /two", "GET /one", "GET /two"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from reconciler.errors import ReadFailed
 from reconciler.model.kind import Call, Flow, url_path
 from reconciler.model.values import Fields, Json
+from reconciler.providers.paging import Paging
 
 PER_PAGE = 200
 """The general API's maximum (docs.digitalocean.com/reference/api, 2026-11)."""
@@ -28,16 +29,14 @@ def whole_list(path: str, key: str, query: dict[str, str | int | bool] | None = 
 
 def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
     """The list under ``key``, page by page, each id once."""
-    found: dict[str, Fields] = {}
-    for page in range(1, MOST_PAGES + 1):
-        reply = yield Call("GET", path, {"page": page, "per_page": PER_PAGE})
-        items = items_of(reply.body, key, path)
-        fresh = [item for item in items if str(item.get(id_key)) not in found]
-        found.update((str(item.get(id_key)), item) for item in fresh)
-        last = _last_page(reply.body)
-        if page >= last if last is not None else not fresh:
-            return list(found.values())
-    raise ReadFailed(f"the list did not end after {MOST_PAGES} pages", method="GET", path=path)
+    paging = Paging(
+        ("per_page", PER_PAGE),
+        items=lambda body, where: items_of(body, key, where),
+        key=lambda item: str(item.get(id_key)),
+        last=_last_page,
+        most=MOST_PAGES,
+    )
+    return (yield from paging.every(path))
 
 
 def items_of(body: Json, key: str, path: str) -> list[Fields]:

@@ -1,0 +1,73 @@
+"""A paged list is read whole, whatever the server does: pages of another size, no total, repeats, no end."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.errors import ReadFailed
+from reconciler.model.kind import Call, Reply, Together, Wait
+from reconciler.model.values import Fields, Json
+from reconciler.providers.openlayer.paging import every
+
+PATH = "/projects/p/tests"
+Page = tuple[list[int], int | None]
+"""Numbers of the items on a page, and how many pages the server says there are."""
+
+
+def read(pages: list[Page], beyond: Page = ([], None)) -> tuple[list[str], list[list[int]]]:
+    """The ids that the flow found in these pages, and the pages that it asked for, wave by wave."""
+
+    def answer(call: Call) -> Reply:
+        number = int(call.query["page"])
+        items, total = pages[number - 1] if number <= len(pages) else beyond
+        body: dict[str, Json] = {"items": [{"id": str(item)} for item in items]}
+        return Reply(200, body if total is None else {**body, "_meta": {"totalPages": total}})
+
+    flow, waves = every(PATH), []
+    try:
+        asked = next(flow)
+        while True:
+            assert not isinstance(asked, Wait)
+            calls = asked.calls if isinstance(asked, Together) else (asked,)
+            waves.append([int(call.query["page"]) for call in calls])
+            replies = tuple(answer(call) for call in calls)
+            asked = flow.send(Reply(200, parts=replies) if isinstance(asked, Together) else replies[0])
+    except StopIteration as end:
+        found: list[Fields] = end.value
+        return [str(item["id"]) for item in found], waves
+
+
+@pytest.mark.parametrize(
+    ("pages", "ids", "waves"),
+    [
+        pytest.param([([], 0)], [], [[1]], id="nothing"),
+        pytest.param([([1, 2], 1)], ["1", "2"], [[1]], id="one page"),
+        pytest.param([([1], 3), ([2], 3), ([3], 3)], ["1", "2", "3"], [[1], [2, 3]], id="the rest at once"),
+        pytest.param([([1], 2), ([2], 3), ([3], 3)], ["1", "2", "3"], [[1], [2], [3]], id="it grows meanwhile"),
+        pytest.param([([1, 2], 2), ([2, 3], 2)], ["1", "2", "3"], [[1], [2]], id="an item on two pages"),
+        pytest.param([([1], None), ([2], None)], ["1", "2"], [[1], [2], [3]], id="no total: until nothing is new"),
+        pytest.param([([1], None), ([1], None), ([2], None)], ["1"], [[1], [2]], id="no total, and a repeated page"),
+        pytest.param([([1], 2), ([2], None)], ["1", "2"], [[1], [2], [3]], id="the total is missing on a later page"),
+    ],
+)
+def test_a_list_is_read_whole(pages: list[Page], ids: list[str], waves: list[list[int]]) -> None:
+    assert read(pages) == (ids, waves)
+
+
+def test_a_long_list_is_read_64_pages_at_a_time() -> None:
+    pages: list[Page] = [([number], 100) for number in range(1, 101)]
+    ids, waves = read(pages)
+    assert ids == [str(number) for number in range(1, 101)]
+    assert [len(wave) for wave in waves] == [1, 64, 35]
+
+
+def test_pages_without_end_are_an_error() -> None:
+    with pytest.raises(ReadFailed, match="did not end after 10000 pages"):
+        read([([1], 1_000_000)], beyond=([], 1_000_000))
+
+
+def test_an_answer_without_items_is_an_error_on_every_page() -> None:
+    flow = every(PATH)
+    next(flow)
+    with pytest.raises(ReadFailed, match="no list of items with ids"):
+        flow.send(Reply(200, {"_meta": {"totalPages": 1}}))
