@@ -15,7 +15,8 @@ from reconciler.cli.options import Common, ack_option, adopt_option, common, exa
     epilog=example(
         "reconciler plan                          # everything below this folder\n"
         "reconciler plan --env staging --out plan.json && reconciler apply --plan plan.json\n"
-        "reconciler plan --select 'support-bot/*' --format markdown"
+        "reconciler plan --select 'support-bot/*' --format markdown\n"
+        "reconciler plan --offline --base origin/main   # no account, no network: two revisions compared"
     ),
 )
 @common()
@@ -23,9 +24,18 @@ from reconciler.cli.options import Common, ack_option, adopt_option, common, exa
 @ack_option
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for 'apply --plan'.")
 @output_format("text", "json", "markdown")
+@click.option("--offline", is_flag=True, help="Ask no platform: check the manifests, or compare them with --base.")
+@click.option("--base", metavar="REF", help="With --offline: the git revision whose manifests to compare with.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
 def command(
-    common: Common, adopt: bool, acks: Mapping[str, int], out: str | None, style: str, detailed_exitcode: bool
+    common: Common,
+    adopt: bool,
+    acks: Mapping[str, int],
+    out: str | None,
+    offline: bool,
+    base: str | None,
+    style: str,
+    detailed_exitcode: bool,
 ) -> int:
     """Compare the manifests under PATH (default: this folder) with the platform.
 
@@ -36,10 +46,22 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_plan, tool
     from reconciler.cli.running import Signals, run
+    from reconciler.errors import UsageInvalid
     from reconciler.pipeline.planning import Planned, plan
     from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.machine import plan_json
     from reconciler.settings import Settings
+
+    if base is not None and not offline:
+        raise UsageInvalid(
+            "--base goes with --offline", hint="without it, the manifests are compared with the platform"
+        )
+    if offline:
+        if out or adopt:
+            raise UsageInvalid(f"{'--out' if out else '--adopt'} needs the platform", hint="leave out --offline")
+        from reconciler.cli.offline_plan import plan_offline
+
+        return plan_offline(common, base=base, acks=acks, style=style, detailed_exitcode=detailed_exitcode)
 
     console = Console.of(common)
 

@@ -18,6 +18,8 @@ NOT_THERE = "not at the platform yet"
 """The reason of an ordinary create: so plain that a text need not repeat it a hundred times."""
 MATCHES_NOT_OURS = "it matches the manifest, but is not ours; --adopt takes it over"
 """The reason of an adoption that nobody asked for."""
+NOT_IN_BASE = "not in the revision that this is compared with"
+"""The same in a plan that compares two revisions."""
 LOST_REPLY = "ours: the answer to its create was lost"
 """The reason of adopting what an earlier run of ours made."""
 
@@ -89,6 +91,8 @@ def worst(effects: list[Effect]) -> Effect | None:
 class FieldChange:
     """One field that differs.  ``path`` uses dots and list positions: ``thresholds.0.value``.
 
+    Positions are those of the wanted list; of the live one for an item that is gone (``after`` is None).
+
     ``before`` is the live value, ``after`` the wanted one; both are None for a ``sensitive`` field.
     ``create_only`` fields are what forces a replace.
     """
@@ -142,10 +146,22 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The git revision that stands in for the platform: ``ref`` as it was asked for, ``commit`` its full name."""
+
+    ref: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.ref} ({self.commit[:12]})"
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
     """What a plan was made from.  Moves in any of these make a saved plan stale.
 
-    ``options`` are the command-line options that shaped it, so that it can be derived again.
+    ``options`` are the command-line options that shaped it, so that it can be derived again.  ``base`` is what the
+    manifests were compared with instead of the platform; such a plan can not be applied.
     """
 
     environment: str
@@ -154,6 +170,7 @@ class Basis:
     lineage: str
     state_serial: int
     options: Mapping[str, Json] = field(default_factory=dict)
+    base: Base | None = None
 
 
 @dataclass(frozen=True)
@@ -194,9 +211,11 @@ class Plan:
 
 def plan_to_json(plan: Plan, *, tool: str) -> dict[str, Any]:
     """The stable JSON form, as ``schemas/plan.v1.json`` describes it.  Holds no secret."""
+    base = plan.basis.base
     return {
         "format_version": FORMAT_VERSION,
         "tool": tool,
+        **({"offline": {"base": base.ref, "commit": base.commit}} if base else {}),
         "environment": plan.basis.environment,
         "digest": plan.digest,
         "basis": {

@@ -23,6 +23,11 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
     version = str(saved.get("format_version", ""))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise StalePlan(f"this is not a plan file that this version reads (format_version {version or 'missing'})")
+    if "offline" in saved:
+        raise StalePlan(
+            "this plan compares the manifests with a git revision, not with the platform, and can not be applied",
+            hint="make one: reconciler plan --out plan.json",
+        )
     text = json.dumps({**saved, "digest": "", "tool": ""}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != saved.get("digest"):
         raise StalePlan(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from reconciler.model.plan import MATCHES_NOT_OURS, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
+from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.changes import EFFECT_TINTS, cause_words, change_lines, value_lines
 from reconciler.reporting.lines import Line, Span, Tint, counted, line
@@ -122,7 +122,7 @@ def _badges(step: Step) -> Iterator[Span]:
 
 def _reasons(step: Step, *, verbose: bool) -> list[Span]:
     # Most reasons say themselves what happened at the platform.
-    reason = "" if step.reason in (NOT_THERE, MATCHES_NOT_OURS) else step.reason
+    reason = "" if step.reason in (NOT_THERE, NOT_IN_BASE, MATCHES_NOT_OURS) else step.reason
     cause = "" if "platform" in step.reason or step.changes else cause_words(step.cause)
     sentence = "; ".join(part for part in (reason, cause) if part)
     if step.action is Action.CREATE and not sentence and not verbose:
@@ -205,7 +205,15 @@ def _count(plan: Plan, action: Action) -> str:
     return f"{len(steps):,} {_VERBS[action]}{remark}"
 
 
+def comparison(plan: Plan) -> str:
+    """What an offline plan compares with, for its first line; empty for a plan that was made from the platform."""
+    base = plan.basis.base
+    return f"Offline: compared with the manifests of {base}, not with the platform." if base else ""
+
+
 def _matching(plan: Plan) -> str:
+    if plan.basis.base:
+        return f"{counted(plan.unchanged, 'resource is', 'resources are')} as before."
     matches = counted(plan.unchanged, "resource matches", "resources match")
     return f"{matches} the manifests{_left_alone(plan)}."
 

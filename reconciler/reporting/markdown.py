@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from reconciler.model.outcome import Level, Verdict
 from reconciler.model.plan import Plan
-from reconciler.reporting.blocks import Block, Group, note_block, plan_blocks, summary_line
+from reconciler.reporting.blocks import Block, Group, comparison, note_block, plan_blocks, summary_line
 from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
 from reconciler.reporting.lines import counted, lay
 from reconciler.reporting.tables import margin_text, short_address, verdict_summary, worst_first
@@ -43,9 +43,9 @@ def _plan_head(plan: Plan) -> str:
     if plan.refusals:
         count = counted(len(plan.refusals), "refusal")
         refused = f"\n\n> [!CAUTION]\n> {count}: nothing is applied until this is settled."
-    return (
-        f"{_marker('plan', plan.basis.environment)}\n### Plan{environment}\n\n**{summary_line(plan)}**{digest}{refused}"
-    )
+    compared = f"> [!NOTE]\n> {markdown(comparison(plan))}\n\n" if plan.basis.base else ""
+    marker = _marker("offline plan" if plan.basis.base else "plan", plan.basis.environment)
+    return f"{marker}\n### Plan{environment}\n\n{compared}**{summary_line(plan)}**{digest}{refused}"
 
 
 def _marker(what: str, environment: str) -> str:

@@ -14,7 +14,7 @@ _Schema = dict[str, Any]
 
 def plan_schema() -> _Schema:
     """The schema as plain data, in the order in which the plan's keys stand."""
-    return {
+    schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "reconciler plan, version 1",
         "description": "What would change at the platform, why, and what was refused. Holds no secret.",
@@ -23,7 +23,7 @@ def plan_schema() -> _Schema:
                 "format_version": {"type": "string", "pattern": r"^1\.[0-9]+$", "description": "Major and minor."},
                 "tool": _text("Name and version of the program that made the plan."),
                 "environment": _text("The environment it was made for; empty for none."),
-                "digest": _text("SHA-256 over everything the plan would do and was made from, in hex."),
+                "digest": _text("SHA-256 over everything the plan would do and was made from, in hex; empty offline."),
                 "basis": _basis(),
                 "summary": _summary(),
                 "steps": _list_of(_step(), "What to do, in the order of their dependencies."),
@@ -33,6 +33,18 @@ def plan_schema() -> _Schema:
             }
         ),
     }
+    schema["properties"] = {**schema["properties"], "offline": _offline()}
+    return schema
+
+
+def _offline() -> _Schema:
+    return _closed(
+        {
+            "base": _text("The git revision, as it was asked for."),
+            "commit": _text("Its full name."),
+        },
+        "Only where the manifests were compared with those of a git revision, and not with the platform.",
+    )
 
 
 def _closed(properties: _Schema, description: str = "") -> _Schema:

@@ -18,6 +18,7 @@ from reconciler.reporting.blocks import (
     TINTS,
     Block,
     Group,
+    comparison,
     drifted,
     hint_lines,
     note_block,
@@ -46,7 +47,8 @@ def plan_text(plan: Plan, *, width: int, color: bool, verbose: bool = False) -> 
     blocks = plan_blocks(plan, verbose=verbose)
     notes = note_block(plan, verbose=verbose)
     texts = [_block(block, width, color) for block in (*blocks, *([notes] if notes else []))]
-    title = [_title(plan, width, color)] if blocks else []
+    title = [_sentence(compared, width, color)] if (compared := comparison(plan)) else []
+    title += [_title(plan, width, color)] if blocks else []
     return "\n\n".join([*title, *texts, _sentence(summary_line(plan), width, color)]) + "\n"
 
 

@@ -1,0 +1,158 @@
+"""What a change of the manifests means, without the platform: two revisions, one plan.  Touches: disk, git.
+
+The manifests of the older revision stand in for the platform, as if they had just been applied, so that the planner's
+own judgement is what is shown.  What only the platform can tell is not checked: whether what the manifests merely look
+up is there, what somebody changed by hand, what is not ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from reconciler.applying.applier import remembered
+from reconciler.errors import ManifestsInvalid
+from reconciler.manifests.revision import Revision, taken_out
+from reconciler.model.kind import AnyKind, Criterion, LookUp
+from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
+from reconciler.model.resource import Address, Desired, Live, LiveObject
+from reconciler.model.state import Entry, State
+from reconciler.model.values import Fields
+from reconciler.pipeline.checking import check_manifests
+from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, read_manifests
+from reconciler.planning.planner import make_plan
+from reconciler.planning.policy import Policy
+from reconciler.planning.world import Options
+from reconciler.providers import KINDS
+from reconciler.reporting.declarations import Declared
+from reconciler.settings import Settings
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the manifests declare, in each environment that was looked at, and what looks odd."""
+
+    environments: tuple[Declared, ...]
+    warnings: tuple[str, ...]
+
+
+def declarations(request: Request, settings: Settings) -> Summary:
+    """What the manifests declare, for the request's environment or for every one of theirs.
+
+    Raises ManifestsInvalid with the problems of all of them.
+    """
+    checked = check_manifests(request, settings)
+    names = checked.environments or (request.environment,)
+    found = tuple(_declared(replace(request, environment=name), settings) for name in names)
+    return Summary(found, checked.warnings)
+
+
+def _declared(request: Request, settings: Settings) -> Declared:
+    addresses = read_manifests(request, settings).desired.resources
+    counts = Counter(address.kind for address in addresses)
+    roots = Counter(f"{address.vendor}/{address.root}" for address in addresses)
+    kinds = {kind: counts[kind] for kind in KINDS if kind in counts}
+    return Declared(request.environment or DEFAULT, kinds, dict(sorted(roots.items())))
+
+
+def plan_against(base: str, request: Request, settings: Settings) -> Plan:
+    """What would change if the manifests of the git revision ``base`` had been applied, and these were applied next.
+
+    Raises ManifestsInvalid, naming the revision where its manifests are the ones that are wrong, UsageInvalid when
+    there is no such revision in this clone, and what ``make_plan`` raises.
+    """
+    loaded = load_manifests(request, settings)
+    with _manifests_of(base, request, settings) as (revision, before):
+        environment = loaded.environment
+        policy = Policy(frozenset(environment.policy.require) if environment else frozenset(), request.acks)
+        basis = Basis(
+            environment=request.environment or (environment.name if environment else DEFAULT),
+            origins={},
+            manifests=loaded.desired.digest,
+            lineage="",
+            state_serial=0,
+            options=request.options(),
+            base=Base(revision.ref, revision.commit),
+        )
+        kinds = tuple(map(_offline, KINDS.values()))
+        options = Options(select=request.select, policy=policy)
+        live, state = _as_applied(before, loaded.desired)
+        made = make_plan(loaded.desired, live, state, kinds, options, basis)
+        return replace(made, steps=tuple(map(_told, made.steps)), unseen=(), digest="")
+
+
+@contextmanager
+def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[tuple[Revision, Desired]]:
+    """The revision, and what its manifests ask for; nothing when it has none here, or no such environment."""
+    hints = (*request.variables.values(), *settings.variables.values())
+    with taken_out(base, request.paths, root=request.root, hints=hints) as revision:
+        there = replace(request, paths=revision.paths, root=revision.root)
+        named = request.environment not in (None, LOCAL)
+        if not revision.has_manifests or (named and request.environment not in declared(there)):
+            yield revision, Desired({}, "", ())
+            return
+        try:
+            desired = read_manifests(there, settings).desired
+        except ManifestsInvalid as error:
+            raise ManifestsInvalid([replace(each, file=f"{base}:{each.file}") for each in error.problems]) from None
+        yield revision, desired
+
+
+def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
+    """The platform and the memory, as they are after ``before`` was applied.
+
+    What is only looked up is there, whichever of the two asks for it.
+    """
+    owned = {a: r for a, r in before.resources.items() if not r.lookup and not KINDS[a.kind].virtual}
+    looked_up = {a: r for each in (before, after) for a, r in each.resources.items() if r.lookup}
+    objects = [_live(a, r.fields, after.resources[a].fields if a in after.resources else {}) for a, r in owned.items()]
+    objects += [_live(a, r.fields, r.fields) for a, r in looked_up.items() if a not in owned]
+    entries: dict[Address, Entry] = {a: remembered(r, str(a), None) for a, r in owned.items()}
+    return Live(tuple(objects)), State(entries=entries)
+
+
+def _live(address: Address, fields: Fields, wanted: Fields) -> LiveObject:
+    """The object, with what the vendor fills in by itself, as far as that is known and now written out."""
+    kind = KINDS[address.kind]
+    usual = {n: v for n, v in wanted.items() if n not in fields and n not in kind.tidy({**fields, **wanted})}
+    return LiveObject(address, str(address), {**kind.complete(fields), **usual})
+
+
+def _offline(kind: AnyKind) -> AnyKind:
+    """The kind, without the rules that need the platform."""
+    return replace(kind, refuse=lambda _, __: (), criteria=_criteria(kind))
+
+
+def _criteria(kind: AnyKind) -> Callable[[Fields, LookUp], tuple[Criterion, ...]]:
+    """The kind's criteria; where only the platform knows which direction is the stricter one, it is left open."""
+
+    def criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
+        asked = _Asked(find)
+        found = kind.criteria(fields, asked)
+        return tuple(replace(each, operator="is") for each in found) if asked.in_vain else found
+
+    return criteria
+
+
+class _Asked:
+    """A look-up that notes whether something was asked for that is not there."""
+
+    def __init__(self, find: LookUp) -> None:
+        self._find, self.in_vain = find, False
+
+    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
+        found = self._find(kind_id, name)
+        self.in_vain = self.in_vain or found is None
+        return found
+
+    def names(self, kind_id: str) -> list[str]:
+        self.in_vain = True
+        return self._find.names(kind_id)
+
+
+def _told(step: Step) -> Step:
+    """The step, without what stood in for the platform's ids."""
+    reason = NOT_IN_BASE if step.action is Action.CREATE and step.reason == NOT_THERE else step.reason
+    return replace(step, reason=reason, remote_id=None, fingerprint="")

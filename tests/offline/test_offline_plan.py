@@ -1,0 +1,340 @@
+"""``plan --offline`` says what a change of the manifests means, and needs neither account nor network."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from reconciler.reporting.plan_schema import plan_schema
+
+AGAINST_MAIN = ("plan", "--offline", "--base", "main")
+
+
+def steps(repository: Any, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """The steps by id."""
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json", *arguments, code=code).out)
+    jsonschema.validate(plan, plan_schema())
+    return {step["id"]: step for step in plan["steps"]}
+
+
+def test_without_a_base_the_manifests_are_checked_and_counted(repository: Any) -> None:
+    """And the first line says that this is all."""
+    out = repository("plan", "--offline").out
+    assert out.splitlines()[0] == "Offline: the manifests were read and checked, and compared with nothing."
+    assert "1 openlayer.Project, 2 openlayer.InferencePipeline, 2 openlayer.Test" in out
+    assert "openlayer/bot  (5 resources)" in out
+    data = json.loads(repository("plan", "--offline", "--format", "json").out)
+    assert data["offline"] == {"base": None, "commit": None}
+    assert [(each["name"], each["resources"], each["roots"]) for each in data["environments"]] == [
+        ("default", 5, {"openlayer/bot": 5})
+    ]
+    assert "- `default`: 1 openlayer" in repository("plan", "--offline", "--format", "markdown").out
+
+
+def test_without_a_base_mistakes_are_reported(repository: Any) -> None:
+    """As ``validate`` does."""
+    repository.edit("bot.yaml", "taskType", "tasktype")
+    ended = repository("plan", "--offline", code=1)
+    assert 'bot.yaml:6:3: spec.tasktype: not a field of openlayer.Project; did you mean "taskType"?' in ended.words
+
+
+def test_every_environment_is_counted(repository: Any) -> None:
+    """Unless one is named."""
+    for name in ("staging", "production"):
+        repository.write(
+            f"{name}.yaml", f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+        )
+    out = repository("plan", "--offline").out
+    assert "production: 1 openlayer" in out
+    assert "staging: 1 openlayer" in out
+    assert "production" not in repository("plan", "--offline", "--env", "staging").out
+
+
+def test_nothing_changed(repository: Any) -> None:
+    """The comparison is named even then: no changes here does not mean that the platform is as it should be."""
+    commit = repository.git("rev-parse", "HEAD")
+    out = repository(*AGAINST_MAIN, "--detailed-exitcode").out
+    assert out == (
+        f"Offline: compared with the manifests of main ({commit[:12]}), not with the platform.\n\n"
+        "No changes. 5 resources are as before.\n"
+    )
+
+
+def test_a_loosened_threshold_is_called_loosened(repository: Any) -> None:
+    """The planner's own judgement, with exit 2 where it is asked for."""
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    out = repository(*AGAINST_MAIN, "--detailed-exitcode", code=2).out
+    assert out.startswith("Offline: compared with the manifests of main (")
+    assert "~ openlayer.Test/bot/monitoring/Rows arrive  LOOSENED" in out
+    assert "20 -> 10" in out
+    assert "Plan: 1 to update (1 loosened). 4 unchanged." in out
+
+
+def test_the_json_says_that_it_is_offline(repository: Any) -> None:
+    """With the full name of the commit; nothing in it looks like an id of the platform."""
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
+    assert plan["offline"] == {"base": "main", "commit": repository.git("rev-parse", "HEAD")}
+    assert plan["digest"] == ""
+    assert plan["basis"]["origins"] == {}
+    (step,) = plan["steps"]
+    assert (step["action"], step["effect"], step["remote_id"]) == ("update", "loosened", None)
+    (change,) = step["changes"]
+    assert (change["path"], change["before"], change["after"], change["cause"]) == (
+        "thresholds.0.value", 20, 10, "manifest"
+    )  # fmt: skip
+
+
+def test_the_comment_says_that_it_is_offline(repository: Any) -> None:
+    """Under another mark than a real plan's, so that neither overwrites the other's comment."""
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    out = repository(*AGAINST_MAIN, "--format", "markdown").out
+    assert out.startswith("<!-- reconciler:offline plan ")
+    assert "> [!NOTE]\n> Offline: compared with the manifests of main " in out
+
+
+def test_every_kind_of_change_reads_as_in_a_plan(repository: Any) -> None:
+    """Create, archive, replace, rename, keep and update."""
+    repository.edit("bot.yaml", "- {name: canary, description: A tenth of the traffic}", "- {name: beta}")
+    repository.edit("bot.yaml", "pipelines: [live]", "pipelines: [live, beta]")
+    repository.edit("bot.yaml", "name: Rows arrive", "renamedFrom: Rows arrive\n      name: Rows come in")
+    repository.edit("bot.yaml", "description: Answers", "description: Answers all")
+    found = steps(repository)
+    assert {name: step["action"] for name, step in found.items()} == {
+        "update:openlayer.Project/bot": "update",
+        "create:openlayer.InferencePipeline/bot/beta": "create",
+        "keep:openlayer.InferencePipeline/bot/canary": "keep",
+        "replace:openlayer.Test/bot/monitoring/Answers are short": "replace",
+        "rename:openlayer.Test/bot/monitoring/Rows come in": "rename",
+    }
+    assert found["replace:openlayer.Test/bot/monitoring/Answers are short"]["effect"] == "tightened"
+
+
+def test_a_removed_test_is_archived_and_loosens(repository: Any) -> None:
+    """As in a real plan."""
+    text = (repository.folder / "bot.yaml").read_text()
+    (repository.folder / "bot.yaml").write_text(text[: text.index("    - name: Answers are short")])
+    (step,) = steps(repository).values()
+    assert (step["action"], step["effect"], step["reason"]) == ("archive", "loosened", "gone from the manifests")
+
+
+def test_what_the_platform_fills_in_is_no_change_when_it_is_written_out(repository: Any) -> None:
+    """``mode: monitoring`` and ``pipelines: all`` are what was meant before."""
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      mode: monitoring\n      delayWindow: 0s")
+    repository(*AGAINST_MAIN, "--detailed-exitcode")
+
+
+def test_a_refusal_exits_3(repository: Any) -> None:
+    """A task type can not be changed, whatever the platform says."""
+    repository.edit("bot.yaml", "llm-base", "tabular-regression")
+    ended = repository(*AGAINST_MAIN, code=3)
+    assert "! openlayer.Project/bot" in ended.out
+    assert "taskType can not be changed in place" in ended.out
+
+
+def test_the_policy_of_the_environment_holds(repository: Any) -> None:
+    """Loosening is refused until it is acknowledged, with the same number as at the platform."""
+    environment = (
+        "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: prod}\nspec: {policy: {require: [loosen]}}\n"
+    )
+    repository.write("prod.yaml", environment)
+    repository.commit()
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    assert "--ack loosen=1" in repository(*AGAINST_MAIN, "--env", "prod", code=3).out
+    repository(*AGAINST_MAIN, "--env", "prod", "--ack", "loosen=1")
+
+
+def test_a_protected_test_can_not_go(repository: Any) -> None:
+    """Protection is that of the older revision."""
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
+    repository.commit()
+    text = (repository.folder / "bot.yaml").read_text()
+    start, end = text.index("    - name: Rows arrive"), text.index("    - name: Answers are short")
+    (repository.folder / "bot.yaml").write_text(text[:start] + text[end:])
+    assert "it is protected, and gone from the manifests" in repository(*AGAINST_MAIN, code=3).out
+
+
+def test_select_and_var_shape_both_sides(repository: Any) -> None:
+    """The same options expand both revisions."""
+    repository.edit("bot.yaml", "value: 20", 'value: "${var.rows}"')
+    repository.commit()
+    repository.edit("bot.yaml", "value: 100", "value: 200")
+    assert list(steps(repository, "--var", "rows=7")) == ["update:openlayer.Test/bot/monitoring/Answers are short"]
+    assert steps(repository, "--var", "rows=7", "--select", "bot/*/Rows*") == {}
+
+
+def test_mistakes_in_the_base_are_named_as_such(repository: Any) -> None:
+    """The person who reads it must not look for them in the working folder."""
+    repository.edit("bot.yaml", "taskType", "tasktype")
+    repository.commit()
+    repository.edit("bot.yaml", "tasktype", "taskType")
+    ended = repository(*AGAINST_MAIN, code=1)
+    assert "main:bot.yaml:6:3: spec.tasktype: not a field of openlayer.Project" in ended.words
+
+
+@pytest.mark.parametrize("before", ["nothing at all", "only other YAML in a hidden folder", "another folder"])
+def test_a_base_without_manifests_has_nothing(before: str, empty: Any, bot: str) -> None:
+    """So everything is new."""
+    empty.write({"nothing at all": "README.md", "another folder": "docs/a.md"}.get(before, ".github/ci.yaml"), "a: 1\n")
+    empty.commit()
+    empty.write("evaluations/bot.yaml", bot)
+    found = steps(empty, "evaluations")
+    assert len(found) == 5
+    assert {step["action"] for step in found.values()} == {"create"}
+    assert {step["reason"] for step in found.values()} == {"not in the revision that this is compared with"}
+
+
+def test_an_environment_that_the_base_has_not(repository: Any) -> None:
+    """Everything is new in it."""
+    repository.write("new.yaml", "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: new}\nspec: {}\n")
+    assert {step["action"] for step in steps(repository, "--env", "new").values()} == {"create"}
+
+
+def test_an_empty_working_folder_is_an_error(repository: Any) -> None:
+    """And never "remove everything"."""
+    (repository.folder / "bot.yaml").unlink()
+    assert "no manifests (*.yaml, *.yml) here" in repository(*AGAINST_MAIN, code=1).words
+
+
+def test_from_a_folder_below(repository: Any, bot: str) -> None:
+    """Paths are relative to where the command runs, in both revisions."""
+    repository.write("evaluations/care.yaml", bot.replace("name: bot}", "name: care}"))
+    repository.commit()
+    repository.edit("evaluations/care.yaml", "value: 20", "value: 30")
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json", at="evaluations").out)
+    assert [(step["address"], step["source"]["file"]) for step in plan["steps"]] == [
+        ("openlayer.Test/care/monitoring/Rows arrive", "care.yaml")
+    ]
+    repository(*AGAINST_MAIN, "../bot.yaml", "--detailed-exitcode", at="evaluations")
+
+
+def test_the_content_of_files_is_compared(empty: Any) -> None:
+    """A dataset is what it holds, in the base as well."""
+    empty.write(
+        "care.yaml",
+        """
+        apiVersion: digitalocean/v1
+        kind: Workspace
+        metadata: {name: care}
+        spec:
+          datasets:
+            - {name: faq, file: "${var.stem}.csv"}
+          testCases:
+            - name: Right
+              dataset: faq
+              metrics: [Correctness]
+              starMetric: {name: Correctness, threshold: 80}
+        """,
+    )
+    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
+    empty.commit()
+    assert steps(empty, "--var", "stem=faq") == {}
+    empty.write("faq.csv", "query,expected_response\nWhere?,Here\n")
+    assert {step["action"] for step in steps(empty, "--var", "stem=faq").values()} >= {"replace"}
+
+
+def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> None:
+    """Of some metrics less is better: whether 80 -> 70 loosens can not be told from here."""
+    empty.write(
+        "care.yaml",
+        """
+        apiVersion: digitalocean/v1
+        kind: Workspace
+        metadata: {name: care}
+        spec:
+          datasets: [{name: faq, file: faq.csv}]
+          testCases:
+            - {name: Right, dataset: faq, metrics: [Tone], starMetric: {name: Tone, threshold: 80}}
+        """,
+    )
+    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
+    empty.commit()
+    empty.edit("care.yaml", "threshold: 80", "threshold: 70")
+    (step,) = steps(empty).values()
+    assert (step["action"], step["effect"]) == ("update", "moved")
+
+
+# ------------------------------------------------------------------------------------------- revisions
+
+
+def test_a_revision_may_have_any_of_its_names(repository: Any) -> None:
+    """A tag, a commit, a parent."""
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("tag", "v1")
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    repository.commit()
+    for name in ("v1", first, first[:10], "HEAD~1", "main^"):
+        ended = repository("plan", "--offline", "--base", name, "--detailed-exitcode", code=2)
+        assert f"{name} ({first[:12]})" in ended.out
+
+
+@pytest.mark.parametrize("name", ["-h", "--output=x", "", "a b", "main\n", "main\x1b[31m"])
+def test_what_can_not_be_a_revision_never_reaches_git(name: str, repository: Any) -> None:
+    """Above all no option."""
+    ended = repository("plan", "--offline", f"--base={name}", code=64)
+    assert "is not the name of a git revision" in ended.words
+    assert "\x1b" not in ended.err
+
+
+def test_a_revision_that_a_shallow_clone_has_not(repository: Any) -> None:
+    """The message holds the command that brings it, and with it the plan works."""
+    repository.git("branch", "old")
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    repository.commit()
+    repository.git("clone", "--quiet", "--depth=1", f"file://{repository.folder}", "clone")
+    origin, repository.folder = repository.folder, repository.folder / "clone"
+    assert (origin / "clone" / ".git" / "shallow").exists()
+    ended = repository("plan", "--offline", "--base", "origin/old", code=64)
+    assert "there is no revision origin/old in this clone" in ended.words
+    assert "git fetch --depth=1 origin old, then --base FETCH_HEAD" in ended.words
+    repository.git("fetch", "--quiet", "--depth=1", "origin", "old")
+    assert "LOOSENED" in repository("plan", "--offline", "--base", "FETCH_HEAD").out
+
+
+def test_a_branch_that_only_the_origin_has(repository: Any) -> None:
+    """The right name is suggested."""
+    repository.git("clone", "--quiet", f"file://{repository.folder}", "clone")
+    repository.folder /= "clone"
+    repository.git("checkout", "--quiet", "-b", "work")
+    repository.git("branch", "--quiet", "-D", "main")
+    assert "did you mean --base origin/main?" in repository(*AGAINST_MAIN, code=64).words
+
+
+def test_outside_of_a_repository(repository: Any, tmp_path: Any) -> None:
+    """Nothing to compare with."""
+    (tmp_path / "bot.yaml").write_text((repository.folder / "bot.yaml").read_text())
+    repository.folder = tmp_path
+    assert "--base needs a git repository" in repository(*AGAINST_MAIN, code=64).words
+
+
+def test_no_git_at_all(repository: Any) -> None:
+    """Said as such."""
+    repository.monkeypatch.setenv("PATH", "/nowhere")
+    assert "--base needs git" in repository(*AGAINST_MAIN, code=64).words
+
+
+# ------------------------------------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--base", "main"), "--base goes with --offline"),
+        (("--offline", "--out", "p.json"), "--out needs the platform"),
+        (("--offline", "--adopt"), "--adopt needs the platform"),
+        (("--offline", "--detailed-exitcode"), "--detailed-exitcode needs something to compare with"),
+    ],
+)
+def test_options_that_contradict_each_other(arguments: tuple[str, ...], sentence: str, repository: Any) -> None:
+    """Exit 64, and nothing is done."""
+    assert sentence in repository("plan", *arguments, code=64).words
+
+
+def test_an_offline_plan_is_never_applied(repository: Any) -> None:
+    """It says nothing about the platform; saved from stdout, it is refused as what it is."""
+    repository.edit("bot.yaml", "value: 20", "value: 10")
+    (repository.folder / "p.json").write_text(repository(*AGAINST_MAIN, "--format", "json").out)
+    assert "compares the manifests with a git revision" in repository("apply", "--plan", "p.json", code=6).words
