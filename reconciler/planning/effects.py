@@ -22,10 +22,11 @@ def with_effects(
         return ()
     before, after = kind.criteria(live, find), kind.criteria({**live, **wanted}, find)
     by_key = classify_by_key(before, after)
-    whole = frozenset(
-        name for name, shape in kind.shapes.items() if shape.fields and _yields(kind, name, live, wanted, find)
-    )
-    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key, whole)) for change in changes)
+    judging = frozenset(
+        name for name, shape in kind.shapes.items()
+        if (shape.fields or shape.item) and _yields(kind, name, live, wanted, find)
+    )  # fmt: skip
+    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key, judging)) for change in changes)
 
 
 def _yields(kind: AnyKind, name: str, live: Fields, wanted: Fields, find: LookUp) -> bool:
@@ -39,9 +40,9 @@ def _effect(
     before: tuple[Criterion, ...],
     after: tuple[Criterion, ...],
     by_key: dict[str, Effect],
-    whole: frozenset[str],
+    judging: frozenset[str],
 ) -> Effect | None:
-    """``whole`` are the fields that are no list and hold all criteria there are."""
+    """``judging`` are the fields that hold criteria: a list with one in each item, or a mapping with all there are."""
     name, _, rest = change.path.partition(".")
     shape = kind.shapes.get(name)
     if shape is None:
@@ -50,18 +51,26 @@ def _effect(
         return scope_effect(change.before, change.after)
     if Mark.REDEFINES in shape.marks:
         return Effect.REDEFINED
-    if name in whole:
+    if name not in judging:
+        return None
+    if shape.fields:
         found = worst(list(by_key.values()))
         return Effect.REDEFINED if found and Mark.REDEFINES in _shape_at(shape, rest).marks else found
-    position = rest.partition(".")[0]
-    if not position.isdecimal() or not (before or after):
+    if not rest:  # the list as a whole: the same items in another order
+        return worst(list(by_key.values()))
+    position, _, inside = rest.partition(".")
+    if not position.isdecimal():
         return None
-    at = int(position)
-    keys = {criteria[at].key for criteria in (before, after) if at < len(criteria)}
-    found = worst([by_key[key] for key in keys if key in by_key])
+    gone = not inside and change.after is None
+    found = worst([by_key[key] for key in _keys_at(int(position), before if gone else after)])
     if found not in (None, Effect.SAME) and Mark.REDEFINES in _shape_at(shape, rest).marks:
         return Effect.REDEFINED
     return found
+
+
+def _keys_at(position: int, criteria: tuple[Criterion, ...]) -> list[str]:
+    """What the item at a place of the list measures; nothing where there is no such place."""
+    return [criteria[position].key] if position < len(criteria) else []
 
 
 def _shape_at(shape: Shape, path: str) -> Shape:

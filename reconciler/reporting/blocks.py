@@ -13,7 +13,7 @@ from itertools import chain
 
 from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
-from reconciler.reporting.changes import EFFECT_TINTS, cause_words, change_lines, value_lines
+from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, value_lines
 from reconciler.reporting.lines import Line, Span, Tint, counted, line
 
 TINTS: dict[Action, Tint] = {
@@ -142,7 +142,7 @@ def _fields(step: Step, verbose: bool) -> list[Line]:
     if step.action is Action.CREATE:
         lines = chain.from_iterable(map(value_lines, step.changes if verbose else ()))
     else:
-        lines = chain.from_iterable(change_lines(change, step, verbose=verbose) for change in step.changes)
+        lines = chain.from_iterable(changes_lines(step, verbose=verbose))
     return [_deeper(each) for each in lines]
 
 

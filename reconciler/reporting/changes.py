@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Step
@@ -59,6 +60,17 @@ def cause_words(cause: Cause) -> str:
     return _CAUSE_WORDS[cause]
 
 
+def changes_lines(step: Step, *, verbose: bool) -> Iterator[list[Line]]:
+    """The lines of each change; unless verbose, changes inside one field that mean nothing are one line together."""
+    for name, group in groupby(step.changes, lambda change: change.path.partition(".")[0]):
+        changes = list(group)
+        several = len(changes) > 1 or isinstance(changes[0].after, list)
+        if not verbose and several and all(change.effect is Effect.SAME for change in changes):
+            yield [line(Span(f"{name}: ", solid=True), "written in another way", *badge(Effect.SAME))]
+            continue
+        yield from (change_lines(change, step, verbose=verbose) for change in changes)
+
+
 def change_lines(change: FieldChange, step: Step, *, verbose: bool) -> list[Line]:
     """One line for the change, and more below it when long or nested values need explaining."""
     head = Span(f"{change.path}: ", solid=True)
@@ -69,8 +81,31 @@ def change_lines(change: FieldChange, step: Step, *, verbose: bool) -> list[Line
         return [line(head, "text differs", *remarks), *_text_lines(str(change.before), str(change.after), verbose)]
     inner = _nested(change.before, change.after)
     if inner:
-        return [line(head, *remarks), *_cut([_inner_line(*each, verbose) for each in inner], verbose)]
+        colon = Span(f"{change.path}:", solid=True)  # the remarks begin with a gap of their own
+        return [line(colon, *remarks), *_cut([_inner_line(*each, verbose) for each in inner], verbose)]
+    if _is_item(change):
+        return [line(*_item_words(change, verbose), *remarks)]
     return [line(head, *_arrow(change.before, change.after, verbose), *remarks)]
+
+
+def _is_item(change: FieldChange) -> bool:
+    """Whether an item of a list came or went as a whole."""
+    sides = change.before, change.after
+    return (
+        change.path.rpartition(".")[2].isdecimal() and None in sides and any(isinstance(side, dict) for side in sides)
+    )
+
+
+def _item_words(change: FieldChange, verbose: bool) -> tuple[Span, ...]:
+    """``+ thresholds.0: metrics faithfulness >= 0.8``: the item's values in the order in which they stand."""
+    came = change.before is None
+    item = change.after if came else change.before
+    assert isinstance(item, dict)
+    values = [each if isinstance(each, str) and each else shown(each, verbose=verbose) for each in item.values()]
+    text = " ".join(values)
+    text = text if verbose or len(text) <= LONG_JSON else text[: LONG_JSON - 1] + "…"
+    tint: Tint = "add" if came else "remove"
+    return Span("+ " if came else "- ", tint), Span(f"{change.path}: ", solid=True), Span(text, tint)
 
 
 def _remarks(change: FieldChange, step: Step) -> Iterator[Span]:

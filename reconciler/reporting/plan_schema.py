@@ -140,7 +140,7 @@ def _step() -> _Schema:
 def _change() -> _Schema:
     return _closed(
         {
-            "path": _text("Dots and list positions: thresholds.0.value."),
+            "path": _text("Dots and positions in the wanted list (of an item that is gone, in the live one)."),
             "before": {"description": "The live value; null for unset, and for a sensitive field."},
             "after": {"description": "The wanted value; null for unset, and for a sensitive field."},
             "effect": _effect(),

@@ -1,6 +1,7 @@
 """What a change of thresholds means for what passes, checked against plain comparison of sampled values."""
 
 import operator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -200,6 +201,49 @@ def test_truth_values_agree_with_trying_both(before: list[Criterion], after: lis
 def test_strings_agree_with_trying_each_and_another(before: list[Criterion], after: list[Criterion]) -> None:
     named = {c.value for c in (*before, *after) if isinstance(c.value, str)}
     assert classify(before, after) is expected(before, after, [*named, "something else"])
+
+
+LISTS: list[Json] = [[], ["a"], ["b"], ["a", "b"], ["b", "a"]]
+EVERY_LIST = [*LISTS, ["something else"]]
+
+
+@settings(deadline=None)
+@given(some(LISTS, ["is", "!="]), some(LISTS, ["is", "!="]))
+def test_lists_agree_with_trying_each_and_another(before: list[Criterion], after: list[Criterion]) -> None:
+    assert classify(before, after) is expected(
+        frozen(before), frozen(after), [tuple(map(str, each)) for each in EVERY_LIST if isinstance(each, list)]
+    )
+
+
+def frozen(criteria: list[Criterion]) -> list[Criterion]:
+    """The same with limits that can stand in a set."""
+    return [replace(c, value=tuple(c.value)) if isinstance(c.value, list) else c for c in criteria]  # type: ignore[arg-type]
+
+
+WORST_FIRST = [LOOSENED, REDEFINED, MOVED, TIGHTENED, SAME]
+EITHER: st.SearchStrategy[list[Criterion]] = st.one_of(st.just([]), ANY_NUMBER)
+
+
+@settings(deadline=None)
+@given(EITHER, EITHER, EITHER, EITHER)
+def test_of_several_measurements_the_worst_counts(
+    precision: list[Criterion], recall: list[Criterion], new_precision: list[Criterion], new_recall: list[Criterion]
+) -> None:
+    """Each measurement by itself against plain comparison, with none at all as "everything passes"."""
+
+    def on(key: str, criteria: list[Criterion]) -> list[Criterion]:
+        return [replace(c, key=key) for c in criteria]
+
+    def alone(before: list[Criterion], after: list[Criterion]) -> Effect:
+        if bool(before) != bool(after):
+            return LOOSENED if before else TIGHTENED
+        return expected(before, after, EVERY_NUMBER)
+
+    found = classify(
+        [*on("precision", precision), *on("recall", recall)],
+        [*on("recall", new_recall), *on("precision", new_precision)],
+    )
+    assert found is min(alone(precision, new_precision), alone(recall, new_recall), key=WORST_FIRST.index)
 
 
 NUMERIC = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
