@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "reconciler apply --plan plan.json --yes"
     ),
 )
-@common()
+@common(locks=True)
 @adopt_option
 @ack_option
 @click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, if it "

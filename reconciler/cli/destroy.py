@@ -11,7 +11,7 @@ from reconciler.cli.options import Common, common, example, output_format
     "destroy",
     epilog=example("reconciler destroy --env staging\nreconciler destroy --env local --yes"),
 )
-@common()
+@common(locks=True)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
 @output_format("text", "json", "markdown")
 def command(common: Common, yes: bool, style: str) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "reconciler evaluate --select 'support-bot/monitoring/*' --from 2026-11-01 --to 2026-11-08"
     ),
 )
-@common()
+@common(locks=True)
 @range_options
 @click.option("--overwrite", is_flag=True, help="Evaluate again where there are results already.")
 @click.option("--no-wait", is_flag=True, help="Trigger and leave; run again to wait for what was triggered.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "export",
     epilog=example("reconciler export --out manifests --adopt\nreconciler export --out one --select support-bot"),
 )
-@common(paths=False)
+@common(paths=False, locks=True)
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Write one file a project there."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 RISKS = ("archive", "delete", "replace", "loosen")
+PLAN_FORMS = ("text", "json", "markdown", "github", "gitlab")
+VERDICT_FORMS = ("text", "json", "markdown", "github", "junit", "openmetrics")
+PROBLEM_FORMS = ("text", "json", "markdown", "github", "gitlab", "sarif")
+"""What can be printed of a plan, of verdicts and of mistakes: the choices of ``--format`` and ``--report``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Common:
     select: tuple[str, ...] = ()
     parallelism: int = 16
     events: str | None = None
+    lock_timeout_s: float = 0.0
     paths: tuple[str, ...] = (".",)
 
     def request(self, *, adopt: bool = False, acks: Mapping[str, int] | None = None) -> Request:
@@ -41,6 +47,7 @@ class Common:
             adopt=adopt,
             acks=acks or {},
             parallelism=self.parallelism,
+            lock_timeout_s=self.lock_timeout_s,
         )
 
 
@@ -63,10 +70,20 @@ def _acks(context: click.Context, parameter: click.Parameter, values: tuple[str,
     return acks
 
 
-def common(*, paths: bool = True, runs: bool = True) -> Callable[[F], F]:
+def _seconds(_: click.Context, parameter: click.Parameter, text: str) -> int:
+    from reconciler.model.values import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}", param=parameter) from error
+
+
+def common(*, paths: bool = True, runs: bool = True, locks: bool = False) -> Callable[[F], F]:
     """Add the common options; the command gets them as one argument ``common``.
 
-    Without ``runs`` those of a command that asks no platform anything.
+    Without ``runs`` those of a command that asks no platform anything; with ``locks`` also that of a command which
+    takes the state's lock.
     """
 
     def decorate(function: F) -> F:
@@ -77,7 +94,7 @@ def common(*, paths: bool = True, runs: bool = True) -> Callable[[F], F]:
             return function(common=Common(color=not given.pop("no_color"), **given), **values)
 
         decorated: Any = wrapped
-        for option in reversed(_OPTIONS if runs else _OFFLINE):
+        for option in reversed((*(_OPTIONS if runs else _OFFLINE), *(_LOCKS if locks else ()))):
             decorated = option(decorated)
         if paths:
             decorated = click.argument("paths", nargs=-1, metavar="[PATH]...")(decorated)
@@ -86,7 +103,7 @@ def common(*, paths: bool = True, runs: bool = True) -> Callable[[F], F]:
     return decorate
 
 
-_NAMES = ("environment", "variables", "select", "parallelism", "no_color", "verbose", "events")
+_NAMES = ("environment", "variables", "select", "parallelism", "no_color", "verbose", "events", "lock_timeout_s")
 _MANIFESTS = (
     click.option(
         "--env",
@@ -120,6 +137,16 @@ _RUNS = (
         help="Write everything that happens to FILE, one JSON object a line.",
     ),
 )
+_LOCKS = (
+    click.option(
+        "--lock-timeout",
+        "lock_timeout_s",
+        default="0s",
+        callback=_seconds,
+        metavar="DURATION",
+        help="Wait so long for a run that holds the state's lock: 5m.  [default: do not wait]",
+    ),
+)
 _OFFLINE = (*_MANIFESTS, *_LOOKS)
 _OPTIONS = (*_MANIFESTS, *_RUNS, *_LOOKS)
 
@@ -139,6 +166,46 @@ def output_format(*choices: str) -> Callable[[F], F]:
     return click.option(
         "--format", "style", type=click.Choice(choices), default=choices[0], show_default=True, help="What to print."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One ``--report``: a form, and the file it goes to; ``github`` goes where GitHub's runner looks."""
+
+    form: str
+    file: str = ""
+
+
+def report_option(*forms: str) -> Callable[[F], F]:
+    """``--report FORM=FILE``, given to the command as a tuple of ``Report``."""
+
+    def parsed(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Report, ...]:
+        reports = tuple(_report(value, forms, parameter) for value in values)
+        files = [os.path.normpath(each.file) for each in reports if each.file]
+        if len(set(files)) < len(files):
+            raise click.BadParameter("two reports go to the same file", param=parameter)
+        return reports
+
+    return click.option(
+        "--report",
+        "reports",
+        multiple=True,
+        callback=parsed,
+        metavar="FORM=FILE",
+        help=f"Also write a form to a file: {', '.join(each for each in forms if each != 'github')}; or "
+        "just 'github', for annotations, the job's summary and the step's outputs; repeatable.",
+    )
+
+
+def _report(value: str, forms: tuple[str, ...], parameter: click.Parameter) -> Report:
+    form, equals, file = value.partition("=")
+    if form not in forms:
+        raise click.BadParameter(f"{form!r} is none of {', '.join(forms)}", param=parameter)
+    if form == "github" and equals:
+        raise click.BadParameter("github takes no file: it writes where GitHub's runner looks", param=parameter)
+    if form != "github" and not file:
+        raise click.BadParameter(f"{value!r} names no file: write {form}=FILE", param=parameter)
+    return Report(form, file)
 
 
 def example(text: str) -> str:

@@ -64,7 +64,7 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
         signals.watch(task)
         try:
             return await task
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Interrupted):
             raise signals.interrupted() from None
 
     gc.disable()

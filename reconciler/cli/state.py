@@ -100,17 +100,17 @@ def show(common: Common, address: str) -> None:
     epilog=example("reconciler state rm 'openlayer.Test/support-bot/*'"),
 )
 @click.argument("pattern")
-@common(paths=False)
+@common(paths=False, locks=True)
 def rm(common: Common, pattern: str) -> None:
     """Forget what PATTERN (an address or a glob) names; the objects stay at the platform and are not ours any more.
 
     A project takes along what is inside it.
     """
 
-    def work(here: Session, console: Console) -> None:
+    async def work(here: Session, console: Console) -> None:
         from reconciler.pipeline.mending import forget
 
-        forgotten = forget(here, pattern)
+        forgotten = await forget(here, pattern)
         console.answer("\n".join(f". {address}" for address in forgotten))
         console.answer(f"Forgotten: {len(forgotten)}.  At the platform nothing changed.")
 
@@ -124,14 +124,14 @@ def rm(common: Common, pattern: str) -> None:
 )
 @click.argument("old")
 @click.argument("new")
-@common(paths=False)
+@common(paths=False, locks=True)
 def mv(common: Common, old: str, new: str) -> None:
     """Remember OLD under the address NEW; a project takes along what is inside it."""
 
-    def work(here: Session, console: Console) -> None:
+    async def work(here: Session, console: Console) -> None:
         from reconciler.pipeline.mending import move
 
-        move(here, old, new)
+        await move(here, old, new)
         console.answer(f"> {new}  (was {old})")
 
     _with_session(common, work)
@@ -144,7 +144,7 @@ def mv(common: Common, old: str, new: str) -> None:
 )
 @click.argument("address")
 @click.argument("remote_id", metavar="ID")
-@common(paths=False)
+@common(paths=False, locks=True)
 def import_(common: Common, address: str, remote_id: str) -> None:
     """Make the live object ID ours, under ADDRESS."""
 

@@ -19,6 +19,7 @@ from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
@@ -57,7 +58,7 @@ async def apply(
     nothing that the saved one does not.  Raises LockHeld, StalePlan, RefusedByPolicy, ConfirmationRequired and what
     ``plan`` raises; failures of single steps are in the outcomes.
     """
-    with here.store.lock("destroy" if destroy else "apply") as holder:
+    async with locked(here, "destroy" if destroy else "apply") as holder:
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
         if saved is not None:
             check_untouched(saved)

@@ -13,6 +13,7 @@ from reconciler.manifests.exporter import documents
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry, Record, entry_to_json, fold
+from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import selects
@@ -56,14 +57,14 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         (target / each.file).write_text(to_yaml(each.document), encoding="utf-8")
     if adopt:
         ids = {item.address: item for live in lists for item in live.objects if not item.archived}
-        _take_over(here, found, ids, folder)
+        await _take_over(here, found, ids, folder)
     count = sum(len(each.fields) for each in found)
     return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), count, tuple(warnings))
 
 
-def _take_over(here: Session, found: Sequence[Any], live: Mapping[Address, LiveObject], folder: str) -> None:
+async def _take_over(here: Session, found: Sequence[Any], live: Mapping[Address, LiveObject], folder: str) -> None:
     """Write entries for the exported objects; what we remember already stays."""
-    with here.store.lock("export"):
+    async with locked(here, "export"):
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
         check_origins(state, origins, here)

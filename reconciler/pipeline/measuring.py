@@ -22,6 +22,7 @@ from reconciler.model.provider import Provider
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
+from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
 from reconciler.pipeline.remembering import remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
@@ -57,7 +58,7 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
 
     Raises what ``plan`` raises, and UsageInvalid when there is nothing to measure: silence is not a pass.
     """
-    with here.store.lock("evaluate") if ask.trigger else nullcontext():  # looking on needs no lock
+    async with locked(here, "evaluate") if ask.trigger else nullcontext():  # looking on needs no lock
         planned = await plan(here)
         tests, apart = _measurable(here, planned, ask)
         if not tests:

@@ -10,7 +10,9 @@ from reconciler.errors import (
 )
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
@@ -35,9 +37,9 @@ def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
     return address, entries[address]
 
 
-def forget(here: Session, pattern: str) -> tuple[Address, ...]:
+async def forget(here: Session, pattern: str) -> tuple[Address, ...]:
     """Drop what the pattern names from the state, roots with everything inside; returns what was dropped."""
-    with here.store.lock("state rm"):
+    async with locked(here, "state rm"):
         state = here.store.load()
         known = {*state.entries, *state.in_doubt}
         roots = {(a.vendor, a.root) for a in known if len(a.path) == 1 and selects(pattern, a)}
@@ -48,18 +50,20 @@ def forget(here: Session, pattern: str) -> tuple[Address, ...]:
         return gone
 
 
-def move(here: Session, old: str, new: str) -> None:
+async def move(here: Session, old: str, new: str) -> None:
     """Remember ``old`` as ``new``.  Raises UsageInvalid when there is nothing to move or something in the way."""
     former, address = _address(old), _address(new)
     if former.kind != address.kind or len(former.path) != len(address.path):
         raise UsageInvalid(f"{old} and {new} are not addresses of one kind")
-    with here.store.lock("state mv"):
+    async with locked(here, "state mv"):
         state = here.store.load()
         if former not in state.entries:
             raise UsageInvalid(f"{old} is not in the state", hint="see: reconciler state list")
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
-        here.store.commit(fold(state, [{"record": "renamed", "address": str(address), "former": str(former)}]))
+        renamed: Record = {"record": "renamed", "address": str(address), "former": str(former)}
+        here.store.commit(fold(state, [renamed]))
+        await carry_over(here, [renamed])
 
 
 async def take_in(here: Session, text: str, remote_id: str) -> None:
@@ -71,7 +75,7 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
     vendor = next((vendor for vendor in VENDORS if vendor.name == address.vendor), None)
     if vendor is None or address.kind not in KINDS:
         raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
-    with here.store.lock("state import"):
+    async with locked(here, "state import"):
         state = here.store.load()
         provider = await here.provider(vendor)
         check_origins(state, {vendor.name: provider.origin}, here)

@@ -37,7 +37,10 @@ FOLDER = ".reconciler"
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks, whatever the command.  ``root`` is the folder that paths are relative to."""
+    """What the command line asks, whatever the command.
+
+    ``root`` is the folder that paths are relative to; ``lock_timeout_s`` how long to wait for another run's lock.
+    """
 
     paths: tuple[str, ...] = (".",)
     environment: str | None = None
@@ -46,6 +49,7 @@ class Request:
     adopt: bool = False
     acks: Mapping[str, int] = field(default_factory=dict)
     parallelism: int = 16
+    lock_timeout_s: float = 0.0
     root: Path = field(default_factory=Path.cwd)
 
     def options(self) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from reconciler.errors import LockHeld, UsageInvalid
+from reconciler.errors import UsageInvalid
 from reconciler.model.provider import Holder
+from reconciler.storage.holders import lock_held
 
 SETTLING_S = 0.02
 """How long a new holder may need between getting the lock and having written who it is."""
@@ -86,11 +87,7 @@ class FileLock:
                 return descriptor
             os.close(descriptor)
             if (other := self.holder()) is not None:
-                raise LockHeld(
-                    f"another run holds the lock: {other}",
-                    hint="wait for it; the lock is freed when that process ends, however it ends. To break the lock "
-                    f"of a run that is stuck: reconciler state unlock {other.lock_id}",
-                )
+                raise lock_held(other)
         raise OSError(errno.EDEADLK, "the file system does not settle who holds the lock")
 
     def _locked(self, descriptor: int) -> bool:

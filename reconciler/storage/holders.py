@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from reconciler.errors import LockHeld
 from reconciler.model.provider import Holder
 
 
@@ -23,6 +24,15 @@ def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: 
         since=now().astimezone(UTC).isoformat(timespec="seconds"),
         job=job,
         lease=lease,
+    )
+
+
+def lock_held(holder: Holder) -> LockHeld:
+    """The error for everybody else while ``holder`` has the lock."""
+    return LockHeld(
+        f"another run holds the lock: {holder}",
+        hint=f"wait for it: --lock-timeout 5m. It is held {holder.lease}; to break the lock of a run that is stuck or "
+        f"dead: reconciler state unlock {holder.lock_id}",
     )
 
 
