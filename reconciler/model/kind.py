@@ -287,6 +287,35 @@ class Trigger:
     runs: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version (commit) of what is developed, whose push makes the vendor evaluate it.
+
+    ``root_id`` is the remote id of the project.  ``message`` and ``created`` are for a person.  ``state`` says how its
+    evaluation is doing.
+    """
+
+    version_id: str
+    root_id: str
+    message: str
+    created: str
+    state: TaskState
+
+
+@dataclass(frozen=True)
+class Versions:
+    """How results of versions are read.
+
+    ``named``    the version with this id; raises NotFound.
+    ``latest``   the newest version of the root with this remote id; None when there is none.
+    ``results``  (version's id, addresses by the remote id of what is measured) -> what was recorded for them.
+    """
+
+    named: Callable[[str, Wire], Flow[Version]]
+    latest: Callable[[str, Wire], Flow[Version | None]]
+    results: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]]
+
+
 @dataclass(frozen=True)
 class Measuring:
     """How a kind is evaluated.
@@ -299,6 +328,9 @@ class Measuring:
     ``trigger``  starts an evaluation; not repeatable.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  reads what was recorded for the range, newest first.
+    ``window``   the seconds of a window: a range is widened to whole ones, and results belong to windows.  None where
+                 ranges mean nothing, and results belong to a version of what is measured.
+    ``versions`` how what is not possible on demand is measured instead.
     """
 
     place: str
@@ -309,6 +341,8 @@ class Measuring:
     poll: Callable[[Task, Wire], Flow[TaskState]]
     results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
+    window: Callable[[Fields], int] | None = None
+    versions: Versions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,14 +437,31 @@ class Kind(Generic[S]):
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def shapes(self) -> dict[str, Shape]:
-        """The shapes of the vendor's fields (local ones left out), by manifest name.  Cached."""
-        cached = _SHAPES.get(self.spec)
-        if cached is None:
-            cached = {name: s for name, s in fields_of(self.spec).items() if Mark.LOCAL not in s.marks}
-            _SHAPES[self.spec] = cached
-        return cached
+        """The shapes of the vendor's fields (local ones left out), by manifest name."""
+        return {name: s for name, s in fields_of(self.spec).items() if Mark.LOCAL not in s.marks}
+
+    @functools.cached_property
+    def referring(self) -> tuple[tuple[str, str, RefTo, bool], ...]:
+        """The fields that refer to other declared resources.
+
+        Manifest name, Python name, to what, and whether the field holds a list.
+        """
+        attributes = {info.alias or name: name for name, info in self.spec.model_fields.items()}
+        found = [(name, shape.ref, shape.item is not None) for name, shape in self.shapes.items()]
+        return tuple((name, attributes[name], ref, several) for name, ref, several in found if ref and ref.declared)
+
+    @functools.cached_property
+    def file_fields(self) -> tuple[str, ...]:
+        """The fields that name a file."""
+        return tuple(name for name, shape in self.shapes.items() if Mark.FILE in shape.marks)
+
+    @functools.cached_property
+    def identity_defaults(self) -> tuple[tuple[str, Any], ...]:
+        """The identity fields, each with what it is when it is not written."""
+        defaults = {info.alias or name: info.default for name, info in self.spec.model_fields.items()}
+        return tuple((name, defaults[name]) for name in self.identity)
 
     @property
     def document(self) -> str | None:
@@ -429,14 +480,13 @@ class Kind(Generic[S]):
 
     def has_files(self, live: Fields, wanted: Fields) -> bool:
         """Whether ``live`` certainly has the content of every file that ``wanted`` names."""
-        return all(live.get(name) == wanted.get(name) for name, s in self.shapes.items() if Mark.FILE in s.marks)
+        return all(live.get(name) == wanted.get(name) for name in self.file_fields)
 
     def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
         """The address of an object with these fields below ``parent``."""
         return Address(self.id, (*parent, *(str(fields[name]) for name in self.identity)))
 
 
-_SHAPES: dict[type[Spec], dict[str, Shape]] = {}
 AnyKind = Kind[Any]
 
 

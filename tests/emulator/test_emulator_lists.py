@@ -109,14 +109,18 @@ def test_a_project_counts_what_is_in_it_without_the_archived(api: Api) -> None:
     }
 
 
-def test_a_commit_is_queued_then_completed_and_its_development_tests_are_skipped_honestly(api: Api) -> None:
+def test_a_commit_is_queued_then_runs_then_is_completed_and_without_a_bundle_its_tests_are_skipped(api: Api) -> None:
     project = api.project()
     api.test(project, name="monitoring")
     api.test(project, name="development", usesProductionData=False)
     body = {"commit": {"message": "first", "source": "cli"}, "storageUri": "local://bundle"}
     commit = api.ok("POST", f"/projects/{project['id']}/versions", body)
     assert (commit["status"], commit["totalGoalCount"], commit["commit"]["message"]) == ("queued", 1, "first")
-    assert api.ok("GET", f"/versions/{commit['id']}")["status"] == "completed"
+    assert [api.ok("GET", f"/versions/{commit['id']}")["status"] for _ in range(3)] == [
+        "running",
+        "completed",
+        "completed",
+    ]
     assert [each["id"] for each in api.ok("GET", f"/projects/{project['id']}/versions")["items"]] == [commit["id"]]
     (result,) = api.ok("GET", f"/versions/{commit['id']}/results")["items"]
     assert (result["goal"]["name"], result["status"]) == ("development", "skipped")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.emulator.database import Database, Document
-from reconciler.emulator.openlayer import data, evaluations, resources
+from reconciler.emulator.openlayer import commits, data, evaluations, resources
 from reconciler.emulator.openlayer.storage import Store
 from reconciler.emulator.openlayer.wire import Call, Dialect
 from reconciler.emulator.rest import ApiError, ErrorBody, Reply, application, moment
@@ -28,7 +28,7 @@ _ROUTES: dict[str, dict[str, Handler]] = {
         "POST": resources.create_test,
         "PUT": resources.update_tests,
     },
-    "/projects/{project}/versions": {"GET": resources.list_commits, "POST": resources.create_commit},
+    "/projects/{project}/versions": {"GET": commits.list_commits, "POST": commits.create_commit},
     "/inference-pipelines/{pipeline}": {
         "GET": resources.read_pipeline,
         "PUT": resources.update_pipeline,
@@ -41,7 +41,7 @@ _ROUTES: dict[str, dict[str, Handler]] = {
     "/tests/{test}": {"GET": resources.read_test, "PUT": resources.update_test, "DELETE": resources.delete_test},
     "/tests/{test}/evaluate": {"POST": evaluations.evaluate},
     "/tests/{test}/results": {"GET": evaluations.list_test_results},
-    "/versions/{version}": {"GET": resources.read_commit},
+    "/versions/{version}": {"GET": commits.read_commit},
     "/versions/{version}/results": {"GET": evaluations.list_commit_results},
     "/background-tasks/{task}": {"GET": evaluations.read_task},
     "/storage/presigned-url": {"GET": data.download_url, "POST": data.upload_url},

@@ -193,6 +193,7 @@ def list_pipeline_results(call: Call) -> Reply:
 def list_commit_results(call: Call) -> Reply:
     """GET /versions/{version}/results."""
     commit, query = commit_of(call), call.asks(bodies.ResultQuery)
+    _look_at_tasks(call, {"r.version = ?": commit["id"]})
     where = {
         "r.version = ?": commit["id"],
         "r.status = ?": query.status,

@@ -271,9 +271,7 @@ class Store(DocumentStore):
             "UPDATE openlayer_tasks SET steps = steps + 1, updated = ? WHERE id = ? AND steps < ?",
             (now, task_id, STEPS_OF_A_TASK),
         )
-        sql = "SELECT id, name, fate, steps, created, updated FROM openlayer_tasks WHERE id = ?"
-        row = self._sql.execute(sql, (task_id,)).fetchone()
-        task = Task(*row) if row else None
+        task = self.task(task_id)
         if task and task.is_done:
             sql = """
                 UPDATE openlayer_results
@@ -282,6 +280,12 @@ class Store(DocumentStore):
             """
             self._sql.execute(sql, (task.fate, task_id))
         return task
+
+    def task(self, task_id: str) -> Task | None:
+        """A task as it is, without bringing it on."""
+        sql = "SELECT id, name, fate, steps, created, updated FROM openlayer_tasks WHERE id = ?"
+        row = self._sql.execute(sql, (task_id,)).fetchone()
+        return Task(*row) if row else None
 
     # --- results
 

@@ -83,6 +83,17 @@ def result(doc: Document) -> Document:
     return shown
 
 
+def commit(doc: Document, processing: Task | None) -> Document:
+    """A commit, whose status is that of the task that processes it; without one it was processed long ago."""
+    shown = {key: value for key, value in doc.items() if key != "task"}
+    if processing is None or (processing.is_done and processing.fate != "fails"):
+        return {**shown, "status": "completed"}
+    shown |= {"passingGoalCount": 0, "failingGoalCount": 0}
+    if processing.is_done:
+        return {**shown, "status": "failed", "statusMessage": "The commit could not be processed."}
+    return {**shown, "status": "running" if processing.steps else "queued"}
+
+
 def task(looked_at: Task) -> Document:
     """A background task, with progress in percent."""
     progress = 100 * looked_at.steps / STEPS_OF_A_TASK

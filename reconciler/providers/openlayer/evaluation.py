@@ -1,24 +1,28 @@
 """How an Openlayer test is evaluated: trigger, wait, read results.  Flows: describe I/O, do none.
 
 POST /tests/{id}/evaluate queues work for monitoring tests over a range that the server widens to whole windows; the
-tasks are asked about at /background-tasks/{id}; results are read at /tests/{id}/results.
+tasks are asked about at /background-tasks/{id}; results are read at /tests/{id}/results.  Development tests are
+evaluated when a commit is pushed; /versions/{id} tells how that is doing, /versions/{id}/results what came of it.
 Source: docs.openlayer.com/api-reference/rest/tests/evaluate, openlayer-python 0.36.0
-types/tests/result_list_params.py and types/background_task_retrieve_response.py; 2026-11.
+types/tests/result_list_params.py, types/background_task_retrieve_response.py, types/commit_retrieve_response.py and
+types/commits/test_result_list_params.py; 2026-11.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from reconciler.model.kind import Call, Flow, Measuring, Task, Trigger, Wire, url_path
+from reconciler.errors import ReadFailed
+from reconciler.model.kind import Call, Flow, Measuring, Task, Trigger, Version, Versions, Wire, url_path
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, parse_duration
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import task_state
 
 _STATUSES = ("running", "passing", "failing", "skipped", "error")
+_COMMIT_STATUSES = ("queued", "running", "paused", "failed", "completed", "unknown")
 
 
 def _possible(fields: Fields) -> str:
@@ -69,7 +73,75 @@ def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire
         query = {"startTimestamp": within.start, "endTimestamp": within.end}
     items = yield from every(url_path("tests", remote_id, "results"), query)
     found = [_read(item, address) for item in items]
-    return tuple(sorted(found, key=lambda each: (each.ends or 0, each.recorded), reverse=True))
+    inside = [each for each in found if within is None or _overlaps(each, within)]
+    return tuple(sorted(inside, key=lambda each: (each.ends or 0, each.recorded), reverse=True))
+
+
+def _overlaps(evaluation: Evaluation, within: TimeRange) -> bool:
+    """Whether a result is about the range, whatever the server takes for its borders; one without times may be."""
+    begins_before = evaluation.starts is None or evaluation.starts < within.end
+    return begins_before and (evaluation.ends is None or evaluation.ends > within.start)
+
+
+def _window(fields: Fields) -> int:
+    """The documented default is an hour (docs, "Evaluation and delay windows", 2026-11)."""
+    written = fields.get("evaluationWindow")
+    return parse_duration(written) if isinstance(written, str) else 3600
+
+
+# ------------------------------------------------------------------------------------------------ commits
+
+
+def _version(version_id: str, _: Wire) -> Flow[Version]:
+    path = url_path("versions", version_id)
+    reply = yield Call("GET", path)
+    if not isinstance(reply.body, dict) or not reply.body.get("id"):
+        raise ReadFailed("the answer holds no commit", method="GET", path=path, status=reply.status)
+    return _read_version(reply.body)
+
+
+def _latest_version(root_id: str, wire: Wire) -> Flow[Version | None]:
+    """The newest by its date: the order of the list is not documented."""
+    items = yield from every(url_path("projects", root_id, "versions"))
+    there = [item for item in items if item.get("archived") is not True]
+    if not there:
+        return None
+    newest = max(there, key=lambda item: (_unix(item.get("dateCreated")) or 0, str(item.get("dateCreated"))))
+    return (yield from _version(str(newest["id"]), wire))
+
+
+def _read_version(item: Fields) -> Version:
+    commit = item.get("commit")
+    status, said = str(item.get("status")), str(item.get("statusMessage") or "")
+    return Version(
+        version_id=str(item["id"]),
+        root_id=str(item.get("projectId") or ""),
+        message=str(commit.get("message") or "") if isinstance(commit, dict) else "",
+        created=str(item.get("dateCreated") or ""),
+        state=TaskState(
+            complete=status == "completed",
+            error=f"the commit failed{f': {said}' if said else ''}" if status == "failed" else "",
+            note=_odd(status),
+        ),
+    )
+
+
+def _odd(status: str) -> str:
+    """What is to be said of a commit that is neither completed nor on its way."""
+    if status == "paused":
+        return "the commit is paused"
+    return "" if status in _COMMIT_STATUSES else f"the platform answered the unknown status {status!r}"
+
+
+def _version_results(version_id: str, addresses: Mapping[str, Address], _: Wire) -> Flow[tuple[Evaluation, ...]]:
+    items = yield from every(url_path("versions", version_id, "results"))
+    found = [_read(item, addresses[_test_id(item)]) for item in items if _test_id(item) in addresses]
+    return tuple(sorted(found, key=lambda each: each.recorded, reverse=True))
+
+
+def _test_id(item: Fields) -> str:
+    goal = item.get("goal")
+    return str(item.get("goalId") or (goal.get("id") if isinstance(goal, dict) else ""))
 
 
 def _read(item: Fields, address: Address) -> Evaluation:
@@ -116,4 +188,6 @@ MEASURING = Measuring(
     trigger=_trigger,
     poll=_poll,
     results=_results,
+    window=_window,
+    versions=Versions(named=_version, latest=_latest_version, results=_version_results),
 )

@@ -1,0 +1,148 @@
+"""What an evaluation will cover and cost, before anything is triggered.  Pure.
+
+A platform that works in windows widens a range to whole ones (docs.openlayer.com/api-reference/rest/tests/evaluate,
+2026-11).  It does not say where they begin; we count from 1970-01-01T00:00Z, so that days begin at midnight.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reconciler.model.outcome import TimeRange
+from reconciler.model.resource import Address
+from reconciler.model.values import Fields, Json, format_duration
+
+MOST_NAMED = 3
+"""So many of the largest contributors are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one resource costs: each window on each pipeline in each run is one evaluation.
+
+    ``width`` is the length of a window in seconds; None where there are no windows.
+    """
+
+    address: Address
+    pipelines: int
+    runs: int = 1
+    windows: int = 1
+    width: int | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """How many the platform is asked for."""
+        return self.pipelines * self.windows * self.runs
+
+    def factors(self) -> str:
+        """``2 pipelines × 12 windows × 3 runs``; what is one of a kind is left out where it says nothing."""
+        parts = [_counted(self.pipelines, "pipeline")]
+        parts += [_counted(self.windows, "window")] if self.width is not None else []
+        parts += [_counted(self.runs, "run")] if self.runs != 1 else []
+        return " × ".join(parts)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Everything that is about to be triggered.
+
+    ``asked`` is the range as it was asked for.  ``under_way`` counts triggers of an earlier run, not sent again.
+    """
+
+    asked: TimeRange
+    costs: tuple[Cost, ...]
+    under_way: int = 0
+
+    @property
+    def evaluations(self) -> int:
+        """The sum of all."""
+        return sum(cost.evaluations for cost in self.costs)
+
+    def text(self) -> str:
+        """``will run 96 evaluations: 4 tests × 2 pipelines × 12 windows``."""
+        waiting = f"{_counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
+        if not self.costs:
+            return f"will run no evaluation: {waiting or 'there is nothing to run on'}"
+        total = f"will run {_counted(self.evaluations, 'evaluation')}: "
+        alike = {(cost.pipelines, cost.windows, cost.width, cost.runs) for cost in self.costs}
+        count = _counted(len(self.costs), "test")
+        if len(alike) == 1:
+            text = f"{total}{count} × {self.costs[0].factors()}"
+        else:
+            text = f"{total}{count}, most for {'; '.join(self.largest())}"
+        return f"{text}; {waiting}" if waiting else text
+
+    def largest(self) -> list[str]:
+        """The largest contributors, the largest first: ``48 openlayer.Test/bot/... = 2 pipelines × 24 windows``."""
+        ranked = sorted(self.costs, key=lambda cost: (-cost.evaluations, cost.address))
+        return [f"{cost.address} ({cost.evaluations:,} = {cost.factors()})" for cost in ranked[:MOST_NAMED]]
+
+    def to_json(self) -> Fields:
+        """Plain data, for events and reports."""
+        costs: list[Json] = [
+            {
+                "address": str(cost.address),
+                "evaluations": cost.evaluations,
+                "pipelines": cost.pipelines,
+                "windows": cost.windows,
+                "runs": cost.runs,
+            }
+            for cost in self.costs
+        ]
+        spans: list[Json] = [
+            {"window_s": width, "start": span.start, "end": span.end} for width, span in self.spans().items()
+        ]
+        return {
+            "evaluations": self.evaluations,
+            "under_way": self.under_way,
+            "start": self.asked.start,
+            "end": self.asked.end,
+            "spans": spans,
+            "tests": costs,
+        }
+
+    def spans(self) -> dict[int, TimeRange]:
+        """Width of a window -> what the range becomes in such windows, shortest windows first."""
+        widths = {cost.width for cost in self.costs if cost.width is not None}
+        return {width: aligned(self.asked, width) for width in sorted(widths)}
+
+
+def aligned(within: TimeRange, width: int) -> TimeRange:
+    """The range widened to whole windows of ``width`` seconds."""
+    return TimeRange(within.start // width * width, -(-within.end // width) * width)
+
+
+def alignment_text(asked: TimeRange, spans: Iterable[tuple[int, TimeRange]], now: float) -> list[str]:
+    """A sentence for each width of window in which the range is not what was asked for, or is not over yet."""
+    told = []
+    for width, span in spans:
+        last = "; the last window is not over yet" if span.end > now else ""
+        between = f"{moment(span.start)} to {moment(span.end)}"
+        if span != asked:
+            told.append(f"aligned to {format_duration(width)} windows: {between}{last}")
+        elif last:
+            told.append(f"{format_duration(width)} windows: {between}{last}")
+    return told
+
+
+def moment(seconds: int) -> str:
+    """Unix seconds as ``2026-11-20T00:00Z``; with seconds where there are any."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.strftime("%Y-%m-%dT%H:%MZ" if at.second == 0 else "%Y-%m-%dT%H:%M:%SZ")
+
+
+def together(costs: Sequence[Cost]) -> tuple[Cost, ...]:
+    """One cost for each resource: its triggers on single pipelines added up."""
+    by_address: dict[tuple[Address, int, int, int | None], int] = defaultdict(int)
+    for cost in costs:
+        by_address[cost.address, cost.runs, cost.windows, cost.width] += cost.pipelines
+    found = (Cost(address, pipelines, runs, windows, width)
+             for (address, runs, windows, width), pipelines in by_address.items())  # fmt: skip
+    return tuple(cost for cost in found if cost.evaluations)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
