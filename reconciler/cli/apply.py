@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import Common, ack_option, adopt_option, common, example, output_format
+from reconciler.cli.options import (
+    PLAN_FORMS,
+    VERDICT_FORMS,
+    Common,
+    Report,
+    ack_option,
+    adopt_option,
+    common,
+    deny_option,
+    example,
+    output_format,
+    report_option,
+)
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.reports import Reports
     from reconciler.model.plan import Plan
     from reconciler.pipeline.applying import Applied
     from reconciler.pipeline.measuring import Evaluated
@@ -28,6 +41,7 @@ if TYPE_CHECKING:
 @common(locks=True)
 @adopt_option
 @ack_option
+@deny_option
 @click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, if it "
               "still holds.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="With --plan: finish a plan that was cut short.")
@@ -36,10 +50,12 @@ if TYPE_CHECKING:
 @range_options
 @click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="With --evaluate: wait so long.")
 @output_format("text", "json", "markdown")
+@report_option(*dict.fromkeys((*PLAN_FORMS, *VERDICT_FORMS)))
 def command(
     common: Common,
     adopt: bool,
     acks: Mapping[str, int],
+    deny: tuple[str, ...],
     plan_file: str | None,
     resume: bool,
     yes: bool,
@@ -49,6 +65,7 @@ def command(
     end: str | None,
     timeout: str,
     style: str,
+    reports: tuple[Report, ...],
 ) -> int:
     """Bring the platform in line with the manifests under PATH (default: this folder).
 
@@ -59,6 +76,7 @@ def command(
 
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.cli.saved_plan import read_plan
     from reconciler.errors import UsageInvalid
@@ -68,11 +86,20 @@ def command(
 
     if resume and not plan_file:
         raise UsageInvalid("--resume goes with --plan")
+    if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
+        raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
+    settings = Settings.from_environ(os.environ)
     console, saved = Console.of(common), read_plan(plan_file) if plan_file else None
     story, asking = StepStory(console), Asking(console, style=style, yes=yes or bool(plan_file))
-    request = common.request(adopt=adopt, acks=acks)
+    request = common.request(adopt=adopt, acks=acks, deny=deny)
     if saved is not None:
         request = request.with_options(saved["basis"]["options"])
+
+    told = Reports(reports, console, settings.ci, environment=request.environment or "default")
+
+    def planned(plan: Plan) -> None:
+        told.planned(plan, file=plan_file or "")
+        asking.show(plan)
 
     def confirmed(plan: Plan) -> None:
         asking.confirm(plan)
@@ -80,21 +107,23 @@ def command(
 
     async def main(signals: Signals) -> int:
         hooks = Hooks(
-            event=console.event, planned=asking.show, confirm=confirmed, started=story.started, ended=story.ended,
+            event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
             note=console.story, progress=console.evaluating,
         )  # fmt: skip
-        async with session(request, Settings.from_environ(os.environ), hooks) as here:
+        async with session(request, settings, hooks) as here:
             signals.gently = here.stop.set
             applied = await apply(here, saved=saved, resumed=resume)
             signals.gently = None
             console.end_progress()
+            told.applied(applied.outcomes)
             code = report(applied, style, console)
             signals.raise_if_received()
             if code or not evaluates:
                 return code
-            return await _evaluate(here, applied, (since, start, end), timeout, style, console)
+            return await _evaluate(here, applied, (since, start, end), timeout, style, console, told)
 
-    return run(main, console.story)
+    with told:
+        return told.end(run(main, console.story))
 
 
 def report(applied: Applied, style: str, console: Console) -> int:
@@ -130,7 +159,7 @@ def _warn_unsettled(applied: Applied, console: Console) -> None:
 
 async def _evaluate(
     here: Any, applied: Applied, times: tuple[str | None, str | None, str | None], timeout: str, style: str,
-    console: Console,
+    console: Console, told: Reports,
 ) -> int:  # fmt: skip
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
@@ -145,4 +174,4 @@ async def _evaluate(
     ask = Measurement(within, only=touched, deadline_s=parse_duration(timeout))
     evaluated: Evaluated = await evaluate(here, ask)
     console.end_progress()
-    return report_verdicts(evaluated, style, console)
+    return report_verdicts(evaluated, style, console, told)

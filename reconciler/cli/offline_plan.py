@@ -9,12 +9,19 @@ from reconciler.errors import UsageInvalid
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
-    from reconciler.cli.options import Common
+    from reconciler.cli.options import Common, Report
     from reconciler.pipeline.offline import Summary
 
 
 def plan_offline(
-    common: Common, *, base: str | None, acks: Mapping[str, int], style: str, detailed_exitcode: bool
+    common: Common,
+    *,
+    base: str | None,
+    acks: Mapping[str, int],
+    deny: tuple[str, ...],
+    style: str,
+    detailed_exitcode: bool,
+    reports: tuple[Report, ...] = (),
 ) -> int:
     """Answer without network and credentials; returns the exit code.
 
@@ -24,21 +31,26 @@ def plan_offline(
 
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_plan
+    from reconciler.cli.reports import Reports
     from reconciler.pipeline.offline import declarations, plan_against
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    request = common.request(acks=acks)
+    request = common.request(acks=acks, deny=deny)
     if base is None:
         if detailed_exitcode:
             raise UsageInvalid("--detailed-exitcode needs something to compare with", hint="give --base REF")
+        if reports:
+            raise UsageInvalid("--report needs something to compare with", hint="give --base REF")
         _show_declarations(declarations(request, settings), style, console)
         return 0
-    plan = plan_against(base, request, settings)
-    console.answer(show_plan(plan, style, console))
-    if plan.refusals:
-        return 3
-    return 2 if detailed_exitcode and plan.pending else 0
+    with Reports(reports, console, settings.ci) as told:
+        plan = plan_against(base, request, settings)
+        console.answer(show_plan(plan, style, console))
+        told.planned(plan)
+        if plan.refusals:
+            return told.end(3)
+        return told.end(2 if detailed_exitcode and plan.pending else 0)
 
 
 def _show_declarations(summary: Summary, style: str, console: Console) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 RISKS = ("archive", "delete", "replace", "loosen")
+DENIABLE = ("loosened", "redefined", "moved", "tightened")
 PLAN_FORMS = ("text", "json", "markdown", "github", "gitlab")
 VERDICT_FORMS = ("text", "json", "markdown", "github", "junit", "openmetrics")
 PROBLEM_FORMS = ("text", "json", "markdown", "github", "gitlab", "sarif")
@@ -35,7 +36,14 @@ class Common:
     lock_timeout_s: float = 0.0
     paths: tuple[str, ...] = (".",)
 
-    def request(self, *, adopt: bool = False, acks: Mapping[str, int] | None = None) -> Request:
+    @property
+    def named_environment(self) -> str:
+        """The environment's name, as plans have it where none was named."""
+        return self.environment or "default"
+
+    def request(
+        self, *, adopt: bool = False, acks: Mapping[str, int] | None = None, deny: tuple[str, ...] = ()
+    ) -> Request:
         """The request for the pipeline."""
         from reconciler.pipeline.session import Request
 
@@ -46,6 +54,7 @@ class Common:
             select=self.select,
             adopt=adopt,
             acks=acks or {},
+            deny=deny,
             parallelism=self.parallelism,
             lock_timeout_s=self.lock_timeout_s,
         )
@@ -158,6 +167,14 @@ ack_option = click.option(
     callback=_acks,
     metavar="RISK=N",
     help="Acknowledge exactly N of a risk (archive, delete, replace, loosen); repeatable.",
+)
+
+
+deny_option = click.option(
+    "--deny",
+    multiple=True,
+    type=click.Choice(DENIABLE),
+    help="Refuse a plan in which anything means this for what passes; repeatable.",
 )
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import Common, ack_option, adopt_option, common, example, output_format
+from reconciler.cli.options import (
+    PLAN_FORMS,
+    Common,
+    Report,
+    ack_option,
+    adopt_option,
+    common,
+    deny_option,
+    example,
+    output_format,
+    report_option,
+)
 
 
 @click.command(
@@ -22,8 +33,10 @@ from reconciler.cli.options import Common, ack_option, adopt_option, common, exa
 @common()
 @adopt_option
 @ack_option
+@deny_option
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for 'apply --plan'.")
-@output_format("text", "json", "markdown")
+@output_format(*PLAN_FORMS)
+@report_option(*PLAN_FORMS)
 @click.option("--offline", is_flag=True, help="Ask no platform: check the manifests, or compare them with --base.")
 @click.option("--base", metavar="REF", help="With --offline: the git revision whose manifests to compare with.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
@@ -31,10 +44,12 @@ def command(
     common: Common,
     adopt: bool,
     acks: Mapping[str, int],
+    deny: tuple[str, ...],
     out: str | None,
     offline: bool,
     base: str | None,
     style: str,
+    reports: tuple[Report, ...],
     detailed_exitcode: bool,
 ) -> int:
     """Compare the manifests under PATH (default: this folder) with the platform.
@@ -45,6 +60,7 @@ def command(
 
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_plan, tool
+    from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.planning import Planned, plan
@@ -61,23 +77,27 @@ def command(
             raise UsageInvalid(f"{'--out' if out else '--adopt'} needs the platform", hint="leave out --offline")
         from reconciler.cli.offline_plan import plan_offline
 
-        return plan_offline(common, base=base, acks=acks, style=style, detailed_exitcode=detailed_exitcode)
+        return plan_offline(
+            common, base=base, acks=acks, deny=deny, style=style, detailed_exitcode=detailed_exitcode, reports=reports
+        )
 
-    console = Console.of(common)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
 
     async def main(_: Signals) -> Planned:
         hooks = Hooks(event=console.event, note=console.story)
-        request = common.request(adopt=adopt, acks=acks)
-        async with session(request, Settings.from_environ(os.environ), hooks) as here:
+        request = common.request(adopt=adopt, acks=acks, deny=deny)
+        async with session(request, settings, hooks) as here:
             return await plan(here)
 
-    planned = run(main, console.story)
-    if out:
-        _save(Path(out), plan_json(planned.plan, tool=tool()))
-    console.answer(show_plan(planned.plan, style, console))
-    if planned.plan.refusals:
-        return 3
-    return 2 if detailed_exitcode and planned.plan.pending else 0
+    with Reports(reports, console, settings.ci) as told:
+        planned = run(main, console.story)
+        if out:
+            _save(Path(out), plan_json(planned.plan, tool=tool()))
+        console.answer(show_plan(planned.plan, style, console))
+        told.planned(planned.plan, file=out or "")
+        if planned.plan.refusals:
+            return told.end(3)
+        return told.end(2 if detailed_exitcode and planned.plan.pending else 0)
 
 
 def _save(path: Path, text: str) -> None:

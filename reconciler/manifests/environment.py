@@ -20,6 +20,7 @@ LOCAL: Final = "local"
 """Built in: runs against the embedded emulator and needs no account."""
 
 Risk = Literal["archive", "delete", "replace", "loosen"]
+Deniable = Literal["loosened", "redefined", "moved", "tightened"]
 
 
 def _variable_name(text: str) -> str:
@@ -67,11 +68,15 @@ class StateLocation(Part):
 
 
 class Policy(Part):
-    """What must be acknowledged by name and number before it is applied."""
+    """What must be acknowledged by name and number before it is applied, and what must not happen at all."""
 
     require: Annotated[
         tuple[Risk, ...],
         Field(strict=False, description="Risks that need --ack even where they would be applied without."),
+    ] = ()
+    deny: Annotated[
+        tuple[Deniable, ...],
+        Field(strict=False, description="What no change may mean here; nothing on the command line allows it."),
     ] = ()
 
 

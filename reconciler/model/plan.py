@@ -137,12 +137,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that was asked for and will not be done; the whole plan waits until it is settled."""
+    """Something that was asked for and will not be done; the whole plan waits until it is settled.
+
+    ``by_rule``: a rule of ours forbids it (a denied effect, a pin); what is at the platform is known all the same.
+    """
 
     address: Address
     reason: str
     hint: str = ""
     source: Source | None = None
+    by_rule: bool = False
 
 
 @dataclass(frozen=True, slots=True)

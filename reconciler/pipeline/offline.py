@@ -21,9 +21,8 @@ from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
-from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, read_manifests
+from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
 from reconciler.planning.planner import make_plan
-from reconciler.planning.policy import Policy
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
 from reconciler.reporting.declarations import Declared
@@ -66,7 +65,6 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
     loaded = load_manifests(request, settings)
     with _manifests_of(base, request, settings) as (revision, before):
         environment = loaded.environment
-        policy = Policy(frozenset(environment.policy.require) if environment else frozenset(), request.acks)
         basis = Basis(
             environment=request.environment or (environment.name if environment else DEFAULT),
             origins={},
@@ -77,7 +75,7 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
             base=Base(revision.ref, revision.commit),
         )
         kinds = tuple(map(_offline, KINDS.values()))
-        options = Options(select=request.select, policy=policy)
+        options = Options(select=request.select, policy=policy_of(environment, request))
         live, state = _as_applied(before, loaded.desired)
         made = make_plan(loaded.desired, live, state, kinds, options, basis)
         return replace(made, steps=tuple(map(_told, made.steps)), unseen=(), digest="")

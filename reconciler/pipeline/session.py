@@ -17,10 +17,11 @@ from reconciler.errors import (
     UsageInvalid,
 )
 from reconciler.manifests.environment import Environment
+from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.validator import Loaded, declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
-from reconciler.model.plan import Plan, Step
+from reconciler.model.plan import Effect, Plan, Step
 from reconciler.model.provider import Clock, Provider, StateStore
 from reconciler.model.resource import Desired
 from reconciler.model.state import State
@@ -48,6 +49,7 @@ class Request:
     select: tuple[str, ...] = ()
     adopt: bool = False
     acks: Mapping[str, int] = field(default_factory=dict)
+    deny: tuple[str, ...] = ()
     parallelism: int = 16
     lock_timeout_s: float = 0.0
     root: Path = field(default_factory=Path.cwd)
@@ -61,6 +63,7 @@ class Request:
             "select": list(self.select),
             "adopt": self.adopt,
             "acks": dict(self.acks),
+            "deny": list(self.deny),
         }
 
     def with_options(self, options: Mapping[str, Any]) -> Request:
@@ -73,6 +76,7 @@ class Request:
             select=tuple(options["select"]),
             adopt=bool(options["adopt"]),
             acks=dict(options["acks"]),
+            deny=tuple(dict.fromkeys([*options.get("deny", ()), *self.deny])),
         )
 
 
@@ -129,9 +133,8 @@ class Session:
 
     @property
     def policy(self) -> Policy:
-        """What must be acknowledged, and what was."""
-        required = frozenset(self.manifest.policy.require) if self.manifest else frozenset()
-        return Policy(require=required, acks=self.request.acks)
+        """What must be acknowledged and what was, and what is denied: by the Environment, or just this once."""
+        return policy_of(self.manifest, self.request)
 
     def vendors(self, state: State) -> list[Vendor]:
         """The vendors that the manifests or our memory speak of."""
@@ -281,6 +284,13 @@ def _unnamed(names: Sequence[str]) -> UsageInvalid:
         f"these manifests declare {len(names)} environment{'s' if len(names) > 1 else ''}, and none was named",
         hint=", or ".join(f"--env {name}" for name in (*names, LOCAL)),
     )
+
+
+def policy_of(environment: Environment | None, request: Request) -> Policy:
+    """What the Environment and the request ask of a plan.  What the Environment denies, no option allows."""
+    policy = environment.policy if environment else EnvironmentPolicy()
+    deny = frozenset(Effect(word) for word in (*policy.deny, *request.deny))
+    return Policy(frozenset(policy.require), request.acks, deny)
 
 
 def new_operation_id() -> str:

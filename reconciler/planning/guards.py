@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from reconciler.errors import LooksLikeOutage
+from reconciler.model.criteria import value_text
 from reconciler.model.plan import (
     Action,
+    FieldChange,
     Refusal,
     Step,
 )
-from reconciler.model.resource import Address
+from reconciler.model.resource import Address, Source
 from reconciler.model.state import Entry
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
 
 POLICY = "reconciler.Policy"
 """Stands for a kind in the address of a refusal that concerns the whole plan."""
+LONGEST_VALUE = 60
 MOST_MISSING = 5
 MOST_MISSING_SHARE = 0.2
 """More roots than this missing, or more of what stands in the others, look like an outage."""
@@ -62,6 +67,42 @@ def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
     )
     where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
+
+
+def denied(steps: Sequence[Step], world: World) -> Iterator[Refusal]:
+    """A refusal for each change whose effect must not happen here, where it is written; none while destroying."""
+    policy = world.options.policy
+    for step in steps if policy.deny and not policy.destroy else ():
+        found = [change for change in step.changes if change.effect in policy.deny]
+        for name, group in groupby(found, lambda change: change.path.partition(".")[0]):
+            inside = list(group)
+            reason = "; ".join(f"{_words(change)}: {change.effect}" for change in inside)
+            yield _denial(step, reason, [str(change.effect) for change in inside], _line_of(name, step, world))
+        if not found and step.effect in policy.deny:
+            yield _denial(step, f"{step.action}: {step.effect}", [str(step.effect)], step.source)
+
+
+def _line_of(field: str, step: Step, world: World) -> Source | None:
+    """Where the field is written; the resource, where the field is not."""
+    resource = world.desired.resources.get(step.address)
+    if resource is None or step.source is None:
+        return step.source
+    return replace(step.source, line=resource.lines.get(field, step.source.line))
+
+
+def _denial(step: Step, reason: str, effects: Sequence[str], source: Source | None) -> Refusal:
+    names = ", ".join(sorted(set(effects)))
+    hint = f"take the change back: the Environment's policy.deny, or --deny, forbids what is {names}"
+    return Refusal(step.address, f"{reason}, which is denied here", hint, source, by_rule=True)
+
+
+def _words(change: FieldChange) -> str:
+    """``thresholds.0.value 0.9 -> 0.85``, without values that must not be shown or are too long to help."""
+    sides = [value_text(side) for side in (change.before, change.after)]
+    if change.sensitive or max(map(len, sides)) > LONGEST_VALUE:
+        return change.path
+    before, after = ("unset" if side == "null" else side for side in sides)
+    return f"{change.path} {before} -> {after}"
 
 
 def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry]) -> int:

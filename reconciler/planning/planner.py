@@ -36,7 +36,7 @@ from reconciler.model.resource import Address, Desired, Live, Resource
 from reconciler.model.state import Entry, State
 from reconciler.planning.differ import hides, unseen
 from reconciler.planning.graph import linked
-from reconciler.planning.guards import POLICY, check_outage, risks_of
+from reconciler.planning.guards import POLICY, check_outage, denied, risks_of
 from reconciler.planning.matcher import match
 from reconciler.planning.selecting import selected
 from reconciler.planning.unwanted import for_unwanted
@@ -65,7 +65,11 @@ def make_plan(
     plan = Plan(
         basis=basis,
         steps=linked(steps, order, references),
-        refusals=(*sorted(refusals, key=lambda refusal: refusal.address), *risks_of(steps, world)),
+        refusals=(
+            *sorted(refusals, key=lambda refusal: refusal.address),
+            *denied(steps, world),
+            *risks_of(steps, world),
+        ),
         unchanged=_unchanged(world, {item.address for item in decisions}),
         outside=sum(1 for _ in outside(world)),
         unselected=unselected,
@@ -113,7 +117,7 @@ def only_drift(plan: Plan) -> Plan:
         if step.cause is Cause.MANIFEST or (step.changes and not changes):
             continue
         steps.append(replace(step, changes=changes, effect=worst([c.effect for c in changes if c.effect])))
-    unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY)
+    unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
     return replace(plan, steps=tuple(steps), refusals=unknown)
 
 

@@ -20,13 +20,15 @@ FREE_SHARE = 0.30
 class Policy:
     """What the operator asks for.
 
-    ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``destroy`` means
+    ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``deny`` names
+    effects that no acknowledgement allows.  ``destroy`` means
     that removal is the purpose of the run and was confirmed as a whole, ``resumed`` that part of what was acknowledged
     may be done already.
     """
 
     require: frozenset[str] = frozenset()
     acks: Mapping[str, int] = field(default_factory=dict)
+    deny: frozenset[Effect] = frozenset()
     destroy: bool = False
     resumed: bool = False
 

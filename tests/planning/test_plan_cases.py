@@ -7,7 +7,7 @@ A case is a folder of manifests and of the world that they meet:
                   holds what the manifests say today; ``was`` gives fields their former values, ``not_yet`` names
                   fields that were not written then; other keys are those of an entry.  ``in doubt`` maps an
                   address to the operation id of a create that was never answered.
-``options.json``  paths, environment, variables, adopt, select, acks, destroy.
+``options.json``  paths, environment, variables, adopt, select, acks, deny, destroy.
 ``plan.txt``      what a person reads, 80 columns wide, or the error; ``plan.json`` what a machine reads.
 
 Set RECONCILER_UPDATE_CASES=1 to write down what is planned now; review the difference.
@@ -30,7 +30,7 @@ from reconciler.applying.applier import remembered
 from reconciler.errors import ReconcilerError
 from reconciler.manifests.validator import Loaded, load
 from reconciler.model.kind import Call, Reply, Vendor
-from reconciler.model.plan import Basis, Plan
+from reconciler.model.plan import Basis, Effect, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import Entry, Intent, State, entry_from_json, entry_to_json
 from reconciler.model.values import Fields
@@ -102,13 +102,18 @@ def _plan(folder: Path) -> Plan:
         lineage=state.lineage,
         state_serial=state.serial,
     )
-    policy = Policy(_required(loaded), options.get("acks", {}), destroy)
+    policy = Policy(_required(loaded), options.get("acks", {}), _denied(loaded, options), destroy)
     asked = Options(options.get("adopt", False), tuple(options.get("select", ())), policy)
     return make_plan(desired, live, state, OPENLAYER.kinds, asked, basis)
 
 
 def _required(loaded: Loaded) -> frozenset[str]:
     return frozenset(loaded.environment.policy.require) if loaded.environment else frozenset()
+
+
+def _denied(loaded: Loaded, options: dict[str, Any]) -> frozenset[Effect]:
+    there = loaded.environment.policy.deny if loaded.environment else ()
+    return frozenset(Effect(word) for word in (*there, *options.get("deny", ())))
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def test_a_removal_at_the_platform_is_drift_without_fields() -> None:
 
 
 def test_what_is_refused_stays_for_it_can_not_be_told() -> None:
-    """But a missing acknowledgement says nothing of drift."""
+    """But a missing acknowledgement, or a rule of ours, says nothing of drift."""
     twins = Refusal(TEST, "2 live objects have this identity")
     policy = Refusal(Address("reconciler.Policy", ("acknowledgements",)), "1 would be deleted for good")
-    assert only_drift(Plan(Basis("", {}, "", "", 0), (), (twins, policy))).refusals == (twins,)
+    denied = Refusal(TEST, "loosened, which is denied here", by_rule=True)
+    assert only_drift(Plan(Basis("", {}, "", "", 0), (), (twins, policy, denied))).refusals == (twins,)
