@@ -19,7 +19,8 @@ from reconciler.manifests.items import Item
 from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, file_of, line_of, unpack
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.problems import Problems, explain, quoted
-from reconciler.model.kind import AnyKind, Mark, RefTo, Spec, fields_of
+from reconciler.model.gating import incomparable
+from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
 
 
@@ -38,14 +39,16 @@ class Assembly:
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     taken: dict[Address, Spot] = field(default_factory=dict)
     look_alikes: dict[Address, tuple[str, Spot]] = field(default_factory=dict)
+    compared: dict[Address, Spot] = field(default_factory=dict)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
         """The resources, in the order of the items, without those that are switched off."""
         for item in items:
             self.declared.setdefault((item.kind.id, item.parent_path), {})[item.name] = item.labels
-        made = [resource for item in items if (resource := self._resource(item))]
+        made = {each.address: each for item in items if (each := self._resource(item))}
         self._check_renames(items)
-        return {resource.address: resource for resource in made}
+        self._check_regress(made)
+        return made
 
     def _resource(self, item: Item) -> Resource | None:
         kind = item.kind
@@ -65,12 +68,15 @@ class Assembly:
             self._report_idle(kind, fields, data)
         if not is_new or getattr(spec, "enabled", True) is False:
             return None
+        gate = kind.gate(spec) if kind.gate else Gate()
+        if gate.regress is not None:
+            self.compared[address] = data.value_spot("regress")
         return Resource(
             address=address,
             fields=fields,
             source=self._source(data.spot if kind.document else data.key_spot("name")),
             lifecycle=spec.lifecycle,
-            gate=kind.gate(spec) if kind.gate else Gate(),
+            gate=gate,
             references=self._references(item, spec),
             renamed_from=self._former(item, data),
             labels=dict(spec.labels),
@@ -84,7 +90,7 @@ class Assembly:
     def _with_references(self, item: Item, data: Map) -> Map:
         """``data`` with label selectors replaced by the names they choose; unknown names are reported."""
         entries = None
-        for name, ref, is_list in _referring(item.kind.spec):
+        for name, _, ref, is_list in item.kind.referring:
             if name not in data:
                 continue
             value, spot, known = data[name], data.value_spot(name), self._nameable(item, ref)
@@ -136,9 +142,8 @@ class Assembly:
 
     def _references(self, item: Item, spec: Spec) -> tuple[Address, ...]:
         found = {item.parent} if item.parent else set()
-        attributes = _attributes(item.kind.spec)
-        for name, ref, is_list in _referring(item.kind.spec):
-            value = getattr(spec, attributes[name])
+        for _, attribute, ref, is_list in item.kind.referring:
+            value = getattr(spec, attribute)
             names = value if isinstance(value, list) else [value] if value and not is_list else []
             found.update(Address(ref.kind, (*self._home(item, ref), str(each))) for each in names)
         return tuple(sorted(found)) if len(found) > 1 else tuple(found)
@@ -146,6 +151,18 @@ class Assembly:
     def _source(self, spot: Spot) -> Source:
         number, line, column = unpack(spot)
         return Source(self.problems.files[number].file, line, column)
+
+    def _check_regress(self, made: Mapping[Address, Resource]) -> None:
+        """What is compared with the past must measure one number that can get worse."""
+        for address, spot in self.compared.items():
+            measuring = self.kinds[address.kind].measuring
+            subject = made.get(measuring.subject(address, made[address].fields)) if measuring else None
+            if subject is None:
+                continue  # what is measured is not declared here
+            reason = incomparable(self.kinds[subject.address.kind], subject.fields)
+            if reason:
+                message, _, hint = reason.partition("; ")
+                self.problems.add(spot, f"{quoted(address.name)} can not be compared with the past: {message}", hint)
 
     # ----------------------------------------------------------------------------------------- names
 
@@ -201,19 +218,6 @@ class Assembly:
 
     def _see(self, spot: Spot) -> str:
         return f"see {self.problems.place(spot)}"
-
-
-@functools.cache
-def _referring(spec: type[Spec]) -> tuple[tuple[str, RefTo, bool], ...]:
-    """The fields that refer to other declared resources: (manifest name, to what, whether they hold several)."""
-    shapes = [(name, shape) for name, shape in fields_of(spec).items() if Mark.LOCAL not in shape.marks]
-    return tuple((name, s.ref, s.item is not None) for name, s in shapes if s.ref and s.ref.declared)
-
-
-@functools.cache
-def _attributes(spec: type[Spec]) -> dict[str, str]:
-    """Manifest name -> Python name."""
-    return {info.alias or name: name for name, info in spec.model_fields.items()}
 
 
 def _plain_word(kind_id: str) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import NotApplied, OutcomeUnknown
+from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import (
     Call,
     Flow,
@@ -23,7 +24,6 @@ from reconciler.model.kind import (
     LookUp,
     Mark,
     Measuring,
-    Part,
     RefTo,
     Spec,
     Task,
@@ -31,7 +31,7 @@ from reconciler.model.kind import (
     Wire,
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
-from reconciler.model.resource import Address, Gate, LiveObject, OnUnusual, Severity
+from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import at, items_of, object_of, text_of, whole_list, whole_number
@@ -46,14 +46,6 @@ _OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
 _UNDER_WAY = ("", "STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
 
 
-class RunGate(Part):
-    """What counts as a failed gate beyond a failing result."""
-
-    on_skipped: Annotated[OnUnusual, Field(description="The star metric was not scored.")] = "fail"
-    on_error: Annotated[OnUnusual, Field(description="The run failed, was cancelled or is only partly done.")] = "fail"
-    on_missing: Annotated[OnUnusual, Field(description="There is no run.")] = "fail"
-
-
 class EvaluationRun(Spec):
     """Agents that a test case is run against by ``reconciler evaluate``."""
 
@@ -64,15 +56,10 @@ class EvaluationRun(Spec):
         RefTo(AGENT, declared=False),
         Field(min_length=1, description="Names of agents of the workspace."),
     ]
-    severity: Annotated[
-        Severity, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="error fails the gate, warn and info do not.")
-    ] = "error"
-    gate: Annotated[RunGate, Mark.LOCAL, Mark.OVERRIDABLE] = Field(default_factory=RunGate)
-
-
-def _gate(spec: EvaluationRun) -> Gate:
-    gate = spec.gate
-    return Gate(spec.severity, on_skipped=gate.on_skipped, on_error=gate.on_error, on_missing=gate.on_missing)
+    severity: SeverityField = "error"
+    flaky: FlakyField = False
+    regress: RegressField = None
+    gate: GateField = Field(default_factory=GatePolicy)
 
 
 def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
@@ -334,7 +321,7 @@ EVALUATION_RUN = Kind(
     read=_nothing,
     virtual=True,
     refuse=_refuse,
-    gate=_gate,
+    gate=gate_of,
     measuring=Measuring(
         place=AGENT,
         possible=lambda _: "",

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import (
     Call,
     Criterion,
@@ -34,7 +35,7 @@ from reconciler.model.kind import (
     url_path,
 )
 from reconciler.model.marker import sign, split
-from reconciler.model.resource import Address, Gate, LiveObject, OnUnusual, Severity
+from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.values import Duration, Fields, Json, format_duration, parse_duration
 from reconciler.providers.openlayer.evaluation import MEASURING
 from reconciler.providers.openlayer.paging import every
@@ -109,14 +110,6 @@ class Threshold(Part):
         return self
 
 
-class GatePolicy(Part):
-    """What counts as a failed gate beyond a failing result."""
-
-    on_skipped: Annotated[OnUnusual, Field(description="The platform skipped the test.")] = "fail"
-    on_error: Annotated[OnUnusual, Field(description="The platform could not evaluate it.")] = "fail"
-    on_missing: Annotated[OnUnusual, Field(description="There is no result.")] = "fail"
-
-
 class Test(Spec):
     """An expectation on a project's data or model, with thresholds."""
 
@@ -178,13 +171,13 @@ class Test(Spec):
         Mark.UNORDERED,
         Field(description="What the test needs; left out, it follows from type and mode."),
     ] = None
-    severity: Annotated[
-        Severity, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="error fails the gate, warn and info do not.")
-    ] = "error"
+    severity: SeverityField = "error"
+    flaky: FlakyField = False
     warn: Annotated[
         list[Threshold], Mark.LOCAL, Mark.OVERRIDABLE, Field(description="Stricter thresholds that only warn.")
     ] = Field(default_factory=list)
-    gate: Annotated[GatePolicy, Mark.LOCAL, Mark.OVERRIDABLE] = Field(default_factory=GatePolicy)
+    regress: RegressField = None
+    gate: GateField = Field(default_factory=GatePolicy)
     enabled: Annotated[
         bool, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="false: treated as if it stood in no manifest.")
     ] = True
@@ -195,13 +188,7 @@ class Test(Spec):
 
 def _gate(spec: Test) -> Gate:
     stricter: list[Json] = [item.model_dump(mode="json", by_alias=True, exclude_unset=True) for item in spec.warn]
-    return Gate(
-        severity=spec.severity,
-        on_skipped=spec.gate.on_skipped,
-        on_error=spec.gate.on_error,
-        on_missing=spec.gate.on_missing,
-        warn={"thresholds": stricter} if stricter else {},
-    )
+    return gate_of(spec, {"thresholds": stricter} if stricter else {})
 
 
 def _complete(fields: Fields) -> Fields:
