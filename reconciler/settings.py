@@ -19,6 +19,7 @@ from reconciler.model.values import Secret, parse_duration
 
 VARIABLE_PREFIX = "RECONCILER_VAR_"
 ALLOW_HTTP = "RECONCILER_ALLOW_HTTP"
+CACHE = "RECONCILER_CACHE"
 UNCERTAINTY_WINDOW = "RECONCILER_UNCERTAINTY_WINDOW"
 _YES = {"1", "true", "yes"}
 _NO = {"", "0", "false", "no"}
@@ -50,6 +51,7 @@ class Settings:
 
     ``variables`` holds ``RECONCILER_VAR_*`` by full name: all of the environment that manifests may read.
     ``uncertainty_window_s`` is None when nobody set it.  ``ca_file`` is ``SSL_CERT_FILE``, or None.
+    ``cache_folder`` is where what manifests meant may be kept from run to run, None for nowhere.
     Credentials and addresses are asked for by ``credential``, ``base_url`` and ``dialect``, one vendor at a time.
     """
 
@@ -59,6 +61,7 @@ class Settings:
     uncertainty_window_s: int | None = None
     allow_http: bool = False
     ca_file: str | None = None
+    cache_folder: str | None = None
     _environ: Mapping[str, Secret] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -71,6 +74,7 @@ class Settings:
             uncertainty_window_s=_window(environ),
             allow_http=_switch(environ, ALLOW_HTTP),
             ca_file=environ.get("SSL_CERT_FILE") or None,
+            cache_folder=_cache_folder(environ),
             _environ=MappingProxyType({name: Secret(value) for name, value in environ.items()}),
         )
 
@@ -205,6 +209,21 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in _YES | _NO:
         raise SettingsInvalid(f"{name} is neither 1 nor 0")
     return text in _YES
+
+
+def _cache_folder(environ: Mapping[str, str]) -> str | None:
+    """``RECONCILER_CACHE`` (a folder, or ``off``), else the user's cache folder; none in CI, whose machines forget.
+
+    Never a folder of the working directory: who can write there could change what a manifest means.  The places are
+    those of the XDG base directory specification, 0.8.
+    """
+    asked = environ.get(CACHE, "")
+    if asked:
+        return None if asked.lower() in {"off", *_NO} else asked
+    base, home = environ.get("XDG_CACHE_HOME", ""), environ.get("HOME", "")
+    if environ.get("CI") or not (base.startswith("/") or home.startswith("/")):
+        return None
+    return f"{base if base.startswith('/') else f'{home}/.cache'}/reconciler"
 
 
 def _ci(environ: Mapping[str, str]) -> Ci:

@@ -5,7 +5,6 @@ A file's field holds its size and the beginning of its SHA-256: two files with t
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from reconciler.errors import Problem
 from reconciler.manifests.files import MAX_CONTENT_BYTES, File, beside, read_file
 from reconciler.manifests.loader import MAX_PROBLEMS, Map, Spot, printable, unpack
 from reconciler.manifests.problems import Problems
-from reconciler.model.kind import AnyKind, Mark, Spec, fields_of
+from reconciler.model.kind import AnyKind
 from reconciler.model.values import DIGEST_DIGITS, Fields
 
 _MESSAGE_WIDTH: Final = 300
@@ -29,14 +28,6 @@ class Attached:
 
     name: str
     value: Fields
-
-
-@functools.cache
-def _file_fields(spec: type[Spec]) -> tuple[str, ...]:
-    """The fields that name a file."""
-    return tuple(
-        name for name, shape in fields_of(spec).items() if Mark.FILE in shape.marks and Mark.LOCAL not in shape.marks
-    )
 
 
 @dataclass
@@ -54,7 +45,7 @@ class Attachments:
     def of(self, kind: AnyKind, data: Map) -> Mapping[str, Attached]:
         """The files behind the fields of an item; what can not be read, or is not good, is reported."""
         found = {}
-        for name in _file_fields(kind.spec):
+        for name in kind.file_fields:
             named = data.get(name)
             if isinstance(named, str):
                 attached = self._attached(kind, named, data.value_spot(name))

@@ -6,7 +6,6 @@ spec, under the defaults given beside the list; a set document holds children fo
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from reconciler.manifests.expansion import glob_matches, items_of, merged, witho
 from reconciler.manifests.loader import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
-from reconciler.model.kind import AnyKind, Spec, fields_of
+from reconciler.model.kind import AnyKind, fields_of
 from reconciler.model.resource import Address
 
 _IN_METADATA = ("name", "labels", "renamedFrom")
@@ -49,19 +48,11 @@ class Item:
 
     def identity(self) -> dict[str, Any]:
         """The identity fields, with the defaults of those that are not written."""
-        defaults = _identity_defaults(self.kind.spec, self.kind.identity)
-        return {name: self.data.get(name, default) for name, default in defaults}
+        return {name: self.data.get(name, default) for name, default in self.kind.identity_defaults}
 
     def address(self) -> Address | None:
         """The address, None where the name is missing."""
         return self.kind.address(self.parent_path, self.identity()) if self.name else None
-
-
-@functools.cache
-def _identity_defaults(spec: type[Spec], identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    """(name, default) of the fields that make the identity."""
-    defaults = {info.alias or name: info.default for name, info in spec.model_fields.items()}
-    return tuple((name, defaults[name]) for name in identity)
 
 
 @dataclass

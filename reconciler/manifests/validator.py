@@ -17,29 +17,19 @@ from pathlib import Path
 from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.assembly import Assembly
 from reconciler.manifests.attachments import Attachments
+from reconciler.manifests.cache import WORTH_BYTES, Cache, key_of
+from reconciler.manifests.cache import Loaded as Loaded  # part of this module's interface
 from reconciler.manifests.documents import Document, documents_of
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_file, scope_of
 from reconciler.manifests.items import Expander
 from reconciler.manifests.loader import Parsed, no_garbage_collection, read
+from reconciler.manifests.pins import Pins
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.targets import Targets
-from reconciler.manifests.variables import Scope, scope_of_run
+from reconciler.manifests.variables import ENVIRON_PREFIX, Scope, scope_of_run
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Desired
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a run starts from.
-
-    ``environments`` are the names that are declared; ``local`` is built in, and among them only when it is declared.
-    """
-
-    desired: Desired
-    environment: Environment | None
-    environments: tuple[str, ...]
-    warnings: tuple[Problem, ...]
 
 
 def load(
@@ -50,17 +40,38 @@ def load(
     environment: str | None = None,
     variables: Mapping[str, str] | None = None,
     environ_variables: Mapping[str, str] | None = None,
+    cache: Cache | None = None,
 ) -> Loaded:
     """Everything declared under ``paths`` (relative to ``root``; the root itself when there are none).
 
     ``variables`` are those of ``--var``; of ``environ_variables`` only names with ``RECONCILER_VAR_`` are looked at.
+    What an earlier run made of the very same files is taken from ``cache``.
     Raises ManifestsInvalid with every problem, and UsageInvalid for a path or environment that does not exist.
     """
+    root, variables = Path(root).resolve(), variables or {}
+    readable = {name: text for name, text in (environ_variables or {}).items() if name.startswith(ENVIRON_PREFIX)}
     with no_garbage_collection():
-        return _load(paths, Path(root).resolve(), vendors, environment, variables or {}, environ_variables or {})
+        sources = _sources(paths, root)
+        if cache is None or sources.size < WORTH_BYTES:
+            return _load(sources, paths, root, vendors, environment, variables, readable)
+        asked = [scope_of(paths, root), [vendor.name for vendor in vendors], environment, dict(variables), readable]
+        key = key_of(sources.contents, asked)
+        known = cache.get(key)
+        if known is None:
+            known = _load(sources, paths, root, vendors, environment, variables, readable)
+            if _is_all(known):
+                cache.put(key, known)
+        return known
+
+
+def _is_all(loaded: Loaded) -> bool:
+    """Whether the manifests are all that was read: files beside them may change without them."""
+    rows = loaded.environment.emulator.rows if loaded.environment else ()
+    return not rows and not any(resource.files for resource in loaded.desired)
 
 
 def _load(
+    sources: _Sources,
     paths: Sequence[str | Path],
     root: Path,
     vendors: Sequence[Vendor],
@@ -68,7 +79,7 @@ def _load(
     variables: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> Loaded:
-    problems, contents = _read_all(paths, root)
+    problems = _parsed(sources)
     partial = bool(problems.errors)
     documents = documents_of(problems.files, vendors, problems)
     targets = Targets(vendors, problems, root)
@@ -80,6 +91,8 @@ def _load(
     assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
+    pins = Pins(kinds, list(assembly.taken), resources, target.scope, problems, environment, partial=partial)
+    pinned = pins.pins(documents)
     if not partial:
         target.overrides.report_idle()
     if not problems.errors and not resources:
@@ -89,9 +102,10 @@ def _load(
     warnings = tuple(sorted({*problems.warnings, *_unused(target.scope)}))
     desired = Desired(
         resources=resources,
-        digest=_digest(contents, attachments.digests, environment, target.scope),
+        digest=_digest(sources.contents, attachments.digests, environment, target.scope),
         scope=scope_of(paths, root),
         warnings=tuple(map(str, warnings)),
+        pins=pinned,
     )
     return Loaded(desired, target.environment, tuple(sorted(targets.declared)), warnings)
 
@@ -99,7 +113,7 @@ def _load(
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
     """The names of the environments declared under ``paths``, sorted, whatever else is wrong there."""
     root = Path(root).resolve()
-    problems, _ = _read_all(paths, root)
+    problems = _parsed(_sources(paths, root))
     targets = Targets(vendors, problems, root)
     targets.declare(documents_of(problems.files, vendors, problems))
     return tuple(sorted(targets.declared))
@@ -118,7 +132,7 @@ def load_environment(
     Raises ManifestsInvalid when it is declared and can not be used; what else may be wrong there is left alone.
     """
     root = Path(root).resolve()
-    problems, _ = _read_all((".",), root)
+    problems = _parsed(_sources((".",), root))
     targets = Targets(vendors, problems, root)
     targets.declare(documents_of(problems.files, vendors, problems))
     chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
@@ -127,11 +141,18 @@ def load_environment(
     return chosen
 
 
-def _read_all(paths: Sequence[str | Path], root: Path) -> tuple[Problems, dict[str, bytes]]:
-    """Every file parsed, with what is wrong so far, and the contents by name."""
+@dataclass(frozen=True)
+class _Sources:
+    """The contents of all files by name, and what could not be read.  ``size`` in bytes, all together."""
+
+    contents: dict[str, bytes]
+    problems: tuple[Problem, ...]
+    size: int
+
+
+def _sources(paths: Sequence[str | Path], root: Path) -> _Sources:
     found = discover(paths, root)
-    files: list[Parsed] = []
-    problems = Problems(files, list(found.problems))
+    problems = Problems([], list(found.problems))
     contents: dict[str, bytes] = {}
     total = 0
     for file in found.files:
@@ -141,11 +162,19 @@ def _read_all(paths: Sequence[str | Path], root: Path) -> tuple[Problems, dict[s
             problems.file_problem(file.name, f"all files together have more than {MAX_TOTAL_BYTES:,} bytes")
             break
         contents[file.name] = content
-        files.append(read(content, file.name, len(files)))
-        problems.errors += files[-1].problems
     if not found.files and not found.problems:
         problems.file_problem(_shown(paths, root), "no manifests (*.yaml, *.yml) here", "name the folder that has them")
-    return problems, contents
+    return _Sources(contents, tuple(problems.errors), total)
+
+
+def _parsed(sources: _Sources) -> Problems:
+    """Every file parsed, with what is wrong so far."""
+    files: list[Parsed] = []
+    problems = Problems(files, list(sources.problems))
+    for name, content in sources.contents.items():
+        files.append(read(content, name, len(files)))
+        problems.errors += files[-1].problems
+    return problems
 
 
 def _content(file: File, problems: Problems) -> bytes:

@@ -380,6 +380,10 @@ class LookUp(Protocol):
 Listing = Callable[[str | None, Wire], Flow[list[Fields]]]
 
 
+def _no_criteria(_: Fields, __: LookUp) -> tuple[Criterion, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Kind(Generic[S]):
     """Everything the program knows of a kind.
@@ -429,7 +433,7 @@ class Kind(Generic[S]):
     refusal_hint: str = ""
     complete: Callable[[Fields], Fields] = dict
     tidy: Callable[[Fields], Fields] = dict
-    criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = lambda _, __: ()
+    criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
     check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
     refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = lambda _, __: ()
@@ -462,6 +466,11 @@ class Kind(Generic[S]):
         """The identity fields, each with what it is when it is not written."""
         defaults = {info.alias or name: info.default for name, info in self.spec.model_fields.items()}
         return tuple((name, defaults[name]) for name in self.identity)
+
+    @property
+    def judges(self) -> bool:
+        """Whether resources of this kind have thresholds."""
+        return self.criteria is not _no_criteria
 
     @property
     def document(self) -> str | None:

@@ -9,7 +9,7 @@ from reconciler.errors import (
     Problem,
     ReconcilerError,
 )
-from reconciler.manifests.validator import Loaded
+from reconciler.manifests.cache import Loaded
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import LiveObject
 from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests

@@ -16,9 +16,10 @@ from reconciler.errors import (
     ManifestsInvalid,
     UsageInvalid,
 )
+from reconciler.manifests.cache import Cache, Loaded
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.environment import Policy as EnvironmentPolicy
-from reconciler.manifests.validator import Loaded, declared_environments, load, load_environment
+from reconciler.manifests.validator import declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
 from reconciler.model.plan import Effect, Plan, Step
@@ -271,6 +272,7 @@ def read_manifests(request: Request, settings: Settings) -> Loaded:
         environment=request.environment,
         variables=request.variables,
         environ_variables=settings.variables,
+        cache=Cache(Path(settings.cache_folder)) if settings.cache_folder else None,
     )
 
 

@@ -1,0 +1,167 @@
+"""Unchanged manifests are taken from the cache as if they had been read; anything else is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ManifestsInvalid
+from reconciler.manifests.cache import KEPT, Cache, Loaded
+from reconciler.manifests.validator import load
+from reconciler.model.resource import Desired, Gate, Lifecycle, Regress, Resource
+from reconciler.providers import VENDORS
+
+PROJECT = """\
+apiVersion: openlayer/v1
+kind: Project
+metadata: {{name: support-bot, labels: {{team: cx}}}}
+spec:
+  taskType: llm-base
+  pipelines: [{{name: production, renamedFrom: prod}}]
+  testDefaults: {{evaluationWindow: 24h, severity: warn}}
+  tests:
+{tests}"""
+TEST = """\
+    - name: Test {number}
+      description: "${{var.why}}"
+      type: integrity
+      subtype: containsPii
+      lifecycle: {{protect: true}}
+      gate: {{onSkipped: pass}}
+      pipelines: [production]
+      thresholds:
+        - {{insightName: containsPii, measurement: containsPIIRowCount, operator: "<=", value: {number}}}
+"""
+ENVIRONMENT = """\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: staging}
+spec:
+  vars: {why: because}
+  overrides: [{match: {test: Test 3}, set: {severity: info}}]
+"""
+MANY = 300
+"""Enough tests to be worth keeping."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    tests = "".join(TEST.format(number=number) for number in range(MANY))
+    (folder / "bot.yaml").write_text(PROJECT.format(tests=tests))
+    (folder / "staging.yaml").write_text(ENVIRONMENT)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def read(root: Path, cache: Cache | None, variables: Mapping[str, str] | None = None) -> Loaded:
+    return load([], root=root, vendors=VENDORS, environment="staging", variables=variables, cache=cache)
+
+
+def entries(cache: Cache) -> list[Path]:
+    return sorted(cache.folder.glob("*.json"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_comes_out_is_what_went_in(root: Path, cache: Cache) -> None:
+    fresh, first = read(root, None), read(root, cache)
+    assert len(entries(cache)) == 1
+    (key,) = [path.stem for path in entries(cache)]
+    kept = cache.get(key)
+    assert kept is not None
+    assert fresh == first == kept == read(root, cache)
+    assert list(fresh.desired) == list(kept.desired)
+    assert {resource.gate.severity for resource in kept.desired} == {"error", "warn", "info"}
+
+
+def test_every_field_of_what_is_loaded_is_kept() -> None:
+    """A field that is added here must be added to the cache, or a second run would lose it."""
+    assert {each.__name__: [f.name for f in dataclasses.fields(each)] for each in (Loaded, Desired, Resource)} == {
+        "Loaded": ["desired", "environment", "environments", "warnings"],
+        "Desired": ["resources", "digest", "scope", "warnings"],
+        "Resource": [
+            *("address", "fields", "source", "lifecycle", "gate", "references", "renamed_from", "labels", "lines"),
+            *("lookup", "files"),
+        ],
+    }
+    gate = Gate(severity="warn", runs=3, min_pass=2, flaky=True, regress=Regress(0.05, against=5))
+    assert dataclasses.asdict(gate)["regress"] == {"max_drop": 0.05, "relative": True, "against": 5}
+    assert Lifecycle(**Lifecycle(protect=True).model_dump()) == Lifecycle(protect=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("bot.yaml", "value: 7}", "value: 8}"), ("staging.yaml", "why: because", "why: so")],
+)
+def test_a_changed_file_is_read(root: Path, cache: Cache, file: str, old: str, new: str) -> None:
+    before = read(root, cache)
+    edit(root / file, old, new)
+    assert read(root, cache).desired.resources != before.desired.resources
+    assert read(root, cache) == read(root, None)
+
+
+def test_another_name_place_or_variable_is_another_entry(root: Path, cache: Cache) -> None:
+    before = read(root, cache)
+    (root / "bot.yaml").rename(root / "renamed.yaml")
+    sources = {resource.source.file for resource in read(root, cache).desired}
+    assert sources == {"renamed.yaml"}
+    assert read(root, cache, {"why": "x"}).desired.digest != before.desired.digest
+    assert len(entries(cache)) == 3
+
+
+def test_mistakes_are_never_kept(root: Path, cache: Cache) -> None:
+    edit(root / "bot.yaml", 'operator: "<="', 'operator: "=<"')
+    for _ in range(2):
+        with pytest.raises(ManifestsInvalid):
+            read(root, cache)
+    assert entries(cache) == []
+
+
+def test_a_small_set_of_manifests_is_not_worth_an_entry(root: Path, cache: Cache) -> None:
+    (root / "bot.yaml").write_text(PROJECT.format(tests="".join(TEST.format(number=n) for n in range(3, 5))))
+    read(root, cache)
+    assert not cache.folder.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"resources": [[0]]}', b"\xff"])
+def test_a_damaged_entry_is_as_good_as_none(root: Path, cache: Cache, damage: bytes) -> None:
+    before = read(root, cache)
+    entries(cache)[0].write_bytes(damage)
+    assert read(root, cache) == before
+    assert cache.get(entries(cache)[0].stem) == before
+
+
+def test_a_folder_that_others_can_write_is_not_trusted(root: Path, cache: Cache) -> None:
+    read(root, cache)
+    (key,) = [path.stem for path in entries(cache)]
+    assert cache.get(key) is not None
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    cache.folder.chmod(0o777)
+    assert cache.get(key) is None
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(root: Path, cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    os.symlink(tmp_path / "elsewhere", cache.folder)  # noqa: PTH211
+    assert read(root, cache) == read(root, None)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_only_the_entries_used_last_stay(root: Path, cache: Cache) -> None:
+    for number in range(KEPT + 3):
+        read(root, cache, {"why": f"reason {number}"})
+    assert len(entries(cache)) == KEPT
