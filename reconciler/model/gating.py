@@ -15,6 +15,7 @@ from reconciler.model.values import Fields
 
 MOST_RUNS = 20
 MOST_AVERAGED = 100
+MOST_DROP = 1e9
 LAST_PASSING = "lastPassing"
 _PERCENT = r"[0-9]+(\.[0-9]+)? ?%"
 _MEAN = r"mean\(([2-9]|[1-9][0-9]|100)\)"
@@ -26,15 +27,17 @@ def _max_drop(value: object) -> object:
             written = re.fullmatch(_PERCENT, value)
             if not written:
                 raise ValueError(f'"{value}" is not a drop; write 5% of the past value, or 0.05 in its unit')
-            size = float(value.rstrip("% "))
+            size: float = float(value.rstrip("% "))
         case bool():
             raise ValueError("expected a number or a percentage; write 0.05 or 5%")
         case int() | float():
-            size = float(value)
+            size = value
         case _:
             return value
-    if not size > 0 or size == float("inf"):
+    if not size > 0:
         raise ValueError("leaves no room; write how much worse than before it may be, 5% or 0.05")
+    if size > MOST_DROP:
+        raise ValueError("forbids nothing; write how much worse than before it may be, 5% or 0.05")
     return value
 
 

@@ -25,9 +25,9 @@ PLACES = frozenset(kind.measuring.place for kind in KINDS.values() if kind.measu
 
 
 async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
-    """Keep these verdicts; notes it where that is not possible."""
+    """Keep these verdicts, each window and run by itself; notes it where that is not possible."""
     seen = here.clock.now()
-    observations = [_observation(verdict, seen) for verdict in verdicts]
+    observations = [_observation(each, seen) for verdict in verdicts for each in verdict.each]
 
     def keep() -> None:
         with history(here) as store:
