@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example, output_format
+from reconciler.cli.options import PLAN_FORMS, Common, Report, common, example, output_format, report_option
 
 if TYPE_CHECKING:
     from reconciler.pipeline.planning import Planned
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     epilog=example("reconciler drift --env production   # exit 2 when anything drifted: run it at night"),
 )
 @common()
-@output_format("text", "json")
-def command(common: Common, style: str) -> int:
+@output_format(*PLAN_FORMS)
+@report_option(*PLAN_FORMS)
+def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
     """Compare the platform with what we last applied to the resources under PATH (default: this folder).
 
     Changes nothing.  Exits 0 when clean, 2 when drifted, and 1 when it can not be told.  Names the fields that the
@@ -28,20 +29,23 @@ def command(common: Common, style: str) -> int:
 
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_drift
+    from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.pipeline.planning import drift
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
 
     async def main(_: Signals) -> Planned:
         hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+        async with session(common.request(), settings, hooks) as here:
             return await drift(here)
 
-    planned = run(main, console.story)
-    console.answer(show_drift(planned.plan, style, console))
-    if planned.plan.pending:
-        return 2
-    return 1 if planned.plan.refusals else 0
+    with Reports(reports, console, settings.ci) as told:
+        planned = run(main, console.story)
+        console.answer(show_drift(planned.plan, style, console))
+        told.planned(planned.plan, drift=True)
+        if planned.plan.pending:
+            return told.end(2)
+        return told.end(1 if planned.plan.refusals else 0)

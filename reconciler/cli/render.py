@@ -1,16 +1,43 @@
-"""Choose the renderer that a ``--format`` names."""
+"""Choose the renderer that a form names: the text of ``--format``, or of one ``--report``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler import __version__
 
 if TYPE_CHECKING:
-    from reconciler.cli.console import Console
-    from reconciler.model.outcome import Verdict
+    from reconciler.errors import Problem, ReconcilerError
+    from reconciler.model.outcome import StepOutcome, Verdict
     from reconciler.model.plan import Plan
+    from reconciler.model.resource import Address
+
+
+class Paper(Protocol):
+    """What a text is written for."""
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+
+    @property
+    def answer_color(self) -> bool:
+        """Whether colours are shown."""
+
+    @property
+    def verbose(self) -> bool:
+        """Whether every field is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that somebody reads later, or a machine."""
+
+    width: int = 100
+    answer_color: bool = False
+    verbose: bool = False
 
 
 def tool() -> str:
@@ -18,44 +45,142 @@ def tool() -> str:
     return f"reconciler {__version__}"
 
 
-def show_plan(plan: Plan, style: str, console: Console) -> str:
-    """A plan as text, json or markdown."""
-    if style == "json":
-        from reconciler.reporting.machine import plan_json
+def show_plan(plan: Plan, form: str, paper: Paper) -> str:
+    """A plan as text, json, markdown, github or gitlab."""
+    match form:
+        case "json":
+            from reconciler.reporting.machine import plan_json
 
-        return plan_json(plan, tool=tool())
-    if style == "markdown":
-        from reconciler.reporting.markdown import plan_markdown
+            return plan_json(plan, tool=tool())
+        case "markdown":
+            from reconciler.reporting.markdown import plan_markdown
 
-        return plan_markdown(plan, verbose=console.verbose)
-    from reconciler.reporting.text import plan_text
+            return plan_markdown(plan, verbose=paper.verbose)
+        case "github":
+            from reconciler.reporting.github import github, of_plan
 
-    return plan_text(plan, width=console.width, color=console.answer_color, verbose=console.verbose)
+            return github(of_plan(plan))
+        case "gitlab":
+            from reconciler.reporting.gitlab import plan_gitlab
+
+            return plan_gitlab(plan)
+        case _:
+            from reconciler.reporting.text import plan_text
+
+            return plan_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
 
 
-def show_drift(plan: Plan, style: str, console: Console) -> str:
-    """Drift as text or json."""
-    if style == "json":
-        from reconciler.reporting.machine import plan_json
-
-        return plan_json(plan, tool=tool())
+def show_drift(plan: Plan, form: str, paper: Paper) -> str:
+    """Drift as text; in all other forms as a plan."""
+    if form != "text":
+        return show_plan(plan, form, paper)
     from reconciler.reporting.text import drift_text
 
-    return drift_text(plan, width=console.width, color=console.answer_color, verbose=console.verbose)
+    return drift_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
 
 
-def show_verdicts(verdicts: Sequence[Verdict], style: str, console: Console) -> str:
-    """Verdicts as a table, json or markdown."""
-    if style == "json":
-        from reconciler.reporting.machine import verdicts_json
+def show_outcomes(plan: Plan, outcomes: Sequence[StepOutcome], form: str, paper: Paper) -> str:
+    """What an apply did as text, json, markdown or github."""
+    match form:
+        case "json":
+            from reconciler.reporting.machine import outcomes_json
 
-        return verdicts_json(verdicts)
-    if style == "markdown":
-        from reconciler.reporting.markdown import verdicts_markdown
+            return outcomes_json(plan, outcomes)
+        case "markdown":
+            from reconciler.reporting.pages import outcomes_markdown
 
-        return verdicts_markdown(verdicts)
+            return outcomes_markdown(plan, outcomes)
+        case "github":
+            from reconciler.reporting.github import github, of_outcomes
+
+            return github(of_outcomes(plan, outcomes))
+        case _:
+            from reconciler.reporting.text import apply_text
+
+            return apply_text(plan, outcomes, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+
+
+def show_verdicts(
+    verdicts: Sequence[Verdict],
+    form: str,
+    paper: Paper,
+    *,
+    environment: str = "",
+    apart: Sequence[tuple[Address, str]] = (),
+) -> str:
+    """Verdicts as a table, json, markdown, github, junit or openmetrics."""
+    match form:
+        case "json":
+            from reconciler.reporting.machine import verdicts_json
+
+            return verdicts_json(verdicts)
+        case "markdown":
+            from reconciler.reporting.markdown import verdicts_markdown
+
+            return verdicts_markdown(verdicts, environment=environment)
+        case "github":
+            from reconciler.reporting.github import github, of_verdicts
+
+            return github(of_verdicts(verdicts))
+        case "junit":
+            from reconciler.reporting.junit import verdicts_junit
+
+            return verdicts_junit(verdicts, apart)
+        case "openmetrics":
+            from reconciler.reporting.openmetrics import verdicts_openmetrics
+
+            return verdicts_openmetrics(verdicts)
+        case _:
+            return _verdict_text(verdicts, paper)
+
+
+def _verdict_text(verdicts: Sequence[Verdict], paper: Paper) -> str:
     from reconciler.reporting.tables import verdict_summary, verdict_table
 
-    table = verdict_table(verdicts, width=console.width, color=console.answer_color, verbose=console.verbose)
+    table = verdict_table(verdicts, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
     summary = verdict_summary(verdicts)
     return table if summary in table else f"{table.rstrip()}\n\n{summary}"
+
+
+def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
+    """Mistakes in manifests as text, json, markdown, github, gitlab or sarif."""
+    match form:
+        case "json":
+            from reconciler.reporting.machine import problems_json
+
+            return problems_json(problems)
+        case "markdown":
+            from reconciler.reporting.pages import problems_markdown
+
+            return problems_markdown(problems)
+        case "github":
+            from reconciler.reporting.github import github, of_problems
+
+            return github(of_problems(problems))
+        case "gitlab":
+            from reconciler.reporting.gitlab import problems_gitlab
+
+            return problems_gitlab(problems)
+        case "sarif":
+            from reconciler.reporting.sarif import problems_sarif
+
+            return problems_sarif(problems, version=__version__)
+        case _:
+            from reconciler.reporting.text import problems_text
+
+            return problems_text(problems, color=paper.answer_color)
+
+
+def show_error(error: ReconcilerError, form: str) -> str:
+    """What ended a run before there was anything else to show; empty in forms that have no place for it."""
+    match form:
+        case "markdown":
+            from reconciler.reporting.pages import error_markdown
+
+            return error_markdown(error)
+        case "junit":
+            from reconciler.reporting.junit import verdicts_junit
+
+            return verdicts_junit((), error=error)
+        case _:
+            return ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example, output_format
+from reconciler.cli.options import VERDICT_FORMS, Common, Report, common, example, output_format, report_option
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 @common()
 @range_options
 @click.option("--run", "run_id", metavar="UUID", help="Show one evaluation run with all of its fields.")
-@output_format("text", "json", "markdown")
+@output_format(*VERDICT_FORMS)
+@report_option(*VERDICT_FORMS)
 def command(
-    common: Common, since: str | None, start: str | None, end: str | None, run_id: str | None, style: str
+    common: Common,
+    since: str | None,
+    start: str | None,
+    end: str | None,
+    run_id: str | None,
+    style: str,
+    reports: tuple[Report, ...],
 ) -> int:
     """Judge the recorded results of the tests declared under PATH (default: this folder).
 
@@ -40,26 +47,28 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
+    from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.measuring import Measurement, evaluate
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
     ranged = since is not None or start is not None or end is not None
     if run_id is not None:
-        if ranged or common.select or common.paths != (".",) or style == "markdown":
+        if ranged or common.select or common.paths != (".",) or reports or style not in ("text", "json"):
             raise UsageInvalid("--run goes with --env and with --format text or json only")
         return _show_run(run_id, common, style, console)
     ask = Measurement(time_range(since, start, end, time.time()) if ranged else None, trigger=False)
 
     async def main(_: Signals) -> Evaluated:
         hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+        async with session(common.request(), settings, hooks) as here:
             return await evaluate(here, ask)
 
-    return report_verdicts(run(main, console.story), style, console)
+    with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
+        return told.end(report_verdicts(run(main, console.story), style, console, told))
 
 
 def _show_run(run_id: str, common: Common, style: str, console: Console) -> int:

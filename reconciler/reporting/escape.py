@@ -12,10 +12,11 @@ import re
 
 # What acts on a terminal or can not be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
 # a space or like nothing; zero-width and bidirectional controls; line and paragraph separators; variation selectors
-# (the emoji selector only where no emoji stands before it); byte order mark; lone surrogates; the tag block.
+# (the emoji selector only where no emoji stands before it); byte order mark; lone surrogates; the tag block; the two
+# that XML does not allow.
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
     "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])\ufe0f"
 )

@@ -1,13 +1,17 @@
-"""Turn mistakes in manifests into a GitLab Code Quality report.  Pure.
+"""Turn mistakes and plans into the reports that a GitLab merge request shows.  Pure.
 
-Source: docs.gitlab.com, "Code Quality report format" (2026-11): a JSON array without a byte order mark.
+Sources: docs.gitlab.com, "Code Quality report format" (a JSON array without a byte order mark) and "Terraform
+integration in merge requests" (2026-11).
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 
 from reconciler.errors import Problem
+from reconciler.model.plan import Action, Plan
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.findings import fingerprinted, sentence
 from reconciler.reporting.machine import to_json
@@ -30,3 +34,25 @@ def problems_gitlab(problems: Sequence[Problem]) -> str:
             for problem, fingerprint in fingerprinted(problems)
         ]
     )
+
+
+_WIDGET: dict[Action, tuple[str, ...]] = {
+    Action.CREATE: ("create",),
+    Action.UPDATE: ("update",),
+    Action.RENAME: ("update",),
+    Action.ADOPT: ("update",),
+    Action.REPLACE: ("create", "delete"),
+    Action.ARCHIVE: ("delete",),
+    Action.DELETE: ("delete",),
+    Action.FORGET: (),
+    Action.KEEP: (),
+}
+
+
+def plan_gitlab(plan: Plan) -> str:
+    """What the widget for Terraform plans counts: ``{"create":1,"update":0,"delete":2}``.
+
+    A replace counts as a create and a delete, as Terraform's own do.
+    """
+    counts = Counter(what for step in plan.pending for what in _WIDGET[step.action])
+    return json.dumps({what: counts[what] for what in ("create", "update", "delete")}, separators=(",", ":")) + "\n"

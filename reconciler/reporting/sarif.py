@@ -6,13 +6,18 @@ Source: OASIS SARIF 2.1.0; docs.github.com, "SARIF support for code scanning" (2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from reconciler.errors import Problem
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.findings import fingerprinted, sentence
+from reconciler.reporting.lines import counted
 from reconciler.reporting.machine import to_json
+
+MOST_RESULTS = 25_000
+"""With more, GitHub refuses the whole file (docs.github.com, "SARIF file limits", 2026-11)."""
 
 RULE = {
     "id": "manifest",
@@ -26,6 +31,10 @@ RULE = {
 
 def problems_sarif(problems: Sequence[Problem], *, version: str) -> str:
     """One result for each mistake; ``version`` is our own.  No problems make a run without results."""
+    if len(problems) > MOST_RESULTS:
+        first, left = problems[: MOST_RESULTS - 1], problems[MOST_RESULTS - 1 :]
+        more = f"{counted(len(left), 'more problem')} in the manifests"
+        problems = [*first, replace(left[0], path="", message=more, hint="")]
     run = {
         "tool": {"driver": {"name": "reconciler", "semanticVersion": version, "rules": [RULE]}},
         "columnKind": "unicodeCodePoints",

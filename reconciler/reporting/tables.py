@@ -75,6 +75,14 @@ def margin_text(margin: float | None) -> str:
     return "" if margin is None else f"{margin:+.4g}"
 
 
+def verdict_words(verdict: Verdict) -> str:
+    """``bot/Faithful on live: measured 0.62, wanted >= 0.8, margin -0.18: misses the threshold``."""
+    where = f" on {verdict.pipeline}" if verdict.pipeline else ""
+    facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
+    told = ", ".join(f"{name} {value}" for name, value in facts if value)
+    return ": ".join(part for part in (short_address(verdict.address) + where, told, verdict.why) if part)
+
+
 _HEADER = ("RESULT", "TEST", "PIPELINE", "MEASURED", "WANTED", "MARGIN", "WHY")
 
 

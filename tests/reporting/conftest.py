@@ -12,10 +12,13 @@ from reconciler.model.outcome import EvaluationStatus, Level, StepOutcome, StepS
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.model.state import Entry, Intent, State
-from reconciler.reporting.github import problems_github
-from reconciler.reporting.gitlab import problems_gitlab
+from reconciler.reporting.github import github, of_error, of_outcomes, of_plan, of_problems, of_verdicts
+from reconciler.reporting.gitlab import plan_gitlab, problems_gitlab
+from reconciler.reporting.junit import verdicts_junit
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
 from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
+from reconciler.reporting.openmetrics import verdicts_openmetrics
+from reconciler.reporting.pages import Told, page
 from reconciler.reporting.sarif import problems_sarif
 from reconciler.reporting.text import (
     apply_text,
@@ -314,7 +317,19 @@ def _renderings(text: str) -> dict[str, str]:
         "problems json": problems_json(problems),
         "gitlab json": problems_gitlab(problems),
         "sarif json": problems_sarif(problems, version=text),
-        "github": problems_github(problems),
+        "github": github(
+            [
+                *of_error(ReconcilerError(text, hint=text)),
+                *of_problems(problems),
+                *of_plan(plan),
+                *of_outcomes(plan, outcomes),
+                *of_verdicts(verdicts),
+            ]
+        ),
+        "plan gitlab": plan_gitlab(plan),
+        "junit": verdicts_junit(verdicts, [(address, text)], error=ReconcilerError(text, hint=text)),
+        "openmetrics": verdicts_openmetrics(verdicts),
+        "page markdown": page(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
         "plan markdown": plan_markdown(plan, verbose=True),
         "verdicts markdown": verdicts_markdown(verdicts, environment=text),
     }

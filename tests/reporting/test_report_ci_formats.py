@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from jsonschema import Draft7Validator
+from sarif_pydantic import Sarif
+
 from reconciler.errors import Problem
-from reconciler.reporting.github import problems_github
-from reconciler.reporting.gitlab import problems_gitlab
+from reconciler.model.plan import Plan
+from reconciler.reporting.github import github, of_problems
+from reconciler.reporting.gitlab import plan_gitlab, problems_gitlab
 from reconciler.reporting.sarif import problems_sarif
 
 PROBLEM = Problem("./a b/tests.yaml", 7, 5, "spec.subtyp", "not a field, 100% sure", 'did you mean "subtype"?')
 WHOLE_FILE = Problem("a.yaml", 0, 0, "", "the file is empty")
+
+
+def problems_github(problems: list[Problem]) -> str:
+    return github(of_problems(problems))
 
 
 def test_github_marks_the_line() -> None:
@@ -26,7 +34,7 @@ def test_github_keeps_ten_so_the_tenth_counts_the_others() -> None:
     problems = [Problem("a.yaml", line, 1, "", "wrong") for line in range(1, 13)]
     lines = problems_github(problems).split("\n")
     assert [line[:7] for line in lines[:10]] == ["::error"] * 10
-    assert lines[9] == "::error title=reconciler::3 more problems in the manifests, listed in the log"
+    assert lines[9] == "::error title=reconciler::3 more errors: GitHub keeps ten, the log has all of them"
     assert lines[10:] == ["a.yaml:10:1: wrong", "a.yaml:11:1: wrong", "a.yaml:12:1: wrong", ""]
 
 
@@ -99,3 +107,58 @@ def test_every_format_survives_hostile_text(hostile: str, renderings: Callable[[
     assert len(json.loads(found["gitlab json"])) == 12
     assert len(json.loads(found["sarif json"])["runs"][0]["results"]) == 12
     assert sum(line.startswith("::error ") for line in found["github"].split("\n")) == 10
+
+
+# ------------------------------------------------------------------------------------- as others read it
+
+
+def test_sarif_is_read_by_a_strict_model_of_the_standard(hostile: str) -> None:
+    """Every key and type is as SARIF 2.1.0 has it."""
+    problems = [PROBLEM, WHOLE_FILE, Problem(hostile, 3, 1, hostile, hostile)]
+    (run,) = Sarif.model_validate_json(problems_sarif(problems, version="1.2.3")).runs
+    assert run.results is not None
+    places = [place for result in run.results for place in result.locations or ()]
+    regions = [place.physical_location.region for place in places if place.physical_location]
+    assert [region.start_line for region in regions if region] == [7, 1, 3]
+
+
+def test_sarif_holds_no_more_than_code_scanning_takes() -> None:
+    """Beyond 25,000 results GitHub refuses the whole file: the last one counts the others."""
+    problems = [Problem("a.yaml", line, 1, "", f"wrong {line}") for line in range(1, 25_003)]
+    results = json.loads(problems_sarif(problems, version="1"))["runs"][0]["results"]
+    assert len(results) == 25_000
+    assert results[-1]["message"]["text"] == "3 more problems in the manifests"
+
+
+def test_the_plan_widget_counts_a_replace_twice(plan: Plan, empty: Plan) -> None:
+    """As Terraform does: what is replaced is deleted and created."""
+    assert json.loads(plan_gitlab(plan)) == {"create": 2, "update": 4, "delete": 3}
+    assert plan_gitlab(empty) == '{"create":0,"update":0,"delete":0}\n'
+
+
+def test_gitlab_finds_all_that_code_quality_asks_for(hostile: str) -> None:
+    """The documented fields, a known severity, a path from the top of the checkout, no byte order mark."""
+    text = problems_gitlab([PROBLEM, WHOLE_FILE, Problem(f"./{hostile}", 3, 1, hostile, hostile)])
+    schema = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["description", "check_name", "fingerprint", "severity", "location"],
+            "properties": {
+                "description": {"type": "string", "minLength": 1},
+                "check_name": {"type": "string"},
+                "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+                "location": {
+                    "type": "object",
+                    "required": ["path", "lines"],
+                    "properties": {
+                        "path": {"type": "string", "pattern": "^(?!\\./)"},
+                        "lines": {"properties": {"begin": {"type": "integer", "minimum": 1}}, "required": ["begin"]},
+                    },
+                },
+            },
+        },
+    }
+    assert list(Draft7Validator(schema).iter_errors(json.loads(text))) == []
+    assert text[0] == "["

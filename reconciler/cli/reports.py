@@ -1,0 +1,281 @@
+"""Write what ``--report`` asks for when a run ends, however it ends.  Touches: disk, stderr.
+
+An old report is taken away before the run, so that nobody mistakes it for today's.  A report that can not be written
+is an error of its own, but never hides how the run ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.cli.render import File, show_drift, show_error, show_outcomes, show_plan, show_problems, show_verdicts
+from reconciler.errors import ReconcilerError, SettingsInvalid
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.cli.options import Report
+    from reconciler.errors import Problem
+    from reconciler.model.outcome import StepOutcome, Verdict
+    from reconciler.model.plan import Plan
+    from reconciler.model.resource import Address, Source
+    from reconciler.reporting.pages import Told
+    from reconciler.settings import Ci
+
+LARGEST_SUMMARY = 1024 * 1024
+"""Bytes that GitHub takes of one step's summary; with more it shows none of it (docs.github.com, 2026-11)."""
+UNWRITTEN = 1
+
+Placed = TypeVar("Placed", "Problem", "Source")
+
+
+class Reports:
+    """Use as a context manager around a run: collects what came of it, and writes the reports at the end.
+
+    ``environment`` is what comments are told apart by.  ``end`` is called with the run's exit code and returns the
+    one to exit with; when a ReconcilerError ends the run, its own code stands.
+    """
+
+    def __init__(self, asked: Sequence[Report], console: Console, ci: Ci, *, environment: str = "") -> None:
+        self._asked, self._console, self._ci = asked, console, ci
+        self.environment = environment
+        self._plan: Plan | None = None
+        self._outcomes: Sequence[StepOutcome] | None = None
+        self._verdicts: Sequence[Verdict] | None = None
+        self._passed = True
+        self._apart: Sequence[tuple[Address, str]] = ()
+        self._problems: Sequence[Problem] | None = None
+        self._plan_file = ""
+        self._only_drift = False
+        self._unwritten = False
+        self._paper = File(verbose=console.verbose)
+        self._place = from_checkout(ci)
+
+    def __enter__(self) -> Reports:
+        for report in self._asked:
+            if report.file:
+                _make_room(report.file)
+        if self._asks_github and self._ci.system != "github":
+            self._console.story(
+                "warning: --report github: this is no job of GitHub Actions, so there is nobody to tell"
+            )
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, ReconcilerError):
+            self._write(error.exit_code, error)
+
+    # ------------------------------------------------------------------------------- what came of the run
+
+    def planned(self, plan: Plan, *, file: str = "", drift: bool = False) -> None:
+        """The plan; ``file`` is where it was saved, ``drift`` that only what drifted is meant."""
+        self._plan, self._plan_file, self._only_drift = plan, file, drift
+
+    def applied(self, outcomes: Sequence[StepOutcome]) -> None:
+        """What became of the plan's steps."""
+        self._outcomes = outcomes
+
+    def judged(self, verdicts: Sequence[Verdict], apart: Sequence[tuple[Address, str]], *, passed: bool) -> None:
+        """The verdicts, what was left out of them with the reason, and whether the gate holds."""
+        self._verdicts, self._apart, self._passed = verdicts, apart, passed
+
+    def checked(self, problems: Sequence[Problem]) -> None:
+        """The mistakes in the manifests, if any."""
+        self._problems = problems
+
+    def end(self, code: int) -> int:
+        """Write everything; returns the code to exit with: 1 where all is well but a report could not be written."""
+        self._write(code, None)
+        return code or (UNWRITTEN if self._unwritten else 0)
+
+    # --------------------------------------------------------------------------------------------- writing
+
+    @property
+    def _asks_github(self) -> bool:
+        return any(report.form == "github" for report in self._asked)
+
+    def _write(self, code: int, error: ReconcilerError | None) -> None:
+        for report in self._asked:
+            if not report.file:
+                continue
+            text = self._text(report.form, error)
+            if text:
+                self._to_file(report, text)
+            else:
+                self._console.story(f"no {report.form} report: the run ended before there was anything to write")
+        if self._asks_github and self._ci.system == "github":
+            self._tell_github(code, error)
+
+    def _to_file(self, report: Report, text: str) -> None:
+        try:
+            Path(report.file).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            self._unwritten = True
+            self._console.story(f"error: --report {report.form}={report.file}: {error.strerror}")
+
+    def _text(self, form: str, error: ReconcilerError | None) -> str:
+        """One report; empty where there is nothing that this form can say."""
+        told = self._told(error)
+        if form == "markdown":
+            from reconciler.reporting.pages import page
+
+            return page(told, verbose=self._paper.verbose)
+        texts = list(self._parts(told, form))
+        if form == "json" and len(texts) > 1:
+            return _joined(texts)
+        return "\n".join(texts) or (show_error(error, form) if error else "")
+
+    def _parts(self, told: Told, form: str) -> list[str]:
+        texts = []
+        if told.problems is not None:
+            texts.append(show_problems(told.problems, form, self._paper))
+        if told.plan is not None and form in ("text", "json", "gitlab"):
+            show = show_drift if self._only_drift else show_plan
+            texts.append(show(told.plan, form, self._paper))
+            if told.outcomes and form != "gitlab":
+                texts.append(show_outcomes(told.plan, told.outcomes, form, self._paper))
+        if told.verdicts is not None and form in ("text", "json", "junit", "openmetrics"):
+            texts.append(
+                show_verdicts(told.verdicts, form, self._paper, environment=self.environment, apart=self._apart)
+            )
+        return texts
+
+    def _told(self, error: ReconcilerError | None) -> Told:
+        from reconciler.reporting.pages import Told
+
+        return Told(
+            environment=self.environment,
+            plan=placed_plan(self._plan, self._place) if self._plan else None,
+            outcomes=self._outcomes,
+            verdicts=None if self._verdicts is None else placed_verdicts(self._verdicts, self._place),
+            problems=None if self._problems is None else placed_problems(self._problems, self._place),
+            error=error,
+        )
+
+    # ---------------------------------------------------------------------------------------------- GitHub
+
+    def _tell_github(self, code: int, error: ReconcilerError | None) -> None:
+        """Annotations on stderr, the job's summary, the step's outputs.  None of it can fail the run."""
+        from reconciler.reporting import github
+
+        told = self._told(error)
+        found = [
+            *(github.of_error(error) if error else ()),
+            *(github.of_problems(told.problems) if told.problems else ()),
+            *(github.of_plan(told.plan) if told.plan else ()),
+            *(github.of_outcomes(told.plan, told.outcomes) if told.plan and told.outcomes else ()),
+            *(github.of_verdicts(told.verdicts) if told.verdicts else ()),
+        ]
+        if found:
+            self._console.story(github.github_annotations(found).rstrip("\n"))
+        values = {
+            **(github.problem_outputs(told.problems) if told.problems is not None else {}),
+            **(github.plan_outputs(told.plan) if told.plan else {}),
+            **(github.verdict_outputs(told.verdicts, passed=self._passed) if told.verdicts is not None else {}),
+            **({"plan-file": self._plan_file} if self._plan_file else {}),
+            "exit-code": str(code),
+        }
+        self._append(self._ci.summary_file, "GITHUB_STEP_SUMMARY", lambda room: self._summary(told, room))
+        self._append(
+            self._ci.output_file,
+            "GITHUB_OUTPUT",
+            lambda _: github.github_outputs(values, lambda: f"end-{secrets.token_hex(16)}"),
+        )
+
+    def _summary(self, told: Told, room: int) -> str:
+        from reconciler.reporting.pages import fitting
+
+        return fitting(told, room, verbose=self._paper.verbose)
+
+    def _append(self, file: str, variable: str, make: Callable[[int], str]) -> None:
+        append_for_github(file, variable, make, self._console)
+
+
+def append_for_github(file: str, variable: str, make: Callable[[int], str], console: Console) -> bool:
+    """Append to a file that the runner reads; ``make`` is given how many bytes there is room for in a summary.
+
+    Says so when that does not work, and fails nothing; returns whether something was written.
+    """
+    if not file:
+        return False
+    try:
+        path = Path(file)
+        room = LARGEST_SUMMARY - (path.stat().st_size if path.exists() else 0) - 1
+        text = make(room)
+        if not text:
+            console.story(f"warning: {variable} is full: GitHub shows at most 1 MiB for each step")
+            return False
+        with path.open("a", encoding="utf-8", newline="\n") as out:
+            out.write(text if text.endswith("\n") else f"{text}\n")
+    except OSError as error:
+        console.story(f"warning: {variable} can not be written: {error.strerror}")
+        return False
+    return True
+
+
+def _make_room(file: str) -> None:
+    """Take an old report away.  Raises SettingsInvalid when a new one could not be written there."""
+    path = Path(file)
+    try:
+        path.unlink(missing_ok=True)
+        path.touch()
+        path.unlink()
+    except OSError as error:
+        raise SettingsInvalid(f"--report {file}: {error.strerror}") from error
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One document of several: an apply has a plan, outcomes and, with ``--evaluate``, verdicts."""
+    import json
+
+    from reconciler.reporting.machine import to_json
+
+    documents = map(json.loads, texts)
+    names = {"steps": "plan", "outcomes": "apply", "verdicts": "evaluation"}
+    return to_json({name: each for each in documents for key, name in names.items() if key in each})
+
+
+# ------------------------------------------------------------------------------------------- where files lie
+
+
+def from_checkout(ci: Ci) -> str:
+    """The way from the checkout's folder to the working directory, with a slash at its end; empty for none.
+
+    CI systems look for files from the top of the checkout, while our places are relative to where we run.
+    """
+    if not ci.workspace:
+        return ""
+    try:
+        inside = Path.cwd().resolve().relative_to(Path(ci.workspace).resolve())
+    except (ValueError, OSError):
+        return ""
+    return "" if inside == Path() else f"{inside.as_posix()}/"
+
+
+def placed_problems(problems: Sequence[Problem], place: str) -> tuple[Problem, ...]:
+    """The mistakes as seen from the checkout's folder."""
+    return tuple(_moved(each, place) for each in problems)
+
+
+def placed_verdicts(verdicts: Sequence[Verdict], place: str) -> tuple[Verdict, ...]:
+    """The verdicts as seen from the checkout's folder."""
+    return tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in verdicts)
+
+
+def placed_plan(plan: Plan, place: str) -> Plan:
+    """The plan as seen from the checkout's folder."""
+    if not place:
+        return plan
+    steps = tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.steps)
+    refusals = tuple(
+        replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.refusals
+    )
+    return replace(plan, steps=steps, refusals=refusals)
+
+
+def _moved(each: Placed, place: str) -> Placed:
+    return replace(each, file=place + each.file.removeprefix("./")) if place and each.file else each

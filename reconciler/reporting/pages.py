@@ -1,0 +1,150 @@
+"""Turn everything that came of one run into one page of Markdown: a job's summary, or a comment.  Pure.
+
+What ended the run comes first, then what failed; a page is cut at the borders of rows and says how much is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
+from reconciler.model.plan import Plan, Step
+from reconciler.reporting.escape import markdown, markdown_code
+from reconciler.reporting.findings import sentence
+from reconciler.reporting.lines import counted
+from reconciler.reporting.markdown import LIMIT, plan_markdown, verdicts_markdown
+from reconciler.reporting.tables import short_address
+
+SMALLEST = 1_000
+"""No part of a page is worth less room than that."""
+RESERVE = 200
+LONGEST_CELL = 500
+_ORDER = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.SKIPPED)
+_ICONS = {StepStatus.FAILED: "🔴", StepStatus.UNKNOWN: "🟠", StepStatus.SKIPPED: "⚪"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run has to tell.  A part is None where the run did not get there, or has none."""
+
+    environment: str = ""
+    plan: Plan | None = None
+    outcomes: Sequence[StepOutcome] | None = None
+    verdicts: Sequence[Verdict] | None = None
+    problems: Sequence[Problem] | None = None
+    error: ReconcilerError | None = None
+
+
+def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
+    """All of it in at most ``limit`` characters (1,000 or more).
+
+    Each part gets what the parts before it left; a part for which there is no room is named.
+    """
+    parts: list[str] = []
+    room = limit - RESERVE
+    for name, make in _parts(told, verbose):
+        text = make(room) if room >= SMALLEST else f"*The {name} is left out: this page would be too long.*\n"
+        parts.append(text)
+        room -= len(text) + 1
+    return "\n".join(parts)
+
+
+def fitting(told: Told, size: int, *, verbose: bool = False) -> str:
+    """The same page in at most ``size`` bytes of UTF-8; empty where there is no room for one."""
+    limit = size
+    while limit >= SMALLEST + RESERVE:
+        text = page(told, limit=limit, verbose=verbose)
+        needed = len(text.encode())
+        if needed <= size:
+            return text
+        limit = min(limit - 1, limit * size // needed, len(text) - 1)
+    return ""
+
+
+def _parts(told: Told, verbose: bool) -> Iterator[tuple[str, Callable[[int], str]]]:
+    if told.error is not None:
+        error = told.error
+        yield "error", lambda room: error_markdown(error, limit=room)
+    if told.problems is not None:
+        problems = told.problems
+        yield "list of problems", lambda room: problems_markdown(problems, limit=room)
+    if told.verdicts is not None:
+        verdicts = told.verdicts
+        yield "evaluation", lambda room: verdicts_markdown(verdicts, environment=told.environment, limit=room)
+    if told.plan is not None:
+        plan = told.plan
+        if told.outcomes:
+            outcomes = told.outcomes
+            yield "apply", lambda room: outcomes_markdown(plan, outcomes, limit=room)
+        yield "plan", lambda room: plan_markdown(plan, limit=room, verbose=verbose)
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def error_markdown(error: ReconcilerError, *, limit: int = LIMIT) -> str:
+    """What ended the run, and what to do next; a long message is cut at the border of a line."""
+    lines = error.message.split("\n")
+    quoted = [f"> {markdown(_short(line))}  " for line in lines]
+    hint = f"\n> *{markdown(_short(error.hint))}*" if error.hint else ""
+    kept = _fitting(quoted, limit - len(hint) - RESERVE)
+    more = f"\n> … {counted(len(lines) - kept, 'more line')}" if kept < len(lines) else ""
+    return "> [!CAUTION]\n" + "\n".join(quoted[:kept]) + more + hint + "\n"
+
+
+def problems_markdown(problems: Sequence[Problem], *, limit: int = LIMIT) -> str:
+    """Every mistake in a row of a table, as many as fit; the others are counted."""
+    if not problems:
+        return "### Manifests\n\n**No problems in the manifests.**\n"
+    head = f"### Manifests\n\n**{counted(len(problems), 'problem')} in the manifests**\n\n| Where | What |\n|---|---|"
+    rows = [f"| {markdown_code(_place(each))} | {markdown(_short(sentence(each)))} |" for each in problems]
+    return _table(head, rows, limit)
+
+
+def outcomes_markdown(plan: Plan, outcomes: Sequence[StepOutcome], *, limit: int = LIMIT) -> str:
+    """What did not work, worst first, each with its error; ends with nothing where all is done."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    told = [f"{counts[StepStatus.DONE]:,} done", *(f"{counts[each]:,} {each}" for each in _ORDER if counts[each])]
+    waiting = len(plan.pending) - len(outcomes)
+    told += [f"{waiting:,} not started"] if waiting > 0 else []
+    head = f"### Apply\n\n**{', '.join(told)}**"
+    steps = {step.id: step for step in plan.steps}
+    bad = sorted((each for each in outcomes if each.status in _ORDER), key=lambda each: _ORDER.index(each.status))
+    if not bad:
+        return f"{head}\n"
+    rows = [_outcome_row(steps[each.step_id], each) for each in bad]
+    return _table(f"{head}\n\n| | Step | Why |\n|---|---|---|", rows, limit)
+
+
+def _outcome_row(step: Step, outcome: StepOutcome) -> str:
+    why = "; ".join(part for part in (outcome.error, outcome.hint) if part)
+    what = f"{step.action} {markdown_code(_short(short_address(step.address)))}"
+    return f"| {_ICONS[outcome.status]} {outcome.status} | {what} | {markdown(_short(why))} |"
+
+
+def _place(problem: Problem) -> str:
+    file = _short(problem.file)
+    return f"{file}:{problem.line}:{problem.column}" if problem.line else file
+
+
+def _table(head: str, rows: Sequence[str], limit: int) -> str:
+    kept = _fitting(rows, limit - len(head) - RESERVE)
+    more = f"\n\n… {len(rows) - kept:,} more, left out because this page would be too long." if kept < len(rows) else ""
+    return "\n".join([head, *rows[:kept]]) + more + "\n"
+
+
+def _fitting(rows: Sequence[str], room: int) -> int:
+    """How many of the rows fit into ``room`` characters."""
+    used = 0
+    for shown, row in enumerate(rows):
+        used += len(row) + 1
+        if used > room:
+            return shown
+    return len(rows)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
