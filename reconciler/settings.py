@@ -6,7 +6,6 @@ able to send the key to another server, nor to read other variables than those m
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +14,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import SettingsInvalid
 from reconciler.model.kind import Vendor
+from reconciler.model.places import is_loopback
 from reconciler.model.values import Secret, parse_duration
 
 VARIABLE_PREFIX = "RECONCILER_VAR_"
 ALLOW_HTTP = "RECONCILER_ALLOW_HTTP"
+STATE_URL = "RECONCILER_STATE_URL"
 CACHE = "RECONCILER_CACHE"
 UNCERTAINTY_WINDOW = "RECONCILER_UNCERTAINTY_WINDOW"
 _YES = {"1", "true", "yes"}
@@ -51,6 +52,7 @@ class Settings:
 
     ``variables`` holds ``RECONCILER_VAR_*`` by full name: all of the environment that manifests may read.
     ``uncertainty_window_s`` is None when nobody set it.  ``ca_file`` is ``SSL_CERT_FILE``, or None.
+    ``state_url`` is where states are kept when no Environment says so; None for the local folder.
     ``cache_folder`` is where what manifests meant may be kept from run to run, None for nowhere.
     Credentials and addresses are asked for by ``credential``, ``base_url`` and ``dialect``, one vendor at a time.
     """
@@ -61,6 +63,7 @@ class Settings:
     uncertainty_window_s: int | None = None
     allow_http: bool = False
     ca_file: str | None = None
+    state_url: str | None = None
     cache_folder: str | None = None
     _environ: Mapping[str, Secret] = field(default_factory=dict, repr=False)
 
@@ -74,6 +77,7 @@ class Settings:
             uncertainty_window_s=_window(environ),
             allow_http=_switch(environ, ALLOW_HTTP),
             ca_file=environ.get("SSL_CERT_FILE") or None,
+            state_url=environ.get(STATE_URL, "").strip() or None,
             cache_folder=_cache_folder(environ),
             _environ=MappingProxyType({name: Secret(value) for name, value in environ.items()}),
         )
@@ -146,17 +150,6 @@ def dialect(vendor: Vendor, settings: Settings | Mapping[str, str]) -> str:
         known = ", ".join(filter(None, vendor.dialects))
         raise SettingsInvalid(f"{vendor.dialect_variable} names an unknown dialect: leave it unset, or use {known}")
     return spoken
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this very computer."""
-    name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 # ------------------------------------------------------------------------------------------------- parts

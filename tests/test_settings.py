@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.errors import SettingsInvalid
 from reconciler.model.kind import Vendor
-from reconciler.settings import Ci, Settings, base_url, credential, dialect, is_loopback
+from reconciler.model.places import is_loopback
+from reconciler.settings import Ci, Settings, base_url, credential, dialect
 
 VENDOR = Vendor(
     name="acme",

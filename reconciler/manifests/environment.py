@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.model.kind import Part
+from reconciler.model.places import parse_place
 from reconciler.model.values import Duration
 
 API_VERSION: Final = "reconciler/v1"
@@ -36,11 +37,8 @@ def _file_name(text: str) -> str:
 
 
 def _state_url(text: str | None) -> str | None:
-    if text is None:
-        return None
-    scheme, colon, _ = text.partition(":")
-    if not text or (colon and scheme != "file"):
-        raise ValueError('expected a folder, such as "state"')
+    if text is not None:
+        parse_place(text)
     return text
 
 
@@ -63,7 +61,11 @@ class StateLocation(Part):
     url: Annotated[
         str | None,
         AfterValidator(_state_url),
-        Field(description="A folder, relative to the working directory; .reconciler by default."),
+        Field(
+            description="A folder, relative to the working directory (.reconciler by default), or an address that "
+            "begins with s3://, gs://, az://, postgresql:// or https://. Holds no credential.",
+            examples=["s3://acme-evaluations/state"],
+        ),
     ] = None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.errors import (
     ManifestsInvalid,
+    SettingsInvalid,
     UsageInvalid,
 )
 from reconciler.manifests.cache import Cache, Loaded
@@ -22,6 +23,7 @@ from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.validator import declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
+from reconciler.model.places import parse_place
 from reconciler.model.plan import Effect, Plan, Step
 from reconciler.model.provider import Clock, Provider, StateStore
 from reconciler.model.resource import Desired
@@ -30,11 +32,10 @@ from reconciler.planning.policy import Policy
 from reconciler.providers import VENDORS
 from reconciler.providers.clock import RealClock
 from reconciler.settings import Settings
-from reconciler.storage.file import FileStore
+from reconciler.storage.opening import FOLDER, open_store
 
 LOCAL = "local"
 DEFAULT = "default"
-FOLDER = ".reconciler"
 
 
 @dataclass(frozen=True)
@@ -115,17 +116,30 @@ class Session:
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
         self.folder = request.root / FOLDER
-        self.store: StateStore = FileStore(
-            self._state_folder(), environment, now=lambda: datetime.now(UTC), job=settings.ci.job_url
+        self.store: StateStore = open_store(
+            self.state_url,
+            environment,
+            root=request.root,
+            environ=settings.plain(),
+            now=lambda: datetime.now(UTC),
+            job=settings.ci.job_url,
         )
         self.providers: dict[str, Provider] = {}
         self._emulator: Any = None
         self._closing = AsyncExitStack()
 
-    def _state_folder(self) -> Path:
-        """Where the Environment keeps its state: ``state.url``, or ``.reconciler`` beside everything else of a run."""
-        url = self.manifest.state.url if self.manifest else None
-        return self.request.root / url.removeprefix("file:") if url else self.folder
+    @property
+    def state_url(self) -> str | None:
+        """Where the state is: as the Environment says, else as the operator does, else None: a folder beside all else.
+
+        What ``local`` remembers is about an emulator that is here, so it stays here.
+        """
+        declared = self.manifest.state.url if self.manifest else None
+        if self.environment != LOCAL:
+            return declared or self.settings.state_url
+        if declared and parse_place(declared).scheme != "file":
+            raise SettingsInvalid("the environment local keeps its state in a folder", hint="leave out its state.url")
+        return declared
 
     @property
     def desired(self) -> Desired:

@@ -82,9 +82,23 @@ def empty_tip(lineage: str, serial: int) -> str:
     return _chained("", {"lineage": lineage, "serial": serial})
 
 
-def header_line(lineage: str, serial: int, writer: str) -> bytes:
-    """The first line of a journal.  ``writer`` is the id of the lock it is written under."""
-    return _line("", {"journal": JOURNAL_FORMAT, "lineage": lineage, "serial": serial, "writer": writer})
+def header_line(lineage: str, serial: int, writer: str, **more: Any) -> bytes:
+    """The first line of a journal.  ``writer`` is the lock that it is written under; a backend may say ``more``."""
+    return _line("", {"journal": JOURNAL_FORMAT, "lineage": lineage, "serial": serial, "writer": writer, **more})
+
+
+def parse_header(line: bytes) -> dict[str, Any]:
+    """What the first line of a journal says, given without its end.  Raises StateUnreadable."""
+    try:
+        journal_format = _decoded(line)["data"]["journal"]
+    except (KeyError, TypeError, StateUnreadable):
+        journal_format = None
+    if _is_newer(journal_format, JOURNAL_FORMAT):
+        raise StateUnreadable(
+            f"line 1: the journal has format {journal_format!r}; this version reads {JOURNAL_FORMAT}",
+            hint="use the version of reconciler that wrote it",
+        )
+    return _data(line, "", 1)
 
 
 def record_lines(tip: str, records: Sequence[Record]) -> tuple[bytes, str]:
@@ -113,16 +127,7 @@ def parse_journal(content: bytes) -> Lines:
 
 def _header(line: bytes) -> tuple[str, int]:
     """Lineage and serial."""
-    try:
-        journal_format = _decoded(line)["data"]["journal"]
-    except (KeyError, TypeError, StateUnreadable):
-        journal_format = None
-    if _is_newer(journal_format, JOURNAL_FORMAT):
-        raise StateUnreadable(
-            f"line 1: the journal has format {journal_format!r}; this version reads {JOURNAL_FORMAT}",
-            hint="use the version of reconciler that wrote it",
-        )
-    header = _data(line, "", 1)
+    header = parse_header(line)
     return str(header.get("lineage")), int(header.get("serial", -1))
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.model.history import HistoryStore
+from reconciler.model.places import parse_place
 from reconciler.model.provider import StateStore
 from reconciler.storage.file import FileStore
 from reconciler.storage.history import FileHistory
+from reconciler.storage.http import HttpStateStore
+from reconciler.storage.object_store import ObjectStateStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,14 +32,52 @@ def noon() -> datetime:
     return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["file"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+@pytest.fixture(params=["file", "s3", "http", "gitlab"])
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """A function from an environment's name to a new store on one and the same place, as another run would make it."""
-    makers: dict[str, OpenStore] = {
-        "file": lambda environment="production", job="": FileStore(tmp_path / "state", environment, now=noon, job=job)
-    }
-    maker: OpenStore = makers[request.param]
-    return maker
+    opener: OpenStore = request.getfixturevalue(f"open_{request.param}")
+    return opener
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> OpenStore:
+    return lambda environment="production", job="": FileStore(tmp_path / "state", environment, now=noon, job=job)
+
+
+@pytest.fixture
+def s3_prefix(s3_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place of its own in the bucket; the library reads the credentials from the process environment."""
+    for name, value in s3_environ.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://states/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def open_s3(s3_prefix: str, s3_environ: dict[str, str]) -> OpenStore:
+    def opener(environment: str = "production", job: str = "", **options: Any) -> StateStore:
+        environ = {**s3_environ, **options.pop("environ", {})}
+        return ObjectStateStore(parse_place(s3_prefix), environment, environ=environ, now=noon, job=job, **options)
+
+    return opener
+
+
+@pytest.fixture
+def open_http(terraform_server: Any, terraform_environ: dict[str, str]) -> OpenStore:
+    return _web_opener(terraform_server.url, "/states/", terraform_environ)
+
+
+@pytest.fixture
+def open_gitlab(terraform_server: Any, terraform_environ: dict[str, str]) -> OpenStore:
+    return _web_opener(terraform_server.url, "/api/v4/projects/7/terraform/state/", terraform_environ)
+
+
+def _web_opener(origin: str, folder: str, environ: dict[str, str]) -> OpenStore:
+    def opener(environment: str = "production", job: str = "", **options: Any) -> StateStore:
+        place = parse_place(options.pop("origin", origin) + folder + environment)
+        known = {**environ, **options.pop("environ", {})}
+        return HttpStateStore(place, environment, environ=known, now=noon, job=job, **options)
+
+    return opener
 
 
 @pytest.fixture

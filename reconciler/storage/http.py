@@ -1,0 +1,452 @@
+"""Turn a server of Terraform's HTTP state protocol into the memory of a team.  Touches: the network, the clock, chance.
+
+::
+
+    GET    address            the document; 404 or 204 when there is none yet
+    POST   address?ID=LOCK    replace the document
+    LOCK   address            lock info as JSON; 423 or 409 with the holder's when it is taken
+    UNLOCK address            lock info as JSON
+
+GitLab wants ``POST`` and ``DELETE`` on ``address/lock`` instead; an address of its shape is enough to know that.  One
+address is one document, so each environment needs an address of its own.  The document is JSON that such servers take
+for a Terraform state::
+
+    {"version": 4, "serial": 17, "lineage": "6b1e...", "reconciler": {"journal": [LINES], "snapshot": {...}}}
+
+``serial`` at the top rises with every write, not with every commit: GitLab refuses a serial that it has seen.
+
+How a second writer can not hurt.  The protocol has no compare-and-swap.  It has a lock, whose id goes along with every
+write, and a server that checks it refuses everybody else; and GitLab's refusal of a known serial makes one of two
+concurrent writes fail.  Should a server check neither, a look before each write finds out that another run has taken
+over, for taking or breaking a lock rewrites the head (``remote.py``); a write that overlaps with such a take-over
+within the milliseconds between look and write is then not noticed.  That a lock is honoured at all is tried out on
+every lock, by asking for a second one.
+
+Sources: HashiCorp, "Backend type: http", 2026-11; GitLab, ``lib/api/terraform/state.rb``, 2026-11: a conflict (409)
+repeats the operation and info of the one who asks, with the id, the user and the time of the one who holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from reconciler.errors import LockHeld, ReconcilerError, SettingsInvalid, StateUnreadable
+from reconciler.model.places import StatePlace, parse_place
+from reconciler.model.provider import Holder
+from reconciler.model.values import Secret
+from reconciler.storage.encoding import SIZE_CAP
+from reconciler.storage.endpoints import origin, require_private
+from reconciler.storage.holders import new_holder
+from reconciler.storage.remote import (
+    LEASE,
+    TRIES,
+    Head,
+    RemoteStore,
+    Unavailable,
+    Unsure,
+    Version,
+    backoff,
+    held,
+    parse_head,
+    to_holder,
+)
+
+TERRAFORM_FORMAT = 4
+CONNECT_S, READ_S, DEADLINE_S = 5.0, 15.0, 30.0
+"""For a connection, for the next bytes of an answer, and for an answer as a whole."""
+
+TAKEN = (409, 423)
+ORIGIN_HINT = (
+    "credentials and state go only where the environment of this process says: set RECONCILER_STATE_ORIGIN to the "
+    "scheme, host and port of the server, such as https://state.example.com (in GitLab CI, CI_API_V4_URL says it)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """For basic authentication."""
+
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where and how to lock and unlock."""
+
+    lock_method: str
+    lock_url: str
+    unlock_method: str
+    unlock_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, and how to speak of it."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as plain data; None when it is something else."""
+        try:
+            return json.loads(self.body)
+        except (RecursionError, ValueError):
+            return None
+
+
+class HttpStateStore(RemoteStore):
+    """A ``StateStore`` behind the Terraform HTTP protocol.
+
+    Raises SettingsInvalid before anything is sent when ``environ`` does not vouch for the address.
+    """
+
+    def __init__(
+        self,
+        place: StatePlace,
+        environment: str,
+        *,
+        environ: Mapping[str, str],
+        now: Callable[[], datetime],
+        job: str = "",
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(environment, now=now, job=job, pause=pause)
+        self._url = place.url
+        self._origin = place.origin
+        require_private(place.url, "state.url", environ)
+        credential = credential_for(place.origin, environ)
+        self._doors = doors(place.url, environ)
+        auth = httpx.BasicAuth(credential.username, credential.password.reveal()) if credential else None
+        self._client = httpx.Client(
+            auth=auth,
+            follow_redirects=False,
+            trust_env=False,
+            verify=environ.get("SSL_CERT_FILE") or True,
+            timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
+            headers={"User-Agent": "reconciler", "Accept": "application/json"},
+        )
+        weakref.finalize(self, self._client.close)  # a StateStore has no end of its own
+
+    def describe(self) -> str:
+        """The address."""
+        return self._url
+
+    # ------------------------------------------------------------------------------------------ the document
+
+    def _read(self) -> Version | None:
+        answer = self._ask("GET", self._url)
+        if answer.status in (204, 404) or (answer.status == 200 and not answer.body.strip()):
+            return None
+        if answer.status != 200:
+            self._raise_refusal("GET", answer)
+            raise Unavailable(f"the server answered {answer.status}")
+        return self._parsed(answer)
+
+    def _parsed(self, answer: Answer) -> Version:
+        data = answer.json()
+        ours = data.get("reconciler") if isinstance(data, dict) else None
+        serial = data.get("serial") if isinstance(data, dict) else None
+        if not isinstance(ours, dict) or not isinstance(serial, int):
+            raise StateUnreadable(
+                f"{self._url} holds something else, such as the state of Terraform itself",
+                hint="give this environment an address of its own",
+            )
+        with self._named("the document"):
+            try:
+                content = "".join(f"{line}\n" for line in ours["journal"]).encode("utf-8", "surrogatepass")
+                snapshot = ours["snapshot"]
+            except (KeyError, TypeError) as error:
+                raise StateUnreadable(f"it is damaged: {error!r}") from error
+            head = parse_head(content)
+        return Version(replace(head, snapshot=json.dumps(snapshot) if snapshot else ""), serial)
+
+    def _write(self, known: Version | None, head: Head) -> int:
+        """Look, then write: see the head of this module."""
+        there = self._look()
+        if (there.head.write if there else None) != (known.head.write if known else None):
+            raise Unsure("another version stands there")
+        serial = (there.token if there else 0) + 1
+        content = _document(head, serial)
+        if len(content) > SIZE_CAP:
+            raise StateUnreadable(
+                f"{self._url}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have"
+            )
+        answer = self._send("POST", self._url, content, {"ID": head.writer} if head.writer else {})
+        if answer.status in (200, 201, 204):
+            return serial
+        self._raise_refusal("POST", answer)
+        raise Unsure(f"the server answered {answer.status}", final=answer.status in TAKEN)
+
+    def _keep(self, name: str, content: bytes) -> str:
+        return content.decode("utf-8", "surrogatepass")
+
+    def _fetch(self, reference: str) -> bytes:
+        return reference.encode("utf-8", "surrogatepass")
+
+    def _put_aside(self, head: Head) -> Head:
+        """The document is sent as a whole, so there is nothing to gain."""
+        return head
+
+    # ------------------------------------------------------------------------------------------ the lock
+
+    def _enter(self, holder: Holder) -> None:
+        """Take the server's lock.  Raises LockHeld; SettingsInvalid when the server has none or does not mean it."""
+        other = self._locked(holder)
+        if other is not None:
+            raise held(self._in_full(other))
+        try:
+            second = replace(holder, lock_id=f"{holder.lock_id}-again")
+            if self._locked(second) is not None:
+                return
+            self._leave(second)
+            raise SettingsInvalid(
+                f"{self._url}: this server gives its lock to two at a time, so two runs could write at once",
+                hint="use another server, or another kind of place",
+            )
+        except BaseException:
+            with suppress(ReconcilerError):
+                self._leave(holder)
+            raise
+
+    def _leave(self, holder: Holder) -> None:
+        """Free the server's lock; one that is not ours any more stays."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                answer = self._send(
+                    self._doors.unlock_method, self._doors.unlock_url, _lock_info(holder), {"ID": holder.lock_id}
+                )
+            except Unsure as unsure:
+                why = str(unsure)
+            else:
+                if answer.status in (200, 204, 404, *TAKEN):
+                    return
+                self._raise_refusal(self._doors.unlock_method, answer)
+                why = f"the server answered {answer.status}"
+            if attempt < TRIES:
+                self._pause(backoff(attempt))
+        raise StateUnreadable(f"{self._url}: the lock can not be freed: {why}")
+
+    def _meet(self, other: Holder) -> None:
+        """The server's lock decides; what the document says is of a holder whose lock was removed at the server."""
+
+    def unlock(self, lock_id: str) -> None:
+        """See ``StateStore.unlock``.  Asks the server who holds the lock by trying to take it."""
+        asking = new_holder("state unlock", now=self._now, job=self._job, lease=LEASE)
+        other = self._locked(asking)
+        if other is None:
+            self._leave(asking)
+        self._require_held(self._in_full(other) if other else None, lock_id)
+        assert other is not None
+        self._leave(other)
+        with suppress(LockHeld), self.lock("state unlock"):
+            pass  # taking over fences the old holder; so does whoever was faster
+
+    def _locked(self, holder: Holder) -> Holder | None:
+        """Ask for the lock: None when it is ours now, else who holds it."""
+        method, url = self._doors.lock_method, self._doors.lock_url
+        for attempt in range(1, TRIES + 1):
+            try:
+                answer = self._send(method, url, _lock_info(holder), {})
+            except Unsure as unsure:
+                why = str(unsure)
+            else:
+                if answer.status in (200, 201, 204):
+                    return None
+                if answer.status in TAKEN:
+                    other = _from_lock_info(answer.json())
+                    return None if other.lock_id == holder.lock_id else other
+                if answer.status in (404, 405, 501):
+                    raise SettingsInvalid(
+                        f"{url}: this server has no lock there ({method}: {answer.status})",
+                        hint="say where it is: TF_HTTP_LOCK_ADDRESS, TF_HTTP_LOCK_METHOD, TF_HTTP_UNLOCK_ADDRESS, "
+                        "TF_HTTP_UNLOCK_METHOD",
+                    )
+                self._raise_refusal(method, answer)
+                why = f"the server answered {answer.status}"
+            if attempt < TRIES:
+                self._pause(backoff(attempt))
+        raise StateUnreadable(f"{self._url}: the lock can not be taken: {why}", hint="try again later")
+
+    def _in_full(self, other: Holder) -> Holder:
+        """What the document says of the holder; the server may know no more than an id and a user."""
+        with suppress(StateUnreadable):
+            told = self._head().holder
+            if told is not None and told.lock_id == other.lock_id:
+                return told
+        return other
+
+    # ------------------------------------------------------------------------------------------ requests
+
+    def _ask(self, method: str, url: str) -> Answer:
+        try:
+            return self._exchange(method, url)
+        except httpx.HTTPError as error:
+            raise Unavailable(_why(error)) from None
+
+    def _send(self, method: str, url: str, content: bytes, query: Mapping[str, str]) -> Answer:
+        digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        headers = {"Content-Type": "application/json", "Content-MD5": digest}
+        try:
+            return self._exchange(method, url, content=content, params=query or None, headers=headers)
+        except httpx.HTTPError as error:
+            raise Unsure(_why(error)) from None
+
+    def _exchange(self, method: str, url: str, **request: Any) -> Answer:
+        """One request; the answer is read with a cap and a deadline.  Raises httpx.HTTPError, StateUnreadable."""
+        until = time.monotonic() + DEADLINE_S
+        with self._client.stream(method, url, **request) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > SIZE_CAP:
+                    raise StateUnreadable(f"{self._url} is larger than the {SIZE_CAP:,} bytes a state may have")
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout("the answer takes too long")
+            return Answer(response.status_code, bytes(body))
+
+    def _raise_refusal(self, method: str, answer: Answer) -> None:
+        """Raise for an answer that trying again does not change."""
+        if answer.status in (401, 403):
+            raise SettingsInvalid(
+                f"{self._url}: {method} is not allowed ({answer.status})",
+                hint="set TF_HTTP_USERNAME and TF_HTTP_PASSWORD; at GitLab a token with the scope api and the role "
+                "Maintainer, or Developer to read",
+            )
+        if 300 <= answer.status < 400:
+            raise SettingsInvalid(
+                f"{self._url}: {method} was redirected ({answer.status}), which is not followed, because it would take "
+                "the credentials along",
+                hint="give the address that it leads to",
+            )
+        if 400 <= answer.status < 500 and answer.status not in (408, 412, 422, 425, 429, *TAKEN):
+            raise StateUnreadable(f"{self._url}: the server answered {answer.status} to {method}")
+
+
+def credential_for(address: str, environ: Mapping[str, str]) -> Credential | None:
+    """What to identify with at this origin; None when the environment knows no credential for it.
+
+    ``TF_HTTP_USERNAME`` and ``TF_HTTP_PASSWORD`` belong to the origin of ``TF_HTTP_ADDRESS``; without that variable to
+    every origin vouched for.  The token of a GitLab job belongs to ``CI_API_V4_URL``.  Raises SettingsInvalid when no
+    variable vouches for the origin.
+    """
+    named = origin("TF_HTTP_ADDRESS", environ)
+    gitlab = origin("CI_API_V4_URL", environ)
+    told = {origin(name, environ) for name in ("RECONCILER_STATE_ORIGIN", "RECONCILER_STATE_URL")}
+    if address not in {named, gitlab, *told}:
+        raise SettingsInvalid(
+            f"the environment of this process does not vouch for {address}, where the state should be", hint=ORIGIN_HINT
+        )
+    password, username = environ.get("TF_HTTP_PASSWORD", ""), environ.get("TF_HTTP_USERNAME", "")
+    if (username or password) and (not named or address == named or address in told):
+        return Credential(username, Secret(password))
+    if address == gitlab and environ.get("CI_JOB_TOKEN"):
+        return Credential("gitlab-ci-token", Secret(environ["CI_JOB_TOKEN"]))
+    return None
+
+
+def doors(address: str, environ: Mapping[str, str]) -> Doors:
+    """Where to lock: as ``TF_HTTP_LOCK_ADDRESS`` and its like say, else as GitLab does it, else at the address itself.
+
+    Those variables are about one state: when ``TF_HTTP_ADDRESS`` names another one, they do not count here.
+    Raises SettingsInvalid for a lock on another server than the state.
+    """
+    named = environ.get("TF_HTTP_ADDRESS", "").strip().rstrip("/")
+    told = environ if named in ("", address) else {}
+    at_gitlab = re.search(r"/api/v4/projects/[^/]+/terraform/state/[^/]+$", urlsplit(address).path)
+    usual = f"{address}/lock" if at_gitlab else address
+    lock_url = _door("TF_HTTP_LOCK_ADDRESS", told, usual, address)
+    return Doors(
+        lock_method=_method("TF_HTTP_LOCK_METHOD", told, "POST" if at_gitlab else "LOCK"),
+        lock_url=lock_url,
+        unlock_method=_method("TF_HTTP_UNLOCK_METHOD", told, "DELETE" if at_gitlab else "UNLOCK"),
+        unlock_url=_door("TF_HTTP_UNLOCK_ADDRESS", told, lock_url, address),
+    )
+
+
+def _door(name: str, environ: Mapping[str, str], usual: str, address: str) -> str:
+    text = environ.get(name, "").strip()
+    if not text:
+        return usual
+    if origin(name, environ) != parse_place(address).origin:
+        raise SettingsInvalid(f"{name} is on another server than the state: credentials would go there")
+    return text
+
+
+def _method(name: str, environ: Mapping[str, str], usual: str) -> str:
+    method = environ.get(name, "").strip().upper() or usual
+    if not re.fullmatch(r"[A-Z]{3,10}", method):
+        raise SettingsInvalid(f"{name} is not a method of HTTP")
+    return method
+
+
+def _document(head: Head, serial: int) -> bytes:
+    journal = (replace(head, snapshot="", former="").header() + head.lines).decode("utf-8", "surrogatepass")
+    document = {
+        "version": TERRAFORM_FORMAT,
+        "serial": serial,
+        "lineage": head.lineage,
+        "reconciler": {
+            "journal": journal.removesuffix("\n").split("\n"),
+            "snapshot": json.loads(head.snapshot) if head.snapshot else None,
+        },
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def _lock_info(holder: Holder) -> bytes:
+    """Terraform's form; ours goes along as text in ``Info``."""
+    return json.dumps(
+        {
+            "ID": holder.lock_id,
+            "Operation": holder.operation,
+            "Info": json.dumps(asdict(holder)),
+            "Who": f"{holder.owner}@{holder.host}",
+            "Version": "reconciler",
+            "Created": holder.since,
+            "Path": "",
+        }
+    ).encode()
+
+
+def _from_lock_info(data: object) -> Holder:
+    """The holder that a 409 or 423 tells of, as far as it does."""
+    info = data if isinstance(data, dict) else {}
+    told = {name: str(info.get(name) or "") for name in ("ID", "Who", "Operation", "Created")}
+    with suppress(ValueError, RecursionError):
+        ours = to_holder(json.loads(info.get("Info") or "null"))
+        if ours is not None and ours.lock_id == told["ID"]:
+            return ours
+        if ours is not None:  # GitLab repeats what the one who asks has said
+            told["Operation"] = ""
+    return Holder(
+        lock_id=told["ID"] or "unknown",
+        owner=told["Who"] or "somebody",
+        pid=0,
+        host="an unknown host",
+        operation=told["Operation"] or "unknown operation",
+        since=told["Created"] or "?",
+        lease=LEASE,
+    )
+
+
+def _why(error: httpx.HTTPError) -> str:
+    """What went wrong, without the request in it."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ConnectError):
+        return "the connection failed"
+    return f"the connection broke ({type(error).__name__})"

@@ -1,0 +1,65 @@
+"""Turn the place that an Environment or the operator names into a state store.  Touches: nothing until it is used.
+
+A backend, and the library it needs, is imported only when an address asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.errors import SettingsInvalid
+from reconciler.model.places import BUCKETS, WEB, parse_place
+from reconciler.model.provider import StateStore
+from reconciler.storage.file import FileStore
+
+FOLDER = ".reconciler"
+
+
+def open_store(
+    url: str | None,
+    environment: str,
+    *,
+    root: Path,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime],
+    job: str = "",
+) -> StateStore:
+    """The store of one environment at ``url``: a folder relative to ``root``, or an address.
+
+    None is the folder ``.reconciler``.  ``environ`` holds the process environment: credentials, endpoints, and which
+    origins they may be sent to.  ``now`` gives an aware datetime, for showing only; ``job`` is the CI job's URL.
+    Raises SettingsInvalid for a place that can not be used, and UsageInvalid for a name of an environment that could
+    lead out of it.
+    """
+    try:
+        place = parse_place(url or FOLDER)
+    except ValueError as error:
+        raise SettingsInvalid(f"the address of the state can not be used: {error}") from None
+    if place.scheme == "file":
+        return FileStore(root / place.path, environment, now=now, job=job)
+    if place.scheme in BUCKETS:
+        from reconciler.storage.object_store import ObjectStateStore
+
+        return ObjectStateStore(place, environment, environ=environ, now=now, job=job)
+    if place.scheme in WEB:
+        from reconciler.storage.http import HttpStateStore
+
+        return HttpStateStore(place, environment, environ=environ, now=now, job=job)
+    return _open_postgres(place.url, environment, environ=environ, now=now, job=job)
+
+
+def _open_postgres(
+    url: str, environment: str, *, environ: Mapping[str, str], now: Callable[[], datetime], job: str
+) -> StateStore:
+    try:
+        import psycopg  # noqa: F401 - asked for here, where the missing extra can be named
+    except ImportError as error:
+        raise SettingsInvalid(
+            "a state at postgresql:// needs the library psycopg, which is not installed",
+            hint="pip install 'reconciler[postgres]'",
+        ) from error
+    from reconciler.storage.postgres import PostgresStore
+
+    return PostgresStore(url, environment, environ=environ, now=now, job=job)
