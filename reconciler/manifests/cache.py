@@ -22,7 +22,7 @@ from typing import Any, Final
 import reconciler
 from reconciler.errors import Problem
 from reconciler.manifests.environment import Environment
-from reconciler.model.resource import Address, Desired, Gate, Lifecycle, Regress, Resource, Source
+from reconciler.model.resource import Address, Desired, Evidence, Gate, Lifecycle, Pin, Regress, Resource, Source
 
 KEPT: Final = 16
 """How many entries stay; the oldest go."""
@@ -150,6 +150,7 @@ def _encoded(loaded: Loaded) -> dict[str, Any]:
         "gates": gates.rows,
         "lifecycles": lifecycles.rows,
         "desired": [desired.digest, desired.scope, desired.warnings],
+        "pins": [asdict(pin) for pin in desired.pins],
         "environment": None if environment is None else environment.model_dump(mode="json", by_alias=True),
         "environments": loaded.environments,
         "warnings": [asdict(problem) for problem in loaded.warnings],
@@ -175,7 +176,7 @@ def _decoded(data: Mapping[str, Any]) -> Loaded:
     digest, scope, warnings = data["desired"]
     environment = data["environment"]
     return Loaded(
-        Desired(resources, digest, tuple(scope), tuple(warnings)),
+        Desired(resources, digest, tuple(scope), tuple(warnings), tuple(map(_pin, data["pins"]))),
         None if environment is None else Environment.model_validate_json(json.dumps(environment)),
         tuple(data["environments"]),
         tuple(Problem(**row) for row in data["warnings"]),
@@ -185,3 +186,11 @@ def _decoded(data: Mapping[str, Any]) -> Loaded:
 def _gate(row: dict[str, Any]) -> Gate:
     regress = row.pop("regress")
     return Gate(**row, regress=None if regress is None else Regress(**regress))
+
+
+def _pin(row: dict[str, Any]) -> Pin:
+    address, source = row.pop("address"), row.pop("source")
+    measured = tuple(Evidence(**each) for each in row.pop("measured"))
+    return Pin(
+        address=Address(address["kind"], tuple(address["path"])), source=Source(**source), measured=measured, **row
+    )

@@ -21,7 +21,8 @@ ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 
 @dataclass(frozen=True)
 class Document:
-    """One document.  ``kind`` is a root kind, or the kind whose items a set document holds; None for an Environment.
+    """One document.  ``kind`` is a root kind, or the kind whose items a set document holds; None for an Environment
+    or a Pin.
 
     ``data`` is the whole of it.  ``spec_spot`` stands for the spec where there is none.
     """
@@ -59,7 +60,7 @@ def document_kinds(vendors: Iterable[Vendor]) -> dict[str, dict[str, AnyKind | N
         words = known.setdefault(vendor.api_version, {})
         words.update((kind.word, kind) for kind in root_kinds(vendor))
         words.update((kind.set_document, kind) for kind in vendor.kinds if kind.set_document)
-    known[environment.API_VERSION] = {environment.KIND: None}
+    known[environment.API_VERSION] = {environment.KIND: None, environment.PIN: None}
     return known
 
 

@@ -17,6 +17,8 @@ from reconciler.model.values import Duration
 
 API_VERSION: Final = "reconciler/v1"
 KIND: Final = "Environment"
+PIN: Final = "Pin"
+"""The other kind of document that is no resource: it stands in ``manifests.pins``."""
 LOCAL: Final = "local"
 """Built in: runs against the embedded emulator and needs no account."""
 

@@ -21,6 +21,7 @@ from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.expansion import FOR_EACH
 from reconciler.manifests.overrides import match_words, overridable_fields
+from reconciler.manifests.pins import PinSpec
 from reconciler.model.kind import AnyKind, Vendor
 
 Schema = dict[str, Any]
@@ -47,6 +48,7 @@ def schemas(vendors: Sequence[Vendor]) -> dict[str, Schema]:
             if kind.set_document:
                 found[_file_name(vendor.api_version, kind.set_document)] = documents.set_of(kind)
     found[_file_name(environment.API_VERSION, environment.KIND)] = _environment(vendors)
+    found[_file_name(environment.API_VERSION, environment.PIN)] = _pin()
     return dict(sorted(found.items()))
 
 
@@ -148,6 +150,15 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
         environment.API_VERSION, environment.KIND, str(models[Environment].get("description", "")),
         _object({"name": name}, ["name"]), _object(properties), definitions,
     )  # fmt: skip
+
+
+def _pin() -> Schema:
+    models, definitions = _definitions([PinSpec])
+    model = models[PinSpec]
+    metadata = _object({"name": {**_TEXT, "minLength": 1}, "labels": _LABELS}, ["name"])
+    spec = _object(dict(model["properties"]), model["required"])
+    text = str(model.get("description", ""))
+    return _document(environment.API_VERSION, environment.PIN, text, metadata, spec, definitions)
 
 
 def _either(one: Schema, other: Schema) -> Schema:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from reconciler.errors import UsageInvalid
 from reconciler.manifests.documents import Document
-from reconciler.manifests.environment import LOCAL, Emulator, Environment, local_environment
+from reconciler.manifests.environment import KIND, LOCAL, Emulator, Environment, local_environment
 from reconciler.manifests.expansion import without
 from reconciler.manifests.files import beside
 from reconciler.manifests.items import checked_metadata
@@ -53,7 +53,7 @@ class Targets:
     def declare(self, documents: Sequence[Document]) -> None:
         """Note the environments; two of one name are reported."""
         for document in documents:
-            if document.kind is not None:
+            if document.kind is not None or document.word != KIND:
                 continue
             name = document.metadata.get("name")
             if not isinstance(name, str):

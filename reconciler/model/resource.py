@@ -13,6 +13,7 @@ from reconciler.model.values import Fields, Json
 OnRemoval = Literal["delete", "keep"]
 Severity = Literal["error", "warn", "info"]
 OnUnusual = Literal["fail", "warn", "pass"]
+PinnedVerdict = Literal["flagged", "passes"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -138,18 +139,52 @@ class Resource:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One value as it was measured.
+
+    ``definition`` is a digest of what was measured (insight, parameters, rubric, window: see ``planning.pins``); empty
+    in a pin that was written by hand, where the name of the measurement has to do.
+    """
+
+    measurement: str
+    value: Json
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """An incident that a test must flag, or a good time that must pass, with all that is needed to judge it again.
+
+    ``window`` is the time that was measured, as text ready to print, and ``result`` the vendor's id of the result; at
+    least one of them is there.  ``why`` is for people.
+    """
+
+    name: str
+    address: Address
+    verdict: PinnedVerdict
+    measured: tuple[Evidence, ...]
+    source: Source
+    pipeline: str | None = None
+    window: str = ""
+    result: str = ""
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class Desired:
     """Everything the manifests ask for in one environment.
 
     ``digest`` is a SHA-256 over all that was read (files, variables, overrides).  ``scope`` names the files and
-    folders that were read: only what was declared inside them can be considered removed.
+    folders that were read: only what was declared inside them can be considered removed.  ``pins`` are on resources
+    among these.
     """
 
     resources: Mapping[Address, Resource]
     digest: str
     scope: tuple[str, ...] = (".",)
     warnings: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] = ()
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self.resources.values())

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from reconciler.errors import LooksLikeOutage
+from reconciler.errors import LooksLikeOutage, StateUnreadable
 from reconciler.model.criteria import value_text
+from reconciler.model.kind import AnyKind
 from reconciler.model.plan import (
     Action,
     FieldChange,
@@ -15,7 +16,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.resource import Address, Source
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, State
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
 
@@ -25,6 +26,17 @@ LONGEST_VALUE = 60
 MOST_MISSING = 5
 MOST_MISSING_SHARE = 0.2
 """More roots than this missing, or more of what stands in the others, look like an outage."""
+
+
+def check_kinds(state: State, kinds: Mapping[str, AnyKind]) -> None:
+    """Raise StateUnreadable when we remember something that is of no kind we know: a newer version wrote that."""
+    for address in (*state.entries, *state.in_doubt):
+        kind = kinds.get(address.kind)
+        if kind is None or len(address.path) != len(kind.identity) + (1 if kind.parent else 0):
+            raise StateUnreadable(
+                f"the state holds {address}, which this version does not know",
+                hint="use the version of reconciler that wrote it",
+            )
 
 
 def check_outage(world: World) -> None:

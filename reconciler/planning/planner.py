@@ -36,8 +36,9 @@ from reconciler.model.resource import Address, Desired, Live, Resource
 from reconciler.model.state import Entry, State
 from reconciler.planning.differ import hides, unseen
 from reconciler.planning.graph import linked
-from reconciler.planning.guards import POLICY, check_outage, denied, risks_of
+from reconciler.planning.guards import POLICY, check_kinds, check_outage, denied, risks_of
 from reconciler.planning.matcher import match
+from reconciler.planning.pins import lost_pins
 from reconciler.planning.selecting import selected
 from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.wanted import differences, for_wanted
@@ -53,9 +54,10 @@ def make_plan(
     UsageInvalid when ``select`` matches nothing.
     """
     by_id = {kind.id: kind for kind in kinds}
+    check_kinds(state, by_id)
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), options)
     check_outage(world)
-    decisions = [*for_wanted(world), *for_unwanted(world)]
+    decisions = [*for_wanted(world), *for_unwanted(world), *lost_pins(world)]
     chosen, unselected = selected(decisions, world)
     steps = [item for item in chosen if isinstance(item, Step)]
     refusals = [item for item in chosen if isinstance(item, Refusal)]

@@ -152,7 +152,7 @@ def test_only_what_has_a_document_of_its_own_is_a_document(tmp_path: Path, kind:
     with pytest.raises(ManifestsInvalid, match=r"has no document of its own|is never declared"):
         desired(tmp_path, {**ONE, **kind})
     assert list(document_kinds([acme()])["acme/v1"]) == ["Space"]
-    assert list(schemas([acme()])) == ["acme.v1.space.json", "reconciler.v1.environment.json"]
+    assert list(schemas([acme()])) == ["acme.v1.space.json", "reconciler.v1.environment.json", "reconciler.v1.pin.json"]
 
 
 def test_the_schema_lists_what_is_declared_in_a_document() -> None:
