@@ -293,10 +293,13 @@ def _runs_text(runs: Runs, judged: Sequence[_Judged]) -> str:
     """``2 of 3 runs passed (0.79 to 0.88)``; ``1 of 3 runs so far, 1 passed, at least 2 must``."""
     values = sorted({each.verdict.measured for each in judged if each.verdict.measured}, key=_numbers_first)
     spread = f" ({values[0]} to {values[-1]})" if len(values) > 1 else ""
-    must = f", at least {runs.min_pass} must" if runs.passed < runs.min_pass else ""
+    forgiven = sum(each.holds and each.verdict.status is not EvaluationStatus.PASSING for each in judged)
+    spared = f", {forgiven} of them forgiven" if forgiven else ""
+    least = f"at least {runs.min_pass}" if runs.min_pass < runs.wanted else "all"
+    must = f", {least} must" if runs.passed < runs.min_pass else ""
     if runs.known < runs.wanted:
-        return f"{runs.known} of {runs.wanted} runs so far, {runs.passed} passed{spread}{must}"
-    return f"{runs.passed} of {runs.wanted} runs passed{spread}{must}"
+        return f"{runs.known} of {runs.wanted} runs so far, {runs.passed} passed{spread}{spared}{must}"
+    return f"{runs.passed} of {runs.wanted} runs passed{spread}{spared}{must}"
 
 
 def _numbers_first(text: str) -> tuple[float, str]:
