@@ -85,7 +85,7 @@ def fold(state: State, records: Iterable[Record]) -> State:
     try:
         return _fold(state, records)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StateUnreadable(f"the journal holds a damaged record: {error!r}") from error
+        raise StateUnreadable(f"the journal holds a damaged record: {error!r:.200}") from error
 
 
 def _fold(state: State, records: Iterable[Record]) -> State:
@@ -96,7 +96,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
         address = Address.parse(record["address"]) if "address" in record else None
         match record["record"], address:
             case "intent", Address():
-                in_doubt[address] = Intent(record["op"], record.get("attempts", 1))
+                in_doubt[address] = Intent(_text(record["op"]), _whole(record.get("attempts", 1)))
             case "not_applied", Address():
                 in_doubt.pop(address, None)
             case "done", Address():
@@ -111,19 +111,19 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 _move(in_doubt, Address.parse(record["former"]), address)
                 _move(touched, Address.parse(record["former"]), address)
             case "origins", None:
-                origins.update(record["origins"])
+                origins.update(_texts_by_text(record["origins"]))
             case "task", None:
-                tasks[record["key"]] = record["task"]
+                tasks[_text(record["key"])] = _mapping(record["task"])
             case "task_over", None:
                 tasks.pop(record["key"], None)
             case "plan_started", None:
-                started = record["digest"]
+                started = _text(record["digest"])
             case "plan_applied", None:
-                consumed, started = (*consumed, record["digest"])[-20:], ""
+                consumed, started = (*consumed, _text(record["digest"]))[-20:], ""
             case "changing", None:
                 changing = [Address.parse(each) for each in record["addresses"]]
                 touched = {**(touched if unsettled else {}), **dict.fromkeys(changing)}
-                before = {Address.parse(key): value for key, value in record.get("before", {}).items()}
+                before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
                 unsettled = True
                 _drop_notes_about(tasks, changing)
             case "settled", None:
@@ -193,16 +193,16 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
 
 
 def entry_from_json(record: Mapping[str, Any]) -> Entry:
-    """The inverse of ``entry_to_json``.  Raises KeyError when the remote id is missing."""
+    """The inverse of ``entry_to_json``.  Raises KeyError when the remote id is missing, TypeError for a wrong type."""
     return Entry(
-        remote_id=record["remote_id"],
-        applied=dict(record.get("applied", {})),
-        op=record.get("op"),
+        remote_id=_text(record["remote_id"]),
+        applied=_mapping(record.get("applied", {})),
+        op=None if record.get("op") is None else _text(record["op"]),
         protect=bool(record.get("protect", False)),
-        on_removal=record.get("on_removal", "keep"),
-        source=record.get("source", ""),
+        on_removal=_text(record.get("on_removal", "keep")),
+        source=_text(record.get("source", "")),
         archived=bool(record.get("archived", False)),
-        retiring=tuple(record.get("retiring", ())),
+        retiring=_texts(record.get("retiring", [])),
         unlisted=bool(record.get("unlisted", False)),
     )
 
@@ -247,19 +247,52 @@ def state_from_json(data: Mapping[str, Any]) -> State:
         )
     try:
         return State(
-            lineage=data["lineage"],
-            serial=data["serial"],
-            origins=dict(data["origins"]),
-            consumed=tuple(data["consumed"]),
-            started=data["started"],
+            lineage=_text(data["lineage"]),
+            serial=_whole(data["serial"]),
+            origins=_texts_by_text(data["origins"]),
+            consumed=_texts(data["consumed"]),
+            started=_text(data["started"]),
             entries={Address.parse(key): entry_from_json(value) for key, value in data["entries"].items()},
             in_doubt={
-                Address.parse(key): Intent(value["op"], value["attempts"]) for key, value in data["in_doubt"].items()
+                Address.parse(key): Intent(_text(value["op"]), _whole(value["attempts"]))
+                for key, value in data["in_doubt"].items()
             },
-            tasks=dict(data["tasks"]),
+            tasks={key: _mapping(task) for key, task in data["tasks"].items()},
             touched=tuple(Address.parse(each) for each in data.get("touched", ())),
             unsettled=bool(data.get("unsettled", False)),
-            before={Address.parse(key): value for key, value in data.get("before", {}).items()},
+            before={Address.parse(key): _mapping(value) for key, value in data.get("before", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StateUnreadable(f"the state is damaged: {error!r}") from error
+        raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
+
+
+# A checksum tells that nothing was damaged by chance.  Whoever edits a state can make a checksum too, and what is read
+# here decides what is deleted: so nothing is taken for what it is not.
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{str(value)[:40]!r} stands where a text belongs")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(map(_text, value))
+    raise TypeError(f"{str(value)[:40]!r} stands where a list belongs")
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise TypeError(f"{str(value)[:40]!r} stands where a number belongs")
+
+
+def _mapping(value: object) -> Fields:
+    if isinstance(value, dict):
+        return dict(value)
+    raise TypeError(f"{str(value)[:40]!r} stands where a mapping belongs")
+
+
+def _texts_by_text(value: object) -> dict[str, str]:
+    return {key: _text(each) for key, each in _mapping(value).items()}

@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.errors import (
     ManifestsInvalid,
     SettingsInvalid,
+    StalePlan,
     UsageInvalid,
 )
 from reconciler.manifests.cache import Cache, Loaded
@@ -57,11 +58,14 @@ class Request:
     root: Path = field(default_factory=Path.cwd)
 
     def options(self) -> dict[str, Any]:
-        """Everything that shapes a plan, as plain data: what a saved plan needs to be derived again."""
+        """Everything that shapes a plan, as plain data: what a saved plan needs to be derived again.
+
+        Of variables only the names: a value may be a secret, and whoever applies the plan gives it again.
+        """
         return {
             "paths": list(self.paths),
             "environment": self.environment,
-            "variables": dict(self.variables),
+            "variables": sorted(self.variables),
             "select": list(self.select),
             "adopt": self.adopt,
             "acks": dict(self.acks),
@@ -69,17 +73,43 @@ class Request:
         }
 
     def with_options(self, options: Mapping[str, Any]) -> Request:
-        """The same request, shaped as a saved plan was."""
-        return replace(
-            self,
-            paths=tuple(options["paths"]),
-            environment=options["environment"],
-            variables=dict(options["variables"]),
-            select=tuple(options["select"]),
-            adopt=bool(options["adopt"]),
-            acks=dict(options["acks"]),
-            deny=tuple(dict.fromkeys([*options.get("deny", ()), *self.deny])),
-        )
+        """The same request, shaped as a saved plan was.
+
+        Raises UsageInvalid when a variable that the plan was made with is not given again, and StalePlan when these
+        are no options of a plan.
+        """
+        try:
+            names = _texts(options["variables"])
+            shaped = replace(
+                self,
+                paths=_texts(options["paths"]),
+                environment=None if options["environment"] is None else _text(options["environment"]),
+                select=_texts(options["select"]),
+                adopt=options["adopt"] is True,
+                acks={_text(risk): int(count) for risk, count in options["acks"].items()},
+                deny=tuple(dict.fromkeys([*_texts(options.get("deny", [])), *self.deny])),
+            )
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise StalePlan("this is not a plan file", hint="make one: reconciler plan --out plan.json") from error
+        if missing := [name for name in names if name not in self.variables]:
+            again = " ".join(f"--var {name}=..." for name in missing)
+            raise UsageInvalid(
+                f"this plan was made with {again}, and a plan keeps no values: they may be secret",
+                hint=f"give the same again: reconciler apply --plan FILE {again}",
+            )
+        return shaped
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError("not a text")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(map(_text, value))
+    raise TypeError("not a list of texts")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,25 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
         raise StalePlan(
             "the plan file was changed after it was made", hint="make a new one: reconciler plan --out plan.json"
         )
+    if not _is_whole(saved):
+        raise StalePlan("this is not a plan file", hint="make one: reconciler plan --out plan.json")
+
+
+def _is_whole(saved: Mapping[str, Any]) -> bool:
+    """Whether everything that is read of a plan is there.  Whoever edits a plan can make its digest too."""
+    basis, steps, refusals = saved.get("basis"), saved.get("steps"), saved.get("refusals")
+    return (
+        _holds(basis, origins=dict, manifests=str, lineage=str, state_serial=int, options=dict)
+        and all(isinstance(origin, str) for origin in basis["origins"].values())  # type: ignore[index]  # _holds
+        and isinstance(steps, list)
+        and all(_holds(step, id=str, action=str, address=str, reason=str, fingerprint=str) for step in steps)
+        and all(step.keys() >= {*_SAME, "former"} for step in steps)
+        and isinstance(refusals, list)
+    )
+
+
+def _holds(value: object, **types: type) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), each) for name, each in types.items())
 
 
 def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
@@ -43,7 +62,9 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
     """
     now = plan_to_json(fresh, tool="")
     refused = [each for each in now["refusals"] if each not in saved["refusals"]]
+    elsewhere = saved.get("environment") != now["environment"]
     return (
+        *((f"the environment: planned for {saved.get('environment')}, now {now['environment']}",) if elsewhere else ()),
         *_basis(saved["basis"], now["basis"], resumed=resumed),
         *_steps(saved, now, resumed=resumed),
         *(f"{each['address']}: {each['reason']}" for each in refused),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import shutil
 import stat
 from typing import Any
 
@@ -99,6 +102,118 @@ def test_a_plan_edited_by_hand(saved: Any, platform: Any) -> None:
     (saved.folder / "plan.json").write_text(json.dumps(plan))
     is_refused(saved, platform, "the plan file was changed after it was made")
     assert platform.seen == []
+
+
+def with_its_digest(plan: dict[str, Any]) -> str:
+    """The plan as somebody saves it who knows how its digest is made."""
+    text = json.dumps({**plan, "digest": "", "tool": ""}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({**plan, "digest": hashlib.sha256(text.encode()).hexdigest()})
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ({"steps": []}, "update is needed now"),
+        ({"refusals": 7}, "this is not a plan file"),
+        ({"basis": {"options": {}}}, "this is not a plan file"),
+    ],
+)
+def test_a_plan_edited_by_somebody_who_knows_the_digest(
+    edit: dict[str, Any], sentence: str, saved: Any, platform: Any
+) -> None:
+    """The digest is no signature; what holds is that the plan is derived again, and nothing is read out of the file."""
+    plan = json.loads((saved.folder / "plan.json").read_text())
+    (saved.folder / "plan.json").write_text(with_its_digest({**plan, **edit}))
+    is_refused(saved, platform, sentence)
+
+
+def test_another_step_can_not_be_smuggled_in(saved: Any, platform: Any) -> None:
+    """Not with other values, not on another object, not as another action."""
+    plan = json.loads((saved.folder / "plan.json").read_text())
+    (step,) = plan["steps"]
+    for edit, sentence in (
+        ({"changes": [{**step["changes"][0], "after": 0}]}, "update means something else now"),
+        ({"remote_id": "00000000-0000-0000-0000-000000000000"}, "update means something else now"),
+        ({"action": "archive"}, "archive means something else now"),
+        ({"fingerprint": "0" * 16}, "somebody changed it at the platform"),
+    ):
+        (saved.folder / "plan.json").write_text(with_its_digest({**plan, "steps": [{**step, **edit}]}))
+        is_refused(saved, platform, sentence)
+
+
+def test_a_plan_keeps_no_values_of_variables(bot: Any, platform: Any) -> None:
+    """They may be secret: the same ones are given again, and another value is another plan."""
+    bot.edit("bot.yaml", "description: Answers\n", 'description: "${var.about}"\n')
+    bot("plan", "--out", "plan.json", "--var", "about=Answers", "--var", "spare=hunter2-canary")
+    text = (bot.folder / "plan.json").read_text()
+    assert "hunter2-canary" not in text
+    assert json.loads(text)["basis"]["options"]["variables"] == ["about", "spare"]
+    ended = bot("apply", "--plan", "plan.json", code=64)
+    assert "--var about=... --var spare=..." in ended.words
+    again = ("--var", "spare=hunter2-canary")
+    is_refused(bot, platform, "the manifests, or the variables", arguments=("--var", "about=Other", *again))
+    bot("apply", "--plan", "plan.json", "--var", "about=Answers", *again)
+    bot("plan", "--detailed-exitcode", "--var", "about=Answers")
+
+
+def test_another_environment_is_another_plan(bot: Any, platform: Any) -> None:
+    """The plan's own environment is applied, whatever is named beside it; with another's state it is refused."""
+    for name in ("staging", "production"):
+        bot.write(
+            f"{name}.yaml", f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+        )
+    bot("apply", "--yes", "--env", "staging")
+    bot.edit("bot.yaml", "value: 2}]", "value: 3}]")
+    bot("plan", "--env", "staging", "--out", "plan.json")
+    state = bot.folder / ".reconciler"
+    (state / "production.state.json").write_bytes((state / "staging.state.json").read_bytes())
+    plan = json.loads((bot.folder / "plan.json").read_text())
+    plan["basis"]["options"]["environment"] = "production"
+    (bot.folder / "plan.json").write_text(with_its_digest(plan))
+    is_refused(bot, platform, "the environment: planned for staging, now production")
+
+
+def test_a_lost_state_is_another_state(saved: Any, platform: Any) -> None:
+    """Its lineage is new, or there is none."""
+    shutil.rmtree(saved.folder / ".reconciler")
+    is_refused(saved, platform, "the state: this is another one (its lineage differs)")
+
+
+def test_a_first_plan_is_not_applied_to_a_state_made_since(bot: Any, platform: Any) -> None:
+    """That there was no state is part of what the plan was made from."""
+    bot("plan", "--out", "plan.json")
+    bot("apply", "--yes")
+    is_refused(bot, platform, "the state: it was at serial 0, now at")
+
+
+def test_two_first_plans_make_everything_once(bot: Any, platform: Any) -> None:
+    """S9: the second was made from the same nothing."""
+    bot("plan", "--out", "plan.json")
+    bot("plan", "--out", "again.json", "--select", "bot", "--select", "bot/*")
+    bot("apply", "--plan", "again.json")
+    is_refused(bot, platform, "the state: it was at serial 0, now at")
+    assert len(platform.projects()) == 1
+
+
+def test_another_version_of_the_tool_derives_it_again(saved: Any) -> None:
+    """The version is no part of what is bound; a format of another major number is."""
+    plan = json.loads((saved.folder / "plan.json").read_text())
+    (saved.folder / "plan.json").write_text(with_its_digest({**plan, "format_version": "2.0"}))
+    assert (
+        "not a plan file that this version reads (format_version 2.0)"
+        in saved("apply", "--plan", "plan.json", code=6).words
+    )
+    (saved.folder / "plan.json").write_text(json.dumps({**plan, "tool": "reconciler 99.0"}))
+    saved("apply", "--plan", "plan.json")
+
+
+def test_no_secret_is_in_a_plan(saved: Any) -> None:
+    """Neither the key nor anything made from it."""
+    text = (saved.folder / "plan.json").read_text()
+    key = saved.environ["OPENLAYER_API_KEY"]
+    assert key not in text
+    assert base64.b64encode(key.encode()).decode().rstrip("=") not in text
+    assert hashlib.sha256(key.encode()).hexdigest() not in text
 
 
 @pytest.mark.parametrize(
