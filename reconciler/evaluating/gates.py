@@ -331,7 +331,6 @@ def _single(
     finding = _finding(expectation, evaluation, compared)
     values = values_of(evaluation.measured, finding.criteria)
     margins = [margin(values[c.key], [c]) for c in finding.criteria if c.key in values]
-    regressed = compared is not None and bool(compared.why) and evaluation.status is EvaluationStatus.PASSING
     verdict = Verdict(
         address=expectation.address,
         pipeline=evaluation.pipeline or expectation.pipeline,
@@ -339,16 +338,16 @@ def _single(
         status=evaluation.status,
         severity=gate.severity,
         measured=_measured_text(evaluation, finding.criteria),
-        wanted=compared.wanted if compared and regressed else criteria_text(finding.criteria),
-        margin=compared.margin
-        if compared and regressed
-        else min((each for each in margins if each is not None), default=None),
+        wanted=criteria_text(finding.criteria),
+        margin=min((each for each in margins if each is not None), default=None),
         why=finding.why,
         source=expectation.source,
         evaluation=None if evaluation.status is EvaluationStatus.MISSING else evaluation,
         flaky=gate.flaky,
         baseline=compared.baseline if compared else None,
     )
+    if compared and compared.why and evaluation.status is EvaluationStatus.PASSING:
+        verdict = replace(verdict, measured=compared.measured, wanted=compared.wanted, margin=compared.margin)
     return _Judged(verdict, finding.holds, (verdict,))
 
 

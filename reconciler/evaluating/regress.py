@@ -28,12 +28,14 @@ _NOISE = Fraction(1, 10**9)
 class Compared:
     """A value beside its baseline.
 
-    ``why`` says in words how it misses, and is empty where it does not.  ``wanted`` is the limit that follows from the
-    baseline (``>= 0.88 - 5 %``), ``margin`` how far the value is on its right side; neither without a baseline.
+    ``why`` says in words how it misses, and is empty where it does not.  ``measured`` is the value as it is shown,
+    ``wanted`` the limit that follows from the baseline (``>= 0.88 - 5 %``), ``margin`` how far the value is on its
+    right side; none of them without a baseline.
     """
 
     baseline: Baseline
     why: str = ""
+    measured: str = ""
     wanted: str = ""
     margin: float | None = None
 
@@ -46,17 +48,24 @@ def compare(
     if found is None:
         return Compared(Baseline(None, regress.against, None, None, regress.max_drop, regress.relative))
     base, count, ends = found
-    exact = Fraction(Decimal(str(value)))
+    exact = _exact(value)
     lower = less_is_better(criteria[0])
-    worse = exact - base if lower else base - exact
-    room = _exact(regress.max_drop) * (abs(base) if regress.relative else 1)
-    margin = room - worse
+    margin = _margin(regress, exact, base, lower=lower)
     missed = -margin > _NOISE * max(Fraction(1), abs(base))
+    worse = exact - base if lower else base - exact
     share = (float(worse / abs(base)) if base else None) if regress.relative else float(worse)
     baseline = Baseline(float(base), count, ends, share, regress.max_drop, regress.relative)
-    why = _why(regress, baseline, exact, base, lower=lower) if missed else ""
-    limit = f"{'<=' if lower else '>='} {_short(base)} {'+' if lower else '-'} {_allowed(regress)}"
-    return Compared(baseline, why, limit, float(margin))
+    shown, beside = _apart(regress, exact, base, lower=lower)
+    limit = f"{'<=' if lower else '>='} {beside} {'+' if lower else '-'} {_allowed(regress)}"
+    why = f"{shown} is {_far(regress, exact, base, lower=lower)} {beside}, {baseline_text(baseline)}"
+    said = f"{why} (at most {_allowed(regress)})" if missed else ""
+    return Compared(baseline, said, shown, limit, float(margin))
+
+
+def _margin(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> Fraction:
+    """How far the value is on the right side of what is allowed."""
+    room = _exact(regress.max_drop) * (abs(base) if regress.relative else 1)
+    return room - (value - base if lower else base - value)
 
 
 def earlier(
@@ -127,18 +136,21 @@ def _baseline(
 # ------------------------------------------------------------------------------------------------ text
 
 
-def _why(regress: Regress, baseline: Baseline, value: Fraction, base: Fraction, *, lower: bool) -> str:
-    """``0.81 is 7.9 % below 0.88, the last passing value of 2026-11-20 (at most 5 %)``."""
-    side = "above" if lower else "below"
+def _apart(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> tuple[str, str]:
+    """The value and the baseline with four digits, or with all where rounding would hide or turn the decision."""
     texts = (_short(value), _short(base))
-    shown, beside = texts if texts[0] != texts[1] else (_full(value), _full(base))
-    limit = _exact(regress.max_drop)
-    distance = ""
+    shown, beside = map(_exact, map(float, texts))
+    turns = (_margin(regress, shown, beside, lower=lower) < 0) != (_margin(regress, value, base, lower=lower) < 0)
+    hides = texts[0] == texts[1] and value != base
+    return (_full(value), _full(base)) if turns or hides else texts
+
+
+def _far(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> str:
+    """``7.95 % below``, ``0.07 below``; no share of nothing can be told."""
+    side, limit = "above" if lower else "below", _exact(regress.max_drop)
     if not regress.relative:
-        distance = f"{_beyond(abs(value - base), limit)} "
-    elif base:
-        distance = f"{_beyond(100 * abs(value - base) / abs(base), 100 * limit)} % "
-    return f"{shown} is {distance}{side} {beside}, {baseline_text(baseline)} (at most {_allowed(regress)})"
+        return f"{_beyond(abs(value - base), limit)} {side}"
+    return f"{_beyond(100 * abs(value - base) / abs(base), 100 * limit)} % {side}" if base else side
 
 
 def _allowed(regress: Regress) -> str:
@@ -152,8 +164,8 @@ def _exact(value: int | float) -> Fraction:
 
 
 def _beyond(value: Fraction, limit: Fraction) -> str:
-    """The value with two digits, or as many as it takes to be seen above the limit."""
-    for digits in range(2, 17):
+    """The value with three digits, or as many as it takes to be seen above the limit."""
+    for digits in range(3, 17):
         short = f"{float(value):.{digits}g}"
         if Fraction(Decimal(short)) > limit:
             return value_text(float(short))
