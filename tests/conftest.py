@@ -1,4 +1,4 @@
-"""Servers that states are kept on: S3 by moto, and Terraform's HTTP protocol; and a wire on which answers get lost."""
+"""Servers that states are kept on: S3 by moto, Terraform's HTTP protocol, PostgreSQL; and wires that lose answers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import base64
 import hashlib
 import http.client
 import json
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -79,46 +84,67 @@ class Served:
 
 
 @dataclass
-class Rule:
-    """What happens to the next ``times`` requests of this method whose path holds ``part``.
+class Fate:
+    """What happens to a request that ``concerns`` is true of.
 
-    ``deliver``: whether the server gets them; ``status``: what is answered instead, None hangs up.
+    ``deliver``: the server gets it; ``answer``: what comes back: "its own", a status, or None for nothing at all;
+    ``meanwhile``: what somebody else does just before it arrives.
     """
 
-    method: str
-    part: str
+    concerns: Callable[[str, str], bool]
     deliver: bool = True
-    status: int | None = None
-    times: int = 1
+    answer: Any = None
+    meanwhile: Callable[[], object] | None = None
+    lasting: bool = False
 
 
 class Wire(Served):
-    """Passes requests on to a server.  ``seen`` holds (method, path, size of the body)."""
+    """Passes requests on to a server, but for those that have another fate, once each.
+
+    ``seen`` holds (method, path, size of the body).  Options of ``next`` and ``nth_write`` are those of ``Fate``.
+    """
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self._target = urlsplit(target).netloc
-        self.rules: list[Rule] = []
         self.stripped: set[str] = set()
+        self.renew()
+
+    def renew(self) -> None:
+        """All is well again, and nothing was seen."""
         self.seen: list[tuple[str, str, int]] = []
+        self._fates: list[Fate] = []
 
-    def lose(self, method: str, part: str = "", *, times: int = 1) -> None:
-        """The server does it, and nobody hears of it."""
-        self.rules.append(Rule(method, part, times=times))
+    @property
+    def writes(self) -> int:
+        return sum(method != "GET" for method, _, _ in self.seen)
 
-    def refuse(self, method: str, part: str, status: int, *, deliver: bool = False, times: int = 1) -> None:
-        """Answer ``status``, whether or not the server did it."""
-        self.rules.append(Rule(method, part, deliver, status, times))
+    def next(self, method: str, part: str = "", **fate: Any) -> None:
+        """The next request of this method whose path holds ``part``."""
+        self._fates.append(Fate(lambda asked, path: asked == method and part in path, **fate))
+
+    def nth_write(self, number: int, *, and_then_dead: bool = False, **fate: Any) -> None:
+        """The write with this number, from 0; with ``and_then_dead`` nothing gets through after it."""
+        if and_then_dead:
+            self._fates.append(Fate(lambda *_: self._is_past(number), deliver=False, lasting=True))
+        self._fates.append(Fate(lambda method, _: method != "GET" and self.writes == number + 1, **fate))
+
+    def _is_past(self, number: int) -> bool:
+        return self.writes > number + 1 or (self.writes == number + 1 and self.seen[-1][0] == "GET")
 
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         self.seen.append((method, path, len(body)))
-        rule = next((rule for rule in self.rules if rule.times and rule.method == method and rule.part in path), None)
-        if rule is not None:
-            rule.times -= 1
-        answer = self._passed_on(method, path, headers, body) if rule is None or rule.deliver else None
-        if rule is None:
+        fate = next((fate for fate in self._fates if fate.concerns(method, path)), None)
+        if fate is None:
+            return self._passed_on(method, path, headers, body)
+        if not fate.lasting:
+            self._fates.remove(fate)
+        if fate.meanwhile is not None:
+            fate.meanwhile()
+        answer = self._passed_on(method, path, headers, body) if fate.deliver else None
+        if fate.answer == "its own":
             return answer
-        return None if rule.status is None else (rule.status, {}, b"")
+        return None if fate.answer is None else (fate.answer, {}, b"")
 
     def _passed_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         connection = http.client.HTTPConnection(self._target, timeout=30)
@@ -172,7 +198,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.02)
-    raise RuntimeError("the S3 server does not start")
+    raise RuntimeError(f"the server does not start: {process.args!r}")
 
 
 @pytest.fixture
@@ -307,3 +333,114 @@ def terraform_wire(terraform_server: TerraformServer) -> Iterator[Wire]:
     wire = Wire(terraform_server.url)
     yield wire
     wire.close()
+
+
+# ------------------------------------------------------------------------------------------ PostgreSQL
+
+PG_PASSWORD = "canary-pg-password-41d7"
+CLUSTER = """
+port = {port}
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '{folder}'
+max_connections = 60
+shared_buffers = '16MB'
+fsync = off
+full_page_writes = off
+autovacuum = off
+"""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server of this test run.  ``environ`` holds the variables with which psql would find it too."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://127.0.0.1:{self.port}/states"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"PGUSER": "state_writer", "PGPASSWORD": PG_PASSWORD}
+
+    def run(self, statement: str, *values: object, database: str = "states", user: str = "state_writer") -> Any:
+        """The rows of one statement, as somebody else would make it."""
+        import psycopg
+
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, dbname=database, user=user, password=PG_PASSWORD, autocommit=True
+        ) as connection:
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _binary(name: str) -> str:
+    """Where a program of PostgreSQL is.  Without one the test is skipped, or fails where servers are required."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")]))
+    if found is None:
+        reason = "PostgreSQL is not installed: apt-get install postgresql"
+        assert os.environ.get("RECONCILER_REQUIRE_SERVERS") != "1", reason
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A private server; root runs it as the user ``postgres``, because it refuses to be root's."""
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    initdb, postgres = _binary("initdb"), _binary("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    try:
+        (folder / "password").write_text(PG_PASSWORD)
+        if as_user:
+            shutil.chown(folder, "postgres")
+            shutil.chown(folder / "password", "postgres")
+        data = str(folder / "data")
+        made = subprocess.run(
+            [*as_user, initdb, "-D", data, "-U", "state_writer", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8",
+             "--locale=C", f"--pwfile={folder / 'password'}"],
+            capture_output=True, text=True, cwd=folder,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with (folder / "data" / "postgresql.conf").open("a") as settings:
+            settings.write(CLUSTER.format(port=port, folder=folder))
+        with subprocess.Popen(
+            [*as_user, postgres, "-D", data], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                _wait_for(port, process)
+                server = Postgres(port)
+                _until_it_answers(server)
+                server.run("create database states", database="postgres")
+                yield server
+            finally:
+                process.send_signal(signal.SIGINT)  # fast shutdown: sessions that are still open do not matter
+                process.wait(timeout=30)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _until_it_answers(server: Postgres) -> None:
+    """A server that listens may still be starting up."""
+    import psycopg
+
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            server.run("select 1", database="postgres")
+            return
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Postgres:
+    """A database without any table of ours."""
+    postgres_server.run("set client_min_messages = error; drop schema if exists reconciler cascade")
+    return postgres_server

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from reconciler.errors import ReconcilerError
 from reconciler.model.history import HistoryStore, Observation
 from reconciler.model.outcome import Verdict
+from reconciler.model.places import parse_place
 from reconciler.model.resource import Address
 from reconciler.model.state import Record
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
 from reconciler.storage.history import open_history
+from reconciler.storage.opening import FOLDER
 
 PLACES = frozenset(kind.measuring.place for kind in KINDS.values() if kind.measuring is not None)
 """The kinds of what things are measured on."""
@@ -76,10 +78,10 @@ def past(
 @contextmanager
 def history(here: Session) -> Iterator[HistoryStore]:
     """The history of the session's environment, open for a ``with`` block."""
-    url = here.manifest.state.url if here.manifest else None
-    remote = url is not None and "://" in url
-    folder = here.folder if remote or url is None else here.request.root / url.removeprefix("file:")
-    store = open_history(folder, here.environment, places=PLACES)
+    place = parse_place(here.state_url or FOLDER)
+    folder = here.request.root / (place.path if place.scheme == "file" else FOLDER)
+    environ = here.settings.plain()
+    store = open_history(folder, here.environment, here.state_url, environ=environ, places=PLACES)
     try:
         yield store
     finally:

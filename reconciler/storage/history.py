@@ -11,13 +11,14 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from reconciler.errors import StateUnreadable, UsageInvalid
 from reconciler.model.history import HistoryStore, Observation
+from reconciler.model.places import DATABASES
 from reconciler.model.resource import Address
 from reconciler.storage.folder import make_private
 from reconciler.storage.observations import HISTORY_FORMAT, Row, carried, column, observation_of, rows_of, shares_root
@@ -48,12 +49,23 @@ order by at desc, recorded desc, seen desc
 MOVE_HINT = "move the file away to begin a new history"
 
 
-def open_history(folder: Path, environment: str, *, places: frozenset[str] = frozenset()) -> HistoryStore:
-    """The history of one environment, in a file in ``folder``.  Touches nothing yet.
+def open_history(
+    folder: Path,
+    environment: str,
+    url: str | None = None,
+    *,
+    environ: Mapping[str, str],
+    places: frozenset[str] = frozenset(),
+) -> HistoryStore:
+    """The history of one environment: where its state is, if ``url`` names a PostgreSQL database, else in ``folder``.
 
-    ``places`` are the kinds of what things are measured on.  Raises UsageInvalid for a name of an environment that
-    could lead out of the folder.
+    Touches nothing yet.  ``places`` are the kinds of what things are measured on.  Raises SettingsInvalid for a
+    database that can not be used, and UsageInvalid for a name of an environment that could lead out of the folder.
     """
+    if url is not None and url.partition(":")[0] in DATABASES:
+        from reconciler.storage.postgres_history import PostgresHistory
+
+        return PostgresHistory(url, environment, environ=environ, places=places)
     if not re.fullmatch(r"[A-Za-z0-9._-]+", environment):
         raise UsageInvalid(f"{environment!r} can not be the name of an environment")
     return FileHistory(folder / f"{environment}.history.db", places=places)

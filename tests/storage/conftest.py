@@ -7,7 +7,9 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ import pytest
 from reconciler.model.history import HistoryStore
 from reconciler.model.places import parse_place
 from reconciler.model.provider import StateStore
+from reconciler.storage import history as histories
 from reconciler.storage.file import FileStore
-from reconciler.storage.history import FileHistory
 from reconciler.storage.http import HttpStateStore
 from reconciler.storage.object_store import ObjectStateStore
+from reconciler.storage.postgres import PostgresStore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +35,7 @@ def noon() -> datetime:
     return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["file", "s3", "http", "gitlab"])
+@pytest.fixture(params=["file", "s3", "http", "gitlab", "postgres"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """A function from an environment's name to a new store on one and the same place, as another run would make it."""
     opener: OpenStore = request.getfixturevalue(f"open_{request.param}")
@@ -71,6 +74,38 @@ def open_gitlab(terraform_server: Any, terraform_environ: dict[str, str]) -> Ope
     return _web_opener(terraform_server.url, "/api/v4/projects/7/terraform/state/", terraform_environ)
 
 
+@pytest.fixture
+def open_postgres(postgres: Any) -> OpenStore:
+    return lambda environment="production", job="": PostgresStore(
+        postgres.url, environment, environ=postgres.environ, now=noon, job=job
+    )
+
+
+@pytest.fixture(params=["s3", "http", "gitlab"])
+def remote(request: pytest.FixtureRequest) -> Remote:
+    """A place in the network, with a wire in front of it on which requests get lost."""
+    opener: OpenStore = request.getfixturevalue(f"open_{request.param}")
+    wire = request.getfixturevalue("s3_wire" if request.param == "s3" else "terraform_wire")
+    if request.param == "s3":
+        return Remote(opener, partial(opener, environ={"AWS_ENDPOINT_URL": wire.url}, pause=no_pause), wire, 2)
+    wired = partial(opener, origin=wire.url, environ={"RECONCILER_STATE_ORIGIN": wire.url}, pause=no_pause)
+    return Remote(opener, wired, wire, 1)
+
+
+def no_pause(_: float) -> None:
+    """Instead of waiting before another try."""
+
+
+@dataclass
+class Remote:
+    """``open`` goes straight to the server, ``wired`` over the wire; both open new stores on one and the same place."""
+
+    open: OpenStore
+    wired: OpenStore
+    wire: Any
+    writes_of_a_commit: int
+
+
 def _web_opener(origin: str, folder: str, environ: dict[str, str]) -> OpenStore:
     def opener(environment: str = "production", job: str = "", **options: Any) -> StateStore:
         place = parse_place(options.pop("origin", origin) + folder + environment)
@@ -91,20 +126,23 @@ def open_file_store(folder: Path) -> Callable[[], FileStore]:
     return lambda: FileStore(folder, "production", now=noon)
 
 
-@pytest.fixture(params=["file"])
+@pytest.fixture(params=["file", "postgres"])
 def open_history(request: pytest.FixtureRequest, tmp_path: Path) -> OpenHistory:
     """A function from an environment's name to its history, as another run would open it."""
+    url, environ = None, {}
+    if request.param == "postgres":
+        postgres = request.getfixturevalue("postgres")
+        url, environ = postgres.url, postgres.environ
     places = frozenset({"openlayer.InferencePipeline"})
-    makers: dict[str, OpenHistory] = {
-        "file": lambda environment="production": FileHistory(tmp_path / f"{environment}.history.db", places=places)
-    }
-    maker: OpenHistory = makers[request.param]
-    return maker
+    return lambda environment="production": histories.open_history(
+        tmp_path, environment, url, environ=environ, places=places
+    )
 
 
 PRELUDE = """
 import os, signal, sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from reconciler.errors import ReconcilerError
 from reconciler.model.state import State
