@@ -32,12 +32,17 @@ HOMES = {
     "deepdiff": {"reporting"},
     "httpx": {"providers", "storage"},
     "httpx_aiohttp": {"providers"},
+    "obstore": {"storage"},
+    "psycopg": {"storage"},
     "pydantic": {"model", "manifests", "providers", "emulator"},
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},
     "yaml": {"manifests"},
 }
-HEAVY = ["aiohttp", "asyncio", "deepdiff", "httpx", "pydantic", "rich", "starlette", "uvicorn", "yaml"]
+HEAVY = [
+    "aiohttp", "asyncio", "deepdiff", "httpx", "obstore", "psycopg", "pydantic", "rich", "sqlite3", "starlette", "uvicorn",
+    "yaml",
+]  # fmt: skip
 
 
 def _imports() -> Iterator[tuple[Path, str]]:
@@ -86,7 +91,9 @@ def test_each_library_has_one_home() -> None:
 
 def test_what_is_declared_is_what_is_imported() -> None:
     distributions = {"pyyaml": "yaml"}
-    declared = {re.split(r"[<>=\[]", each)[0].lower() for each in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"]
+    ours = [*PROJECT["project"]["dependencies"], *(each for name in extras if name != "test" for each in extras[name])]
+    declared = {re.split(r"[<>=\[]", each)[0].lower() for each in ours}
     assert {distributions.get(name, name).replace("-", "_") for name in declared} == {lib for _, lib in _foreign()}
 
 
