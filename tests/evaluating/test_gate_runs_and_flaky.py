@@ -129,8 +129,9 @@ def test_a_page_that_was_read_twice_is_one_run() -> None:
 def test_runs_of_another_window_or_place_do_not_count() -> None:
     other_window = seen(run(PASSING, 0.9, number=1, window=7), PASS)
     elsewhere = seen(run(PASSING, 0.9, number=2), PASS)
-    past = {(JUDGED, "live"): (other_window,), (JUDGED, "canary"): (elsewhere,)}
-    (verdict,) = judge([expect(TWO_OF_THREE)], [FIRST], None, past)
+    (verdict,) = judge(
+        [expect(TWO_OF_THREE)], [FIRST], None, {(JUDGED, "live"): [other_window], (JUDGED, "canary"): [elsewhere]}
+    )
     assert verdict.runs == Runs(1, 1, 3, 2)
 
 
