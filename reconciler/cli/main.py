@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "Write manifests for what is at the platform.",
     "evaluate": "Trigger evaluations, wait, and gate on the results.",
     "status": "Gate on the latest results without triggering.",
+    "comment": "Keep one comment on the pull or merge request.",
     "state": "Look into and mend the memory.",
     "schema": "Print the JSON schema of a document.",
     "fmt": "Rewrite manifests in canonical YAML.",

@@ -113,7 +113,7 @@ def show_verdicts(
         case "json":
             from reconciler.reporting.machine import verdicts_json
 
-            return verdicts_json(verdicts)
+            return verdicts_json(verdicts, environment=environment)
         case "markdown":
             from reconciler.reporting.markdown import verdicts_markdown
 

@@ -61,12 +61,13 @@ def _outcome(outcome: StepOutcome | None) -> dict[str, Any]:
     }
 
 
-def verdicts_json(verdicts: Sequence[Verdict]) -> str:
+def verdicts_json(verdicts: Sequence[Verdict], *, environment: str = "") -> str:
     """The verdicts in the order given, and how many there are of each level."""
     counts = Counter(verdict.level for verdict in verdicts)
     return to_json(
         {
             "format_version": FORMAT_VERSION,
+            "environment": environment,
             "summary": {level.value: counts[level] for level in Level},
             "verdicts": [_verdict(verdict) for verdict in verdicts],
         }

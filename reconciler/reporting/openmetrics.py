@@ -22,7 +22,7 @@ _NUMBER = {Level.PASS: 0, Level.INFO: 1, Level.WARN: 2, Level.FAIL: 3}
 
 
 def verdicts_openmetrics(verdicts: Sequence[Verdict]) -> str:
-    """Gauges labelled by project, test, address and pipeline; in the order of their labels, so that files can be compared.
+    """Gauges labelled by project, test, address and pipeline, in the order of their labels: files can be compared.
 
     Nothing but numbers is measured here: texts and lists are left out.
     """

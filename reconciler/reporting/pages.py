@@ -5,6 +5,7 @@ What ended the run comes first, then what failed; a page is cut at the borders o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,3 +149,38 @@ def _fitting(rows: Sequence[str], room: int) -> int:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
+# ------------------------------------------------------------------------------------- pages of somebody else
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+def cut(text: str, limit: int = LIMIT) -> str:
+    """A Markdown text in at most ``limit`` characters: cut at the border of a line, and what was open is closed."""
+    if len(text) <= limit:
+        return text
+    lines = text.rstrip("\n").split("\n")
+    kept = _fitting(lines, limit - RESERVE)
+    while True:
+        closing = _closing(lines[:kept])
+        more = f"… {counted(len(lines) - kept, 'more line')}, left out because this would be too long."
+        shorter = "\n".join([*lines[:kept], *closing, "", more, ""])
+        if len(shorter) <= limit or not kept:
+            return shorter
+        kept -= 1
+
+
+def _closing(lines: Sequence[str]) -> list[str]:
+    """The lines that close the fence and the folded parts which are open after these lines."""
+    fence, folded = "", 0
+    for line in lines:
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+        elif mark:
+            fence = mark[1]
+        else:
+            folded += line.count("<details") - line.count("</details>")
+    return [*([fence] if fence else []), *(["", "</details>"] * max(0, folded))]

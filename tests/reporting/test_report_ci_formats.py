@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from jsonschema import Draft7Validator
-from sarif_pydantic import Sarif
+from sarif_pydantic import Sarif  # type: ignore[import-untyped]
 
 from reconciler.errors import Problem
 from reconciler.model.plan import Plan

@@ -17,7 +17,7 @@ NAMES = {"project": "support-bot", "test": "Faithful", "address": "openlayer.Tes
 
 
 def _families(text: str) -> dict[str, Any]:
-    return {family.name: family for family in text_string_to_metric_families(text)}
+    return {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
 
 
 def _samples(verdicts: list[Verdict], name: str) -> list[tuple[dict[str, str], float]]:

@@ -1,0 +1,153 @@
+"""Turn JSON that we wrote back into plans, verdicts and mistakes, so that they can be told in another form.  Pure.
+
+A file may have come from anybody (an artifact of a fork's run): whatever it holds, it only becomes data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.errors import Problem
+from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, StepOutcome, StepStatus, Verdict
+from reconciler.model.plan import Action, Base, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
+from reconciler.model.resource import Address, Source
+from reconciler.reporting.pages import Told
+
+Document = Mapping[str, Any]
+
+
+def read_told(text: str) -> Told | None:
+    """What a JSON of ``--format json`` or ``--report json=FILE`` tells; None for a text that is no JSON object.
+
+    Raises ValueError for a JSON that is none of ours, or of a version that we do not know.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        document = json.loads(text)
+        return _told(document)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError("not a JSON of a plan, of verdicts or of problems that reconciler wrote") from error
+
+
+def _told(document: Document) -> Told:
+    parts = [document[name] for name in ("plan", "apply", "evaluation") if name in document] or [document]
+    plan = next((_plan(part) for part in parts if "steps" in part), None)
+    evaluation = next((part for part in parts if "verdicts" in part), None)
+    outcomes = next((part["outcomes"] for part in parts if "outcomes" in part), None)
+    problems = next((part["problems"] for part in parts if "problems" in part), None)
+    if plan is None and evaluation is None and problems is None:
+        raise ValueError("nothing that can be told")
+    if any(not str(part["format_version"]).startswith("1.") for part in parts):
+        raise ValueError("another version")
+    environment = evaluation.get("environment", "") if evaluation else plan.basis.environment if plan else ""
+    return Told(
+        environment=str(environment),
+        plan=plan,
+        outcomes=[_outcome(each) for each in outcomes if each["status"]] if outcomes is not None and plan else None,
+        verdicts=[_verdict(each) for each in evaluation["verdicts"]] if evaluation else None,
+        problems=[_problem(each) for each in problems] if problems is not None else None,
+    )
+
+
+def _plan(document: Document) -> Plan:
+    basis, offline = document["basis"], document.get("offline")
+    return Plan(
+        basis=Basis(
+            environment=str(document["environment"]),
+            origins={str(name): str(origin) for name, origin in basis["origins"].items()},
+            manifests=str(basis["manifests"]),
+            lineage=str(basis["lineage"]),
+            state_serial=int(basis["state_serial"]),
+            base=Base(str(offline["base"]), str(offline["commit"])) if offline else None,
+        ),
+        steps=tuple(map(_step, document["steps"])),
+        refusals=tuple(
+            Refusal(Address.parse(each["address"]), str(each["reason"]), str(each["hint"]), _source(each["source"]))
+            for each in document["refusals"]
+        ),
+        unchanged=int(document["summary"]["unchanged"]),
+        unseen=tuple((Address.parse(each["address"]), str(each["path"])) for each in document["unseen"]),
+        warnings=_texts(document["warnings"]),
+        digest=str(document["digest"]),
+    )
+
+
+def _step(document: Document) -> Step:
+    return Step(
+        id=str(document["id"]),
+        action=Action(document["action"]),
+        address=Address.parse(document["address"]),
+        reason=str(document["reason"]),
+        cause=Cause(document["cause"]),
+        changes=tuple(map(_change, document["changes"])),
+        after=_texts(document["after"]),
+        effect=Effect(document["effect"]) if document["effect"] else None,
+        source=_source(document["source"]),
+        remote_id=None if document["remote_id"] is None else str(document["remote_id"]),
+        former=Address.parse(document["former"]) if document["former"] else None,
+        notes=_texts(document["notes"]),
+        idle=bool(document["idle"]),
+    )
+
+
+def _change(document: Document) -> FieldChange:
+    return FieldChange(
+        path=str(document["path"]),
+        before=document["before"],
+        after=document["after"],
+        effect=Effect(document["effect"]) if document["effect"] else None,
+        cause=Cause(document["cause"]),
+        sensitive=bool(document["sensitive"]),
+        create_only=bool(document["create_only"]),
+    )
+
+
+def _outcome(document: Document) -> StepOutcome:
+    return StepOutcome(
+        str(document["id"]), StepStatus(document["status"]), str(document["error"]), str(document["hint"])
+    )
+
+
+def _verdict(document: Document) -> Verdict:
+    address, margin = Address.parse(document["address"]), document["margin"]
+    severity = document["severity"]
+    if severity not in ("error", "warn", "info"):
+        raise ValueError("unknown severity")
+    result = document["result"]
+    return Verdict(
+        address=address,
+        pipeline=None if document["pipeline"] is None else str(document["pipeline"]),
+        level=Level(document["level"]),
+        status=EvaluationStatus(document["status"]),
+        severity=severity,
+        measured=str(document["measured"]),
+        wanted=str(document["wanted"]),
+        margin=None if margin is None else float(margin),
+        why=str(document["why"]),
+        source=_source(document["source"]),
+        evaluation=Evaluation(address, EvaluationStatus(document["status"]), result_id=str(result["id"]))
+        if result
+        else None,
+    )
+
+
+def _problem(document: Document) -> Problem:
+    return Problem(
+        file=str(document["file"]),
+        line=int(document["line"]),
+        column=int(document["column"]),
+        path=str(document["path"]),
+        message=str(document["message"]),
+        hint=str(document["hint"]),
+    )
+
+
+def _source(document: Document | None) -> Source | None:
+    return Source(str(document["file"]), int(document["line"]), int(document.get("column", 1))) if document else None
+
+
+def _texts(values: Sequence[object]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
