@@ -80,7 +80,12 @@ class Part(BaseModel):
     """A mapping inside a spec (a threshold, a data backend): camelCase, strict, no unknown keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, validate_by_name=False
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_name=False,
+        defer_build=True,  # most runs use few of the kinds, and start-up counts
     )
 
 
