@@ -40,8 +40,8 @@ HOMES = {
     "yaml": {"manifests"},
 }
 HEAVY = [
-    "aiohttp", "asyncio", "deepdiff", "httpx", "obstore", "psycopg", "pydantic", "rich", "sqlite3", "starlette", "uvicorn",
-    "yaml",
+    "aiohttp", "asyncio", "deepdiff", "httpx", "obstore", "psycopg", "pydantic", "rich", "sqlite3", "starlette",
+    "uvicorn", "yaml",
 ]  # fmt: skip
 
 
