@@ -2,22 +2,35 @@
 
 A failed step takes only what waits for it along.  A create is written down before it is sent; if its answer is lost
 it is looked for, never blindly sent again (``lost_creates``).  Everything else is safe to repeat: the next run does.
+
+A process may be frozen between any two instructions, and go on in another world.  So right before a write leaves, the
+lock must still be ours, and before a create the proof that there is no such object must be young.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from reconciler.applying.lost_creates import LostCreates
+from reconciler.applying.lost_creates import Absence, LostCreates
 from reconciler.applying.second_looks import SecondLooks
-from reconciler.errors import ApiError, Conflict, InvalidRequest, NotApplied, NotAuthorized, OutcomeUnknown
-from reconciler.model.flow import drive
+from reconciler.errors import (
+    ApiError,
+    Conflict,
+    InvalidRequest,
+    NotApplied,
+    NotAuthorized,
+    OutcomeUnknown,
+    StateUnreadable,
+)
+from reconciler.model.flow import Send, drive
 from reconciler.model.kind import AnyKind, Call, Mark, Replace, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
@@ -28,12 +41,19 @@ from reconciler.model.state import Entry, Record, State, entry_to_json
 MOST_SENDS = 3
 """How often one create is sent at the most, each time after its absence was proven."""
 
+GREATEST_AGE_S = 10.0
+"""How old the proof of absence may be when a create leaves."""
+
+MOST_PROOFS = 20
+"""How often absence is proven anew for one send at the most, while something holds it up each time."""
+
 
 @dataclass(frozen=True)
 class Means:
     """What the applier works with.
 
-    ``write`` makes one journal record durable.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
+    ``write`` makes one journal record durable; ``confirm`` raises when this run must not write to the platform any
+    more, because somebody broke its lock.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
     uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``marked`` says
     whether objects get the ownership marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is
     set when nothing new may start.
@@ -43,6 +63,7 @@ class Means:
     kinds: Mapping[str, AnyKind]
     clock: Clock
     write: Callable[[Record], Awaitable[None]]
+    confirm: Callable[[], Awaitable[None]]
     new_op: Callable[[], str]
     window_s: Callable[[Provider], float]
     marked: bool = True
@@ -56,17 +77,28 @@ class Means:
 
 @dataclass(frozen=True)
 class World:
-    """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address."""
+    """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address.
+
+    ``live`` was read from the monotonic second ``read_at`` on.
+    """
 
     resources: Mapping[Address, Resource]
     state: State
     live: Live
     ids: Mapping[Address, str]
+    read_at: float
 
 
 async def apply(plan: Plan, world: World, means: Means) -> tuple[StepOutcome, ...]:
-    """Carry out every pending step; returns one outcome for each, in the plan's order.  Raises no ApiError."""
+    """Carry out every pending step; returns one outcome for each, in the plan's order.
+
+    Raises no ApiError, but what ``write`` and ``confirm`` raise: then nothing more is sent.
+    """
     return await _Run(plan, world, means).go()
+
+
+class _HeldUp(Exception):
+    """A create was not sent, because it was held up until its proof of absence had grown old."""
 
 
 class _Run:
@@ -193,18 +225,23 @@ class _Run:
             there = await self._still_there(step.address, missing)
             if there is not None:
                 return await self._found(step, there, missing.op, retiring)
+        absence = Absence(self.world.read_at) if since is None else None
         for attempt in range(1, MOST_SENDS + 1):
-            if since is not None:
-                found = await self._look_for(step, op, since, lagging)
-                if found is not None:
-                    return await self._found(step, found, op, retiring)
+            if absence is None:
+                looked = await self._look_for(step, op, since, lagging)
+                if isinstance(looked, LiveObject):
+                    return await self._found(step, looked, op, retiring)
+                absence = looked
             await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
             try:
-                return await self._created(step, await self._send_create(step, op), op, retiring)
+                made = await self._send_create(step, op, absence, since)
+                if isinstance(made, LiveObject):
+                    return await self._found(step, made, op, retiring)
+                return await self._created(step, made, op, retiring)
             except Conflict as error:
                 # The first send of an operation can not have met an object of its own.
                 found = None if since is None else await self._look_for(step, op, since, lagging)
-                if found is None:
+                if not isinstance(found, LiveObject):
                     await self._not_applied(step)
                     raise NotApplied(
                         f"{_reason(error).removesuffix('.')}; what is there is not ours",
@@ -212,17 +249,40 @@ class _Run:
                     ) from error  # fmt: skip
                 return await self._found(step, found, op, retiring)
             except OutcomeUnknown as error:
-                since, unanswered = self.means.clock.monotonic(), error
+                since, unanswered, absence = self.means.clock.monotonic(), error, None
         raise unanswered
 
-    async def _send_create(self, step: Step, op: str) -> str:
+    async def _send_create(self, step: Step, op: str, absence: Absence, since: float | None) -> str | LiveObject:
+        """Send it once the proof of absence is young enough, and nobody else has made one of this name meanwhile.
+
+        Returns the new id, or what an earlier send made after all (``since`` is when that one was given up).
+        """
+        for _ in range(MOST_PROOFS):
+            if absence.stranger is not None:
+                await self._not_applied(step)
+                raise NotApplied(
+                    f"somebody has made a {self.means.kinds[step.address.kind].noun} of this name meanwhile "
+                    f"({absence.stranger.remote_id})",
+                    method="POST", path=str(step.address), hint="plan again to see it",
+                )  # fmt: skip
+            try:
+                return await self._sent_create(step, op, absence)
+            except _HeldUp:
+                looked = await self._look_for(step, op, since, None)
+            if isinstance(looked, LiveObject):
+                return looked
+            absence = looked
+        await self._not_applied(step)
+        raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
+
+    async def _sent_create(self, step: Step, op: str, absence: Absence) -> str:
         kind = self.means.kinds[step.address.kind]
         assert kind.create is not None
         accepted: list[Call] = []
-        provider = self._provider(step)
+        send_one = self._sender(step, absence)
 
         async def send(call: Call) -> Reply:
-            reply = await provider.send(call)
+            reply = await send_one(call)
             if not call.repeatable:
                 accepted.append(call)
             return reply
@@ -238,19 +298,22 @@ class _Run:
             await self._not_applied(step)
             raise
 
-    async def _look_for(self, step: Step, op: str, since: float, remote_id: str | None) -> LiveObject | None:
-        """What the create of ``op`` made that was abandoned at ``since``, or None once its absence is certain."""
+    async def _look_for(self, step: Step, op: str, since: float | None, remote_id: str | None) -> LiveObject | Absence:
+        """What the create of ``op`` made that was abandoned at ``since``, or the proof of its absence.
+
+        Without ``since`` nothing was sent yet: what has appeared is somebody else's.
+        """
         provider = self._provider(step)
         return await self.lost.find(
             step.address,
             op,
             parent_id=self._parent_id(step.address),
             path=self._parent_path(step.address),
-            by_name=self._is_known_by_name(step, op),
+            by_name=since is not None and self._is_known_by_name(step, op),
             fields=step.fields,
             send=provider.send,
             wire=self._wire(step),
-            until=since + self.means.window_s(provider),
+            until=since + self.means.window_s(provider) if since is not None else -math.inf,
             remote_id=remote_id,
         )
 
@@ -386,7 +449,24 @@ class _Run:
     # -- small parts
 
     async def _drive(self, step: Step, flow: object) -> None:
-        await drive(flow, self._provider(step).send, self.means.clock.sleep)  # type: ignore[arg-type]
+        await drive(flow, self._sender(step), self.means.clock.sleep)  # type: ignore[arg-type]
+
+    def _sender(self, step: Step, absence: Absence | None = None) -> Send:
+        """How to send the requests of a step: writes only with a permit, a create only with a young ``absence``."""
+        provider = self._provider(step)
+
+        async def send(call: Call) -> Reply:
+            if call.method == "GET":
+                return await provider.send(call)
+            return await provider.send(call, partial(self._permit, None if call.repeatable else absence))
+
+        return send
+
+    async def _permit(self, absence: Absence | None) -> None:
+        """Raise what keeps a write from leaving: a lock that is not ours any more, or a proof that has grown old."""
+        await self.means.confirm()
+        if absence is not None and self.means.clock.monotonic() - absence.at > GREATEST_AGE_S:
+            raise _HeldUp
 
     async def _remember(self, step: Step, entry: Entry) -> None:
         if self.entries.get(step.address) != entry:
@@ -440,8 +520,8 @@ class _Run:
 async def _one_less(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     """Wait until a task is over; returns the rest.
 
-    A failure ends the run, so what else runs is let finish first, or, when the run is cancelled, stopped: a task that
-    outlives the run would go on without a journal.
+    A failure ends the run, so what else runs is let finish first: a task that outlives the run would go on without a
+    journal.  When the run is cancelled, or nothing can be written down any more, it is stopped.
     """
     try:
         done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -452,6 +532,8 @@ async def _one_less(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]
         raise
     failures = [failure for task in done if (failure := task.exception()) is not None]
     if failures:
+        for task in running if isinstance(failures[0], StateUnreadable) else ():
+            task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         raise failures[0]
     return running

@@ -10,10 +10,21 @@ While one append runs, the records that arrive wait together for the next::
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 
 from reconciler.errors import StateUnreadable
+from reconciler.model.flow import Send
+from reconciler.model.kind import Call, Reply
+from reconciler.model.provider import Provider
 from reconciler.model.state import Record
+
+FRESH_S = 2.0
+"""For so long after an append that succeeded the lock counts as held.  Whoever was frozen for longer asks again."""
+
+MOST_QUESTIONS = 3
+"""So often at the most: a store may be so slow that its answer is never fresh."""
 
 
 class Journal:
@@ -21,11 +32,14 @@ class Journal:
 
     ``append`` is called in a thread, never twice at a time, with records in the order of ``write``.  Once it has
     failed the journal is broken: nothing can be known to be durable any more, so every later write fails too.
+    ``now`` gives seconds that never go backwards.
     """
 
-    def __init__(self, append: Callable[[Sequence[Record]], None]) -> None:
+    def __init__(self, append: Callable[[Sequence[Record]], None], now: Callable[[], float] = time.monotonic) -> None:
         self._append = append
-        self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
+        self._now = now
+        self._confirmed = -math.inf
+        self._waiting: list[tuple[Record | None, asyncio.Future[None]]] = []
         self._written: list[Record] = []
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
@@ -42,6 +56,26 @@ class Journal:
         The record is written even if the caller is cancelled while it waits.  Raises StateUnreadable after
         ``close``.
         """
+        await self._take(record)
+
+    async def confirm(self) -> None:
+        """Return when this run still held the lock a moment ago; raise what the store raised when it does not."""
+        if self.failure is not None:
+            raise self.failure
+        for _ in range(MOST_QUESTIONS):
+            if self._now() - self._confirmed <= FRESH_S:
+                return
+            await self._take(None)
+
+    def guard(self, provider: Provider) -> Send:
+        """How to send to ``provider`` while this run holds the lock, and no write any more once it has lost it."""
+
+        async def send(call: Call) -> Reply:
+            return await provider.send(call, None if call.method == "GET" else self.confirm)
+
+        return send
+
+    async def _take(self, record: Record | None) -> None:
         if self.failure is not None:
             raise self.failure
         if self._closed:
@@ -61,18 +95,21 @@ class Journal:
     async def _write_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            records = [record for record, _ in batch if record is not None]
+            began = self._now()
             try:
-                await asyncio.to_thread(self._append, [record for record, _ in batch])
+                await asyncio.to_thread(self._append, records)
             except asyncio.CancelledError:
                 self._fail(batch, StateUnreadable("the run was stopped before its journal was written"))
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
                 self._fail(batch, error)
                 return
-            self._written += [record for record, _ in batch]
+            self._written += records
+            self._confirmed = began
             _tell([durable for _, durable in batch], None)
 
-    def _fail(self, batch: list[tuple[Record, asyncio.Future[None]]], error: BaseException) -> None:
+    def _fail(self, batch: list[tuple[Record | None, asyncio.Future[None]]], error: BaseException) -> None:
         self.failure = error
         _tell([durable for _, durable in batch + self._waiting], error)
         self._waiting = []

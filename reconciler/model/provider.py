@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from reconciler.model.kind import Call, Reply, Vendor
 from reconciler.model.state import Record, State
+
+Permit: TypeAlias = Callable[[], Awaitable[None]]
+"""Asked right before a request leaves; raises what shall end the call instead, when it must not be sent any more."""
 
 
 class Provider(Protocol):
@@ -19,11 +22,11 @@ class Provider(Protocol):
     dialect: str
     requests: int
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call, permit: Permit | None = None) -> Reply:
         """Send one request and return its 2xx answer.
 
-        Retries by itself what is safe to retry.  Raises NotApplied, Conflict, OutcomeUnknown (writes) or
-        ReadFailed (GET); never a library's exception.
+        Retries by itself what is safe to retry; ``permit`` is asked before each attempt, after every wait.  Raises
+        NotApplied, Conflict, OutcomeUnknown (writes) or ReadFailed (GET); never a library's exception.
         """
         ...
 
@@ -94,7 +97,10 @@ class StateStore(Protocol):
         ...
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records to the journal; they are durable when this returns.  Blocking: call it off the event loop."""
+        """Add records to the journal; they are durable when this returns.  Blocking: call it off the event loop.
+
+        Without records it only makes sure that the lock is still held, and raises StateUnreadable when it is not.
+        """
         ...
 
     def commit(self, state: State) -> State:

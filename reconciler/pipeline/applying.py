@@ -78,7 +78,7 @@ async def apply(
 
 
 async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, Any] | None) -> Applied:
-    journal = Journal(here.store.append)
+    journal = Journal(here.store.append, here.clock.monotonic)
     try:
         if planned.state.origins != {**planned.state.origins, **planned.plan.basis.origins}:
             await journal.write({"record": "origins", "origins": dict(planned.plan.basis.origins)})
@@ -108,6 +108,7 @@ def _world(planned: Planned) -> World:
         state=planned.state,
         live=planned.live,
         ids=planned.ids(ALL_KINDS),
+        read_at=planned.read_at,
     )
 
 
@@ -118,6 +119,7 @@ def _means(here: Session, journal: Journal) -> Means:
         kinds=KINDS,
         clock=here.clock,
         write=journal.write,
+        confirm=journal.confirm,
         new_op=new_operation_id,
         window_s=here.window_s,
         marked=marked,

@@ -65,7 +65,7 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
             raise UsageInvalid("nothing here can be evaluated", hint="check the paths, --select and the tests' mode")
         if ask.trigger:
             await _stream_samples(here, planned)
-        journal = Journal(here.store.append)
+        journal = Journal(here.store.append, here.clock.monotonic)
         try:
             result = await _measure(here, planned, tests, ask, journal)
         finally:
@@ -127,7 +127,7 @@ async def _measure(
             await run(
                 resume(triggers, planned.state.tasks),
                 measuring_of,
-                provider.send,
+                journal.guard(provider),
                 wire,
                 here.clock,
                 journal.write,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,12 +25,13 @@ ALL_KINDS = tuple(KINDS.values())
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and what it was made from."""
+    """A plan and what it was made from; ``live`` was read from the monotonic second ``read_at`` on."""
 
     plan: Plan
     desired: Desired
     live: Live
     state: State
+    read_at: float = -math.inf
 
     def ids(self, kinds: Sequence[AnyKind]) -> dict[Address, str]:
         """The remote id of every address that has a live object."""
@@ -48,6 +50,7 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
         await here.provider(vendor)
     origins = {vendor.name: here.providers[vendor.name].origin for vendor in vendors}
     check_origins(state, origins, here)
+    read_at = here.clock.monotonic()
     live = await read_vendors(here, vendors, state, here.desired)
     desired = replace(here.desired, resources={}) if destroy else here.desired
     basis = Basis(
@@ -60,7 +63,7 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     )
     policy = replace(here.policy, destroy=destroy, resumed=resumed)
     options = Options(here.request.adopt, here.request.select, policy)
-    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state)
+    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state, read_at)
 
 
 async def drift(here: Session) -> Planned:

@@ -69,6 +69,9 @@ def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision
             f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
             "drop renamedFrom, and remove one of the two",
         )
+    elif _is_lagging(found):
+        world.renewed.add(resource.address)
+        yield _create(resource, replace(found, live=None, twins=()), kind)
     elif found.twins and not found.found:
         ids = ", ".join(item.remote_id for item in found.twins)
         yield _refuse(
@@ -83,6 +86,11 @@ def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision
         yield from _adopt(resource, found, found.live, kind, world)
     else:
         yield from _bring_in_line(resource, found, found.live, kind, world)
+
+
+def _is_lagging(found: Match) -> bool:
+    """Whether we made it and no list has shown it since: whatever else has its name, that one is not it."""
+    return found.entry is not None and found.entry.unlisted and not found.ours
 
 
 def _create(resource: Resource, found: Match, kind: AnyKind) -> Decision:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine sleeps, where the system has such a clock: the platform goes on meanwhile, too."""
+
 
 class RealClock:
     """Seconds as they pass.  The one place that reads the time for the vendors' connections."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary moment; not moved by changes of the wall clock."""
-        return time.monotonic()
+        return time.clock_gettime(_STEADY)
 
     def now(self) -> float:
         """Unix seconds of the wall clock."""

@@ -23,7 +23,7 @@ import httpx
 import reconciler
 from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
 from reconciler.model.kind import Call, Reply, Upload, Vendor
-from reconciler.model.provider import Clock
+from reconciler.model.provider import Clock, Permit
 from reconciler.model.values import Secret, format_duration
 from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
 from reconciler.providers.rate_limit import (
@@ -104,17 +104,17 @@ class RestProvider:
     def __repr__(self) -> str:
         return f"RestProvider({self.vendor.name}, {self.origin})"
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call, permit: Permit | None = None) -> Reply:
         """Send one request and return its 2xx answer; retries what is safe to retry.
 
         Raises NotApplied (nothing happened), Conflict, OutcomeUnknown (a write) or ReadFailed (a GET), chained
         from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
-        without sending.
+        without sending.  What ``permit`` raises comes out unchanged.
         """
         outgoing = await _signed(call) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
         retries = _Retries(self._limits, self._budget, self._rng)
         while True:
-            answer = await self._in_turn(call, outgoing)
+            answer = await self._in_turn(call, outgoing, permit)
             result = _judge_upload(call, answer, self._advice) if call.elsewhere else judge(call, answer, self._advice)
             if isinstance(result, Reply):
                 self._budget.succeed()
@@ -131,10 +131,12 @@ class RestProvider:
         """Let go of the connections."""
         await self._transport.aclose()
 
-    async def _in_turn(self, call: Call, outgoing: _Outgoing) -> Answer:
+    async def _in_turn(self, call: Call, outgoing: _Outgoing, permit: Permit | None) -> Answer:
         epoch = await self._limiter.enter()
         try:
             self._stop_if_locked_out(call)
+            if permit is not None:  # last of all: the wait for a place may have been long
+                await permit()
             answer = await self._exchange(call, outgoing)
             self._learn(epoch, answer)
         finally:

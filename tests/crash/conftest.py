@@ -26,7 +26,7 @@ from reconciler.emulator.app import create_app
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
 from reconciler.model.kind import Call, Reply, Vendor
-from reconciler.model.provider import Holder, Provider, StateStore
+from reconciler.model.provider import Holder, Permit, Provider, StateStore
 from reconciler.model.state import Record, State
 from reconciler.model.values import Secret
 from reconciler.pipeline.applying import Applied, apply
@@ -72,11 +72,11 @@ class MortalProvider:
         self.vendor: Vendor = inner.vendor
         self.origin, self.dialect, self.requests = inner.origin, inner.dialect, 0
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call, permit: Permit | None = None) -> Reply:
         self._death.pass_by(f"before {call}")
         self.requests += 1
         try:
-            return await self._inner.send(call)
+            return await self._inner.send(call, permit)
         finally:
             self._death.pass_by(f"after {call}")
 
