@@ -96,9 +96,10 @@ def passing(past: Iterable[Observation], gate: Gate) -> list[Observation]:
 
 
 def baseline_text(baseline: Baseline) -> str:
-    """``the last passing value of 2026-11-20``, ``the mean of the last 5 measurements``."""
+    """``the last passing value of 2026-11-20``, ``the mean of the last 5 measurements``; days are UTC's."""
     if not baseline.count:
-        day = datetime.fromtimestamp(baseline.ends, UTC).date() if baseline.ends is not None else ""
+        # A window ends where the next one begins: what ends at midnight is the value of the day before.
+        day = datetime.fromtimestamp(baseline.ends - 1, UTC).date() if baseline.ends is not None else ""
         return f"the last passing value{f' of {day}' if day else ''}"
     return (
         f"the mean of the last {baseline.count} measurements" if baseline.count > 1 else "the only measurement so far"

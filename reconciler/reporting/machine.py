@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from reconciler.errors import Problem
@@ -62,13 +63,17 @@ def _outcome(outcome: StepOutcome | None) -> dict[str, Any]:
 
 
 def verdicts_json(verdicts: Sequence[Verdict], *, environment: str = "") -> str:
-    """The verdicts in the order given, and how many there are of each level."""
+    """The verdicts in the order given, and how many there are of each level.
+
+    ``flaky`` counts those among ``info`` that would count for more if they were not known to be flaky.
+    """
     counts = Counter(verdict.level for verdict in verdicts)
+    flaky = sum(verdict.flaky and verdict.level is not Level.PASS for verdict in verdicts)
     return to_json(
         {
             "format_version": FORMAT_VERSION,
             "environment": environment,
-            "summary": {level.value: counts[level] for level in Level},
+            "summary": {**{level.value: counts[level] for level in Level}, "flaky": flaky},
             "verdicts": [_verdict(verdict) for verdict in verdicts],
         }
     )
@@ -85,6 +90,9 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "wanted": verdict.wanted,
         "margin": verdict.margin,
         "why": verdict.why,
+        "flaky": verdict.flaky,
+        "runs": asdict(verdict.runs) if verdict.runs else None,
+        "baseline": asdict(verdict.baseline) if verdict.baseline else None,
         "source": _source(verdict.source),
         "result": _result(verdict.evaluation) if verdict.evaluation else None,
     }

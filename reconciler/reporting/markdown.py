@@ -16,7 +16,14 @@ from reconciler.model.plan import Plan
 from reconciler.reporting.blocks import Block, Group, comparison, note_block, plan_blocks, summary_line
 from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
 from reconciler.reporting.lines import counted, lay
-from reconciler.reporting.tables import margin_text, short_address, verdict_summary, worst_first
+from reconciler.reporting.tables import (
+    baseline_remark,
+    level_word,
+    margin_text,
+    short_address,
+    verdict_summary,
+    worst_first,
+)
 
 LIMIT = 65_536
 WIDTH = 120
@@ -133,15 +140,23 @@ def _fitting(rows: Sequence[str], room: int) -> int:
 
 def _row(verdict: Verdict) -> str:
     cells = (
-        f"{_ICONS[verdict.level]} {verdict.level.value}",
+        f"{_ICONS[verdict.level]} {level_word(verdict)}",
         markdown_code(_short(short_address(verdict.address))),
         _code(verdict.pipeline or ""),
         _code(verdict.measured),
         _code(verdict.wanted),
         margin_text(verdict.margin),
-        markdown(_short(verdict.why)),
+        markdown(_short(_why(verdict))),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _why(verdict: Verdict) -> str:
+    """The reason; for what passes, how it stands to the past as well."""
+    baseline = verdict.baseline
+    if verdict.level is not Level.PASS or baseline is None or baseline.value is None:
+        return verdict.why
+    return "; ".join(part for part in (verdict.why, baseline_remark(baseline)) if part)
 
 
 def _code(text: str) -> str:

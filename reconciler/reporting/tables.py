@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.model.outcome import Level, Verdict
+from reconciler.model.outcome import Baseline, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
 from reconciler.reporting.escape import line_start, terminal
 from reconciler.reporting.lines import Line, Span, Tint, cells, counted, lay, line, paint
 
 MOST_PASSES = 50
+FLAKY = "flaky"
 GAP = 2
 
 _LEVEL_TINTS: dict[Level, Tint] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}
@@ -60,9 +61,33 @@ def verdict_summary(verdicts: Sequence[Verdict]) -> str:
     """``12 passed, 1 warned, 2 failed``; nothing at all is said as such."""
     if not verdicts:
         return "Nothing was evaluated"
-    counts = Counter(verdict.level for verdict in verdicts)
+    counts = Counter(level_word(verdict) for verdict in verdicts)
     info = f", {counts[Level.INFO]:,} for information" if counts[Level.INFO] else ""
-    return f"{counts[Level.PASS]:,} passed, {counts[Level.WARN]:,} warned, {counts[Level.FAIL]:,} failed{info}"
+    flaky = f", {counts[FLAKY]:,} flaky and not blocking" if counts[FLAKY] else ""
+    return f"{counts[Level.PASS]:,} passed, {counts[Level.WARN]:,} warned, {counts[Level.FAIL]:,} failed{info}{flaky}"
+
+
+def level_word(verdict: Verdict) -> str:
+    """The level, or ``flaky`` for what would count if it were not known to be."""
+    return FLAKY if verdict.flaky and verdict.level is not Level.PASS else verdict.level.value
+
+
+def remark(verdict: Verdict) -> str:
+    """What is worth knowing even of a pass: ``2 of 3 runs passed``, ``no baseline yet``, ``2.3 % worse than 0.88``."""
+    runs, baseline = verdict.runs, verdict.baseline
+    told = [f"{runs.passed} of {runs.known} runs passed" if runs else "", baseline_remark(baseline) if baseline else ""]
+    return ", ".join(each for each in told if each)
+
+
+def baseline_remark(baseline: Baseline) -> str:
+    """How a value stands to the past: ``no baseline yet``, ``as good as 0.88``, ``2.3 % worse than 0.88``."""
+    if baseline.value is None:
+        return "no baseline yet"
+    before = f"{baseline.value:.4g}"
+    if not baseline.drop:
+        return f"compared with {before}" if baseline.drop is None else f"as good as {before}"
+    size = f"{abs(baseline.drop) * 100:.3g} %" if baseline.relative else f"{abs(baseline.drop):.3g}"
+    return f"{size} {'worse' if baseline.drop > 0 else 'better'} than {before}"
 
 
 def short_address(address: Address) -> str:
@@ -120,13 +145,13 @@ def _why(why: str, width: int, color: bool) -> list[str]:
 def _verdict_row(verdict: Verdict, home: int) -> _Row:
     return _Row(
         (
-            verdict.level.value.upper(),
+            level_word(verdict).upper(),
             short_address(Address(verdict.address.kind, verdict.address.path[home:])),
             verdict.pipeline or "-",
             verdict.measured or "-",
             verdict.wanted or "-",
             margin_text(verdict.margin) or "-",
-            "" if verdict.level is Level.PASS else verdict.why,
+            remark(verdict) if verdict.level is Level.PASS else verdict.why,
         ),
         _LEVEL_TINTS[verdict.level],
     )
@@ -137,12 +162,13 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
     where = [Span(f"on {verdict.pipeline}")] if verdict.pipeline else []
     facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
     told = ", ".join(f"{name} {value}" for name, value in facts if value)
-    level = Span(f"{verdict.level.value.upper():<6}", _LEVEL_TINTS[verdict.level], solid=True)
+    level = Span(f"{level_word(verdict).upper():<6}", _LEVEL_TINTS[verdict.level], solid=True)
     name = Span(short_address(Address(verdict.address.kind, verdict.address.path[home:])), solid=True)
     indent = len("RESULT") + GAP
     if verdict.level is Level.PASS:
         values = Span(f"  {verdict.measured} {verdict.wanted}".rstrip(), "dim")
-        return (line(level, "  ", name, tail=[*where, values], hang=indent),)
+        noted = [Span(f"  {remark(verdict)}", "dim")] if remark(verdict) else []
+        return (line(level, "  ", name, tail=[*where, values, *noted], hang=indent),)
     return (
         line(level, "  ", name, tail=where, hang=indent),
         *((line(told, indent=indent, hang=2),) if told else ()),

@@ -55,24 +55,24 @@ def one(
     ("regress", "value", "before", "level", "why"),
     [
         (FIVE_PERCENT, 0.81, 0.88, FAIL,
-         "0.81 is 7.95 % below 0.88, the last passing value of 2026-11-20 (at most 5 %)"),
+         "0.81 is 7.95 % below 0.88, the last passing value of 2026-11-19 (at most 5 %)"),
         (FIVE_PERCENT, 0.84, 0.88, PASS, ""),
         (FIVE_PERCENT, 0.95, 0.88, PASS, ""),
         (FIVE_PERCENT, 0.95, 1, PASS, ""),  # exactly 5 % are not more than 5 %
         (FIVE_PERCENT, 0.94999, 1, FAIL,
-         "0.94999 is 5.001 % below 1, the last passing value of 2026-11-20 (at most 5 %)"),
+         "0.94999 is 5.001 % below 1, the last passing value of 2026-11-19 (at most 5 %)"),
         (FIVE_PERCENT, 0, 0.88, FAIL,
-         "0 is 100 % below 0.88, the last passing value of 2026-11-20 (at most 5 %)"),
+         "0 is 100 % below 0.88, the last passing value of 2026-11-19 (at most 5 %)"),
         (Regress(0.05, relative=False), 0.81, 0.88, FAIL,
-         "0.81 is 0.07 below 0.88, the last passing value of 2026-11-20 (at most 0.05)"),
+         "0.81 is 0.07 below 0.88, the last passing value of 2026-11-19 (at most 0.05)"),
         (Regress(0.05, relative=False), 0.83, 0.88, PASS, ""),
         (Regress(0.05, relative=False), 0.8299, 0.88, FAIL,
-         "0.8299 is 0.0501 below 0.88, the last passing value of 2026-11-20 (at most 0.05)"),
+         "0.8299 is 0.0501 below 0.88, the last passing value of 2026-11-19 (at most 0.05)"),
         (Regress(1.5), 0.5, -1, PASS, ""),  # a share of the size of the past value, whatever its sign
         (Regress(0.5), -1.6, -1, FAIL,
-         "-1.6 is 60 % below -1, the last passing value of 2026-11-20 (at most 50 %)"),
+         "-1.6 is 60 % below -1, the last passing value of 2026-11-19 (at most 50 %)"),
         (Regress(0.000001), 0.8799991, 0.88, FAIL,
-         "0.8799991 is 0.000102 % below 0.88, the last passing value of 2026-11-20 (at most 0.0001 %)"),
+         "0.8799991 is 0.000102 % below 0.88, the last passing value of 2026-11-19 (at most 0.0001 %)"),
     ],
 )  # fmt: skip
 def test_a_drop_by_more_than_is_allowed_counts_as_a_failure(
@@ -85,13 +85,13 @@ def test_a_drop_by_more_than_is_allowed_counts_as_a_failure(
 @pytest.mark.parametrize(
     ("regress", "value", "before", "level", "why"),
     [
-        (FIVE_PERCENT, 500, 400, FAIL, "500 is 25 % above 400, the last passing value of 2026-11-20 (at most 5 %)"),
+        (FIVE_PERCENT, 500, 400, FAIL, "500 is 25 % above 400, the last passing value of 2026-11-19 (at most 5 %)"),
         (FIVE_PERCENT, 420, 400, PASS, ""),
         (FIVE_PERCENT, 10, 400, PASS, ""),
         (Regress(5, relative=False), 406, 400, FAIL,
-         "406 is 6 above 400, the last passing value of 2026-11-20 (at most 5)"),
+         "406 is 6 above 400, the last passing value of 2026-11-19 (at most 5)"),
         # No rise is a share of nothing: any is too much.
-        (FIVE_PERCENT, 3, 0, FAIL, "3 is above 0, the last passing value of 2026-11-20 (at most 5 %)"),
+        (FIVE_PERCENT, 3, 0, FAIL, "3 is above 0, the last passing value of 2026-11-19 (at most 5 %)"),
         (FIVE_PERCENT, 0, 0, PASS, ""),
     ],
 )  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_drop_of_a_flaky_test_is_shown_and_blocks_nothing() -> None:
     verdict = one(FIVE_PERCENT, value_on(0, 0.81), seen(value_on(2, 0.88)), gate=Gate(flaky=True))
     assert verdict.level is INFO
     assert verdict.why == (
-        "0.81 is 7.95 % below 0.88, the last passing value of 2026-11-20 (at most 5 %); flaky: not blocking"
+        "0.81 is 7.95 % below 0.88, the last passing value of 2026-11-19 (at most 5 %); flaky: not blocking"
     )
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_dropped_is_a_run_that_did_not_pass() -> None:
     assert verdict.level is FAIL
     assert verdict.why == (
         "1 of 2 runs passed (0.81 to 0.95), all must; "
-        "0.81 is 10 % below 0.9, the last passing value of 2026-11-21 (at most 5 %)"
+        "0.81 is 10 % below 0.9, the last passing value of 2026-11-20 (at most 5 %)"
     )
 
 

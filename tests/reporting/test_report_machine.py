@@ -91,7 +91,7 @@ def test_outcomes_stand_in_the_order_of_the_plan(plan: Plan) -> None:
 
 def test_verdicts_are_counted_by_level(verdicts: tuple[Verdict, ...]) -> None:
     data = json.loads(verdicts_json(verdicts))
-    assert data["summary"] == {"fail": 2, "warn": 1, "info": 0, "pass": 1}
+    assert data["summary"] == {"fail": 2, "warn": 1, "info": 0, "pass": 1, "flaky": 0}
     assert data["verdicts"][2] == {
         "address": "openlayer.Test/support-bot/monitoring/Faithful",
         "pipeline": "production",
@@ -102,6 +102,9 @@ def test_verdicts_are_counted_by_level(verdicts: tuple[Verdict, ...]) -> None:
         "wanted": ">= 0.8",
         "margin": -0.18,
         "why": "misses the threshold",
+        "flaky": False,
+        "runs": None,
+        "baseline": None,
         "source": {"file": "projects/support-bot.yaml", "line": 7},
         "result": None,
     }
