@@ -53,10 +53,10 @@ FAIL    Rude                            live      0.79      >= 0.8         -0.01
         1 of 3 runs passed (0.79 to 0.85), at least 2 must; misses the threshold
 FLAKY   Coin                            live      0.5       >= 0.8         -0.3
         misses the threshold; flaky: not blocking
-PASS    Polite                          live      0.85      >= 0.8         +0.05
-        2 of 3 runs passed
 PASS    New                             live      0.85      >= 0.8         +0.05
         no baseline yet
+PASS    Polite                          live      0.85      >= 0.8         +0.05
+        2 of 3 runs passed
 PASS    Other coin                      live      0.9       >= 0.8         +0.1
 PASS    Better                          live      0.91      >= 0.8         +0.11
         3.4 % better than 0.88
