@@ -162,7 +162,7 @@ class PostgresStore:
 
     def load(self) -> State:
         """See ``StateStore.load``.  Later writes are refused if the database has moved on from what this shows."""
-        with self._connected("read") as connection:
+        with self._server.connected("read") as connection:
             row, snapshot, journal = self._content(connection)
         state = self._understood(row, snapshot, journal)
         self._seen = Position(row.lineage, row.serial, row.tip)
@@ -228,7 +228,7 @@ class PostgresStore:
 
     def holder(self) -> Holder | None:
         """See ``StateStore.holder``."""
-        with self._connected("read") as connection:
+        with self._server.connected("read") as connection:
             row = self._row(connection) if self._server.is_ready(connection) else None
             return self._holding(connection, row) if row else None
 
@@ -244,16 +244,6 @@ class PostgresStore:
             self._set_holder(connection, row.epoch + 1, None)
 
     # ------------------------------------------------------------------------------------------ reading
-
-    @contextmanager
-    def _connected(self, done: str) -> Iterator[Connection]:
-        """The session that holds our lock while it lives, else one for this block."""
-        if self._held is None or self._held.connection.closed:
-            with self._server.connected(done) as connection:
-                yield connection
-            return
-        with self._server.sentences(done):
-            yield self._held.connection
 
     def _content(self, connection: Connection) -> tuple[Row, bytes | None, bytes]:
         """The row, its snapshot and the journal's lines, as they were at one moment."""
@@ -303,7 +293,7 @@ class PostgresStore:
         return Row(*found) if found else None
 
     def _position(self) -> Position:
-        with self._connected("read") as connection:
+        with self._server.connected("read") as connection:
             row = self._row(connection)
         return Position(row.lineage, row.serial, row.tip) if row else Position("", 0, empty_tip("", 0))
 
@@ -443,7 +433,7 @@ class PostgresStore:
 
     def _refused(self, held: Held, position: Position) -> ReconcilerError:
         """Why a write changed nothing."""
-        with self._connected("read") as connection:
+        with self._server.connected("read") as connection:
             row = self._row(connection)
         if row is None or row.lock_id != held.holder.lock_id:
             return self._broken(held)

@@ -54,7 +54,6 @@ CLIENT: Final = {
 }
 
 TABLES: Final[LiteralString] = """
-create schema if not exists reconciler;
 create table reconciler.format (version integer not null);
 create table reconciler.states (
     environment text primary key,
@@ -136,7 +135,9 @@ class Server:
         """Whether the tables are there.  Raises StateUnreadable when a newer version made them."""
         if self._is_ready:
             return True
-        if _one(connection, "select to_regclass('reconciler.format') is null"):
+        # Not by to_regclass: that looks into a cache, which may not know yet what another run has just made.
+        there = "select exists (select from pg_tables where schemaname = 'reconciler' and tablename = 'format')"
+        if not _one(connection, there):
             return False
         found = _one(connection, "select max(version) from reconciler.format")
         if not isinstance(found, int) or found > FORMAT:
@@ -153,8 +154,11 @@ class Server:
             return
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", (_ALONE,))
-            if not self.is_ready(connection):
-                connection.execute(TABLES)
+            if self.is_ready(connection):
+                return
+            if not _one(connection, "select exists (select from pg_namespace where nspname = 'reconciler')"):
+                connection.execute("create schema reconciler")
+            connection.execute(TABLES)
 
     @contextmanager
     def sentences(self, done: str) -> Iterator[None]:
@@ -194,7 +198,8 @@ def _hint(error: psycopg.Error) -> str:
     match error:
         case errors.InsufficientPrivilege():
             return (
-                "the user needs a schema: let the database's owner run CREATE SCHEMA reconciler AUTHORIZATION the user"
+                "the user needs a schema of its own: let the database's owner run "
+                "CREATE SCHEMA reconciler AUTHORIZATION the_user"
             )
         case errors.LockNotAvailable() | errors.QueryCanceled():
             return "the database is busy; try again"
