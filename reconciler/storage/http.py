@@ -32,6 +32,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -135,7 +136,7 @@ class HttpStateStore(RemoteStore):
             auth=auth,
             follow_redirects=False,
             trust_env=False,
-            verify=environ.get("SSL_CERT_FILE") or True,
+            verify=_tls(environ.get("SSL_CERT_FILE", ""), plain=place.scheme == "http"),
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             headers={"User-Agent": "reconciler", "Accept": "application/json"},
         )
@@ -240,6 +241,11 @@ class HttpStateStore(RemoteStore):
                 self._pause(backoff(attempt))
         raise StateUnreadable(f"{self._url}: the lock can not be freed: {why}")
 
+    def _free(self, version: Version | None, holder: Holder) -> None:
+        """The server's lock decides, so it is given back even where the document can not be written any more."""
+        with suppress(ReconcilerError):
+            super()._free(version, holder)
+
     def _meet(self, other: Holder) -> None:
         """The server's lock decides; what the document says is of a holder whose lock was removed at the server."""
 
@@ -334,6 +340,19 @@ class HttpStateStore(RemoteStore):
             )
         if 400 <= answer.status < 500 and answer.status not in (408, 412, 422, 425, 429, *TAKEN):
             raise StateUnreadable(f"{self._url}: the server answered {answer.status} to {method}")
+
+
+def _tls(ca_file: str, *, plain: bool) -> ssl.SSLContext:
+    """What servers are trusted by: ``ca_file``, or the authorities that everybody trusts.
+
+    ``plain``: an empty context, which trusts nobody, for plain http; reading certificates takes longer than a request.
+    """
+    if plain:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
+    except OSError as error:
+        raise SettingsInvalid(f"SSL_CERT_FILE can not be used: {error.strerror or 'no certificates'}") from error
 
 
 def credential_for(address: str, environ: Mapping[str, str]) -> Credential | None:

@@ -243,6 +243,8 @@ class ObjectStateStore(RemoteStore):
                 "listing objects must be allowed",
                 hint=CREDENTIALS[self._place.scheme],
             )
+        if "redirect" in str(error).partition("Debug source")[0]:
+            status = 301  # S3's word for another region
         if status is not None and 300 <= status < 500 and status not in (404, 408, 409, 412, 429):
             return StateUnreadable(
                 f"{self._url}/{name}: the server answered {status}",
@@ -316,7 +318,8 @@ def _status(error: Exception) -> int | None:
 
 def _why(error: Exception) -> str:
     """What went wrong, in our words: the library's hold whole requests."""
-    kind, status, text = type(error).__name__, _status(error), str(error).lower()
+    kind, status = type(error).__name__, _status(error)
+    text = str(error).partition("Debug source")[0].lower()
     if status is not None:
         return f"the server answered {status}"
     if "timed out" in text or "timeout" in text:

@@ -403,21 +403,33 @@ class RemoteStore(ABC):
     def _give_back(self, holder: Holder) -> None:
         """Free the lock, unless it was broken."""
         version, self._known, self._writer = self._known, None, ""
+        failures: list[ReconcilerError] = []
         try:
-            for _ in range(CONTENDERS):
-                if version is None or version.head.holder is None or version.head.holder.lock_id != holder.lock_id:
-                    break
-                try:
-                    self._swap(version, version.head.next(holder=None))
-                    break
-                except Moved as moved:  # broken; or a write whose outcome we do not know came through
-                    version = moved.found
+            self._free(version, holder)
+        except ReconcilerError as error:
+            failures.append(error)
+        try:
             self._leave(holder)
         except ReconcilerError as error:
+            failures.append(error)
+        if failures:
             raise StateUnreadable(
-                f"the lock {holder.lock_id} could not be given back: {error.message}",
+                f"the lock {holder.lock_id} could not be given back: {failures[0].message}",
                 hint=f"what was written is safe; free the lock: reconciler state unlock {holder.lock_id}",
-            ) from error
+            ) from failures[0]
+
+    def _free(self, version: Version | None, holder: Holder) -> None:
+        """Take ``holder`` out of the head, if it is still in it."""
+        while version is not None and version.head.holder is not None:
+            if version.head.holder.lock_id != holder.lock_id:
+                return
+            try:
+                self._swap(version, version.head.next(holder=None))
+                return
+            except Moved as moved:  # broken; or a write whose outcome we do not know came through
+                if _write_of(moved.found) == _write_of(version):
+                    return
+                version = moved.found
 
     def _require_lock(self) -> None:
         if not self._writer:

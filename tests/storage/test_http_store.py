@@ -1,0 +1,357 @@
+"""States behind Terraform's HTTP protocol: the document, the lock, and where credentials go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.errors import LockHeld, SettingsInvalid, StateUnreadable, UsageInvalid
+from reconciler.model.places import parse_place
+from reconciler.model.provider import StateStore
+from reconciler.model.state import Record, State
+from reconciler.storage.http import HttpStateStore, credential_for, doors
+
+OpenStore = Callable[..., StateStore]
+PASSWORD = "canary-state-password-5e1f"
+GITLAB = "https://gitlab.example/api/v4/projects/7/terraform/state/production"
+DONE: Record = {"record": "done", "address": "openlayer.Project/bot", "entry": {"remote_id": "p1"}}
+PLAIN_PATH = "/states/production"
+GITLAB_PATH = "/api/v4/projects/7/terraform/state/production"
+
+
+def noon() -> datetime:
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def store_at(url: str, **environ: str) -> HttpStateStore:
+    return HttpStateStore(parse_place(url), "production", environ=environ, now=noon, pause=lambda _: None)
+
+
+# ------------------------------------------------------------------------------------------ the document
+
+
+@pytest.fixture(params=["http", "gitlab"])
+def server_and_path(request: pytest.FixtureRequest, terraform_server: Any) -> tuple[Any, str, OpenStore]:
+    opener: OpenStore = request.getfixturevalue(f"open_{request.param}")
+    return terraform_server, PLAIN_PATH if request.param == "http" else GITLAB_PATH, opener
+
+
+def test_looking_leaves_no_trace(server_and_path: tuple[Any, str, OpenStore]) -> None:
+    server, path, opener = server_and_path
+    store = opener()
+    assert (store.load(), store.holder(), server.documents[path].content) == (State(), None, b"")
+    assert {method for method, _ in server.seen} == {"GET"}
+
+
+def test_the_document_looks_like_a_terraform_state(server_and_path: tuple[Any, str, OpenStore]) -> None:
+    server, path, opener = server_and_path
+    store = opener()
+    with store.lock("apply"):
+        written = store.commit(State())
+        store.append([DONE])
+    document = json.loads(server.documents[path].content)
+    assert list(document) == ["version", "serial", "lineage", "reconciler"]
+    assert (document["version"], document["lineage"]) == (4, written.lineage)
+    header, record = (json.loads(line)["data"] for line in document["reconciler"]["journal"])
+    assert record == DONE
+    assert (header["serial"], document["reconciler"]["snapshot"]["serial"]) == (1, 1)
+
+
+def test_every_write_raises_the_serial_of_the_document(open_gitlab: OpenStore, terraform_server: Any) -> None:
+    """GitLab refuses one that it has seen: lock, append, commit and unlock are four writes, twice."""
+    for _ in range(2):
+        store = open_gitlab()
+        with store.lock("apply"):
+            store.append([DONE])
+            store.commit(store.load())
+    assert sorted(terraform_server.documents[GITLAB_PATH].versions) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_state_of_terraform_itself_is_not_touched(open_http: OpenStore, terraform_server: Any) -> None:
+    store = open_http()
+    store.load()
+    theirs = b'{"version": 4, "terraform_version": "1.9.0", "serial": 3, "lineage": "l", "resources": []}'
+    terraform_server.documents[PLAIN_PATH].content = theirs
+    with pytest.raises(StateUnreadable, match="holds something else, such as the state of Terraform") as caught:
+        store.load()
+    assert caught.value.hint == "give this environment an address of its own"
+    with pytest.raises(StateUnreadable), store.lock("apply"):
+        pass
+    document = terraform_server.documents[PLAIN_PATH]
+    assert (document.content, document.lock) == (theirs, None)
+
+
+def test_every_damage_is_noticed(open_http: OpenStore, terraform_server: Any) -> None:
+    store = open_http()
+    with store.lock("apply"):
+        store.commit(State())
+        store.append([DONE])
+    document = terraform_server.documents[PLAIN_PATH]
+    whole = json.loads(document.content)
+    damages: list[Callable[[Any], object]] = [
+        lambda ours: ours["journal"].pop(),
+        lambda ours: ours["journal"].pop(0),
+        lambda ours: ours["journal"].append(ours["journal"][-1]),
+        lambda ours: ours["snapshot"].update(serial=2),
+        lambda ours: ours.update(snapshot=None),
+        lambda ours: ours.update(journal=[7]),
+        lambda ours: ours.pop("snapshot"),
+    ]
+    for damage in damages:
+        broken = json.loads(json.dumps(whole))
+        damage(broken["reconciler"])
+        document.content = json.dumps(broken).encode()
+        with pytest.raises(StateUnreadable, match="states/production"):
+            open_http().load()
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b"{", b"[" * 100_000, b'"x"', b"{}", b'{"reconciler": {}}'])
+def test_what_is_no_document_is_a_sentence(open_http: OpenStore, terraform_server: Any, content: bytes) -> None:
+    store = open_http()
+    store.load()
+    terraform_server.documents[PLAIN_PATH].content = content
+    with pytest.raises(StateUnreadable, match="states/production"):
+        store.load()
+
+
+def test_an_enormous_document_is_cut_off(open_http: OpenStore, terraform_server: Any) -> None:
+    store = open_http()
+    store.load()
+    terraform_server.documents[PLAIN_PATH].content = b" " * (64 * 1024 * 1024 + 1)
+    with pytest.raises(StateUnreadable, match="larger than the 67,108,864 bytes"):
+        store.load()
+
+
+# ------------------------------------------------------------------------------------------ the lock
+
+
+def test_the_lock_of_terraform_itself_is_respected_and_named(open_http: OpenStore, terraform_server: Any) -> None:
+    store = open_http()
+    store.load()
+    lock = {"ID": "7f3a", "Operation": "OperationTypeApply", "Who": "ann@laptop", "Created": "2026-11-22T11:00:00Z"}
+    terraform_server.documents[PLAIN_PATH].lock = {**lock, "Info": "", "Version": "1.9.0", "Path": ""}
+    with pytest.raises(LockHeld, match=r"ann@laptop \(.*OperationTypeApply\) since 2026-11-22T11:00:00Z, lock 7f3a"):
+        store.lock("apply").__enter__()
+
+
+def test_a_conflict_at_gitlab_does_not_call_us_the_holder(open_gitlab: OpenStore, terraform_server: Any) -> None:
+    """GitLab repeats what the one who asks has said; the document says who really holds the lock."""
+    first = open_gitlab(job="https://ci.example/7")
+    with first.lock("apply") as holder:
+        with pytest.raises(LockHeld, match=r"apply.*https://ci.example/7") as caught:
+            open_gitlab(job="https://ci.example/8").lock("destroy").__enter__()
+        assert holder.lock_id in caught.value.hint
+        assert "destroy" not in caught.value.message
+    terraform_server.documents[GITLAB_PATH].lock = {"ID": "by-hand", "Who": "ann", "Created": "noon"}
+    with pytest.raises(
+        LockHeld, match=r"another run holds the lock: ann .*unknown operation\) since noon, lock by-hand"
+    ):
+        open_gitlab().lock("destroy").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "told"),
+    [
+        ("open_http", PLAIN_PATH, "was broken"),
+        ("open_gitlab", GITLAB_PATH, "can not be written: the server answered 500"),
+    ],
+)
+def test_a_lock_that_was_removed_at_the_server_fences_its_holder(
+    place: str, path: str, told: str, request: pytest.FixtureRequest, terraform_server: Any
+) -> None:
+    """As a button of GitLab's does, which leaves our document as it is; the next run is not held up by what it says."""
+    opener: OpenStore = request.getfixturevalue(place)
+    store = opener(pause=lambda _: None)
+    with store.lock("apply"):
+        store.append([DONE])
+        terraform_server.documents[path].lock = None
+        with pytest.raises(StateUnreadable, match=told):
+            store.append([DONE])
+    with opener().lock("apply") as holder:
+        assert opener().holder() == holder
+
+
+def test_a_lock_that_nobody_wrote_down_can_be_broken(open_http: OpenStore, terraform_server: Any) -> None:
+    """A run that died between taking the lock and saying so."""
+    store = open_http()
+    store.load()
+    terraform_server.documents[PLAIN_PATH].lock = {"ID": "dead", "Who": "a runner"}
+    assert store.holder() is None
+    with pytest.raises(UsageInvalid, match="another one: a runner"):
+        store.unlock("wrong")
+    store.unlock("dead")
+    with store.lock("apply"):
+        pass
+
+
+def test_a_server_without_locks_is_refused(open_http: OpenStore, terraform_server: Any, terraform_wire: Any) -> None:
+    for status in (404, 405, 501):
+        store = open_http(origin=terraform_wire.url, environ={"RECONCILER_STATE_ORIGIN": terraform_wire.url})
+        terraform_wire.next("LOCK", deliver=False, answer=status)
+        with pytest.raises(SettingsInvalid, match="this server has no lock there") as caught, store.lock("apply"):
+            pass
+        assert "TF_HTTP_LOCK_ADDRESS" in caught.value.hint
+    assert terraform_server.documents == {}
+
+
+def test_a_server_that_gives_its_lock_to_everybody_is_refused(
+    open_http: OpenStore, terraform_server: Any, terraform_wire: Any
+) -> None:
+    store = open_http(origin=terraform_wire.url, environ={"RECONCILER_STATE_ORIGIN": terraform_wire.url})
+    for _ in range(2):
+        terraform_wire.next("LOCK", deliver=False, answer=200)
+    with pytest.raises(SettingsInvalid, match="gives its lock to two at a time"), store.lock("apply"):
+        pass
+    assert all(not document.content for document in terraform_server.documents.values())
+
+
+# ------------------------------------------------------------------------------------------ credentials
+
+
+@pytest.fixture
+def stranger(terraform_server: Any) -> Iterator[Any]:
+    """Another server of the same make, which tells what it was sent."""
+    other = type(terraform_server)()
+    yield other
+    other.close()
+
+
+def test_nothing_is_sent_to_an_origin_that_the_environment_does_not_vouch_for(
+    stranger: Any, terraform_environ: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsInvalid, match=f"does not vouch for {stranger.url}") as caught:
+        store_at(f"{stranger.url}/states/production", **terraform_environ)
+    assert "RECONCILER_STATE_ORIGIN" in caught.value.hint
+    assert PASSWORD not in caught.value.message + caught.value.hint
+    assert stranger.seen == []
+
+
+def test_a_redirect_is_not_followed(open_http: OpenStore, terraform_server: Any, terraform_wire: Any) -> None:
+    store = open_http(origin=terraform_wire.url, environ={"RECONCILER_STATE_ORIGIN": terraform_wire.url})
+    terraform_wire.next("GET", deliver=False, answer=307)
+    with pytest.raises(SettingsInvalid, match="was redirected"):
+        store.load()
+    assert terraform_server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"TF_HTTP_ADDRESS": "https://gitlab.example/x", "TF_HTTP_USERNAME": "u", "TF_HTTP_PASSWORD": "p"}, ("u", "p")),
+        ({"RECONCILER_STATE_ORIGIN": "https://GITLAB.example:443", "TF_HTTP_PASSWORD": "p"}, ("", "p")),
+        ({"RECONCILER_STATE_URL": GITLAB, "TF_HTTP_PASSWORD": "p"}, ("", "p")),
+        ({"CI_API_V4_URL": "https://gitlab.example/api/v4", "CI_JOB_TOKEN": "t"}, ("gitlab-ci-token", "t")),
+        (
+            {"CI_API_V4_URL": "https://gitlab.example/api/v4", "CI_JOB_TOKEN": "t", "TF_HTTP_PASSWORD": "p"},
+            ("", "p"),
+        ),
+        (
+            {  # the password is for another server
+                "CI_API_V4_URL": "https://gitlab.example/api/v4",
+                "CI_JOB_TOKEN": "t",
+                "TF_HTTP_ADDRESS": "https://state.example/x",
+                "TF_HTTP_PASSWORD": "p",
+            },
+            ("gitlab-ci-token", "t"),
+        ),
+        ({"RECONCILER_STATE_ORIGIN": "https://gitlab.example", "CI_JOB_TOKEN": "t"}, None),
+    ],
+)
+def test_each_credential_belongs_to_an_origin(environ: dict[str, str], expected: tuple[str, str] | None) -> None:
+    found = credential_for("https://gitlab.example", environ)
+    assert (found and (found.username, found.password.reveal())) == expected
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"TF_HTTP_PASSWORD": "p", "TF_HTTP_USERNAME": "u"},
+        {"CI_JOB_TOKEN": "t"},
+        {"RECONCILER_STATE_ORIGIN": "http://gitlab.example"},
+        {"RECONCILER_STATE_ORIGIN": "https://gitlab.example:8443"},
+        {"RECONCILER_STATE_ORIGIN": "https://gitlab.example.evil.example"},
+        {"CI_API_V4_URL": "https://evil.example/api/v4", "CI_JOB_TOKEN": "t"},
+        {"RECONCILER_STATE_URL": "s3://gitlab.example"},
+    ],
+)
+def test_an_origin_needs_somebody_who_vouches_for_it(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsInvalid, match=r"does not vouch for https://gitlab\.example"):
+        credential_for("https://gitlab.example", environ)
+
+
+def test_a_wrong_password_is_told_at_once_and_not_shown(terraform_server: Any) -> None:
+    environ = {"RECONCILER_STATE_ORIGIN": terraform_server.url, "TF_HTTP_PASSWORD": PASSWORD, "TF_HTTP_USERNAME": "x"}
+    store = store_at(f"{terraform_server.url}/states/production", **environ)
+    with pytest.raises(SettingsInvalid, match=r"GET is not allowed \(401\)") as caught:
+        store.load()
+    assert len(terraform_server.seen) == 1
+    assert "TF_HTTP_PASSWORD" in caught.value.hint
+    assert PASSWORD not in f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r} {vars(store)!r}"
+
+
+def test_plain_http_to_another_computer_needs_permission() -> None:
+    environ = {"RECONCILER_STATE_ORIGIN": "http://state.example"}
+    with pytest.raises(SettingsInvalid, match=r"state.url is a plain http address.* to state.example"):
+        store_at("http://state.example/x", **environ)
+    assert (
+        store_at("http://state.example/x", **environ, RECONCILER_ALLOW_HTTP="1").describe() == "http://state.example/x"
+    )
+
+
+def test_a_certificate_file_that_is_none_is_told(tmp_path: Any) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for name in ("empty.pem", "missing.pem"):
+        with pytest.raises(SettingsInvalid, match="SSL_CERT_FILE can not be used"):
+            store_at(
+                "https://state.example/x",
+                RECONCILER_STATE_ORIGIN="https://state.example",
+                SSL_CERT_FILE=str(tmp_path / name),
+            )
+
+
+# ------------------------------------------------------------------------------------------ where the lock is
+
+
+def test_the_lock_is_at_the_address_itself() -> None:
+    found = doors("https://state.example/x", {})
+    assert (found.lock_method, found.lock_url) == ("LOCK", "https://state.example/x")
+    assert (found.unlock_method, found.unlock_url) == ("UNLOCK", "https://state.example/x")
+
+
+def test_an_address_of_gitlab_says_where_its_lock_is() -> None:
+    found = doors(GITLAB, {})
+    assert (found.lock_method, found.lock_url) == ("POST", f"{GITLAB}/lock")
+    assert (found.unlock_method, found.unlock_url) == ("DELETE", f"{GITLAB}/lock")
+
+
+def test_terraforms_variables_say_where_the_lock_is() -> None:
+    environ = {
+        "TF_HTTP_ADDRESS": "https://state.example/x/",
+        "TF_HTTP_LOCK_ADDRESS": "https://state.example/lock/x",
+        "TF_HTTP_LOCK_METHOD": "put",
+        "TF_HTTP_UNLOCK_METHOD": "DELETE",
+    }
+    found = doors("https://state.example/x", environ)
+    assert (found.lock_method, found.lock_url) == ("PUT", "https://state.example/lock/x")
+    assert (found.unlock_method, found.unlock_url) == ("DELETE", "https://state.example/lock/x")
+
+
+def test_terraforms_variables_for_another_state_do_not_count() -> None:
+    environ = {"TF_HTTP_ADDRESS": "https://state.example/y", "TF_HTTP_LOCK_ADDRESS": "https://state.example/lock/y"}
+    assert doors("https://state.example/x", environ) == doors("https://state.example/x", {})
+
+
+@pytest.mark.parametrize("lock", ["https://evil.example/x/lock", "http://state.example/x/lock", "s3://state.example"])
+def test_the_lock_is_on_the_server_of_the_state(lock: str) -> None:
+    with pytest.raises(SettingsInvalid, match="TF_HTTP_LOCK_ADDRESS is on another server"):
+        doors("https://state.example/x", {"TF_HTTP_LOCK_ADDRESS": lock})
+
+
+def test_a_method_is_a_word() -> None:
+    with pytest.raises(SettingsInvalid, match="TF_HTTP_LOCK_METHOD is not a method of HTTP"):
+        doors("https://state.example/x", {"TF_HTTP_LOCK_METHOD": "GET /\r\nX: y"})

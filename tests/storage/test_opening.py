@@ -1,0 +1,68 @@
+"""Which store an address opens, and that no library is loaded before it is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import SettingsInvalid, UsageInvalid
+from reconciler.storage.opening import open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def noon() -> datetime:
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (None, "{root}/.reconciler/production.state.json"),
+        ("state", "{root}/state/production.state.json"),
+        ("file:state", "{root}/state/production.state.json"),
+        ("/srv/state", "/srv/state/production.state.json"),
+        ("file:///srv/state", "/srv/state/production.state.json"),
+        ("s3://bucket", "s3://bucket/production"),
+        ("s3://bucket/a/b/", "s3://bucket/a/b/production"),
+        ("https://state.example/x", "https://state.example/x"),
+    ],
+)
+def test_an_address_opens_a_store(url: str | None, expected: str, tmp_path: Path) -> None:
+    environ = {"RECONCILER_STATE_ORIGIN": "https://state.example"}
+    store = open_store(url, "production", root=tmp_path, environ=environ, now=noon)
+    assert Path(store.describe()) == Path(expected.format(root=tmp_path))
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "https://user:canary-pw@host/x"])
+def test_an_address_that_can_not_be_used_is_a_sentence_without_it(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="the address of the state can not be used") as caught:
+        open_store(url, "production", root=tmp_path, environ={}, now=noon)
+    assert "canary-pw" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b"])
+def test_the_name_of_an_environment_can_not_lead_out_of_a_bucket(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
+        open_store("s3://bucket/x", name, root=tmp_path, environ={}, now=noon)
+
+
+def test_a_folder_needs_none_of_the_libraries() -> None:
+    code = (
+        "import sys; from pathlib import Path; from reconciler.storage.opening import open_store; "
+        "open_store(None, 'a', root=Path('.'), environ={}, now=lambda: None); "
+        "print([name for name in ('obstore', 'psycopg', 'httpx', 'ssl') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsInvalid, match="psycopg, which is not installed") as caught:
+        open_store("postgresql://host/db", "production", root=tmp_path, environ={}, now=noon)
+    assert caught.value.hint == "pip install 'reconciler[postgres]'"
