@@ -14,14 +14,10 @@ from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Call, Reply, Wire
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject
-from reconciler.model.values import Fields
 
 T = TypeVar("T")
 Wanted = Callable[[LiveObject], bool]
 """Whether to look inside this root."""
-
-_Raw = dict[str, list[tuple[tuple[str, ...], list[Fields]]]]
-"""Raw items by kind, each list with the path of the parent it was found under."""
 
 _Names = dict[tuple[str, str], str]
 """Names by kind and remote id."""
@@ -61,8 +57,7 @@ async def read_live(
     left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]
-        raw = await _lists(provider, clock, level, parents)
-        found = _understood(level, raw, names)
+        found = await _Level(provider, clock, level, names).read(parents)
         for kind in level:
             all_of_it = kind.parent is not None or kind.create is None  # a catalogue is looked up in by name
             inside = [item for item in found[kind.id] if all_of_it or wanted(item)]
@@ -72,26 +67,57 @@ async def read_live(
     return Live(tuple(objects), provider.requests - before)
 
 
-async def _lists(
-    provider: Provider, clock: Clock, kinds: list[AnyKind], parents: Mapping[str, list[LiveObject]]
-) -> _Raw:
-    """All lists of one level, at once; the provider holds back what is too much for the vendor."""
-    wire = Wire({}, provider.dialect)
-    places = [
-        (kind, parent) for kind in kinds for parent in (parents[kind.parent] if kind.parent is not None else [None])
-    ]
+class _Level:
+    """All lists of kinds that can be read at once; the provider holds back what is too much for the vendor.
 
-    async def send_all(calls: Sequence[Call]) -> list[Reply]:
-        return await all_of(map(provider.send, calls))
+    Each list is understood as soon as it is there and the lists of all earlier kinds are, which name what it refers
+    to: so the vendor's own, much larger spelling of most objects is never in memory together.
+    """
 
-    lists = await all_of(
-        drive(kind.list(parent.remote_id if parent else None, wire), provider.send, clock.sleep, send_all)
-        for kind, parent in places
-    )
-    raw: _Raw = {kind.id: [] for kind in kinds}
-    for (kind, parent), items in zip(places, lists, strict=True):
-        raw[kind.id].append((parent.address.path if parent else (), items))
-    return raw
+    def __init__(self, provider: Provider, clock: Clock, kinds: Sequence[AnyKind], names: _Names) -> None:
+        self._provider, self._clock, self._kinds, self._names = provider, clock, kinds, names
+        self._wire = Wire({}, provider.dialect)
+        self._left = {kind.id: 0 for kind in kinds}
+        self._known = {kind.id: asyncio.Event() for kind in kinds}
+
+    async def read(self, parents: Mapping[str, list[LiveObject]]) -> dict[str, list[LiveObject]]:
+        """Live objects by kind; the names grow by theirs."""
+        places = [
+            (k, parent) for k in self._kinds for parent in (parents[k.parent] if k.parent is not None else [None])
+        ]
+        for kind, _ in places:
+            self._left[kind.id] += 1
+        for kind_id, left in self._left.items():
+            if not left:
+                self._known[kind_id].set()
+        lists = await all_of(self._list(kind, parent) for kind, parent in places)
+        found: dict[str, list[LiveObject]] = {kind.id: [] for kind in self._kinds}
+        for (kind, _), objects in zip(places, lists, strict=True):
+            found[kind.id] += objects
+        return found
+
+    async def _list(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
+        flow = kind.list(parent.remote_id if parent else None, self._wire)
+        items = await drive(flow, self._provider.send, self._clock.sleep, self._send_all)
+        for earlier in self._kinds[: self._kinds.index(kind)]:
+            await self._known[earlier.id].wait()
+        path = parent.address.path if parent else ()
+        objects = [item for each in items if (item := kind.read(each, path, self._name_of)) is not None]
+        self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
+        self._left[kind.id] -= 1
+        if not self._left[kind.id]:
+            self._known[kind.id].set()
+        return objects
+
+    def _name_of(self, kind_id: str, remote_id: str) -> str | None:
+        return self._names.get((kind_id, remote_id))
+
+    async def _send_all(self, calls: Sequence[Call]) -> list[Reply]:
+        return await all_of(map(self._provider.send, calls))
+
+
+def _parents(kind: AnyKind, parents: Mapping[str, list[LiveObject]]) -> Sequence[LiveObject | None]:
+    return [None] if kind.parent is None else parents[kind.parent]
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -108,13 +134,3 @@ def _first(failure: BaseException) -> BaseException:
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return failure
-
-
-def _understood(kinds: Iterable[AnyKind], raw: _Raw, names: _Names) -> dict[str, list[LiveObject]]:
-    """Live objects by kind; ``names`` grows: earlier kinds give later ones the names of what they refer to."""
-    found: dict[str, list[LiveObject]] = {}
-    for kind in kinds:
-        items = (kind.read(item, path, lambda k, i: names.get((k, i))) for path, each in raw[kind.id] for item in each)
-        found[kind.id] = [item for item in items if item is not None]
-        names.update(((kind.id, item.remote_id), item.address.name) for item in found[kind.id])
-    return found
