@@ -27,6 +27,7 @@ from reconciler.cli.options import (
         "reconciler plan                          # everything below this folder\n"
         "reconciler plan --env staging --out plan.json && reconciler apply --plan plan.json\n"
         "reconciler plan --select 'support-bot/*' --format markdown\n"
+        "reconciler plan --replay 30d             # what would the new thresholds have flagged?\n"
         "reconciler plan --offline --base origin/main   # no account, no network: two revisions compared"
     ),
 )
@@ -37,6 +38,7 @@ from reconciler.cli.options import (
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for 'apply --plan'.")
 @output_format(*PLAN_FORMS)
 @report_option(*PLAN_FORMS)
+@click.option("--replay", metavar="DURATION", help="Judge the results of the last 30d, ... by the new thresholds.")
 @click.option("--offline", is_flag=True, help="Ask no platform: check the manifests, or compare them with --base.")
 @click.option("--base", metavar="REF", help="With --offline: the git revision whose manifests to compare with.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
@@ -46,6 +48,7 @@ def command(
     acks: Mapping[str, int],
     deny: tuple[str, ...],
     out: str | None,
+    replay: str | None,
     offline: bool,
     base: str | None,
     style: str,
@@ -59,11 +62,13 @@ def command(
     import os
 
     from reconciler.cli.console import Console
+    from reconciler.cli.ranges import seconds
     from reconciler.cli.render import show_plan, tool
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.planning import Planned, plan
+    from reconciler.pipeline.replaying import replayed
     from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.machine import plan_json
     from reconciler.settings import Settings
@@ -73,8 +78,9 @@ def command(
             "--base goes with --offline", hint="without it, the manifests are compared with the platform"
         )
     if offline:
-        if out or adopt:
-            raise UsageInvalid(f"{'--out' if out else '--adopt'} needs the platform", hint="leave out --offline")
+        if out or adopt or replay:
+            option = "--out" if out else "--adopt" if adopt else "--replay"
+            raise UsageInvalid(f"{option} needs the platform", hint="leave out --offline")
         from reconciler.cli.offline_plan import plan_offline
 
         return plan_offline(
@@ -82,12 +88,14 @@ def command(
         )
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
+    look_back_s = None if replay is None else seconds("--replay", replay)
 
     async def main(_: Signals) -> Planned:
         hooks = Hooks(event=console.event, note=console.story)
         request = common.request(adopt=adopt, acks=acks, deny=deny)
         async with session(request, settings, hooks) as here:
-            return await plan(here)
+            planned = await plan(here)
+            return await replayed(here, planned, look_back_s) if look_back_s is not None else planned
 
     with Reports(reports, console, settings.ci) as told:
         planned = run(main, console.story)

@@ -21,12 +21,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, ReadFailed
 from reconciler.model.outcome import Evaluation, TaskState, TimeRange
 from reconciler.model.resource import Address, Lifecycle, LiveObject
 from reconciler.model.values import Fields, Json
 
 T = TypeVar("T")
+MISREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes out of reading an answer that is not as it should be."""
 
 
 class Mark(Enum):
@@ -321,6 +323,24 @@ class Versions:
     results: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded result.  ``item`` is what was measured as it was then, as the kind's ``read`` takes it; None where the
+    vendor keeps no such thing.
+    """
+
+    evaluation: Evaluation
+    item: Fields | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Recorded results; not ``whole`` when there are more than were asked for."""
+
+    results: tuple[Recorded, ...]
+    whole: bool = True
+
+
 @dataclass(frozen=True)
 class Measuring:
     """How a kind is evaluated.
@@ -336,6 +356,7 @@ class Measuring:
     ``window``   the seconds of a window: a range is widened to whole ones, and results belong to windows.  None where
                  ranges mean nothing, and results belong to a version of what is measured.
     ``versions`` how what is not possible on demand is measured instead.
+    ``past``     (address, subject's remote id, range or None for ever, how many at most) -> what was recorded, all pages.
     """
 
     place: str
@@ -348,6 +369,7 @@ class Measuring:
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
     window: Callable[[Fields], int] | None = None
     versions: Versions | None = None
+    past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +468,19 @@ class Kind(Generic[S]):
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)
 
+    def understand(
+        self, item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], str | None]
+    ) -> LiveObject | None:
+        """``read``, for an item that may be anything.  Raises ReadFailed for one that makes no sense."""
+        try:
+            found = self.read(item, parent, name_of)
+            if found is not None:
+                _check_texts(found.address, found.remote_id)
+        except MISREAD as error:
+            what = f"an item can not be understood: {error!r:.100}"
+            raise ReadFailed(what, method="GET", path=f"the list of {self.noun}s") from error
+        return found
+
     @functools.cached_property
     def shapes(self) -> dict[str, Shape]:
         """The shapes of the vendor's fields (local ones left out), by manifest name."""
@@ -499,6 +534,12 @@ class Kind(Generic[S]):
     def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
         """The address of an object with these fields below ``parent``."""
         return Address(self.id, (*parent, *(str(fields[name]) for name in self.identity)))
+
+
+def _check_texts(address: Address, remote_id: object) -> None:
+    """Raise TypeError for an object without an id, or with a name that is none."""
+    if not isinstance(remote_id, str) or not remote_id or not all(address.path):
+        raise TypeError("it has no id or no name")
 
 
 AnyKind = Kind[Any]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from reconciler.model.replay import Replay, replay_to_json
 from reconciler.model.resource import Address, Source
 from reconciler.model.values import Fields, Json
 
@@ -115,7 +116,8 @@ class Step:
     ``fingerprint`` a digest of that object's compared fields as they were when the plan was made.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
-    its manifest while nobody asked to take it over.
+    its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if
+    somebody asked.
     """
 
     id: str
@@ -133,6 +135,7 @@ class Step:
     former: Address | None = None
     notes: tuple[str, ...] = ()
     idle: bool = False
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "notes": list(step.notes),
         "idle": step.idle,
         "source": _source_to_json(step.source),
+        **({"replay": replay_to_json(step.replay)} if step.replay else {}),
     }
 
 

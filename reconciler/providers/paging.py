@@ -37,8 +37,8 @@ class Paging:
     last: Callable[[Json], int | None]
     most: int
 
-    def every(self, path: str, query: Query | None = None) -> Flow[list[Fields]]:
-        """Every item of the list at ``path``, each once, in the server's order.
+    def every(self, path: str, query: Query | None = None, enough: int | None = None) -> Flow[list[Fields]]:
+        """Every item of the list at ``path``, each once, in the server's order; no further page after ``enough`` items.
 
         Raises ReadFailed when there is no list of items, or when the pages never end.
         """
@@ -55,6 +55,8 @@ class Paging:
             last = max((number for reply in replies if (number := self.last(reply.body)) is not None), default=None)
             if last is None:  # it tells no number: on, while there is anything new
                 last = read if len(found) == known else read + 1
+            if enough is not None and len(found) >= enough:
+                break
             pages = range(read + 1, min(last, read + AT_ONCE) + 1)
             if pages and pages[-1] > self.most:
                 raise ReadFailed(f"the list did not end after {self.most} pages", method="GET", path=path)

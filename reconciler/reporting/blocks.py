@@ -15,6 +15,7 @@ from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Acti
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, value_lines
 from reconciler.reporting.lines import Line, Span, Tint, counted, line
+from reconciler.reporting.replays import replay_lines
 
 TINTS: dict[Action, Tint] = {
     Action.CREATE: "add",
@@ -99,6 +100,7 @@ def step_lines(step: Step, *, verbose: bool) -> Group:
     if step.former:
         below.append(line("was ", Span(str(step.former), solid=True), indent=4))
     below += _fields(step, verbose)
+    below += [_deeper(each) for each in (replay_lines(step.replay) if step.replay else ())]
     below += [line(Span("note: ", "dim"), note, indent=4) for note in step.notes]
     return (_step_line(step, verbose=verbose), *below)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model.plan import Action, Cause, Effect
+from reconciler.model.replay import ReplayState
 
 _Schema = dict[str, Any]
 
@@ -62,6 +63,10 @@ def _text(description: str, *, nullable: bool = False) -> _Schema:
     return {"type": ["string", "null"] if nullable else "string", "description": description}
 
 
+def _number(description: str) -> _Schema:
+    return {"type": "number", "description": description}
+
+
 def _flag(description: str) -> _Schema:
     return {"type": "boolean", "description": description}
 
@@ -114,6 +119,56 @@ def _summary() -> _Schema:
 
 
 def _step() -> _Schema:
+    schema = _step_as_always()
+    schema["properties"] = {**schema["properties"], "replay": _replay()}
+    return schema
+
+
+def _replay() -> _Schema:
+    share = _closed(
+        {
+            "flagged": _count("Windows that miss a threshold."),
+            "windows": _count("Windows that could be judged by the old and by the new thresholds."),
+            "share": _number("flagged / windows, not rounded."),
+            "low": _number("Lower end of the Wilson interval at 95 %."),
+            "high": _number("Upper end of it."),
+        }
+    )
+    near = _closed(
+        {
+            "pipeline": _text("Where it was measured.", nullable=True),
+            "starts": {"type": ["integer", "null"], "description": "Unix seconds."},
+            "ends": {"type": ["integer", "null"], "description": "Unix seconds."},
+            "result_id": _text("The platform's id of the result."),
+            "measurement": _text("What was measured."),
+            "value": {"description": "The value, not rounded."},
+            "margin": _number("How far it is on the right side of the new limit; negative on the wrong one."),
+        }
+    )
+    either = {"anyOf": [share, {"type": "null"}]}
+    replay = _closed(
+        {
+            "state": {
+                "enum": [state.value for state in ReplayState],
+                "description": "Whether the past says something.",
+            },
+            "why": _text("Why there is no forecast; empty when there is one."),
+            "look_back_s": _count("How long a time was looked at, in seconds."),
+            "unknown": _count("Windows without a verdict or a value; they count neither way."),
+            "checked": _count("Recorded verdicts that were recomputed."),
+            "agreement": {"type": ["number", "null"], "description": "The share of them that came out as recorded."},
+            "before": {**either, "description": "What the old thresholds flag; null without a forecast."},
+            "after": {**either, "description": "What the new thresholds flag; null without a forecast."},
+            "only_before": _count("Flagged by the old thresholds only: they would be missed."),
+            "only_after": _count("Flagged by the new thresholds only."),
+            "nearest": _list_of(near, "The windows nearest to a new limit, the nearest first."),
+            "notes": _list_of({"type": "string"}, "What else a reviewer should know."),
+        }
+    )
+    return {**replay, "description": "What the thresholds would have made of past results; only with --replay."}
+
+
+def _step_as_always() -> _Schema:
     return _closed(
         {
             "id": _text("Unique in the plan."),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -96,6 +98,22 @@ class Platform:
         path = f"/projects/{self.projects()[project]['id']}/tests?includeArchived=true"
         found = sorted(self.api("GET", path)["items"], key=lambda item: not item["archived"])
         return {item["name"]: item for item in found}
+
+    def stream(self, answers: dict[int, str], pipeline: str = "live") -> None:
+        """One row for each day of November 2026, at noon, to a pipeline of the project ``bot``."""
+        noon = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp() - 86_400
+        rows = [{"output": answer, "at": noon + 86_400 * day} for day, answer in answers.items()]
+        config = {"outputColumnName": "output", "timestampColumnName": "at"}
+        body = {"config": config, "rows": rows}
+        self.api("POST", f"/inference-pipelines/{self.pipelines('bot')[pipeline]['id']}/data-stream", body)
+
+    def stream(self, answers: dict[int, str], pipeline: str = "live") -> None:
+        """One row for each day of November 2026, at noon, to a pipeline of the project ``bot``."""
+        noon = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp() - 86_400
+        rows = [{"output": answer, "at": noon + 86_400 * day} for day, answer in answers.items()]
+        config = {"outputColumnName": "output", "timestampColumnName": "at"}
+        body = {"config": config, "rows": rows}
+        self.api("POST", f"/inference-pipelines/{self.pipelines('bot')[pipeline]['id']}/data-stream", body)
 
     def everything(self) -> Doc:
         """All that the platform shows, by project."""

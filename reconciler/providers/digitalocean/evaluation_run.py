@@ -24,6 +24,8 @@ from reconciler.model.kind import (
     LookUp,
     Mark,
     Measuring,
+    Past,
+    Recorded,
     RefTo,
     Spec,
     Task,
@@ -186,6 +188,24 @@ def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire)
     return tuple(found)
 
 
+def _past(address: Address, test_case_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
+    """The finished runs of the current version, newest first: an older version may have had another threshold."""
+    case = yield from _test_case(test_case_id)
+    listed = yield from _runs(test_case_id, whole_number(case.get("version")))
+    runs = sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True)
+    over = [run for run in runs if _status(run) in _OVER and _is_inside(run, within)]
+    found = []
+    for each in over[:most]:
+        run = yield from retrieve(str(each["evaluation_run_uuid"]))
+        found.append(Recorded(_read(run, address)))
+    return Past(tuple(found), whole=len(over) <= most)
+
+
+def _is_inside(run: Fields, within: TimeRange | None) -> bool:
+    ended = _unix(run.get("finished_at") or run.get("queued_at"))
+    return within is None or ended is None or within.start <= ended < within.end
+
+
 def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     """Which answers fell short, by number: what was asked and answered may be nobody's business in a build log."""
     misses: list[str] = []
@@ -331,6 +351,7 @@ EVALUATION_RUN = Kind(
         poll=_poll,
         results=_results,
         subject=_subject,
+        past=_past,
     ),
     example={"name": "nightly", "testCase": "Answers are correct", "agents": ["support-agent"]},
 )

@@ -14,7 +14,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.errors import ReadFailed
-from reconciler.model.kind import Call, Flow, Measuring, Task, Trigger, Version, Versions, Wire, url_path
+from reconciler.model.kind import (
+    Call,
+    Flow,
+    Measuring,
+    Past,
+    Recorded,
+    Task,
+    Trigger,
+    Version,
+    Versions,
+    Wire,
+    url_path,
+)
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
 from reconciler.model.values import Fields, Json, parse_duration
@@ -75,6 +87,18 @@ def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire
     found = [_read(item, address) for item in items]
     inside = [each for each in found if within is None or _overlaps(each, within)]
     return tuple(sorted(inside, key=lambda each: (each.ends or 0, each.recorded), reverse=True))
+
+
+def _past(address: Address, remote_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
+    """``goalSnapshot`` is the test as it was judged: on the wire, but not in the SDK's types (openlayer-mcp 0.17.0)."""
+    query: dict[str, str | int | bool] = {}
+    if within is not None:
+        query = {"startTimestamp": within.start, "endTimestamp": within.end}
+    items = yield from every(url_path("tests", remote_id, "results"), query, most + 1)
+    read = [(_read(item, address), item.get("goalSnapshot")) for item in items]
+    found = [Recorded(one, then if isinstance(then, dict) else None) for one, then in read]
+    inside = [each for each in found if within is None or _overlaps(each.evaluation, within)]
+    return Past(tuple(inside[:most]), whole=len(items) <= most)
 
 
 def _overlaps(evaluation: Evaluation, within: TimeRange) -> bool:
@@ -190,4 +214,5 @@ MEASURING = Measuring(
     results=_results,
     window=_window,
     versions=Versions(named=_version, latest=_latest_version, results=_version_results),
+    past=_past,
 )

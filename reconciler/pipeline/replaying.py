@@ -1,0 +1,135 @@
+"""Judge past results by the thresholds of a plan, look up a result to pin, find a limit.  Touches: network (reads)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from reconciler.errors import ReconcilerError, UsageInvalid
+from reconciler.evaluating.impact import Window, replay
+from reconciler.model.flow import drive
+from reconciler.model.kind import Criterion, Mark, Recorded
+from reconciler.model.neighbourhood import Neighbourhood
+from reconciler.model.outcome import TimeRange
+from reconciler.model.plan import Action, Effect, Step
+from reconciler.model.replay import Replay, ReplayState
+from reconciler.model.resource import Address, LiveObject, Resource
+from reconciler.model.values import Fields
+from reconciler.pipeline.planning import ALL_KINDS, Planned
+from reconciler.pipeline.session import Session
+from reconciler.planning.planner import digest
+from reconciler.planning.thresholds import classify
+from reconciler.providers import KINDS
+from reconciler.providers.reader import all_of
+
+MOST_RESULTS = 10_000
+"""Results read of one test: a month of hours on a dozen pipelines."""
+_JUDGED_ALREADY = (Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.RENAME)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was recorded of one subject, pipelines by name; not ``whole`` when there was more than we read."""
+
+    windows: tuple[Window, ...]
+    whole: bool
+
+
+class Looking:
+    """Reads the past of what is at the platform, with the plan's knowledge of ids and names."""
+
+    def __init__(self, here: Session, planned: Planned) -> None:
+        self.here, self.planned = here, planned
+        self.ids = planned.ids(ALL_KINDS)
+        self.names = {remote_id: address.name for address, remote_id in self.ids.items()}
+        self.there = {item.address: item for item in planned.live.objects if not item.archived}
+        self.by_id = planned.live.by_id()
+
+    def criteria(self, address: Address, fields: Fields) -> tuple[Criterion, ...]:
+        """The thresholds that these fields of a resource set."""
+        return KINDS[address.kind].criteria(fields, Neighbourhood(self.there, KINDS, address))
+
+    def measured_by(self, subject: Address) -> Resource | None:
+        """The resource that measures ``subject``: mostly itself."""
+        for resource in self.planned.desired:
+            measuring = KINDS[resource.address.kind].measuring
+            if measuring is not None and measuring.subject(resource.address, resource.fields) == subject:
+                return resource
+        return None
+
+    async def past(self, subject: Address, remote_id: str, within: TimeRange | None) -> Past:
+        """What was recorded of the object, all pages.  Raises ApiError, and UsageInvalid where nothing is recorded."""
+        resource = self.measured_by(subject)
+        measuring = KINDS[resource.address.kind].measuring if resource else None
+        if resource is None or measuring is None or measuring.past is None:
+            raise UsageInvalid(f"the platform shows no past results of {subject}")
+        provider = self.here.providers[subject.vendor]
+        found = await drive(
+            measuring.past(resource.address, remote_id, within, MOST_RESULTS), provider.send, self.here.clock.sleep
+        )
+        return Past(tuple(self._window(each, subject) for each in found.results), found.whole)
+
+    def _window(self, recorded: Recorded, subject: Address) -> Window:
+        one = recorded.evaluation
+        named = replace(one, pipeline=self.names.get(one.pipeline, one.pipeline) if one.pipeline else None)
+        then = self.as_it_was(recorded, subject)
+        return Window(named, self.criteria(subject, then.fields) if then is not None else None)
+
+    def as_it_was(self, recorded: Recorded, subject: Address) -> LiveObject | None:
+        """What was measured, as it was then; None where the vendor does not tell."""
+        kind = KINDS[subject.kind]
+        if recorded.item is None:
+            return None
+        with suppress(KeyError, TypeError, ValueError):  # an older server may keep less of it
+            parent = subject.path[: len(subject.path) - len(kind.identity)]
+            return kind.read(recorded.item, parent, lambda _, remote_id: self.names.get(remote_id))
+        return None
+
+
+async def replayed(here: Session, planned: Planned, look_back_s: int) -> Planned:
+    """The plan, with what its changed thresholds would have made of the last ``look_back_s`` seconds.
+
+    A test whose past can not be read says so; the plan does not fail for that.
+    """
+    looking = Looking(here, planned)
+    now = int(here.clock.now())
+    within = TimeRange(now - look_back_s, now)
+    found = await all_of(_replay(looking, step, within) for step in planned.plan.steps)
+    steps = tuple(replace(step, replay=each) for step, each in zip(planned.plan.steps, found, strict=True))
+    plan = replace(planned.plan, steps=steps)
+    return replace(planned, plan=replace(plan, digest=digest(plan)))
+
+
+async def _replay(looking: Looking, step: Step, within: TimeRange) -> Replay | None:
+    """None for a step that changes no thresholds."""
+    resource, live = looking.planned.desired.resources.get(step.address), looking.by_id.get(step.remote_id or "")
+    if step.action not in _JUDGED_ALREADY or step.idle or resource is None or live is None:
+        return None
+    if not KINDS[step.address.kind].judges:
+        return None
+    before = looking.criteria(step.address, live.fields)
+    after = looking.criteria(step.address, {**live.fields, **resource.fields})
+    look_back_s = within.end - within.start
+    redefining = [change.path for change in step.changes if change.effect is Effect.REDEFINED]
+    if redefining:
+        paths = ", ".join(dict.fromkeys(redefining))
+        why = f"{paths} changes what is measured, so past values do not help"
+        return Replay(ReplayState.REDEFINED, look_back_s, why)
+    if classify(before, after) is Effect.SAME:
+        return None
+    try:
+        past = await looking.past(step.address, live.remote_id, within)
+    except ReconcilerError as error:
+        return Replay(ReplayState.UNCALIBRATED, look_back_s, f"the past can not be read: {error.message}")
+    return replay(past.windows, before, after, look_back_s=look_back_s, notes=tuple(_notes(step, past)))
+
+
+def _notes(step: Step, past: Past) -> list[str]:
+    notes = []
+    if not past.whole:
+        notes.append(f"only the first {MOST_RESULTS:,} results that the platform lists were read")
+    shapes = KINDS[step.address.kind].shapes
+    scope = [c.path for c in step.changes if c.path in shapes and Mark.SCOPE in shapes[c.path].marks]
+    if scope:
+        notes.append(f"{', '.join(scope)} changes too: windows are counted wherever they were measured")
+    return notes
