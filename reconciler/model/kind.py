@@ -355,6 +355,8 @@ class Measuring:
     ``results``  reads what was recorded for the range, newest first.
     ``window``   the seconds of a window: a range is widened to whole ones, and results belong to windows.  None where
                  ranges mean nothing, and results belong to a version of what is measured.
+    ``repeated`` (address, subject's id, how many) -> the latest results on each place for what is measured as it is
+                 now.  None where ``results`` tells as much: results belong to windows.
     ``versions`` how what is not possible on demand is measured instead.
     ``past``     (address, subject's remote id, range or None for ever, how many at most) -> what was recorded, all pages.
     """
@@ -368,6 +370,7 @@ class Measuring:
     results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
     window: Callable[[Fields], int] | None = None
+    repeated: Callable[[Address, str, int], Flow[tuple[Evaluation, ...]]] | None = None
     versions: Versions | None = None
     past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None
 

@@ -172,14 +172,20 @@ def retrieve(run_id: str) -> Flow[Fields]:
 
 def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
     """The latest run of each agent for the current version; a time range means nothing here."""
+    return _repeated(address, test_case_id, 1)
+
+
+def _repeated(address: Address, test_case_id: str, most: int) -> Flow[tuple[Evaluation, ...]]:
+    """The latest runs for the current version of the test case, as many of each agent in the version last run."""
     case = yield from _test_case(test_case_id)
     listed = yield from _runs(test_case_id, whole_number(case.get("version")))
-    runs = sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True)
-    latest: dict[str, Fields] = {}
-    for run in runs:
-        latest.setdefault(str(run.get("agent_uuid")), run)
+    latest: dict[str, list[Fields]] = {}
+    for run in sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True):
+        alike = latest.setdefault(str(run.get("agent_uuid")), [])
+        if len(alike) < most and (not alike or alike[0].get("agent_version_hash") == run.get("agent_version_hash")):
+            alike.append(run)
     found = []
-    for each in latest.values():
+    for each in [run for runs in latest.values() for run in runs]:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
         evaluation = _read(run, address)
         if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:
@@ -350,6 +356,7 @@ EVALUATION_RUN = Kind(
         trigger=_trigger,
         poll=_poll,
         results=_results,
+        repeated=_repeated,
         subject=_subject,
         past=_past,
     ),
