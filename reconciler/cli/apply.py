@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,14 +20,12 @@ from reconciler.cli.options import (
     output_format,
     report_option,
 )
-from reconciler.cli.ranges import range_options
+from reconciler.cli.ranges import cost_options, range_options
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
-    from reconciler.cli.reports import Reports
     from reconciler.model.plan import Plan
     from reconciler.pipeline.applying import Applied
-    from reconciler.pipeline.measuring import Evaluated
 
 
 @click.command(
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     epilog=example(
         "reconciler apply examples/quickstart --env local --yes --evaluate\n"
         "reconciler apply --env production --ack archive=7\n"
+        "reconciler apply --env production --evaluate --since 2d --rollback\n"
         "reconciler apply --plan plan.json --yes"
     ),
 )
@@ -47,8 +46,9 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="With --plan: finish a plan that was cut short.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--evaluate", "evaluates", is_flag=True, help="Then evaluate the tests that changed, and gate on them.")
+@click.option("--rollback", is_flag=True, help="With --evaluate: put back what was changed when the gate fails.")
 @range_options
-@click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="With --evaluate: wait so long.")
+@cost_options
 @output_format("text", "json", "markdown")
 @report_option(*dict.fromkeys((*PLAN_FORMS, *VERDICT_FORMS)))
 def command(
@@ -60,32 +60,44 @@ def command(
     resume: bool,
     yes: bool,
     evaluates: bool,
+    rollback: bool,
     since: str | None,
     start: str | None,
     end: str | None,
     timeout: str,
+    most: int | None,
     style: str,
     reports: tuple[Report, ...],
 ) -> int:
     """Bring the platform in line with the manifests under PATH (default: this folder).
 
     Asks first, unless told --yes.  Exits 3 when the plan holds refusals, 4 when not every step worked, 5 when a
-    gate fails, 6 when a saved plan is stale or the state is locked, 7 when it can not ask.
+    gate fails, 6 when a saved plan is stale or the state is locked, 7 when it can not ask.  With --rollback a failed
+    gate exits 8 when everything was put back, and 9, saying what is left to send, when it was not.
     """
     import os
+    import time
 
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.ranges import seconds, time_range
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.cli.saved_plan import read_plan
+    from reconciler.cli.verification import Verification
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.applying import apply
+    from reconciler.pipeline.measuring import Measurement
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     if resume and not plan_file:
         raise UsageInvalid("--resume goes with --plan")
+    for option, given in {"--rollback": rollback, "--max-evaluations": most is not None}.items():
+        if given and not evaluates:
+            raise UsageInvalid(f"{option} goes with --evaluate")
+    within = time_range(since, start, end, time.time())
+    ask = Measurement(within, deadline_s=seconds("--timeout", timeout), most=most)
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)
@@ -112,15 +124,19 @@ def command(
         )  # fmt: skip
         async with session(request, settings, hooks) as here:
             signals.gently = here.stop.set
-            applied = await apply(here, saved=saved, resumed=resume)
-            signals.gently = None
-            console.end_progress()
-            told.applied(applied.outcomes)
-            code = report(applied, style, console)
-            signals.raise_if_received()
-            if code or not evaluates:
+
+            def applied(done: Applied) -> int:
+                signals.gently = None
+                console.end_progress()
+                told.applied(done.outcomes)
+                code = report(done, style, console)
+                signals.raise_if_received()
                 return code
-            return await _evaluate(here, applied, (since, start, end), timeout, style, console, told)
+
+            if not evaluates:
+                return applied(await apply(here, saved=saved, resumed=resume))
+            verify = Verification(ask, console, style, told, applied, signals, rollback=rollback)
+            return await verify.run(here, saved=saved, resumed=resume)
 
     with told:
         return told.end(run(main, console.story))
@@ -155,23 +171,3 @@ def _warn_unsettled(applied: Applied, console: Console) -> None:
         console.story(terminal(f"warning: {sentence}"))
     if applied.unsettled:
         console.story("  hint: the platform stores these in another form; write them that way in the manifest")
-
-
-async def _evaluate(
-    here: Any, applied: Applied, times: tuple[str | None, str | None, str | None], timeout: str, style: str,
-    console: Console, told: Reports,
-) -> int:  # fmt: skip
-    from reconciler.cli.evaluate import report_verdicts
-    from reconciler.cli.ranges import time_range
-    from reconciler.model.values import parse_duration
-    from reconciler.pipeline.measuring import Measurement, evaluate, tests_about
-
-    touched = tests_about(here, applied.touched)
-    if not touched:
-        console.story("Nothing to evaluate: no test changed.")
-        return 0
-    within = time_range(*times, here.clock.now())
-    ask = Measurement(within, only=touched, deadline_s=parse_duration(timeout))
-    evaluated: Evaluated = await evaluate(here, ask)
-    console.end_progress()
-    return report_verdicts(evaluated, style, console, told)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import VERDICT_FORMS, Common, Report, common, example, output_format, report_option
-from reconciler.cli.ranges import range_options
+from reconciler.cli.ranges import cost_options, range_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.cli.console import Console
     from reconciler.cli.reports import Reports
     from reconciler.pipeline.measuring import Evaluated
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
 @click.command(
     "evaluate",
     epilog=example(
-        "reconciler evaluate --env production --since 7d\n"
+        "reconciler evaluate --env production --since 7d --max-evaluations 200\n"
         "reconciler evaluate --select 'support-bot/monitoring/*' --from 2026-11-01 --to 2026-11-08"
     ),
 )
 @common(locks=True)
 @range_options
 @click.option("--overwrite", is_flag=True, help="Evaluate again where there are results already.")
-@click.option("--no-wait", is_flag=True, help="Trigger and leave; run again to wait for what was triggered.")
-@click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="Wait at most so long.")
+@click.option("--changed", is_flag=True, help="Only what the last apply touched.")
+@click.option("--no-wait", is_flag=True, help="Trigger and leave; --resume waits for what was triggered.")
+@click.option("--resume", is_flag=True, help="Trigger nothing; wait for what earlier runs have triggered.")
+@click.option("--commit", metavar="ID", help="Judge development tests by this commit's results, or by the 'latest'.")
+@cost_options
 @output_format(*VERDICT_FORMS)
 @report_option(*VERDICT_FORMS)
 def command(
@@ -35,36 +40,47 @@ def command(
     start: str | None,
     end: str | None,
     overwrite: bool,
+    changed: bool,
     no_wait: bool,
+    resume: bool,
+    commit: str | None,
     timeout: str,
+    most: int | None,
     style: str,
     reports: tuple[Report, ...],
 ) -> int:
     """Evaluate the tests declared under PATH (default: this folder) over a time range.
 
-    An evaluation is triggered at most once: run the same command again to go on waiting.  Exits 5 when a gate
-    fails; a test that was skipped, failed to run or has no result counts as failed, unless its gate says otherwise.
+    An evaluation is triggered at most once: run the same command again, or with --resume, to go on waiting.  Exits 5
+    when a gate fails; a test that was skipped, failed to run or has no result counts as failed, unless its gate says
+    otherwise.  Exits 3 when it would cost more than --max-evaluations.
     """
     import os
     import time
 
     from reconciler.cli.console import Console
-    from reconciler.cli.ranges import time_range
+    from reconciler.cli.ranges import seconds, time_range
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
-    from reconciler.model.values import parse_duration
     from reconciler.pipeline.measuring import Measurement, evaluate
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    try:
-        deadline_s = parse_duration(timeout)
-    except ValueError as error:
-        raise UsageInvalid(f"--timeout {timeout}: {error}") from error
+    ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
+    triggers = {**ranges, "--overwrite": overwrite, "--max-evaluations": most is not None, "--no-wait": no_wait}
+    _apart("--resume", resume, {**triggers, "--changed": changed, "--commit": commit is not None})
+    _apart("--commit", commit is not None, triggers)
     ask = Measurement(
-        time_range(since, start, end, time.time()), overwrite=overwrite, wait=not no_wait, deadline_s=deadline_s
+        None if resume else time_range(since, start, end, time.time()),
+        changed=changed,
+        overwrite=overwrite,
+        wait=not no_wait,
+        resume=resume,
+        commit=commit or "",
+        deadline_s=seconds("--timeout", timeout),
+        most=most,
     )
 
     async def main(_: Signals) -> Evaluated:
@@ -77,10 +93,33 @@ def command(
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         evaluated = run(main, console.story)
         console.end_progress()
-        if no_wait:
-            console.answer(f"{len(evaluated.result.unfinished)} evaluations are under way.")
-            return 0
+        if no_wait and not evaluated.nothing:
+            return _left_alone(evaluated, console)
         return told.end(report_verdicts(evaluated, style, console, told))
+
+
+def _apart(option: str, given: bool, others: Mapping[str, bool]) -> None:
+    """Raise UsageInvalid when an option was given along with one that it makes meaningless."""
+    from reconciler.errors import UsageInvalid
+
+    for other, also in others.items():
+        if given and also:
+            raise UsageInvalid(f"{option} and {other} do not go together")
+
+
+def _left_alone(evaluated: Evaluated, console: Console) -> int:
+    """Say what is under way; returns 5 when something could not be started, 4 when nobody can tell, else 0."""
+    from reconciler.reporting.escape import terminal
+
+    result = evaluated.result
+    count = len(result.unfinished)
+    verb = "evaluation is" if count == 1 else "evaluations are"
+    console.answer(f"{count} {verb} under way; wait for them: reconciler evaluate --resume")
+    for each in result.evaluations:
+        console.story(terminal(f"not started: {each.address}: {each.message}"))
+    if result.evaluations:
+        return 5
+    return 4 if result.doubtful else 0
 
 
 def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Reports) -> int:
@@ -89,14 +128,21 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
     from reconciler.evaluating.gates import passed
     from reconciler.reporting.escape import terminal
 
-    told.judged(evaluated.verdicts, evaluated.apart, passed=passed(evaluated.verdicts))
-    shown = show_verdicts(evaluated.verdicts, style, console, environment=told.environment, apart=evaluated.apart)
-    console.answer(shown)
+    good = passed(evaluated.verdicts) or bool(evaluated.nothing)
+    told.judged(evaluated.verdicts, evaluated.apart, passed=good)
+    cost = evaluated.estimate.to_json() if evaluated.estimate else None
+    shown = show_verdicts(
+        evaluated.verdicts, style, console, environment=told.environment, apart=evaluated.apart, cost=cost
+    )
+    if not evaluated.nothing:
+        console.answer(shown)
+    else:
+        console.story(f"Nothing to evaluate: {evaluated.nothing}.")
     if evaluated.apart:
         count, reason = len(evaluated.apart), evaluated.apart[0][1]
         console.story(terminal(f"{count} test{'' if count == 1 else 's'} left out: {reason}"))
     if evaluated.unapplied:
         console.story(f"warning: {evaluated.unapplied} changes in the manifests are not applied yet")
-    if not passed(evaluated.verdicts):
+    if not good:
         return 5
     return 4 if evaluated.result.doubtful else 0

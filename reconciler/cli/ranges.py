@@ -31,6 +31,20 @@ def range_options(function: F) -> F:
     return decorated  # type: ignore[no-any-return]
 
 
+def cost_options(function: F) -> F:
+    """Add ``--timeout`` and ``--max-evaluations``."""
+    options = (
+        click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="Wait at most so long."),
+        click.option(
+            "--max-evaluations", "most", type=click.IntRange(min=0), metavar="N", help="Refuse to trigger more than N."
+        ),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
 def time_range(since: str | None, start: str | None, end: str | None, now: float) -> TimeRange:
     """The range that the options ask for, in Unix seconds.
 
@@ -42,13 +56,18 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
     if start is not None:
         first = _moment("--from", start)
     else:
-        try:
-            first = last - parse_duration(since or DEFAULT_SINCE)
-        except ValueError as error:
-            raise UsageInvalid(f"--since {since}: {error}") from error
+        first = last - seconds("--since", since or DEFAULT_SINCE)
     if first >= last:
         raise UsageInvalid(f"the time range is empty: it starts at {_iso(first)} and ends at {_iso(last)}")
     return TimeRange(first, last)
+
+
+def seconds(option: str, text: str) -> int:
+    """A duration of the command line in seconds.  Raises UsageInvalid."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageInvalid(f"{option} {text}: {error}") from error
 
 
 def _moment(option: str, text: str) -> int:

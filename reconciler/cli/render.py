@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model.outcome import StepOutcome, Verdict
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address
+    from reconciler.model.values import Fields
 
 
 class Paper(Protocol):
@@ -107,13 +108,14 @@ def show_verdicts(
     *,
     environment: str = "",
     apart: Sequence[tuple[Address, str]] = (),
+    cost: Fields | None = None,
 ) -> str:
-    """Verdicts as a table, json, markdown, github, junit or openmetrics."""
+    """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``."""
     match form:
         case "json":
             from reconciler.reporting.machine import verdicts_json
 
-            return verdicts_json(verdicts, environment=environment)
+            return verdicts_json(verdicts, environment=environment, cost=cost)
         case "markdown":
             from reconciler.reporting.markdown import verdicts_markdown
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 )
 @common()
 @range_options
+@click.option("--changed", is_flag=True, help="Only what the last apply touched.")
+@click.option("--commit", metavar="ID", help="Judge development tests by this commit's results, or by the 'latest'.")
 @click.option("--run", "run_id", metavar="UUID", help="Show one evaluation run with all of its fields.")
 @output_format(*VERDICT_FORMS)
 @report_option(*VERDICT_FORMS)
@@ -32,6 +34,8 @@ def command(
     since: str | None,
     start: str | None,
     end: str | None,
+    changed: bool,
+    commit: str | None,
     run_id: str | None,
     style: str,
     reports: tuple[Report, ...],
@@ -57,10 +61,21 @@ def command(
     console, settings = Console.of(common), Settings.from_environ(os.environ)
     ranged = since is not None or start is not None or end is not None
     if run_id is not None:
-        if ranged or common.select or common.paths != (".",) or reports or style not in ("text", "json"):
+        if (
+            ranged
+            or changed
+            or commit
+            or common.select
+            or common.paths != (".",)
+            or reports
+            or style not in ("text", "json")
+        ):
             raise UsageInvalid("--run goes with --env and with --format text or json only")
         return _show_run(run_id, common, style, console)
-    ask = Measurement(time_range(since, start, end, time.time()) if ranged else None, trigger=False)
+    if commit is not None and ranged:
+        raise UsageInvalid("--commit goes without a time range: its results are of the commit")
+    within = time_range(since, start, end, time.time()) if ranged else None
+    ask = Measurement(within, trigger=False, changed=changed, commit=commit or "")
 
     async def main(_: Signals) -> Evaluated:
         hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)

@@ -32,6 +32,12 @@ class Cost:
     windows: int = 1
     width: int | None = None
 
+    @classmethod
+    def over(cls, asked: TimeRange, width: int, address: Address, pipelines: int, runs: int) -> Cost:
+        """The cost of a range that is cut into windows of ``width`` seconds."""
+        span = aligned(asked, width)
+        return cls(address, pipelines, runs, (span.end - span.start) // width, width)
+
     @property
     def evaluations(self) -> int:
         """How many the platform is asked for."""

@@ -137,6 +137,11 @@ def resume(triggers: Iterable[Trigger], tasks: Mapping[str, Fields], *, within_s
     return tuple(next((old for old in latest_first if _continues(old, each, within_s)), each) for each in triggers)
 
 
+def is_under_way(trigger: Trigger, tasks: Mapping[str, Fields]) -> bool:
+    """Whether an earlier run has sent this trigger, so that it is waited for and not sent again."""
+    return _started_before(trigger, tasks, resumed=False) is not None
+
+
 def noted(tasks: Mapping[str, Fields]) -> tuple[Trigger, ...]:
     """Every trigger that an earlier run has noted, with the range that it asked for."""
     return tuple(_from_note(note) for note in tasks.values())

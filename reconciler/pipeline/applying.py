@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.model.values import Fields
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.remembering import carry_over
@@ -27,6 +28,9 @@ from reconciler.planning.planner import make_plan, settled
 from reconciler.planning.saved import check_untouched, what_moved
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS, VENDORS
+
+_GONE = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
+"""What leaves nothing behind that could be evaluated."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,7 @@ class Applied:
     def touched(self) -> tuple[Address, ...]:
         """The addresses of steps that are done and leave something behind."""
         done = {outcome.step_id for outcome in self.outcomes if outcome.status is StepStatus.DONE}
-        gone = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
-        return tuple(s.address for s in self.planned.plan.pending if s.id in done and s.action not in gone)
+        return tuple(s.address for s in self.planned.plan.pending if s.id in done and s.action not in _GONE)
 
 
 async def apply(
@@ -60,24 +63,58 @@ async def apply(
     """
     async with locked(here, "destroy" if destroy else "apply") as holder:
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
-        if saved is not None:
-            check_untouched(saved)
-        planned = await plan(here, destroy=destroy, resumed=resumed)
-        if saved is not None:
-            _check_saved(saved, planned, resumed=resumed)
-        here.hooks.planned(planned.plan)
-        if planned.plan.refusals:
-            count = len(planned.plan.refusals)
-            raise RefusedByPolicy(
-                f"{count} refusal{'s' if count > 1 else ''}: nothing was changed",
-                hint="settle what the plan refuses, then apply again",
-            )
-        if planned.plan.pending:
-            here.hooks.confirm(planned.plan)
-        return await _apply_planned(here, planned, saved)
+        return await apply_under_lock(here, saved=saved, resumed=resumed, destroy=destroy)
 
 
-async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, Any] | None) -> Applied:
+async def apply_under_lock(
+    here: Session,
+    *,
+    saved: Mapping[str, Any] | None = None,
+    resumed: bool = False,
+    destroy: bool = False,
+    trial: Trial | None = None,
+) -> Applied:
+    """As ``apply``, under a lock that is held already.
+
+    With ``trial`` the state says that what was changed is not settled yet; whoever asked for it settles it.
+    """
+    if saved is not None:
+        check_untouched(saved)
+    planned = await plan(here, destroy=destroy, resumed=resumed)
+    if saved is not None:
+        _check_saved(saved, planned, resumed=resumed)
+    here.hooks.planned(
+        replace(planned.plan, warnings=(*planned.plan.warnings, *(trial.warn(planned) if trial else ())))
+    )
+    if planned.plan.refusals:
+        count = len(planned.plan.refusals)
+        raise RefusedByPolicy(
+            f"{count} refusal{'s' if count > 1 else ''}: nothing was changed",
+            hint="settle what the plan refuses, then apply again",
+        )
+    if trial:
+        trial.check(planned)
+    if planned.plan.pending:
+        here.hooks.confirm(planned.plan)
+    return await _apply_planned(here, planned, saved, trial)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An apply that is yet to be verified.
+
+    ``before`` gives what the state has to remember for a roll-back, by address; ``warn`` sentences that the plan is
+    shown with; ``check`` may refuse a plan before anything is asked or changed.
+    """
+
+    before: Callable[[Planned], Mapping[str, Fields]] = lambda _: {}
+    warn: Callable[[Planned], Sequence[str]] = lambda _: ()
+    check: Callable[[Planned], None] = lambda _: None
+
+
+async def _apply_planned(
+    here: Session, planned: Planned, saved: Mapping[str, Any] | None, trial: Trial | None
+) -> Applied:
     journal = Journal(here.store.append, here.clock.monotonic)
     try:
         if planned.state.origins != {**planned.state.origins, **planned.plan.basis.origins}:
@@ -86,7 +123,8 @@ async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, An
             await journal.write({"record": "plan_started", "digest": saved["digest"]})
         outcomes: tuple[StepOutcome, ...] = ()
         if planned.plan.pending:
-            outcomes = await carry_out(planned.plan, _world(planned), _means(here, journal))
+            await journal.write(_changing(planned, trial))
+            outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal))
         applied = Applied(planned, outcomes)
         after = await _look_again(here, applied, fold(planned.state, journal.records))
         for record in _refreshed(planned, after):
@@ -94,6 +132,8 @@ async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, An
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
+        if trial is None and whole and (outcomes or planned.state.unsettled):
+            await journal.write({"record": "settled", "kept": True})
         return replace(applied, unsettled=_unsettled(after.plan, applied) if after else ())
     finally:
         await journal.close()
@@ -102,7 +142,20 @@ async def _apply_planned(here: Session, planned: Planned, saved: Mapping[str, An
             await carry_over(here, journal.records)
 
 
-def _world(planned: Planned) -> World:
+def _changing(planned: Planned, trial: Trial | None) -> Record:
+    """What is about to change, as the state remembers it: an apply that is cut short has touched it, too."""
+    before = dict(trial.before(planned)) if trial else {}
+    addresses = sorted(map(str, staying(planned.plan)))
+    return {"record": "changing", "addresses": addresses, **({"before": before} if before else {})}
+
+
+def staying(plan: Plan) -> set[Address]:
+    """The addresses that a plan changes and that are still there afterwards."""
+    return {step.address for step in plan.pending if step.action not in _GONE}
+
+
+def world_of(planned: Planned) -> World:
+    """What the applier has to know of the making of a plan."""
     return World(
         resources=planned.desired.resources,
         state=planned.state,
@@ -112,7 +165,8 @@ def _world(planned: Planned) -> World:
     )
 
 
-def _means(here: Session, journal: Journal) -> Means:
+def means_of(here: Session, journal: Journal) -> Means:
+    """What the applier works with in this session."""
     marked = here.manifest is None or here.manifest.ownership == "marker"
     return Means(
         providers=here.providers,

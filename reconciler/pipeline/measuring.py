@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,8 +11,9 @@ from reconciler.applying.journal import Journal
 from reconciler.errors import (
     UsageInvalid,
 )
-from reconciler.evaluating.gates import Expectation, judge
-from reconciler.evaluating.runner import RunResult, resume, run
+from reconciler.evaluating.estimate import Estimate
+from reconciler.evaluating.gates import Expectation, Past, judge
+from reconciler.evaluating.runner import RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
 from reconciler.model.kind import Measuring, Trigger, Wire
@@ -22,65 +23,117 @@ from reconciler.model.provider import Provider
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
+from reconciler.pipeline.commits import commit_results
+from reconciler.pipeline.estimating import announce, estimated, estimated_whole, refuse_beyond
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
-from reconciler.pipeline.remembering import remember
+from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import all_of
 
+LOOKED_BACK = 1000
+"""How many of the latest measurements of a test on each place are looked at, to compare a new one with."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Verdicts, worst first; ``apart`` are resources that can not be evaluated on demand, with the reason."""
+    """Verdicts, worst first; ``apart`` are resources that can not be evaluated on demand, with the reason.
+
+    ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
+    """
 
     verdicts: tuple[Verdict, ...]
     apart: tuple[tuple[Address, str], ...] = ()
     result: RunResult = field(default_factory=RunResult)
     unapplied: int = 0
+    estimate: Estimate | None = None
+    nothing: str = ""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What to measure.  ``only`` limits it to these addresses; ``trigger`` False only reads what was recorded."""
+    """What to measure, and how.
+
+    ``changed`` limits it to what the last apply touched.  ``trigger`` False only reads what was recorded.  ``anew``
+    writes over the results of windows even without ``overwrite``: they were made by the tests as they were.
+    ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
+    commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.
+    """
 
     range: TimeRange | None
-    only: tuple[Address, ...] | None = None
+    changed: bool = False
     trigger: bool = True
     overwrite: bool = False
+    anew: bool = False
     wait: bool = True
+    resume: bool = False
+    commit: str = ""
     deadline_s: float = 600.0
+    most: int | None = None
 
 
 async def evaluate(here: Session, ask: Measurement) -> Evaluated:
     """Trigger evaluations (or only read results), wait, and judge every test on every place where it runs.
 
-    Raises what ``plan`` raises, and UsageInvalid when there is nothing to measure: silence is not a pass.
+    Raises what ``plan`` raises, RefusedByPolicy when it would cost more than allowed, and UsageInvalid when there is
+    nothing to measure: silence is not a pass.
     """
-    async with locked(here, "evaluate") if ask.trigger else nullcontext():  # looking on needs no lock
-        planned = await plan(here)
-        tests, apart = _measurable(here, planned, ask)
-        if not tests:
-            raise UsageInvalid("nothing here can be evaluated", hint="check the paths, --select and the tests' mode")
-        if ask.trigger:
-            await _stream_samples(here, planned)
-        journal = Journal(here.store.append, here.clock.monotonic)
-        try:
-            result = await _measure(here, planned, tests, ask, journal)
-        finally:
-            await journal.close()
-            if journal.records and journal.failure is None:
-                here.store.commit(fold(planned.state, journal.records))
-    ids, there = planned.ids(ALL_KINDS), {item.address: item for item in planned.live.objects if not item.archived}
+    if not ask.trigger or ask.commit:
+        return await measure(here, ask)  # looking on needs no lock
+    async with locked(here, "evaluate"):
+        return await measure(here, ask)
+
+
+async def measure(here: Session, ask: Measurement) -> Evaluated:
+    """As ``evaluate``, under a lock that is held already where anything is triggered."""
+    planned = await plan(here)
+    only = _touched(here, planned) if ask.changed else None
+    tests, apart = _measurable(here, planned, ask, only)
+    if not tests and only is not None and len(only) == len(apart):
+        return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing="no test changed")
+    if not tests:
+        raise _nothing_to_measure(ask)
+    there = {item.address: item for item in planned.live.objects if not item.archived}
+    expectations = {resource.address: _expectations(resource, planned, there) for resource in tests}
+    estimate = None
+    if ask.commit:
+        patience = ask.deadline_s if ask.trigger else 0.0
+        tests, result = await commit_results(here, planned, tests, ask.commit, patience)
+    elif not ask.trigger:
+        result = await _look(here, planned, tests, ask.range)
+    else:
+        triggers = _all_triggers(here, planned, tests, ask)
+        estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
+        announce(here, estimate, triggers)
+        refuse_beyond(ask.most, estimate)
+        result = await _run(here, planned, triggers, ask)
+    ids = planned.ids(ALL_KINDS)
     verdicts = judge(
-        [each for resource in tests for each in _expectations(resource, planned, there)],
+        [each for resource in tests for each in expectations[resource.address]],
         _asked_for(result.evaluations, tests, ids),
         {remote_id: address.name for address, remote_id in ids.items()},
+        await _past_of(here, tests),
     )
     if ask.wait:
         await remember(here, verdicts)
-    return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending))
+    return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending), estimate)
+
+
+async def _past_of(here: Session, tests: Iterable[Resource]) -> Past:
+    """What was measured before of those whose gate asks for it.  Raises StateUnreadable: no past is not a good past."""
+    asking = [each.address for each in tests if each.gate.regress is not None or each.gate.runs > 1]
+    return await asyncio.to_thread(past, here, asking, LOOKED_BACK)
+
+
+def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Measurement) -> Estimate:
+    """What evaluating everything about these resources will cost, before any of them is changed."""
+    assert ask.range is not None
+    tests, _ = _measurable(here, planned, ask, tests_about(here, changing))
+    there = {item.address: item for item in planned.live.objects if not item.archived}
+    expectations = {resource.address: _expectations(resource, planned, there) for resource in tests}
+    return estimated_whole(planned, tests, expectations, ask.range)
 
 
 def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, ...]:
@@ -90,59 +143,111 @@ def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, .
     return tuple(each.address for each in measured if {each.address, _subject(each)} & asked)
 
 
-def _measurable(here: Session, planned: Planned, ask: Measurement) -> tuple[list[Resource], list[tuple[Address, str]]]:
+def _touched(here: Session, planned: Planned) -> tuple[Address, ...]:
+    """What measures something that the last apply touched.  Raises UsageInvalid when no apply is remembered."""
+    if not planned.state.touched:
+        raise UsageInvalid(
+            f"no apply of environment {here.environment} has left anything changed, as far as the state tells",
+            hint="leave out --changed to evaluate everything",
+        )
+    return tests_about(here, planned.state.touched)
+
+
+def _measurable(
+    here: Session, planned: Planned, ask: Measurement, only: tuple[Address, ...] | None
+) -> tuple[list[Resource], list[tuple[Address, str]]]:
+    """What is to be measured, and what can not be in the way that is asked for, with the reason."""
     tests: list[Resource] = []
     apart: list[tuple[Address, str]] = []
     patterns = here.request.select
+    waiting = {trigger.address for trigger in noted(planned.state.tasks)} if ask.resume else None
     for resource in planned.desired:
         measuring = KINDS[resource.address.kind].measuring
-        left_out = ask.only is not None and resource.address not in ask.only
+        left_out = any(chosen is not None and resource.address not in chosen for chosen in (only, waiting))
         if measuring is None or left_out or (patterns and not any(selects(p, resource.address) for p in patterns)):
             continue
         why_not = measuring.possible(resource.fields)
-        if why_not and ask.trigger:
+        if ask.commit:
+            tests += [resource] if why_not and measuring.versions else []
+        elif why_not and ask.trigger:
             apart.append((resource.address, why_not))
         else:
             tests.append(resource)
     return tests, apart
 
 
-async def _measure(
-    here: Session, planned: Planned, tests: Sequence[Resource], ask: Measurement, journal: Journal
-) -> RunResult:
-    ids = planned.ids(ALL_KINDS)
-    there = [resource for resource in tests if _subject(resource) in ids]
-    results = []
-    for vendor in here.vendors(planned.state):
-        provider = here.providers[vendor.name]
-        wire = Wire(ids, provider.dialect)
-        mine = [resource for resource in there if resource.address.vendor == vendor.name]
-        if not ask.trigger:
-            lists = await all_of(_recorded(here, provider, resource, ids, wire, ask.range) for resource in mine)
-            results.append(RunResult(tuple(each for evaluations in lists for each in evaluations)))
-            continue
-        assert ask.range is not None
-        triggers = [each for resource in mine for each in _triggers(resource, ids, ask.range, overwrite=ask.overwrite)]
-        results.append(
-            await run(
-                resume(triggers, planned.state.tasks),
-                measuring_of,
-                journal.guard(provider),
-                wire,
-                here.clock,
-                journal.write,
-                deadline_s=ask.deadline_s,
-                parallelism=here.request.parallelism,
-                on_progress=here.hooks.progress,
-                tasks=planned.state.tasks,
-                wait=ask.wait,
-            )
+def _nothing_to_measure(ask: Measurement) -> UsageInvalid:
+    if ask.resume:
+        return UsageInvalid(
+            "there is nothing to resume: no evaluation is under way here",
+            hint="leave out --resume to start one, or check the paths and --select",
         )
+    if ask.commit:
+        return UsageInvalid("no development test is declared here", hint="check the paths and --select")
+    return UsageInvalid("nothing here can be evaluated", hint="check the paths, --select and the tests' mode")
+
+
+def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Measurement) -> tuple[Trigger, ...]:
+    """Everything to be measured; what an earlier run is still waiting for stands with the range that it asked for."""
+    tasks = planned.state.tasks
+    if ask.resume:
+        chosen = {resource.address for resource in tests}
+        waiting = noted(tasks)
+        left = sum(trigger.address not in chosen for trigger in waiting)
+        if left:
+            here.hooks.note(f"{left} more under way {'is' if left == 1 else 'are'} not covered by what was chosen")
+        return tuple(trigger for trigger in waiting if trigger.address in chosen)
+    assert ask.range is not None
+    ids = planned.ids(ALL_KINDS)
+    found = [each for resource in tests if _subject(resource) in ids for each in _triggers(resource, ids, ask)]
+    return resume(found, tasks)
+
+
+async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Measurement) -> RunResult:
+    await _stream_samples(here, planned)
+    ids = planned.ids(ALL_KINDS)
+    results = []
+    journal = Journal(here.store.append, here.clock.monotonic)
+    try:
+        for vendor in here.vendors(planned.state):
+            provider = here.providers[vendor.name]
+            results.append(
+                await run(
+                    [each for each in triggers if each.address.vendor == vendor.name],
+                    measuring_of,
+                    journal.guard(provider),
+                    Wire(ids, provider.dialect),
+                    here.clock,
+                    journal.write,
+                    deadline_s=ask.deadline_s,
+                    parallelism=here.request.parallelism,
+                    on_progress=here.hooks.progress,
+                    tasks=planned.state.tasks,
+                    wait=ask.wait,
+                    resumed=ask.resume,
+                )
+            )
+    finally:
+        await journal.close()
+        if journal.records and journal.failure is None:
+            here.store.commit(fold(planned.state, journal.records))
     return RunResult(
         tuple(each for result in results for each in result.evaluations),
         tuple(each for result in results for each in result.unfinished),
         tuple(each for result in results for each in result.doubtful),
     )
+
+
+async def _look(here: Session, planned: Planned, tests: Sequence[Resource], within: TimeRange | None) -> RunResult:
+    """What was recorded already."""
+    ids = planned.ids(ALL_KINDS)
+    lists = await all_of(
+        _recorded(here, provider, resource, ids, Wire(ids, provider.dialect), within)
+        for resource in tests
+        if _subject(resource) in ids
+        for provider in [here.providers[resource.address.vendor]]
+    )
+    return RunResult(tuple(each for evaluations in lists for each in evaluations))
 
 
 async def _recorded(
@@ -153,10 +258,18 @@ async def _recorded(
     wire: Wire,
     within: TimeRange | None,
 ) -> tuple[Evaluation, ...]:
-    """What was recorded for one resource: everything in a range, or else the latest on each place."""
-    flow = measuring_of(resource.address).results(resource.address, ids[_subject(resource)], within, wire)
+    """What was recorded for one resource: everything in a range, or else the latest on each place.
+
+    Where results belong to a version and not to a window, as many of the latest as the gate has runs.
+    """
+    measuring, subject_id = measuring_of(resource.address), ids[_subject(resource)]
+    repeats = measuring.repeated is not None and resource.gate.runs > 1
+    if measuring.repeated is not None and repeats:
+        flow = measuring.repeated(resource.address, subject_id, resource.gate.runs)
+    else:
+        flow = measuring.results(resource.address, subject_id, within, wire)
     found = await drive(flow, provider.send, here.clock.sleep)
-    if within is not None:
+    if within is not None or repeats:
         return found
     latest: dict[str | None, Evaluation] = {}
     for each in found:  # newest first
@@ -175,11 +288,15 @@ def _subject(resource: Resource) -> Address:
     return measuring_of(resource.address).subject(resource.address, resource.fields)
 
 
-def _triggers(resource: Resource, ids: Mapping[Address, str], within: TimeRange, *, overwrite: bool) -> list[Trigger]:
+def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Measurement) -> list[Trigger]:
+    assert ask.range is not None
     places = _targets(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]
-    subject = ids[_subject(resource)]
-    return [Trigger(resource.address, subject, target, within, overwrite, new_operation_id()) for target in targets]
+    subject, runs = ids[_subject(resource)], resource.gate.runs
+    overwrite = ask.overwrite or (ask.anew and measuring_of(resource.address).window is not None)
+    return [
+        Trigger(resource.address, subject, target, ask.range, overwrite, new_operation_id(), runs) for target in targets
+    ]
 
 
 def _asked_for(
@@ -213,7 +330,15 @@ def _expectations(resource: Resource, planned: Planned, there: Mapping[Address, 
     warn = kind.criteria(resource.gate.warn, beside)
     subject = planned.desired.resources.get(_subject(resource), resource)
     criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
-    expectation = Expectation(resource.address, None, resource.gate, resource.source, criteria, warn)
+    expectation = Expectation(
+        resource.address,
+        None,
+        resource.gate,
+        resource.source,
+        criteria,
+        warn,
+        windowed=measuring.window is not None,
+    )
     return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 
 

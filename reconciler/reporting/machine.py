@@ -62,10 +62,13 @@ def _outcome(outcome: StepOutcome | None) -> dict[str, Any]:
     }
 
 
-def verdicts_json(verdicts: Sequence[Verdict], *, environment: str = "") -> str:
+def verdicts_json(
+    verdicts: Sequence[Verdict], *, environment: str = "", cost: Mapping[str, object] | None = None
+) -> str:
     """The verdicts in the order given, and how many there are of each level.
 
-    ``flaky`` counts those among ``info`` that would count for more if they were not known to be flaky.
+    ``flaky`` counts those among ``info`` that would count for more if they were not known to be flaky.  ``cost`` is
+    what was triggered for them, as ``evaluating.estimate`` says: range, windows, number of evaluations.
     """
     counts = Counter(verdict.level for verdict in verdicts)
     flaky = sum(verdict.flaky and verdict.level is not Level.PASS for verdict in verdicts)
@@ -74,6 +77,7 @@ def verdicts_json(verdicts: Sequence[Verdict], *, environment: str = "") -> str:
             "format_version": FORMAT_VERSION,
             "environment": environment,
             "summary": {**{level.value: counts[level] for level in Level}, "flaky": flaky},
+            **({"estimate": cost} if cost is not None else {}),
             "verdicts": [_verdict(verdict) for verdict in verdicts],
         }
     )

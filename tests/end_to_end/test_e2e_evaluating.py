@@ -17,12 +17,17 @@ DAY = ("--from", "2026-11-10", "--to", "2026-11-11")
 def measured(bot: Any, platform: Any) -> Any:
     """The project applied, and rows of one day on both pipelines: three live ones, two on the canary."""
     bot("apply", "--yes")
-    for name, answers in {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]}.items():
-        rows = [{"output": answer, "at": NOON + number} for number, answer in enumerate(answers)]
-        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
-        platform.api("POST", f"/inference-pipelines/{platform.pipelines('bot')[name]['id']}/data-stream", body)
+    stream(platform, {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]})
     platform.seen.clear()
     return bot
+
+
+def stream(platform: Any, answers: dict[str, list[str]]) -> None:
+    """Rows of one noon, by pipeline."""
+    for name, texts in answers.items():
+        rows = [{"output": text, "at": NOON + number} for number, text in enumerate(texts)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        platform.api("POST", f"/inference-pipelines/{platform.pipelines('bot')[name]['id']}/data-stream", body)
 
 
 def verdicts(result: Any) -> dict[tuple[str, str], str]:
@@ -95,8 +100,11 @@ def test_status_before_and_after(measured: Any, platform: Any) -> None:
 
 
 def test_apply_and_evaluate_in_one(bot: Any, platform: Any) -> None:
-    """``apply --evaluate`` measures what changed, and nothing when nothing did."""
-    assert "Apply: 5 done." in bot("apply", "--yes", "--evaluate", code=5).out  # no rows yet
+    """``apply --evaluate`` measures what changed until a gate has held, and then nothing while nothing changes."""
+    assert "Apply: 5 done." in bot("apply", "--yes", "--evaluate", *DAY, code=5).out  # no rows yet
+    assert "3 failed" in bot("apply", "--yes", "--evaluate", *DAY, code=5).out  # a second run does not let it pass
+    stream(platform, {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]})
+    assert "3 passed" in bot("apply", "--yes", "--evaluate", *DAY).out
     platform.seen.clear()
     assert "Nothing to evaluate: no test changed." in bot("apply", "--yes", "--evaluate").text
     assert platform.writes == []

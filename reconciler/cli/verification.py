@@ -1,0 +1,99 @@
+"""``apply --evaluate``: measure what changed, gate on it, and with ``--rollback`` put it back when the gate fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.cli.reports import Reports
+    from reconciler.cli.running import Signals
+    from reconciler.model.plan import Plan, Step
+    from reconciler.pipeline.applying import Applied
+    from reconciler.pipeline.measuring import Evaluated, Measurement
+    from reconciler.pipeline.rolling_back import PutBack
+    from reconciler.pipeline.session import Session
+
+MOST_NAMED = 20
+"""So many of the changes that were put back are named."""
+
+
+class Verification:
+    """Tells a verified apply as it goes on.  ``applied`` prints what an apply did and returns its exit code."""
+
+    def __init__(
+        self,
+        ask: Measurement,
+        console: Console,
+        style: str,
+        told: Reports,
+        applied: Callable[[Applied], int],
+        signals: Signals,
+        *,
+        rollback: bool,
+    ) -> None:
+        self._ask, self._console, self._style, self._told = ask, console, style, told
+        self._show_applied, self._signals, self._rollback = applied, signals, rollback
+        self._code = 0
+
+    async def run(self, here: Session, *, saved: Mapping[str, Any] | None, resumed: bool) -> int:
+        """Returns 4 or 5 where a step or a gate failed, else 0.  Raises RolledBack or RollbackFailed."""
+        from reconciler.pipeline.verifying import Watch, apply_and_verify
+
+        def rolling_back(plan: Plan) -> None:
+            self._signals.gently = here.stop.set
+            count = len(plan.pending)
+            self._console.story(f"the gate failed; putting back {count} change{'' if count == 1 else 's'}")
+
+        watch = Watch(self._applied, self._judged, rolling_back)
+        try:
+            done = await apply_and_verify(here, self._ask, watch, saved=saved, resumed=resumed, rollback=self._rollback)
+        finally:
+            self._signals.gently = None
+        if done.put_back is not None:
+            raise self._end(done.put_back)
+        if done.evaluated is None and self._code == 0:
+            self._console.story("Nothing to evaluate: no test changed.")
+        if self._code == 5 and self._rollback:  # nothing is known of what was there before
+            self._console.story("warning: nothing was put back: what changed was applied without --rollback")
+        return self._code
+
+    def _applied(self, done: Applied) -> bool:
+        self._code = self._show_applied(done)
+        return self._code == 0
+
+    def _judged(self, evaluated: Evaluated) -> None:
+        from reconciler.cli.evaluate import report_verdicts
+
+        self._console.end_progress()
+        self._code = report_verdicts(evaluated, self._style, self._console, self._told)
+
+    def _end(self, put_back: PutBack) -> Exception:
+        """How a roll-back ends: with everything as it was, or with what is left to send."""
+        from reconciler.errors import RollbackFailed, RolledBack
+
+        back = put_back.plan.pending
+        self._console.event(
+            {"event": "rolled_back", "steps": [step.id for step in back], "left": [e.to_json() for e in put_back.left]}
+        )
+        if put_back.left:
+            lines = [line for each in put_back.left for line in each.lines()]
+            count = len(put_back.left)
+            return RollbackFailed(
+                f"the gate failed, and {count} change{'' if count == 1 else 's'} could not be put back; left to do:\n"
+                + "\n".join(lines),
+                hint="send these with your key, or run the same command again: it still knows what was there before",
+            )
+        told = "".join(f"\n{_line(step)}" for step in back[:MOST_NAMED])
+        more = f"\n{len(back) - MOST_NAMED} more" if len(back) > MOST_NAMED else ""
+        stays = "".join(f"\n{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
+        return RolledBack(
+            f"the gate failed, and what was changed was put back:{told}{more}{stays}",
+            hint="the manifests still ask for it: change them, or the next apply does it again",
+        )
+
+
+def _line(step: Step) -> str:
+    fields = ", ".join(change.path for change in step.changes[:3])
+    return f"{step.action.value} {step.address}{f' ({fields})' if fields else ''}"

@@ -1,0 +1,168 @@
+"""Put back what an apply has changed, as ordinary steps, under the lock of that apply.  Touches: network, the state.
+
+What was there before stands in the state since before the apply, so that a run that was killed anywhere on the way is
+taken up by the next ``apply --evaluate --rollback``: it applies again, verifies, and rolls back to the same values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.applying.applier import apply as carry_out
+from reconciler.applying.journal import Journal
+from reconciler.applying.unsent import first_write
+from reconciler.model.kind import Call
+from reconciler.model.outcome import StepOutcome, StepStatus
+from reconciler.model.plan import Basis, Plan, Step
+from reconciler.model.resource import Address
+from reconciler.model.state import State, fold
+from reconciler.model.values import Fields
+from reconciler.pipeline.applying import means_of, world_of
+from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
+from reconciler.pipeline.remembering import carry_over
+from reconciler.pipeline.session import Session
+from reconciler.planning.planner import make_plan
+from reconciler.planning.policy import Policy, risks
+from reconciler.planning.reversal import (
+    Before,
+    as_it_was,
+    back,
+    before_from_json,
+    before_to_json,
+    concerned,
+    irreversible,
+    memory_first,
+    memory_last,
+    merged,
+    snapshot,
+)
+from reconciler.planning.world import Options
+from reconciler.providers import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Something that could not be put back: why, and the request that would do it, where it is known."""
+
+    address: Address
+    why: str
+    request: Call | None = None
+    url: str = ""
+
+    def lines(self) -> list[str]:
+        """For a person: what and why, then the request and its JSON body, each on a line of its own."""
+        told = [f"{self.address}: {self.why}"]
+        if self.request is not None:
+            told.append(f"{self.request.method} {self.url}")
+            told += [json.dumps(self.request.body)] if self.request.body is not None else []
+        return told
+
+    def to_json(self) -> Fields:
+        """Plain data, for events."""
+        request = self.request
+        body = request.body if request else None
+        method = request.method if request else None
+        return {"address": str(self.address), "why": self.why, "method": method, "url": self.url, "body": body}
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """What a roll-back did.  ``left`` is empty when all is as it was."""
+
+    plan: Plan
+    outcomes: tuple[StepOutcome, ...] = ()
+    left: tuple[Left, ...] = ()
+
+
+def what_is_there(planned: Planned) -> dict[str, Fields]:
+    """What to remember before a plan is applied, so that it can be rolled back; older notes are kept as they are."""
+    state = planned.state
+    now = snapshot(planned.plan, planned.live, state, KINDS)
+    first = merged(_befores(state), now) if state.unsettled else now
+    return {str(address): before_to_json(before) for address, before in first.items()}
+
+
+def what_stays(planned: Planned) -> tuple[str, ...]:
+    """Sentences about everything that a roll-back of this plan would not undo."""
+    now = snapshot(planned.plan, planned.live, planned.state, KINDS)
+    return irreversible(planned.plan, now, planned.desired, KINDS)
+
+
+def _befores(state: State) -> dict[Address, Before]:
+    return {address: before_from_json(data) for address, data in state.before.items()}
+
+
+async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda _: None) -> PutBack:
+    """Lead everything that the state remembers of before back to what it was.
+
+    ``planned_back`` is told the steps before they are carried out.  Raises what reading the platform raises, and what
+    writing to the state does; failures of single steps are in what it returns.
+    """
+    state = here.store.load()
+    befores = _befores(state)
+    journal = Journal(here.store.append, here.clock.monotonic)
+    try:
+        planned = await _plan_back(here, state, befores, journal)
+        planned_back(planned.plan)
+        means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))
+        outcomes = await carry_out(planned.plan, world_of(planned), means)
+        left = [Left(each.address, each.reason) for each in planned.plan.refusals]
+        for step, outcome in zip(planned.plan.pending, outcomes, strict=True):
+            if outcome.status is not StepStatus.DONE:
+                left.append(await _left(here, planned, step, outcome))
+        stuck = {each.address for each in left}
+        settled = {address: before for address, before in befores.items() if not stuck & concerned({address: before})}
+        for record in memory_last(settled, fold(state, journal.records)):
+            await journal.write(record)
+        if not left:
+            await journal.write({"record": "settled", "kept": False})
+        return PutBack(planned.plan, outcomes, tuple(left))
+    finally:
+        await journal.close()
+        if journal.records and journal.failure is None:
+            here.store.commit(fold(state, journal.records))
+            await carry_over(here, journal.records)
+
+
+async def _plan_back(here: Session, state: State, befores: Mapping[Address, Before], journal: Journal) -> Planned:
+    """The steps that lead back, from what is there now.  What they risk was agreed to when it was asked for."""
+    desired = as_it_was(befores, here.desired, KINDS)
+    read_at = here.clock.monotonic()
+    both = replace(desired, resources={**here.desired.resources, **desired.resources})
+    live = await read_vendors(here, here.vendors(state), state, both)
+    for record in memory_first(befores, state, live):
+        await journal.write(record)
+    state = fold(state, journal.records)
+    origins = {name: provider.origin for name, provider in here.providers.items()}
+    basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)
+    first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores)
+    counts = risks(first.pending)
+    acks = {risk: counts[risk] for risk in ("archive", "replace", "loosen") if counts[risk]}
+    whole = make_plan(desired, live, state, ALL_KINDS, Options(policy=Policy(acks=acks)), basis)
+    return Planned(back(whole, befores), desired, live, state, read_at)
+
+
+def _teller(here: Session) -> Callable[[Step, StepOutcome], None]:
+    def tell(step: Step, outcome: StepOutcome) -> None:
+        status, error = outcome.status.value, outcome.error
+        here.hooks.event({"event": "put_back", "step": step.id, "status": status, "error": error})
+
+    return tell
+
+
+async def _left(here: Session, planned: Planned, step: Step, outcome: StepOutcome) -> Left:
+    """What is left to do of a step, with the request that does it."""
+    provider = here.providers[step.address.vendor]
+    live = planned.live.by_id()
+
+    def op_of(step: Step) -> str | None:
+        entry = planned.state.entries.get(step.former or step.address)
+        return entry.op if entry is not None and entry.op is not None else live[str(step.remote_id)].op
+
+    request = await first_write(
+        step, KINDS[step.address.kind], provider, planned.ids(ALL_KINDS), live, here.clock, op_of
+    )
+    url = f"{provider.origin}{request.path}" if request else ""
+    return Left(step.address, outcome.error, request, url)

@@ -1,0 +1,93 @@
+"""Apply, evaluate what changed, and put it back when the gate fails; under one lock.  Touches: network, the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.evaluating.estimate import Estimate
+from reconciler.evaluating.gates import passed
+from reconciler.model.plan import Plan
+from reconciler.model.state import Record, fold
+from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
+from reconciler.pipeline.estimating import refuse_beyond
+from reconciler.pipeline.locking import locked
+from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, measure
+from reconciler.pipeline.planning import Planned
+from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays
+from reconciler.pipeline.session import Session
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what, while it goes on.
+
+    ``applied`` returns whether to go on; ``rolling_back`` is told the steps that lead back before they are carried out.
+    """
+
+    applied: Callable[[Applied], bool] = lambda _: True
+    judged: Callable[[Evaluated], None] = lambda _: None
+    rolling_back: Callable[[Plan], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back."""
+
+    applied: Applied
+    evaluated: Evaluated | None = None
+    put_back: PutBack | None = None
+
+
+async def apply_and_verify(
+    here: Session,
+    ask: Measurement,
+    watch: Watch,
+    *,
+    saved: Mapping[str, Any] | None = None,
+    resumed: bool = False,
+    rollback: bool = False,
+) -> Verified:
+    """Apply, then evaluate what changed since the last time that a gate held; with ``rollback`` undo what fails it.
+
+    Raises what ``apply`` and ``evaluate`` raise.  What was applied and could not be evaluated stays unsettled: the next
+    run evaluates it, and can still put it back.
+    """
+
+    def check(planned: Planned) -> None:
+        refuse_beyond(ask.most, _cost(here, planned, ask))
+
+    trial = Trial(what_is_there, what_stays, check) if rollback else Trial(check=check)
+    async with locked(here, "apply") as holder:
+        here.hooks.event({"event": "locked", "lock": holder.lock_id})
+        applied = await apply_under_lock(here, saved=saved, resumed=resumed, trial=trial)
+        if not watch.applied(applied):
+            return Verified(applied)
+        state = here.store.load()
+        if not state.unsettled:
+            return Verified(applied)
+        if not state.touched:
+            _settle(here)
+            return Verified(applied)
+        evaluated = await measure(here, replace(ask, changed=True, anew=True))
+        watch.judged(evaluated)
+        if evaluated.nothing or passed(evaluated.verdicts):
+            _settle(here)
+        elif rollback and state.before:
+            return Verified(applied, evaluated, await roll_back(here, watch.rolling_back))
+        return Verified(applied, evaluated)
+
+
+def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:
+    state = planned.state
+    changing = {*staying(planned.plan), *(state.touched if state.unsettled else ())}
+    return expected_cost(here, planned, changing, ask)
+
+
+def _settle(here: Session) -> None:
+    """Remember that what was changed holds."""
+    state = here.store.load()
+    kept: Record = {"record": "settled", "kept": True}
+    here.store.append([kept])
+    here.store.commit(fold(state, [kept]))

@@ -1,0 +1,286 @@
+"""What was before an apply, what of it can not come back, and what has to be wanted so that it does.  Pure.
+
+Going back is an ordinary plan towards manifests as they would have to be: with the values that were at the platform,
+and without what was not there.  Only our memory needs a hand beforehand where an address got another object:
+
+| an apply has     | our memory first                     | what the plan then does                          |
+|------------------|--------------------------------------|--------------------------------------------------|
+| created          | drops the protection                 | archives or deletes it, where allowed; else keeps |
+| updated, renamed |                                      | updates, renames back                            |
+| un-archived      |                                      | archives                                         |
+| archived         |                                      | un-archives                                      |
+| replaced         | the old object, the new one retiring | un-archives the old one, archives the new one    |
+| adopted          |                                      | updates; afterwards it is given up               |
+| forgotten        | ours again, if it is still there     |                                                  |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.model.kind import AnyKind, Mark, Removal, Replace
+from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
+from reconciler.model.state import Entry, Record, State, entry_from_json, entry_to_json
+from reconciler.model.values import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was at one address before an apply.
+
+    ``address`` is the one that it had then.  ``remote_id`` None: there was no object.  ``entry`` None: it was not ours.
+    ``fields`` holds the live values of what we had written or were about to write, as far as the platform shows them.
+    """
+
+    address: Address
+    remote_id: str | None = None
+    entry: Entry | None = None
+    fields: Fields = field(default_factory=dict)
+    archived: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an object was there and in use."""
+        return self.remote_id is not None and not self.archived
+
+
+def before_to_json(before: Before) -> Fields:
+    """Plain data, for the state."""
+    return {
+        "address": str(before.address),
+        "remote_id": before.remote_id,
+        "entry": entry_to_json(before.entry) if before.entry else None,
+        "fields": before.fields,
+        "archived": before.archived,
+    }
+
+
+def before_from_json(data: Mapping[str, Any]) -> Before:
+    """The inverse of ``before_to_json``.  Raises KeyError, ValueError or TypeError for anything else."""
+    entry = data["entry"]
+    return Before(
+        Address.parse(data["address"]),
+        data["remote_id"],
+        entry_from_json(entry) if entry is not None else None,
+        dict(data["fields"]),
+        bool(data["archived"]),
+    )
+
+
+def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> dict[Address, Before]:
+    """What is there now, by the address that each step of the plan leaves it at.
+
+    What ends an earlier replace is left out: it does not come back.
+    """
+    there = live.by_id()
+    return {
+        step.address: _before(step, there.get(step.remote_id or ""), state, kinds[step.address.kind])
+        for step in plan.pending
+        if not _is_leftover(step, state)
+    }
+
+
+def _is_leftover(step: Step, state: State) -> bool:
+    entry = state.entries.get(step.former or step.address)
+    if step.action not in (Action.ARCHIVE, Action.DELETE) or entry is None:
+        return False
+    return step.remote_id in entry.retiring or step.remote_id != entry.remote_id
+
+
+def _before(step: Step, live: LiveObject | None, state: State, kind: AnyKind) -> Before:
+    address = step.former or step.address
+    entry = state.entries.get(address)
+    if live is None:
+        return Before(address, entry=entry)
+    if step.action is Action.ADOPT:
+        entry = None
+    applied = entry.applied if entry else {}
+    names = [name for name in {**applied, **step.fields} if name in kind.shapes]
+    hidden = {name for name in names if Mark.WRITE_ONLY in kind.shapes[name].marks or name not in live.fields}
+    fields = {name: applied[name] if name in hidden else live.fields[name]
+              for name in names if name not in hidden or name in applied}  # fmt: skip
+    return Before(address, live.remote_id, entry, fields, live.archived)
+
+
+# ---------------------------------------------------------------------------------------------- what can not come back
+
+
+def irreversible(
+    plan: Plan, befores: Mapping[Address, Before], desired: Desired, kinds: Mapping[str, AnyKind]
+) -> tuple[str, ...]:
+    """A sentence for everything that the plan does and a roll-back would not undo, in the plan's order."""
+    made = {step.address for step in plan.pending if step.action is Action.CREATE}
+    found = []
+    for step in plan.pending:
+        kind, before = kinds[step.address.kind], befores.get(step.address)
+        if step.action is Action.CREATE:
+            found.append(_why_it_stays(step.address, kind, desired, made))
+        else:
+            found.append(_why_not_back(step, kind, before))
+    if any(kinds[step.address.kind].measuring for step in plan.pending if step.action is Action.UPDATE):
+        found.append("results that the evaluation writes over, and notifications that the platform has sent by then")
+    return tuple(f"can not be rolled back: {why}" for why in found if why)
+
+
+def _why_it_stays(address: Address, kind: AnyKind, desired: Desired, made: set[Address]) -> str:
+    if kind.removal is Removal.ARCHIVE and kind.remove is not None:
+        return ""
+    if kind.removal is Removal.FORGET or kind.remove is None:
+        return f"{address} is created, and the platform can not remove {kind.noun}s"
+    with_it = [each for each in made if each == address or _is_root_of(each, address)]
+    if any(desired.resources[each].lifecycle.onRemoval == "delete" for each in with_it):
+        return ""
+    return f"{address} is created, and stays there: it has no lifecycle.onRemoval: delete"
+
+
+def _is_root_of(root: Address, address: Address) -> bool:
+    return len(root.path) == 1 and (root.vendor, root.root) == (address.vendor, address.root)
+
+
+def _why_not_back(step: Step, kind: AnyKind, before: Before | None) -> str:
+    if step.action is Action.DELETE:
+        return f"{step.address} is deleted, with everything in it"
+    if before is None:
+        return f"{step.address}: what an earlier replace left behind is archived"
+    if step.action is Action.REPLACE and kind.replace is Replace.CREATE_THEN_RETIRE:
+        return f"{step.address}: the new one stays beside the old one"
+    if step.action not in (Action.UPDATE, Action.RENAME, Action.ADOPT):
+        return ""
+    changed = {change.path.partition(".")[0] for change in step.changes} & kind.shapes.keys()
+    lost = " and ".join(sorted(changed - before.fields.keys()))
+    return f"{step.address}: the platform does not show what {lost} was" if lost else ""
+
+
+# ---------------------------------------------------------------------------------------------- the way back
+
+
+def merged(before: Mapping[Address, Before], now: Mapping[Address, Before]) -> dict[Address, Before]:
+    """What was before two applies of which the first is not settled: the older wins, also under its later name."""
+    first = dict(before)
+    for address, each in now.items():
+        older = first.pop(each.address, None) if each.address != address else first.get(address)
+        first[address] = older or each
+    return first
+
+
+def memory_first(befores: Mapping[Address, Before], state: State, live: Live) -> list[Record]:
+    """What has to be remembered otherwise, so that a plan can lead back."""
+    there, records = live.by_id(), []
+    for address, before in befores.items():
+        entry = _as_it_must_be(state.entries.get(address), before, there)
+        if entry is not None and entry != state.entries.get(address):
+            records.append(_done(address, entry))
+    return records
+
+
+def _as_it_must_be(entry: Entry | None, before: Before, there: Mapping[str, LiveObject]) -> Entry | None:
+    if entry is None:
+        lost = before.entry if before.remote_id in there else None
+        return replace(lost, archived=before.archived) if lost else None
+    if not before.is_wanted:
+        return replace(entry, protect=False)
+    if before.entry is not None and entry.remote_id != before.remote_id and before.remote_id in there:
+        return replace(before.entry, retiring=(*before.entry.retiring, entry.remote_id), unlisted=False)
+    return None
+
+
+def memory_last(befores: Mapping[Address, Before], state: State) -> list[Record]:
+    """What is to be remembered of everything that is back: just what was remembered before."""
+    records: list[Record] = []
+    for before in befores.values():
+        entry = state.entries.get(before.address)
+        if before.remote_id is None or entry is None:
+            continue
+        if before.entry is None:
+            records.append({"record": "removed", "address": str(before.address)})
+        elif entry != before.entry:
+            records.append(_done(before.address, before.entry))
+    return records
+
+
+def _done(address: Address, entry: Entry) -> Record:
+    return {"record": "done", "address": str(address), "entry": entry_to_json(entry)}
+
+
+def as_it_was(befores: Mapping[Address, Before], desired: Desired, kinds: Mapping[str, AnyKind]) -> Desired:
+    """The manifests as they would have to be for everything to be as it was before."""
+    homes = _homes(befores)
+    resources = {
+        moved.address: moved for each in desired if each.address not in befores for moved in [_moved(each, homes)]
+    }
+    for address, before in befores.items():
+        if before.is_wanted:
+            written = desired.resources.get(address)
+            resources[before.address] = _resource(before, moved_back(address, homes), written, homes, kinds)
+    return replace(desired, resources=resources)
+
+
+def concerned(befores: Mapping[Address, Before]) -> set[Address]:
+    """The addresses that a plan leading back may have steps for."""
+    homes = _homes(befores)
+    return {each for address, before in befores.items() for each in (before.address, moved_back(address, homes))}
+
+
+Homes = Mapping[tuple[str, str], str]
+"""(vendor, name that a root has now) -> the name that it had before."""
+
+
+def _homes(befores: Mapping[Address, Before]) -> Homes:
+    roots = [(address, before) for address, before in befores.items() if len(address.path) == 1]
+    return {(a.vendor, a.name): b.address.name for a, b in roots if b.is_wanted and b.address != a}
+
+
+def moved_back(address: Address, homes: Homes) -> Address:
+    """Where something stands once its root has its former name again; a root itself stays."""
+    home = homes.get((address.vendor, address.root)) if len(address.path) > 1 else None
+    return Address(address.kind, (home, *address.path[1:])) if home is not None else address
+
+
+def _moved(resource: Resource, homes: Homes) -> Resource:
+    if not homes:
+        return resource
+    return replace(
+        resource,
+        address=moved_back(resource.address, homes),
+        references=_references(resource.references, homes),
+    )
+
+
+def _references(addresses: Iterable[Address], homes: Homes) -> tuple[Address, ...]:
+    return tuple(
+        Address(each.kind, (homes.get((each.vendor, each.name), each.name),))
+        if len(each.path) == 1
+        else moved_back(each, homes)
+        for each in addresses
+    )
+
+
+def _resource(
+    before: Before, address: Address, written: Resource | None, homes: Homes, kinds: Mapping[str, AnyKind]
+) -> Resource:
+    """The resource as it was; ``address`` is where it stands now, but for its root."""
+    entry, kind = before.entry, kinds[before.address.kind]
+    lifecycle = Lifecycle(protect=entry.protect, onRemoval=entry.on_removal) if entry else Lifecycle()  # type: ignore[arg-type]
+    parent = (Address(kind.parent, before.address.path[: -len(kind.identity)]),) if kind.parent else ()
+    fields = {**before.fields, **dict(zip(kind.identity, before.address.path[-len(kind.identity) :], strict=True))}
+    return Resource(
+        address=before.address,
+        fields={name: value for name, value in fields.items() if name in kind.shapes},
+        source=written.source if written else Source(entry.source if entry else "", 0, 0),
+        lifecycle=lifecycle,
+        references=_references(written.references, homes) if written else parent,
+        renamed_from=address if address != before.address else None,
+        files=written.files if written else {},
+    )
+
+
+def back(plan: Plan, befores: Mapping[Address, Before]) -> Plan:
+    """The part of a plan that concerns what is rolled back."""
+    ours = concerned(befores)
+    steps = tuple(step for step in plan.steps if step.address in ours)
+    known = {step.id for step in steps}
+    linked = tuple(replace(step, after=tuple(each for each in step.after if each in known)) for step in steps)
+    return replace(plan, steps=linked, refusals=tuple(each for each in plan.refusals if each.address in ours))
