@@ -80,6 +80,13 @@ class Console:
             status = event["status"] if event["status"] is not None else "no answer"
             self.story(terminal(f"{event['method']} {event['path']} {status} {event['seconds'] * 1000:.0f} ms"))
 
+    def close_events(self) -> None:
+        """Nothing more happens: let go of the events file."""
+        if self._events is not None:
+            with suppress(OSError):
+                self._events.close()
+            self._events = None
+
     def _write_event(self, event: dict[str, Any]) -> None:
         assert self._events is not None
         try:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from reconciler.cli.options import Common, common, example, output_format
+from reconciler.cli.options import PLAN_FORMS, Common, Report, common, example, output_format, report_option
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
 
 
 @click.command(
@@ -14,7 +19,8 @@ from reconciler.cli.options import Common, common, example, output_format
 @common(locks=True)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
 @output_format("text", "json", "markdown")
-def command(common: Common, yes: bool, style: str) -> int:
+@report_option(*PLAN_FORMS)
+def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) -> int:
     """Delete our projects and pipelines and archive our tests in an environment; nothing that is not ours.
 
     Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
@@ -25,33 +31,38 @@ def command(common: Common, yes: bool, style: str) -> int:
     from reconciler.cli.apply import report
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.pipeline.applying import apply
     from reconciler.pipeline.session import DEFAULT, Hooks, session
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    told = Reports(reports, console, settings.ci)
     story = StepStory(console)
     asking = Asking(console, style=style, yes=yes, word=common.environment or DEFAULT)
 
-    def confirmed(plan: object) -> None:
-        from reconciler.model.plan import Plan
+    def planned(plan: Plan) -> None:
+        told.planned(plan)
+        asking.show(plan)
 
-        assert isinstance(plan, Plan)
+    def confirmed(plan: Plan) -> None:
         asking.confirm(plan)
         story.begin(plan)
 
     async def main(signals: Signals) -> int:
         hooks = Hooks(
-            event=console.event, planned=asking.show, confirm=confirmed, started=story.started, ended=story.ended,
+            event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
             note=console.story,
         )  # fmt: skip
-        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+        async with session(common.request(), settings, hooks) as here:
             signals.gently = here.stop.set
             applied = await apply(here, destroy=True)
             console.end_progress()
+            told.applied(applied.outcomes)
             code = report(applied, style, console)
             signals.raise_if_received()
             return code
 
-    return run(main, console.story)
+    with told:
+        return told.end(run(main, console.story))

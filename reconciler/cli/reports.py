@@ -6,14 +6,24 @@ is an error of its own, but never hides how the run ended.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.cli.render import File, show_drift, show_error, show_outcomes, show_plan, show_problems, show_verdicts
+from reconciler.cli.render import (
+    File,
+    show_drift,
+    show_error,
+    show_outcomes,
+    show_plan,
+    show_problems,
+    show_verdicts,
+    tool,
+)
 from reconciler.errors import ReconcilerError, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -54,6 +64,7 @@ class Reports:
         self._unwritten = False
         self._paper = File(verbose=console.verbose)
         self._place = from_checkout(ci)
+        self._command = command_name()
 
     def __enter__(self) -> Reports:
         for report in self._asked:
@@ -63,17 +74,21 @@ class Reports:
             self._console.story(
                 "warning: --report github: this is no job of GitHub Actions, so there is nobody to tell"
             )
+        self._console.event({"event": "run_started", "command": self._command, "tool": tool()})
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if isinstance(error, ReconcilerError):
             self._write(error.exit_code, error)
+            self._end(error.exit_code, error.message)
 
     # ------------------------------------------------------------------------------- what came of the run
 
     def planned(self, plan: Plan, *, file: str = "", drift: bool = False) -> None:
         """The plan; ``file`` is where it was saved, ``drift`` that only what drifted is meant."""
         self._plan, self._plan_file, self._only_drift = plan, file, drift
+        told = {"environment": plan.basis.environment, "digest": plan.digest, "summary": plan.summary()}
+        self._console.event({"event": "planned", **told})
 
     def applied(self, outcomes: Sequence[StepOutcome]) -> None:
         """What became of the plan's steps."""
@@ -82,6 +97,8 @@ class Reports:
     def judged(self, verdicts: Sequence[Verdict], apart: Sequence[tuple[Address, str]], *, passed: bool) -> None:
         """The verdicts, what was left out of them with the reason, and whether the gate holds."""
         self._verdicts, self._apart, self._passed = verdicts, apart, passed
+        for verdict in verdicts:
+            self._console.event(_verdict_event(verdict))
 
     def checked(self, problems: Sequence[Problem]) -> None:
         """The mistakes in the manifests, if any."""
@@ -90,7 +107,13 @@ class Reports:
     def end(self, code: int) -> int:
         """Write everything; returns the code to exit with: 1 where all is well but a report could not be written."""
         self._write(code, None)
-        return code or (UNWRITTEN if self._unwritten else 0)
+        final = code or (UNWRITTEN if self._unwritten else 0)
+        self._end(final, "")
+        return final
+
+    def _end(self, code: int, error: str) -> None:
+        self._console.event({"event": "run_ended", "exit_code": code, "error": error})
+        self._console.close_events()
 
     # --------------------------------------------------------------------------------------------- writing
 
@@ -102,13 +125,21 @@ class Reports:
         for report in self._asked:
             if not report.file:
                 continue
-            text = self._text(report.form, error)
+            text = self._text(report.form, error or self._untold(code))
             if text:
                 self._to_file(report, text)
             else:
                 self._console.story(f"no {report.form} report: the run ended before there was anything to write")
         if self._asks_github and self._ci.system == "github":
             self._tell_github(code, error)
+
+    def _untold(self, code: int) -> ReconcilerError | None:
+        """What ended a run that has no error of its own: an apply that failed is not evaluated."""
+        if not code or self._verdicts is not None or self._problems is not None:
+            return None
+        return (
+            ReconcilerError(f"nothing was evaluated: the run ended with exit code {code}") if self._outcomes else None
+        )
 
     def _to_file(self, report: Report, text: str) -> None:
         try:
@@ -138,10 +169,11 @@ class Reports:
             texts.append(show(told.plan, form, self._paper))
             if told.outcomes and form != "gitlab":
                 texts.append(show_outcomes(told.plan, told.outcomes, form, self._paper))
-        if told.verdicts is not None and form in ("text", "json", "junit", "openmetrics"):
-            texts.append(
-                show_verdicts(told.verdicts, form, self._paper, environment=self.environment, apart=self._apart)
-            )
+        verdicts = told.verdicts
+        if verdicts is None and told.error is None and form in ("junit", "openmetrics"):
+            verdicts = ()  # no test had changed
+        if verdicts is not None and form in ("text", "json", "junit", "openmetrics"):
+            texts.append(show_verdicts(verdicts, form, self._paper, environment=self.environment, apart=self._apart))
         return texts
 
     def _told(self, error: ReconcilerError | None) -> Told:
@@ -195,6 +227,28 @@ class Reports:
         append_for_github(file, variable, make, self._console)
 
 
+def command_name() -> str:
+    """The command that runs: ``plan``."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    return str(context.info_name) if context else ""
+
+
+def _verdict_event(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "event": "verdict",
+        "address": str(verdict.address),
+        "pipeline": verdict.pipeline,
+        "level": verdict.level.value,
+        "status": verdict.status.value,
+        "measured": verdict.measured,
+        "wanted": verdict.wanted,
+        "margin": verdict.margin if verdict.margin is not None and math.isfinite(verdict.margin) else None,
+        "why": verdict.why,
+    }
+
+
 def append_for_github(file: str, variable: str, make: Callable[[int], str], console: Console) -> bool:
     """Append to a file that the runner reads; ``make`` is given how many bytes there is room for in a summary.
 
@@ -218,8 +272,13 @@ def append_for_github(file: str, variable: str, make: Callable[[int], str], cons
 
 
 def _make_room(file: str) -> None:
-    """Take an old report away.  Raises SettingsInvalid when a new one could not be written there."""
+    """Take an old report away.  Raises SettingsInvalid when a new one could not be written there.
+
+    What is no ordinary file (a pipe, ``/dev/stderr``) is left as it is.
+    """
     path = Path(file)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return
     try:
         path.unlink(missing_ok=True)
         path.touch()

@@ -89,9 +89,9 @@ def test_a_summary_takes_what_is_left_of_a_mebibyte(empty: Plan) -> None:
     """Bytes, not characters: a name may be all emojis."""
     steps = [
         Step(f"{n}", Action.CREATE, Address("openlayer.Test", ("🚀" * 40, f"{n}")), "not at the platform yet")
-        for n in range(9_000)
+        for n in range(6_000)
     ]
-    for size in (1024 * 1024, 200_000, 5_000):
+    for size in (1024 * 1024, 5_000):
         text = fitting(Told(plan=replace(empty, steps=tuple(steps))), size)
         assert size // 3 < len(text.encode()) <= size
         assert re.search(r"… [\d,]+ more", text)

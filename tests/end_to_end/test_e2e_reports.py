@@ -1,0 +1,258 @@
+"""``--report`` and ``--events`` of whole runs: what CI systems find afterwards, however a run ended."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+from junitparser import JUnitXml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+import reconciler
+from reconciler.reporting.event_schema import event_schema
+from reconciler.reporting.machine import to_json
+
+Doc = dict[str, Any]
+PACKAGE = Path(reconciler.__file__).parent
+COMMITTED = PACKAGE.parent / "schemas" / "event.v1.json"
+FAR = ["--since", "2h"]
+
+
+@pytest.fixture
+def actions(bot: Any) -> dict[str, str]:
+    """What a step of GitHub Actions finds in its environment; the checkout begins one folder further up."""
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(bot.folder.parent),
+        "GITHUB_STEP_SUMMARY": str(bot.folder / "summary.md"),
+        "GITHUB_OUTPUT": str(bot.folder / "outputs"),
+    }
+
+
+def _outputs(bot: Any) -> dict[str, str]:
+    found, lines = {}, iter((bot.folder / "outputs").read_text(encoding="utf-8").split("\n"))
+    for line in lines:
+        name, _, delimiter = line.partition("<<")
+        if name:
+            found[name] = "\n".join(iter(lines.__next__, delimiter))
+    return found
+
+
+def _text(bot: Any, name: str) -> str:
+    return str((bot.folder / name).read_text(encoding="utf-8"))
+
+
+def _events(bot: Any) -> list[Doc]:
+    """All events, each of which is as the schema says."""
+    events = [json.loads(line) for line in _text(bot, "events.ndjson").splitlines()]
+    validator = Draft7Validator(event_schema())
+    for event in events:
+        assert [error.message for error in validator.iter_errors(event)] == [], event
+    return events
+
+
+# ------------------------------------------------------------------------------------------------- reports
+
+
+def test_a_plan_goes_to_every_form_at_once(bot: Any) -> None:
+    forms = {"text": "plan.txt", "json": "plan.json", "markdown": "plan.md", "gitlab": "tfplan.json"}
+    shown = bot("plan", *(f"--report={form}={file}" for form, file in forms.items()))
+    assert _text(bot, "plan.txt") == shown.out
+    assert json.loads(_text(bot, "plan.json"))["summary"]["create"] == 5
+    assert "**Plan: 5 to create. 0 unchanged.**" in _text(bot, "plan.md")
+    assert json.loads(_text(bot, "tfplan.json")) == {"create": 5, "update": 0, "delete": 0}
+
+
+def test_a_failed_gate_is_red_in_the_test_tab(bot: Any) -> None:
+    bot("apply", "--yes")
+    bot("evaluate", *FAR, "--report=junit=junit.xml", "--report=openmetrics=m.txt", "--report=json=v.json", code=5)
+    report = JUnitXml.fromstring(_text(bot, "junit.xml").encode())
+    names = {case.name: [type(each).__name__ for each in case.result] for suite in report for case in suite}
+    assert set(names) == {"monitoring/Rows arrive [live]", "monitoring/Rows arrive [canary]",
+                          "monitoring/Answers are short [live]"}  # fmt: skip
+    assert report.failures + report.errors >= 2
+    assert json.loads(_text(bot, "v.json"))["environment"] == "default"
+    families = {each.name for each in text_string_to_metric_families(_text(bot, "m.txt"))}  # type: ignore[no-untyped-call]
+    assert {"reconciler_verdict", "reconciler_verdicts"} <= families
+
+
+def test_a_report_of_yesterday_is_not_mistaken_for_todays(bot: Any) -> None:
+    """A run that ends before there are verdicts leaves an error behind, or nothing; never what was there."""
+    for name in ("junit.xml", "m.txt"):
+        bot.write(name, "of yesterday")
+    bot("status", "--select", "nothing/*", "--report=junit=junit.xml", "--report=openmetrics=m.txt", code=64)
+    (case,) = (case for suite in JUnitXml.fromstring(_text(bot, "junit.xml").encode()) for case in suite)
+    assert [type(each).__name__ for each in case.result] == ["Error"]
+    assert not (bot.folder / "m.txt").exists()
+
+
+def test_an_apply_that_changed_no_test_has_an_empty_report(bot: Any) -> None:
+    bot("apply", "--yes")
+    bot("apply", "--yes", "--evaluate", "--report=junit=junit.xml")
+    assert JUnitXml.fromstring(_text(bot, "junit.xml").encode()).tests == 0
+
+
+def test_an_apply_that_failed_was_not_evaluated_and_says_so(bot: Any, platform: Any) -> None:
+    platform.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "status", "status": 422})
+    bot("apply", "--yes", "--evaluate", "--report=junit=junit.xml", "--report=markdown=apply.md", code=4)
+    (case,) = (case for suite in JUnitXml.fromstring(_text(bot, "junit.xml").encode()) for case in suite)
+    assert "exit code 4" in case.result[0].message
+    assert "| 🔴 failed | create `bot/monitoring/" in _text(bot, "apply.md")
+
+
+def test_mistakes_in_manifests_go_to_every_form(bot: Any) -> None:
+    bot.edit("bot.yaml", "taskType: llm-base", "taskTyp: llm-base")
+    forms = {"sarif": "a.sarif", "gitlab": "quality.json", "markdown": "v.md", "json": "v.json", "text": "v.txt"}
+    bot("validate", *(f"--report={form}={file}" for form, file in forms.items()), code=1)
+    assert len(json.loads(_text(bot, "a.sarif"))["runs"][0]["results"]) == len(json.loads(_text(bot, "quality.json")))
+    assert "taskTyp" in _text(bot, "v.md")
+
+
+def test_drift_is_told_in_every_form(bot: Any, platform: Any) -> None:
+    bot("apply", "--yes")
+    canary = platform.pipelines("bot")["canary"]["id"]
+    platform.api("PUT", f"/inference-pipelines/{canary}", {"description": "by hand"})
+    bot("drift", "--report=gitlab=tfplan.json", "--report=text=drift.txt", code=2)
+    assert json.loads(_text(bot, "tfplan.json"))["update"] == 1
+    assert "Drifted: " in _text(bot, "drift.txt")
+
+
+@pytest.mark.parametrize(
+    ("command", "report", "words"),
+    [
+        ("plan", "html=x", "'html' is none of text, json, markdown, github, gitlab"),
+        ("plan", "junit=x", "'junit' is none of"),
+        ("plan", "markdown", "names no file: write markdown=FILE"),
+        ("plan", "markdown=", "names no file"),
+        ("plan", "github=x", "github takes no file"),
+        ("validate", "junit=x", "'junit' is none of"),
+    ],
+)
+def test_a_report_that_makes_no_sense_says_why(bot: Any, command: str, report: str, words: str) -> None:
+    assert words in bot(command, "--report", report, code=64).words
+
+
+def test_two_reports_do_not_share_a_file(bot: Any) -> None:
+    bot("plan", "--report=json=x", "--report=markdown=./x", code=64)
+
+
+def test_a_report_of_verdicts_needs_verdicts(bot: Any, platform: Any) -> None:
+    assert "goes with --evaluate" in bot("apply", "--yes", "--report=junit=x", code=64).words
+    assert platform.writes == []
+
+
+def test_a_place_that_can_not_be_written_is_found_before_anything_happens(bot: Any, platform: Any) -> None:
+    assert "--report json=missing/x" not in bot("apply", "--yes", "--report=json=missing/x", code=1).out
+    assert platform.writes == []
+
+
+def test_a_report_that_can_not_be_written_in_the_end_is_an_error(bot: Any) -> None:
+    """The disk may be full; what the run did stands, and so does its answer."""
+    bot("apply", "--yes")
+    told = bot("plan", "--report=json=/dev/full", code=1)
+    assert told.err == "error: --report json=/dev/full: No space left on device\n"
+    assert "No changes" in told.out
+    assert Path("/dev/full").is_char_device()  # what is no ordinary file is not taken away
+
+
+# -------------------------------------------------------------------------------------------------- GitHub
+
+
+def test_a_plan_tells_github(bot: Any, actions: dict[str, str]) -> None:
+    told = bot("plan", "--out", "plan.json", "--report", "github", **actions)
+    assert "**Plan: 5 to create. 0 unchanged.**" in _text(bot, "summary.md")
+    outputs = _outputs(bot)
+    assert (outputs["has-changes"], outputs["create"], outputs["exit-code"]) == ("true", "5", "0")
+    assert outputs["plan-file"] == "plan.json"
+    assert "::" not in told.out
+
+
+def test_a_failed_gate_tells_github_where_in_the_checkout(bot: Any, actions: dict[str, str]) -> None:
+    bot("apply", "--yes")
+    told = bot("evaluate", *FAR, "--report", "github", code=5, **actions)
+    place = f"::error file={bot.folder.name}/bot.yaml,line="
+    assert any(line.startswith(place) for line in told.err.splitlines())
+    assert _outputs(bot)["gate"] == "failed"
+    assert _outputs(bot)["exit-code"] == "5"
+    assert "### Evaluation for `default`" in _text(bot, "summary.md")
+
+
+def test_mistakes_tell_github(bot: Any, actions: dict[str, str]) -> None:
+    bot.edit("bot.yaml", "taskType: llm-base", "taskTyp: llm-base")
+    told = bot("validate", "--report", "github", code=1, **actions)
+    assert f"::error file={bot.folder.name}/bot.yaml,line=6" in told.err
+    assert _outputs(bot)["valid"] == "false"
+
+
+def test_what_ends_a_run_tells_github(bot: Any, actions: dict[str, str]) -> None:
+    told = bot("plan", "--report", "github", code=1, OPENLAYER_API_KEY="", **actions)
+    assert "::error title=reconciler::OPENLAYER_API_KEY is not set" in told.err
+    assert "OPENLAYER&#95;API&#95;KEY is not set" in _text(bot, "summary.md")
+    assert _outputs(bot) == {"exit-code": "1"}
+
+
+def test_github_can_not_fail_a_run(bot: Any, actions: dict[str, str]) -> None:
+    nowhere = {"GITHUB_STEP_SUMMARY": "/nowhere/x", "GITHUB_OUTPUT": "/dev/full"}
+    told = bot("plan", "--report", "github", **{**actions, **nowhere})
+    assert "GITHUB_STEP_SUMMARY can not be written" in told.err
+    assert "GITHUB_OUTPUT can not be written" in told.err
+
+
+def test_a_full_summary_is_left_as_it_is(bot: Any, actions: dict[str, str]) -> None:
+    """GitHub shows none of a summary that is larger than a mebibyte."""
+    (bot.folder / "summary.md").write_text("x" * 1024 * 1024, encoding="utf-8")
+    assert "GITHUB_STEP_SUMMARY is full" in bot("plan", "--report", "github", **actions).err
+    assert (bot.folder / "summary.md").stat().st_size == 1024 * 1024
+
+
+def test_elsewhere_nobody_is_told(bot: Any) -> None:
+    told = bot("plan", "--report", "github")
+    assert "no job of GitHub Actions" in told.err
+    assert not (bot.folder / "summary.md").exists()
+
+
+def test_without_the_option_nothing_is_written(bot: Any, actions: dict[str, str]) -> None:
+    bot("plan", **actions)
+    assert not (bot.folder / "summary.md").exists()
+    assert not (bot.folder / "outputs").exists()
+
+
+# -------------------------------------------------------------------------------------------------- events
+
+
+def test_every_event_of_a_whole_run_is_as_the_schema_says(bot: Any) -> None:
+    bot("apply", "--yes", "--evaluate", *FAR, "--events", "events.ndjson", code=5)
+    events = _events(bot)
+    names = [event["event"] for event in events]
+    assert names[0] == "run_started"
+    assert names[-1] == "run_ended"
+    assert {"request", "locked", "planned", "step_started", "step_ended", "verdict"} <= set(names)
+    assert (events[0]["command"], events[-1]["exit_code"]) == ("apply", 5)
+    assert names.count("step_ended") == names.count("step_started") == 5
+
+
+def test_a_run_that_ends_early_has_an_end_too(bot: Any) -> None:
+    bot("plan", "--events", "events.ndjson", code=1, OPENLAYER_API_KEY="")
+    last = _events(bot)[-1]
+    assert (last["event"], last["exit_code"]) == ("run_ended", 1)
+    assert last["error"].startswith("OPENLAYER_API_KEY is not set")
+
+
+def test_the_committed_event_schema_is_fresh() -> None:
+    """If this fails, write to_json(event_schema()) to schemas/event.v1.json and read the difference."""
+    assert COMMITTED.read_text(encoding="utf-8") == to_json(event_schema())
+
+
+def test_every_event_that_the_program_can_tell_stands_in_the_schema() -> None:
+    names = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                names |= {v.value for k, v in pairs if isinstance(k, ast.Constant) and k.value == "event"
+                          and isinstance(v, ast.Constant) and isinstance(v.value, str)}  # fmt: skip
+    assert names == set(event_schema()["definitions"])
