@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +147,21 @@ class Session:
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
         self.folder = request.root / FOLDER
-        self.store: StateStore = open_store(
-            self.state_url,
-            environment,
-            root=request.root,
-            environ=settings.plain(),
-            now=lambda: datetime.now(UTC),
-            job=settings.ci.job_url,
-        )
         self.providers: dict[str, Provider] = {}
         self._emulator: Any = None
         self._closing = AsyncExitStack()
+
+    @cached_property
+    def store(self) -> StateStore:
+        """The memory of the environment.  Raises SettingsInvalid when its place can not be used."""
+        return open_store(
+            self.state_url,
+            self.environment,
+            root=self.request.root,
+            environ=self.settings.plain(),
+            now=lambda: datetime.now(UTC),
+            job=self.settings.ci.job_url,
+        )
 
     @property
     def state_url(self) -> str | None:

@@ -50,7 +50,7 @@ from reconciler.model.provider import Holder
 from reconciler.model.values import Secret
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import origin, require_private
-from reconciler.storage.holders import new_holder
+from reconciler.storage.holders import lock_held, new_holder
 from reconciler.storage.remote import (
     LEASE,
     TRIES,
@@ -60,7 +60,6 @@ from reconciler.storage.remote import (
     Unsure,
     Version,
     backoff,
-    held,
     parse_head,
     to_holder,
 )
@@ -208,7 +207,7 @@ class HttpStateStore(RemoteStore):
         """Take the server's lock.  Raises LockHeld; SettingsInvalid when the server has none or does not mean it."""
         other = self._locked(holder)
         if other is not None:
-            raise held(self._in_full(other))
+            raise lock_held(self._in_full(other))
         try:
             second = replace(holder, lock_id=f"{holder.lock_id}-again")
             if self._locked(second) is not None:

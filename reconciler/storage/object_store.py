@@ -33,6 +33,7 @@ from reconciler.model.places import StatePlace
 from reconciler.model.provider import Holder
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import checked_endpoint
+from reconciler.storage.holders import lock_held
 from reconciler.storage.remote import (
     Head,
     Missing,
@@ -105,11 +106,14 @@ class ObjectStateStore(RemoteStore):
         return self._put(HEAD, content, known.token if known else "create")
 
     def _enter(self, holder: Holder) -> None:
-        """Make sure that conditions are honoured: else a lock would be worth nothing.
+        """Make sure that conditions are honoured: else a lock would be worth nothing.  One that waits only looks.
 
         The probe object is there from the first lock on; after that, creating it again must fail, and so must
         replacing a version that it does not have.
         """
+        version = self._look()
+        if version is not None and version.head.holder is not None:
+            raise lock_held(version.head.holder)
         created = not self._patiently(lambda: self._refuses("create"))
         if created and not self._patiently(lambda: self._refuses("create")):
             raise self._lawless()

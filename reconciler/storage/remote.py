@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from reconciler.errors import LockHeld, ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
+from reconciler.errors import ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
@@ -45,7 +45,7 @@ from reconciler.storage.encoding import (
     record_lines,
     snapshot_bytes,
 )
-from reconciler.storage.holders import new_holder
+from reconciler.storage.holders import lock_held, new_holder
 
 LEASE = "until it is unlocked"
 TRIES = 6
@@ -398,7 +398,7 @@ class RemoteStore(ABC):
 
     def _meet(self, other: Holder) -> None:
         """The head names a holder: raise LockHeld."""
-        raise held(other)
+        raise lock_held(other)
 
     def _give_back(self, holder: Holder) -> None:
         """Free the lock, unless it was broken."""
@@ -535,15 +535,6 @@ class RemoteStore(ABC):
                 f"{self.describe()}: {what}: {error.message}",
                 hint=error.hint or "restore it from an older version, if the place keeps any",
             ) from error
-
-
-def held(holder: Holder) -> LockHeld:
-    """The error for a lock that somebody else holds."""
-    return LockHeld(
-        f"another run holds the lock: {holder}",
-        hint=f"wait for it; the lock is held {holder.lease}. To break the lock of a run that is dead: reconciler state "
-        f"unlock {holder.lock_id}",
-    )
 
 
 def backoff(attempt: int) -> float:
