@@ -269,6 +269,7 @@ class Wire:
         self.refuse = False
         self.meanwhile: Callable[[], object] = lambda: None
         self._open: list[socket.socket] = []
+        self._lost: dict[socket.socket, threading.Event] = {}
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -290,10 +291,9 @@ class Wire:
                     self.cut_at = b""
                     self.cuts += 1
                     if self.deliver:
-                        client.shutdown(socket.SHUT_WR)  # before the answer can come back
+                        lost = self._lost[server] = threading.Event()
                         server.sendall(data)
-                        server.settimeout(5)
-                        server.recv(1)  # it was done
+                        assert lost.wait(10)
                     self.meanwhile()
                     break
                 server.sendall(data)
@@ -302,7 +302,10 @@ class Wire:
     def _back(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(1 << 20):
-                client.sendall(data)
+                if server in self._lost:
+                    self._lost[server].set()  # so it was done
+                else:
+                    client.sendall(data)
         _close(server, client)
 
     def close(self) -> None:
