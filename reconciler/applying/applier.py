@@ -268,12 +268,20 @@ class _Run:
             try:
                 return await self._sent_create(step, op, absence)
             except _HeldUp:
-                looked = await self._look_for(step, op, since, None)
+                looked = await self._proven_anew(step, op, since)
             if isinstance(looked, LiveObject):
                 return looked
             absence = looked
         await self._not_applied(step)
         raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
+
+    async def _proven_anew(self, step: Step, op: str, since: float | None) -> LiveObject | Absence:
+        try:
+            return await self._look_for(step, op, since, None)
+        except ApiError:
+            if since is None:  # nothing was sent, so nothing is in doubt
+                await self._not_applied(step)
+            raise
 
     async def _sent_create(self, step: Step, op: str, absence: Absence) -> str:
         kind = self.means.kinds[step.address.kind]

@@ -79,13 +79,19 @@ def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision
             f"{len(found.twins)} live objects have this identity: {ids}",
             f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID",
         )
-    elif found.live is None or (not found.ours and found.live.archived and not _adopts(resource, world)):
+    elif found.live is None or (not found.ours and found.live.archived and not _revives(resource, found.live, world)):
         world.renewed.add(resource.address)
         yield _create(resource, found, kind)
     elif not found.ours:
         yield from _adopt(resource, found, found.live, kind, world)
     else:
         yield from _bring_in_line(resource, found, found.live, kind, world)
+
+
+def _revives(resource: Resource, archived: LiveObject, world: World) -> bool:
+    """Whether a stranger's archived object is to be taken over, and can become what is wanted."""
+    changes = differences(resource, archived, None, world.kinds[resource.address.kind], world)
+    return _adopts(resource, world) and not any(change.create_only for change in changes)
 
 
 def _is_lagging(found: Match) -> bool:

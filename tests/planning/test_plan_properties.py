@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -286,7 +287,7 @@ def _done(step: Step, world: World, objects: dict[str, LiveObject], state: State
 
 
 def _made(step: Step, objects: dict[str, LiveObject]) -> str:
-    remote_id = f"new{len(objects)}"
+    remote_id = next(name for number in count(len(objects)) if (name := f"new{number}") not in objects)
     kind = KINDS[step.address.kind]
     objects[remote_id] = LiveObject(step.address, remote_id, shown(kind, step.fields), rank=("2027", remote_id))
     return remote_id
