@@ -39,5 +39,5 @@ class SecondLooks:
             raw = await drive(kind.list(parent_id, wire), send, self._sleep)
         except NotFound:
             return {}
-        items = (kind.read(item, path, lambda _, __: None) for item in raw)
+        items = (kind.understand(item, path, lambda _, __: None) for item in raw)
         return {item.remote_id: item for item in items if item is not None}

@@ -10,8 +10,8 @@ from contextlib import closing
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from reconciler.errors import ApiError
-from reconciler.model.kind import Call, Flow, Reply, Together, Wait
+from reconciler.errors import ApiError, OutcomeUnknown, ReadFailed
+from reconciler.model.kind import MISREAD, Call, Flow, Reply, Together, Wait
 
 T = TypeVar("T")
 Send: TypeAlias = Callable[[Call], Awaitable[Reply]]
@@ -25,8 +25,10 @@ async def drive(flow: Flow[T], send: Send, sleep: Sleep, send_all: SendAll | Non
     A Call is answered by ``send``, a Wait by ``sleep`` (seconds), a Together by ``send_all``, or by ``send`` one after
     the other where there is none.  An ApiError of a request is thrown into the
     flow at the place that asked for it; what the flow does not catch comes out of here unchanged.  Anything else
-    that ``send`` or ``sleep`` raises, a cancellation among it, closes the flow and comes out as well.
+    that ``send`` or ``sleep`` raises, a cancellation among it, closes the flow and comes out as well.  An answer that
+    the flow stumbles over is ReadFailed, or after a write OutcomeUnknown: it was carried out, and how is not known.
     """
+    last: Call | None = None
     advance: Callable[[], Call | Wait | Together] = partial(next, flow)
     with closing(flow):
         while True:
@@ -35,7 +37,19 @@ async def drive(flow: Flow[T], send: Send, sleep: Sleep, send_all: SendAll | Non
             except StopIteration as end:
                 result: T = end.value
                 return result
+            except MISREAD as error:
+                if last is None:
+                    raise
+                raise _not_understood(last, error) from error
+            last = asked.calls[0] if isinstance(asked, Together) else asked if isinstance(asked, Call) else last
             advance = await _answer(flow, asked, send, sleep, send_all or partial(_one_by_one, send))
+
+
+def _not_understood(call: Call, error: Exception) -> ApiError:
+    what = f"the answer can not be understood: {error!r:.100}"
+    if call.method == "GET":
+        return ReadFailed(what, method=call.method, path=call.path)
+    return OutcomeUnknown(what, method=call.method, path=call.path, hint="run the same command again: it looks first")
 
 
 async def _answer(

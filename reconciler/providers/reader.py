@@ -102,7 +102,7 @@ class _Level:
         for earlier in self._kinds[: self._kinds.index(kind)]:
             await self._known[earlier.id].wait()
         path = parent.address.path if parent else ()
-        objects = [item for each in items if (item := kind.read(each, path, self._name_of)) is not None]
+        objects = [item for each in items if (item := kind.understand(each, path, self._name_of)) is not None]
         self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
         self._left[kind.id] -= 1
         if not self._left[kind.id]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ReconcilerError
+from reconciler.reporting.text import error_text
 
 SLOWEST_S = 2.0
 """Seconds of this process's time that one input may take."""
@@ -109,14 +110,15 @@ def attempt(target: Target, seed: int) -> None:
     """One input: nothing but our own errors may come out, in time."""
     damage = Damage(seed)
     began = time.process_time()
+    shown = ""
     try:
         target(damage)
     except ReconcilerError as error:
-        shown = f"{error.message} {error.hint}"
-        assert "\x1b" not in shown.replace("\\x1b", ""), shown
+        shown = error_text(error, width=100, color=False)
     except Exception as error:
         error.add_note(f"seed {seed}: {'; '.join(damage.done)}")
         raise
+    assert shown.replace("\n", "").isprintable()
     took = time.process_time() - began
     assert took < SLOWEST_S, f"seed {seed} took {took:.1f} s: {damage.done}"
 

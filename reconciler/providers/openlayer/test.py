@@ -238,11 +238,13 @@ def _tidy_threshold(item: Json) -> Json:
 def _criteria(fields: Fields, _: LookUp) -> tuple[Criterion, ...]:
     thresholds = fields.get("thresholds")
     return (
-        tuple(_criterion(item) for item in thresholds if isinstance(item, dict)) if isinstance(thresholds, list) else ()
+        tuple(_criterion(item, place) for place, item in enumerate(thresholds) if isinstance(item, dict))
+        if isinstance(thresholds, list)
+        else ()
     )
 
 
-def _criterion(threshold: Mapping[str, Any]) -> Criterion:
+def _criterion(threshold: Mapping[str, Any], place: int) -> Criterion:
     parameters = threshold.get("insightParameters") or {}
     measurement = _rubric_measurement(str(threshold.get("measurement")), parameters)
     measure = f"{threshold.get('insightName')}|{measurement}"
@@ -254,6 +256,7 @@ def _criterion(threshold: Mapping[str, Any]) -> Criterion:
         automatic=threshold.get("thresholdMode") == "automatic",
         label=str(threshold.get("measurement")),
         measure=measure,
+        path=f"thresholds.{place}.value",
     )
 
 
@@ -372,8 +375,13 @@ def _plain_text(description: Json) -> str | None:
 
 
 def _read_threshold(item: Json) -> Json:
+    """Raises TypeError for what is no threshold: a gate must not be judged by half of one."""
     if not isinstance(item, dict):
-        return item
+        raise TypeError("a threshold is no mapping")
+    if not isinstance(item.get("insightParameters"), list | dict | None):
+        raise TypeError("insightParameters is neither a list nor a mapping")
+    if not isinstance(item.get("operator"), str | None):
+        raise TypeError("operator is no text")
     threshold: Fields = {key: value for key, value in item.items() if value is not None}
     if isinstance(item.get("insightParameters"), list):
         pairs = [pair for pair in _listed(item["insightParameters"]) if isinstance(pair, dict)]
