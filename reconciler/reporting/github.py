@@ -20,7 +20,7 @@ from reconciler.reporting.changes import change_lines
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.lines import counted
-from reconciler.reporting.tables import short_address, verdict_words, worst_first
+from reconciler.reporting.tables import FLAKY, level_word, short_address, verdict_words, worst_first
 
 MOST_ANNOTATIONS = 10
 LONGEST = 4_000
@@ -87,7 +87,7 @@ def of_outcomes(plan: Plan, outcomes: Iterable[StepOutcome]) -> list[Annotation]
 def of_verdicts(verdicts: Sequence[Verdict]) -> list[Annotation]:
     """One for each verdict that is not a pass, worst first."""
     return [
-        _at(each.source, _LEVELS[each.level], verdict_words(each), f"Evaluation: {each.level}")
+        _at(each.source, _LEVELS[each.level], verdict_words(each), f"Evaluation: {level_word(each)}")
         for each in worst_first(verdicts)
         if each.level in _LEVELS
     ]
@@ -176,12 +176,13 @@ def plan_outputs(plan: Plan) -> dict[str, str]:
 
 
 def verdict_outputs(verdicts: Sequence[Verdict], *, passed: bool) -> dict[str, str]:
-    """``gate`` (passed or failed), and how many verdicts of each level."""
-    counts = Counter(verdict.level for verdict in verdicts)
+    """``gate`` (passed or failed), and how many verdicts count which way."""
+    counts = Counter(map(level_word, verdicts))
     return {
         "gate": "passed" if passed else "failed",
         "tests-passed": str(counts[Level.PASS]),
         "tests-informed": str(counts[Level.INFO]),
+        "tests-flaky": str(counts[FLAKY]),
         "tests-warned": str(counts[Level.WARN]),
         "tests-failed": str(counts[Level.FAIL]),
     }

@@ -20,7 +20,7 @@ from reconciler.model.outcome import EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.escape import html
 from reconciler.reporting.lines import counted
-from reconciler.reporting.tables import margin_text, verdict_words, worst_first
+from reconciler.reporting.tables import baseline_remark, level_word, margin_text, verdict_words, worst_first
 
 LIMIT = 30_000_000
 """Bytes that GitLab reads of one file."""
@@ -104,7 +104,7 @@ def _judged(verdict: Verdict) -> _Case:
         case "skipped":
             content += _element(kind, {"message": verdict.why or verdict.status.value})
         case _ if verdict.level is not Level.PASS:
-            content += _element("system-out", {}, f"{verdict.level.value.upper()} {verdict_words(verdict)}")
+            content += _element("system-out", {}, f"{level_word(verdict).upper()} {verdict_words(verdict)}")
     return _case(verdict.address.root, kind, {**named, **_place(verdict.source)}, content)
 
 
@@ -139,7 +139,7 @@ def _facts(verdict: Verdict) -> dict[str, str]:
         "margin": margin_text(verdict.margin),
         "flaky": "true" if verdict.flaky else "",
         "runs": f"{runs.passed} of {runs.known} passed, {runs.min_pass} of {runs.wanted} wanted" if runs else "",
-        "baseline": str(baseline.value) if baseline and baseline.value is not None else "",
+        "baseline": baseline_remark(baseline) if baseline else "",
         "result": evaluation.result_id if evaluation else "",
         "starts": _time(evaluation.starts) if evaluation else "",
         "ends": _time(evaluation.ends) if evaluation else "",

@@ -45,6 +45,15 @@ def verdicts_openmetrics(verdicts: Sequence[Verdict]) -> str:
             ((_labels(each), each.margin) for each in ordered if each.margin is not None),
         ),
         _family(
+            "reconciler_baseline",
+            "What the value is compared with, where the gate compares it with the past.",
+            (
+                (_labels(each), each.baseline.value)
+                for each in ordered
+                if each.baseline and each.baseline.value is not None
+            ),
+        ),
+        _family(
             "reconciler_window_end_timestamp_seconds",
             "When the window ends that was measured, in Unix time.",
             (

@@ -10,8 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import Problem
-from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import (
+    Baseline,
+    Evaluation,
+    EvaluationStatus,
+    Level,
+    Runs,
+    StepOutcome,
+    StepStatus,
+    Verdict,
+)
 from reconciler.model.plan import Action, Base, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
+from reconciler.model.replay import Near, Replay, ReplayState, Share
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.pages import Told
 
@@ -86,10 +96,47 @@ def _step(document: Document) -> Step:
         after=_texts(document["after"]),
         effect=Effect(document["effect"]) if document["effect"] else None,
         source=_source(document["source"]),
-        remote_id=None if document["remote_id"] is None else str(document["remote_id"]),
+        remote_id=_text(document["remote_id"]),
         former=Address.parse(document["former"]) if document["former"] else None,
         notes=_texts(document["notes"]),
         idle=bool(document["idle"]),
+        replay=_replay(document["replay"]) if document.get("replay") else None,
+    )
+
+
+def _replay(document: Document) -> Replay:
+    return Replay(
+        state=ReplayState(document["state"]),
+        look_back_s=int(document["look_back_s"]),
+        why=str(document["why"]),
+        unknown=int(document["unknown"]),
+        checked=int(document["checked"]),
+        agreement=_float(document["agreement"]),
+        before=_share(document["before"]),
+        after=_share(document["after"]),
+        only_before=int(document["only_before"]),
+        only_after=int(document["only_after"]),
+        nearest=tuple(map(_near, document["nearest"])),
+        notes=_texts(document["notes"]),
+    )
+
+
+def _share(document: Document | None) -> Share | None:
+    if document is None:
+        return None
+    shares = (float(document[name]) for name in ("share", "low", "high"))
+    return Share(int(document["flagged"]), int(document["windows"]), *shares)
+
+
+def _near(document: Document) -> Near:
+    return Near(
+        pipeline=_text(document["pipeline"]),
+        starts=_int(document["starts"]),
+        ends=_int(document["ends"]),
+        result_id=str(document["result_id"]),
+        measurement=str(document["measurement"]),
+        value=document["value"],
+        margin=float(document["margin"]),
     )
 
 
@@ -112,25 +159,46 @@ def _outcome(document: Document) -> StepOutcome:
 
 
 def _verdict(document: Document) -> Verdict:
-    address, margin = Address.parse(document["address"]), document["margin"]
-    severity = document["severity"]
+    address, severity = Address.parse(document["address"]), document["severity"]
     if severity not in ("error", "warn", "info"):
         raise ValueError("unknown severity")
     result = document["result"]
     return Verdict(
         address=address,
-        pipeline=None if document["pipeline"] is None else str(document["pipeline"]),
+        pipeline=_text(document["pipeline"]),
         level=Level(document["level"]),
         status=EvaluationStatus(document["status"]),
         severity=severity,
         measured=str(document["measured"]),
         wanted=str(document["wanted"]),
-        margin=None if margin is None else float(margin),
+        margin=_float(document["margin"]),
         why=str(document["why"]),
         source=_source(document["source"]),
         evaluation=Evaluation(address, EvaluationStatus(document["status"]), result_id=str(result["id"]))
         if result
         else None,
+        flaky=bool(document.get("flaky")),
+        runs=_runs(document.get("runs")),
+        baseline=_baseline(document.get("baseline")),
+    )
+
+
+def _runs(document: Document | None) -> Runs | None:
+    if document is None:
+        return None
+    return Runs(*(int(document[name]) for name in ("passed", "known", "wanted", "min_pass")))
+
+
+def _baseline(document: Document | None) -> Baseline | None:
+    if document is None:
+        return None
+    return Baseline(
+        value=_float(document["value"]),
+        count=int(document["count"]),
+        ends=_int(document["ends"]),
+        drop=_float(document["drop"]),
+        max_drop=float(document["max_drop"]),
+        relative=bool(document["relative"]),
     )
 
 
@@ -147,6 +215,18 @@ def _problem(document: Document) -> Problem:
 
 def _source(document: Document | None) -> Source | None:
     return Source(str(document["file"]), int(document["line"]), int(document.get("column", 1))) if document else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _texts(values: Sequence[object]) -> tuple[str, ...]:

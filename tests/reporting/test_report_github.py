@@ -112,6 +112,13 @@ def test_what_is_only_for_information_is_a_notice(verdicts: tuple[Verdict, ...])
     assert found.name == "notice"
 
 
+def test_a_flaky_test_is_a_notice_that_calls_it_so(verdicts: tuple[Verdict, ...]) -> None:
+    flaky = replace(verdicts[2], level=Level.INFO, flaky=True)
+    (found,) = _obeyed(github_annotations(of_verdicts([flaky])))
+    assert (found.name, found.properties["title"]) == ("notice", "reconciler: Evaluation: flaky")
+    assert verdict_outputs([flaky], passed=True)["tests-flaky"] == "1"
+
+
 def test_steps_that_did_not_work_are_errors_and_what_waited_for_them_is_not(plan: Plan) -> None:
     outcomes = [
         StepOutcome("update:faithful", StepStatus.FAILED, "422: no such insight", "check it"),
@@ -188,6 +195,7 @@ def test_the_outputs_of_a_gate_and_of_a_check(verdicts: tuple[Verdict, ...]) -> 
         "gate": "failed",
         "tests-passed": "1",
         "tests-informed": "0",
+        "tests-flaky": "0",
         "tests-warned": "1",
         "tests-failed": "2",
     }

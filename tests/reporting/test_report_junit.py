@@ -87,7 +87,7 @@ def test_everything_that_is_known_is_a_property(verdict: Verdict) -> None:
         evaluation=Evaluation(verdict.address, verdict.status, starts=1_795_305_600, ends=10**30, result_id="r-1"),
         flaky=True,
         runs=Runs(passed=1, known=3, wanted=3, min_pass=2),
-        baseline=Baseline(value=0.7),
+        baseline=Baseline(value=0.7, drop=0.114),
     )
     assert _properties(_case(full)) == {
         "address": "openlayer.Test/support-bot/monitoring/Faithful",
@@ -100,7 +100,7 @@ def test_everything_that_is_known_is_a_property(verdict: Verdict) -> None:
         "margin": "-0.18",
         "flaky": "true",
         "runs": "1 of 3 passed, 2 of 3 wanted",
-        "baseline": "0.7",
+        "baseline": "11.4 % worse than 0.7",
         "result": "r-1",
         "starts": "2026-11-22T00:00:00Z",
         "ends": "1" + "0" * 30,

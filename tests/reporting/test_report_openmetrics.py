@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from reconciler.model.outcome import Evaluation, Level, Verdict
+from reconciler.model.outcome import Baseline, Evaluation, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.reporting.openmetrics import verdicts_openmetrics
 
@@ -60,6 +60,12 @@ def test_the_verdict_its_margin_and_its_window_are_gauges(verdict: Verdict) -> N
     assert _samples([verdict], "reconciler_margin") == [(labels, -0.18)]
     assert _samples([verdict], "reconciler_window_end_timestamp_seconds") == [(labels, 1_795_392_000.0)]
     assert {family.type for family in _families(verdicts_openmetrics([verdict])).values()} == {"gauge"}
+
+
+def test_what_a_value_is_compared_with_is_a_gauge(verdict: Verdict) -> None:
+    compared = replace(verdict, baseline=Baseline(value=0.7))
+    assert [value for _, value in _samples([compared], "reconciler_baseline")] == [0.7]
+    assert "reconciler_baseline" not in _families(verdicts_openmetrics([replace(verdict, baseline=Baseline())]))
 
 
 def test_a_test_without_a_pipeline_has_no_such_label(verdict: Verdict) -> None:

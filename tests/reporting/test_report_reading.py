@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from reconciler.errors import Problem
-from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Baseline, Runs, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan
+from reconciler.model.replay import Near, Replay, ReplayState, Share
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
 from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
 from reconciler.reporting.pages import page
@@ -34,6 +35,32 @@ def test_verdicts_make_the_same_comment(verdicts: tuple[Verdict, ...]) -> None:
     told = read_told(verdicts_json(verdicts, environment="staging"))
     assert told is not None
     assert page(told) == verdicts_markdown(verdicts, environment="staging")
+
+
+def test_runs_the_past_and_flaky_tests_read_back(verdicts: tuple[Verdict, ...]) -> None:
+    full = replace(verdicts[2], flaky=True, runs=Runs(1, 3, 3, 2), baseline=Baseline(0.7, 5, 1_795_219_200, 0.1, 0.05))
+    told = read_told(verdicts_json([full]))
+    assert told is not None
+    assert told.verdicts is not None
+    assert (told.verdicts[0].flaky, told.verdicts[0].runs, told.verdicts[0].baseline) == (
+        True,
+        full.runs,
+        full.baseline,
+    )
+
+
+def test_a_replay_reads_back(plan: Plan) -> None:
+    share = Share(3, 42, 0.0714, 0.025, 0.19)
+    near = Near("live", 1, 2, "r-1", "faithfulness", 0.8493, -0.0007)
+    replays = (
+        Replay(ReplayState.CALIBRATED, 86_400, "", 1, 40, 0.99, share, share, 2, 1, (near,), ("a note",)),
+        Replay(ReplayState.NOTHING, 86_400, "no results"),
+    )
+    steps = tuple(replace(step, replay=replay) for step, replay in zip(plan.steps[:2], replays, strict=True))
+    told = read_told(plan_json(replace(plan, steps=steps), tool="reconciler 1"))
+    assert told is not None
+    assert told.plan is not None
+    assert tuple(step.replay for step in told.plan.steps) == replays
 
 
 def test_problems_read_back() -> None:
