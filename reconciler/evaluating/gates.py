@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from reconciler.evaluating.regress import Compared, compare, earlier, passing
+from reconciler.evaluating.regress import Compared, compare, earlier, newest_first, number, passing
 from reconciler.model.criteria import (
     criteria_text,
     is_defined,
@@ -45,7 +45,7 @@ from reconciler.model.resource import Address, Gate, OnUnusual, Severity, Source
 from reconciler.model.values import Json
 
 Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
-"""What was observed before, by resource and name of the place."""
+"""What was observed before, by resource and name of the place; inside of this module newest first."""
 
 _WORST_FIRST = tuple(Level)
 _FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
@@ -94,12 +94,13 @@ def judge(
     ``past`` may hold what is judged here as well: a result is known by its id and the time of recording.
     """
     wanted, known = _by_address(expectations), names or {}
+    before: Past = {place: newest_first(observations) for place, observations in (past or {}).items()}
     found: dict[Address, list[Evaluation]] = {}
     for each in evaluations:
         name = known.get(each.pipeline, each.pipeline) if each.pipeline else None
         found.setdefault(each.address, []).append(replace(each, pipeline=name))
     verdicts = [
-        verdict for address, group in wanted.items() for verdict in _judge(group, found.get(address, []), past or {})
+        verdict for address, group in wanted.items() for verdict in _judge(group, found.get(address, []), before)
     ]
     return tuple(sorted(verdicts, key=_rank))
 
@@ -248,8 +249,9 @@ def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) ->
     here = _window(window[0], windowed=expectation.windowed)
     if here is None:
         return []
-    before = map(_as_evaluation, _past_of(expectation, window[0], past)) if expectation.windowed else ()
-    beside = [each for each in before if _window(each, windowed=True) == here]
+    times = (window[0].starts, window[0].ends)
+    before = _past_of(expectation, window[0], past) if expectation.windowed else ()
+    beside = [_as_evaluation(each) for each in before if each.result_id and (each.starts, each.ends) == times]
     unique: dict[tuple[str, str], Evaluation] = {}
     for each in [*window, *sorted(beside, key=_recency, reverse=True)]:
         if each.status not in (EvaluationStatus.RUNNING, EvaluationStatus.MISSING):
@@ -358,8 +360,8 @@ def _compared(
     gate, criteria = expectation.gate, expectation.criteria
     if gate.regress is None or undirected(criteria):
         return None
-    value = next(iter(values_of(evaluation.measured, criteria).values()), None)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    value = number(next(iter(values_of(evaluation.measured, criteria).values()), None))
+    if value is None:
         return None
     before = earlier(_past_of(expectation, evaluation, past), evaluation, criteria, own)
     return compare(gate.regress, value, criteria, before if gate.regress.against else passing(before, gate))

@@ -7,11 +7,12 @@ or the same window measured earlier; a result is never compared with itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 
 from reconciler.model.criteria import less_is_better, value_text, values_of
 from reconciler.model.history import Observation
@@ -22,6 +23,7 @@ from reconciler.model.values import Json
 
 _NOISE = Fraction(1, 10**9)
 """How far, relative to the baseline, a value may be over the limit because of the last digits of a float."""
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Compared:
 
 
 def compare(
-    regress: Regress, value: int | float, criteria: Sequence[Criterion], before: Sequence[Observation]
+    regress: Regress, value: int | float, criteria: Sequence[Criterion], before: Iterable[Observation]
 ) -> Compared:
-    """``value`` beside the past, which is of one measurement of one direction, newest first (``earlier``)."""
+    """``value`` beside what was measured before it, newest first (``earlier``); the criteria have one direction."""
     found = _baseline(regress, criteria, before)
     if found is None:
         return Compared(Baseline(None, regress.against, None, None, regress.max_drop, regress.relative))
@@ -68,23 +70,27 @@ def _margin(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -
     return room - (value - base if lower else base - value)
 
 
+def newest_first(past: Iterable[Observation]) -> list[Observation]:
+    """The past in an order that does not depend on the one it is given in."""
+    return sorted(past, key=_time, reverse=True)
+
+
 def earlier(
     past: Iterable[Observation], evaluation: Evaluation, criteria: Sequence[Criterion], own: Iterable[tuple[str, str]]
-) -> list[Observation]:
-    """What was measured before ``evaluation``, newest first, each result once.
+) -> Iterator[Observation]:
+    """What was measured before ``evaluation``, each result once, of a past that is sorted already.
 
     ``own`` are results, by id and time of recording, that are judged together with it.
     """
     known = {*own, (evaluation.result_id, evaluation.recorded)}
-    found: dict[tuple[str, str], Observation] = {}
-    for each in sorted(past, key=_time, reverse=True):
+    for each in past:
         identity = (each.result_id, each.recorded)
-        if identity not in known and _comes_before(each, evaluation) and _number(each, criteria) is not None:
-            found.setdefault(identity, each)
-    return list(found.values())
+        if identity not in known and _comes_before(each, evaluation) and _number_in(each, criteria) is not None:
+            known.add(identity)
+            yield each
 
 
-def passing(past: Iterable[Observation], gate: Gate) -> list[Observation]:
+def passing(past: Iterable[Observation], gate: Gate) -> Iterator[Observation]:
     """Those that passed.
 
     A warning may mean a missed ``warn`` threshold, which is a pass, or a regression.  Only where a regression fails the
@@ -92,7 +98,14 @@ def passing(past: Iterable[Observation], gate: Gate) -> list[Observation]:
     """
     strict = gate.severity == "error" and not gate.flaky
     levels = {Level.PASS, Level.WARN} if strict else {Level.PASS}
-    return [each for each in past if each.status is EvaluationStatus.PASSING and each.level in levels]
+    return (each for each in past if each.status is EvaluationStatus.PASSING and each.level in levels)
+
+
+def number(value: Json) -> int | float | None:
+    """The value, if it can be compared: a finite number, and none that no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) <= _LARGEST else None
 
 
 def baseline_text(baseline: Baseline) -> str:
@@ -117,20 +130,20 @@ def _comes_before(each: Observation, evaluation: Evaluation) -> bool:
     return (each.ends, each.recorded) < (evaluation.ends, evaluation.recorded)
 
 
-def _number(each: Observation, criteria: Sequence[Criterion]) -> int | float | None:
-    value: Json = next(iter(values_of(each.measured, criteria).values()), None)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number_in(each: Observation, criteria: Sequence[Criterion]) -> int | float | None:
+    return number(next(iter(values_of(each.measured, criteria).values()), None))
 
 
 def _baseline(
-    regress: Regress, criteria: Sequence[Criterion], before: Sequence[Observation]
+    regress: Regress, criteria: Sequence[Criterion], before: Iterable[Observation]
 ) -> tuple[Fraction, int, int | None] | None:
     """(value, how many it is the mean of or 0, end of its window); None where there is no past."""
-    values = [_exact(_number(each, criteria) or 0) for each in before[: regress.against or 1]]
+    latest = list(islice(before, regress.against or 1))
+    values = [_exact(_number_in(each, criteria) or 0) for each in latest]
     if not values:
         return None
     if not regress.against:
-        return values[0], 0, before[0].ends
+        return values[0], 0, latest[0].ends
     return sum(values, Fraction()) / len(values), len(values), None
 
 
