@@ -88,7 +88,7 @@ class Cache:
                 return
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(_encoded(loaded), file, separators=(",", ":"))
+                file.write(json.dumps(_encoded(loaded), separators=(",", ":")))
             Path(temporary).replace(self.folder / f"{key}.json")
             self._tidy()
 
