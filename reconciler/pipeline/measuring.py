@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,8 +34,8 @@ from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import all_of
 
-LOOKED_BACK = 1000
-"""How many of the latest measurements of a test on each place are looked at, to compare a new one with."""
+LOOKED_BACK = 250
+"""How many measurements of a test on each place, before those to be judged, are looked at to compare them with."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,18 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         [each for resource in tests for each in expectations[resource.address]],
         _asked_for(result.evaluations, tests, ids),
         {remote_id: address.name for address, remote_id in ids.items()},
-        await _past_of(here, tests),
+        await _past_of(here, tests, result.evaluations),
     )
     if ask.wait:
         await remember(here, verdicts)
     return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending), estimate)
 
 
-async def _past_of(here: Session, tests: Iterable[Resource]) -> Past:
+async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterable[Evaluation]) -> Past:
     """What was measured before of those whose gate asks for it.  Raises StateUnreadable: no past is not a good past."""
     asking = [each.address for each in tests if each.gate.regress is not None or each.gate.runs > 1]
-    return await asyncio.to_thread(past, here, asking, LOOKED_BACK)
+    new = Counter((each.address, each.pipeline) for each in evaluations)
+    return await asyncio.to_thread(past, here, asking, LOOKED_BACK + max(new.values(), default=0))
 
 
 def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Measurement) -> Estimate:

@@ -1,0 +1,204 @@
+"""Gates from the manifest to the exit code: runs that disagree, values that fall, tests that are known to be flaky."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.digitalocean.seed import Seed
+
+Doc = dict[str, Any]
+COUNTED = "subtype: rowCount\n"
+
+
+def day(number: int) -> tuple[str, ...]:
+    """The options for one day of November."""
+    return ("--select", "bot/*/Rows arrive", "--from", f"2026-11-{number:02}", "--to", f"2026-11-{number + 1:02}")
+
+
+@pytest.fixture
+def stream(platform: Any) -> Callable[[int, int], None]:
+    """Sends so many rows of one day to both pipelines."""
+
+    def send(number: int, rows: int) -> None:
+        noon = datetime(2026, 11, number, 12, tzinfo=UTC).timestamp()
+        told = [{"output": "yes", "at": noon + each} for each in range(rows)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": told}
+        for pipeline in platform.pipelines("bot").values():
+            platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+
+    return send
+
+
+def counting(cli: Any, more: str) -> None:
+    """Apply the project with more fields in the test that counts rows."""
+    cli.edit("bot.yaml", COUNTED, f"{COUNTED}      {more}\n")
+    cli("apply", "--yes")
+
+
+def gate_of(result: Any) -> dict[str, Doc]:
+    """Pipeline -> verdict on the test that counts rows."""
+    return {each["pipeline"]: each for each in json.loads(result.out)["verdicts"]}
+
+
+def flip(platform: Any, stream: Callable[[int, int], None]) -> None:
+    """Between the first evaluation and the second, two rows arrive late: a test that failed passes from then on."""
+    path = f"/tests/{platform.tests('bot')['Rows arrive']['id']}/evaluate"
+    late = lambda: platform.meanwhile("POST", path, lambda: stream(10, 2))  # noqa: E731
+    platform.meanwhile("POST", path, late)
+
+
+# ------------------------------------------------------------------------------------------- runs
+
+
+def test_a_test_that_flips_passes_when_enough_of_its_runs_do(bot: Any, platform: Any, stream: Any) -> None:
+    counting(bot, "gate: {runs: 3, minPass: 2}")
+    stream(10, 1)
+    flip(platform, stream)
+    ended = bot("evaluate", *day(10))
+    assert [path.rpartition("/")[2] for _, path in platform.writes[-3:]] == ["evaluate"] * 3
+    assert ended.out.count("2 of 3 runs passed") == 2, "on each pipeline"
+    platform.seen.clear()
+    again = gate_of(bot("status", *day(10), "--format", "json"))
+    assert platform.writes == []
+    assert again["live"]["runs"] == {"passed": 2, "known": 3, "wanted": 3, "min_pass": 2}
+
+
+def test_a_test_that_flips_fails_when_all_of_its_runs_must_pass(bot: Any, platform: Any, stream: Any) -> None:
+    counting(bot, "gate: {runs: 3}")
+    stream(10, 1)
+    flip(platform, stream)
+    ended = bot("evaluate", *day(10), code=5)
+    assert "2 of 3 runs passed (1 to 3), all must; misses the threshold" in ended.words
+
+
+def test_a_single_look_at_what_must_be_measured_three_times_is_no_pass(bot: Any, stream: Any) -> None:
+    bot("apply", "--yes")
+    stream(10, 2)
+    bot("evaluate", *day(10))
+    counting(bot, "gate: {runs: 3, minPass: 2}")
+    ended = bot("status", *day(10), code=5)
+    assert "1 of 3 runs so far, 1 passed, at least 2 must" in ended.words
+
+
+# ------------------------------------------------------------------------------------------- the past
+
+
+def test_a_value_that_falls_fails_though_it_meets_the_threshold(bot: Any, stream: Any) -> None:
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    stream(11, 2)
+    first = gate_of(bot("evaluate", *day(10), "--format", "json"))
+    assert (first["live"]["level"], first["live"]["why"]) == ("pass", "no baseline yet")
+    ended = bot("evaluate", *day(11), code=5)
+    assert "2 is 50 % below 4, the last passing value of 2026-11-10 (at most 25 %)" in ended.words
+    assert ">= 4 - 25 %" in ended.words
+    again = gate_of(bot("evaluate", *day(11), "--overwrite", "--format", "json", code=5))
+    assert again["live"]["baseline"] == {
+        "value": 4.0, "count": 0, "ends": 1_794_355_200, "drop": 0.5, "max_drop": 0.25, "relative": True,
+    }, "to ask again does not make the fallen value the new baseline"  # fmt: skip
+    assert gate_of(bot("status", *day(10), "--format", "json"))["live"]["why"] == "no baseline yet"
+
+
+def test_the_past_survives_that_the_test_is_replaced(bot: Any, platform: Any, stream: Any) -> None:
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    stream(11, 2)
+    bot("evaluate", *day(10))
+    former = platform.tests("bot")["Rows arrive"]["id"]
+    counting(bot, "includeHistoricalData: true")
+    assert platform.tests("bot")["Rows arrive"]["id"] != former
+    assert "2 is 50 % below 4" in bot("evaluate", *day(11), code=5).words
+
+
+def test_a_mean_of_the_past_is_a_baseline_too(bot: Any, stream: Any) -> None:
+    counting(bot, "regress: {maxDrop: 1, against: mean(3)}")
+    for number, rows in ((8, 2), (9, 4), (10, 6), (11, 3), (12, 2)):
+        stream(number, rows)
+    bot("evaluate", "--select", "bot/*/Rows arrive", "--from", "2026-11-08", "--to", "2026-11-11")
+    assert gate_of(bot("evaluate", *day(11), "--format", "json"))["live"]["baseline"]["value"] == 4.0
+    ended = bot("evaluate", *day(12), code=5)
+    assert "2 is 2.33 below 4.3333, the mean of the last 3 measurements (at most 1)" in ended.words
+
+
+def test_a_past_that_can_not_be_read_is_not_taken_for_none(bot: Any, stream: Any) -> None:
+    """A gate that compares with the past must not pass because the past is unreadable."""
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    bot("evaluate", *day(10))
+    (kept,) = bot.folder.rglob("*history*.db")
+    kept.write_bytes(b"not a database, and long enough to be read as one" * 100)
+    bot("status", *day(10), code=1)
+
+
+# ------------------------------------------------------------------------------------------- flaky
+
+
+def test_a_flaky_test_fails_no_build_and_is_counted(bot: Any, stream: Any) -> None:
+    counting(bot, "flaky: true")
+    stream(10, 1)
+    ended = bot("evaluate", *day(10))
+    assert "0 passed, 0 warned, 0 failed, 2 flaky and not blocking" in ended.out
+    assert "misses the threshold; flaky: not blocking" in ended.words
+
+
+def test_an_environment_can_be_more_patient(bot: Any, stream: Any) -> None:
+    bot.write(
+        "staging.yaml",
+        """
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: staging}
+        spec:
+          overrides:
+            - match: {project: bot, test: Rows arrive}
+              set: {flaky: true, gate: {runs: 1}, regress: {maxDrop: 50%}}
+        """,
+    )
+    bot("apply", "--yes", "--env", "staging")
+    stream(10, 1)
+    assert "2 flaky and not blocking" in bot("evaluate", "--env", "staging", *day(10)).out
+
+
+# ------------------------------------------------------------------------------------------- skipped
+
+
+def test_a_misspelt_column_fails_a_gate_of_several_runs_with_the_platforms_reason(bot: Any, stream: Any) -> None:
+    bot.edit("bot.yaml", "column_name: output", "column_name: outptu")
+    bot.edit("bot.yaml", "pipelines: [live]\n", "pipelines: [live]\n      gate: {runs: 2, minPass: 1}\n")
+    bot("apply", "--yes")
+    stream(10, 2)
+    ended = bot("evaluate", "--from", "2026-11-10", "--to", "2026-11-11", code=5)
+    assert '0 of 2 runs passed, at least 1 must; skipped: no row has a column "outptu"' in ended.words
+
+
+# ------------------------------------------------------------------------------------------- DigitalOcean
+
+
+def test_an_agent_is_run_several_times_and_judged_by_all_of_them(care: Any, account: Any) -> None:
+    """Runs belong to a version of the agent, not to a window; whoever looks on later finds the same ones."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot, canary]\n      gate: {runs: 3, minPass: 2}")
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    ended = gate_of(care("evaluate", "--format", "json", code=5))
+    assert account.writes.count("POST evaluation_runs") == 6
+    assert ended["bot"]["why"] == "3 of 3 runs passed"
+    assert ended["canary"]["why"].startswith("0 of 3 runs passed, at least 2 must; misses the threshold")
+    assert gate_of(care("status", "--format", "json", code=5))["bot"]["runs"]["passed"] == 3
+
+
+def test_another_version_of_an_agent_starts_anew_and_is_compared_with_the_former(care: Any, account: Any) -> None:
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {runs: 2}\n      regress: {maxDrop: 10}")
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 20")
+    care("apply", "--yes")
+    assert gate_of(care("evaluate", "--format", "json"))["bot"]["why"] == "2 of 2 runs passed; no baseline yet"
+    newer = {"name": "bot", "answers": {"Can I pay later?": "Yes"}, "otherwise": "Well",
+             "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}  # fmt: skip
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [newer]}]}))
+    ended = care("evaluate", code=5)
+    assert "0 of 2 runs passed, all must; 50 is 50 below 100, the last passing value of" in ended.words
+    assert "(at most 10)" in ended.words
