@@ -468,5 +468,6 @@ def _rounded(value: Json, criteria: Sequence[Criterion]) -> str:
         return value_text(value)
     short = round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")
     limits = [criterion.value for criterion in criteria]
-    hides = short != value and (short in limits or any(meets(short, c) != meets(value, c) for c in criteria))
+    turns = any(meets(short, c) != meets(value, c) for c in criteria)
+    hides = short != value and (turns or short in limits or value in limits)
     return value_text(value if hides else short)

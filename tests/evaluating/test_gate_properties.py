@@ -1,16 +1,20 @@
 """What holds for whatever was measured, expected and seen before."""
 
+import re
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.evaluating.gates import Expectation, judge
+from reconciler.model.criteria import meets
 from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Regress
+from reconciler.model.values import Json
 
 SEVERITY = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 WORST_FIRST = list(Level)
@@ -181,3 +185,70 @@ def test_what_was_judged_once_is_judged_the_same_when_it_is_part_of_the_past(wor
     plain = tuple(replace(each, gate=replace(each.gate, regress=None)) for each in expected)
     again = judge(plain, recorded, None, past_of(kept))
     assert [v.level for v in again] == [v.level for v in judge(plain, recorded)]
+
+
+# ------------------------------------------------------------------------------------------- what is read
+
+floats = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda each: each == 0 or abs(each) > 1e-6)
+near = st.sampled_from([0.0, 1e-5, -1e-5, 4e-5, -4e-5, 1e-7, -1e-7, 0.01, -0.01])
+operators = st.sampled_from([">", ">=", "<", "<=", "is", "!="])
+
+
+@given(floats, near, operators)
+@settings(deadline=None, max_examples=200)
+def test_what_is_shown_says_the_same_as_what_was_decided(limit: float, distance: float, operator: str) -> None:
+    """0.84996 is never shown as 0.85 beside >= 0.85."""
+    criterion = Criterion("m|score", operator, limit, label="score")  # type: ignore[arg-type]
+    found = Evaluation(ADDRESSES[0], EvaluationStatus.FAILING, "live", {"score": limit + distance})
+    (verdict,) = judge([Expectation(ADDRESSES[0], "live", criteria=(criterion,))], [found])
+    shown, read_limit = float(verdict.measured), replace(criterion, value=float(verdict.wanted.partition(" ")[2]))
+    assert meets(shown, read_limit) == meets(limit + distance, criterion)
+    assert (shown == limit) == (limit + distance == limit)
+    assert verdict.margin is not None
+    assert (f"{verdict.margin:+.4g}".strip("+-0.") == "") == (limit + distance == limit)
+
+
+@given(floats, floats, near, st.sampled_from([0.05, 0.5, 0.0123]), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_a_drop_that_is_shown_is_one_to_whoever_calculates(
+    base: float, other: float, distance: float, most: float, relative: bool, near_the_limit: bool
+) -> None:
+    """The value, the baseline and the room between them, as they are shown, give the decision again."""
+    room = most * (abs(base) if relative else 1)
+    value = base - room + distance if near_the_limit else other
+    regress = Regress(most, relative)
+    before = Observation(
+        ADDRESSES[0],
+        "live",
+        Level.PASS,
+        EvaluationStatus.PASSING,
+        {"score": base},
+        ends=1,
+        result_id="r1",
+        recorded="1",
+    )
+    found = Evaluation(ADDRESSES[0], EvaluationStatus.PASSING, "live", {"score": value}, "", "r2", 1, 2, "2")
+    limit = Criterion("m|score", ">=", -1e9, label="score")
+    expectation = Expectation(ADDRESSES[0], "live", Gate(regress=regress), None, (limit,))
+    (verdict,) = judge([expectation], [found], None, {(ADDRESSES[0], "live"): [before]})
+    if verdict.level is Level.PASS:
+        return
+    shown = re.fullmatch(r"(\S+) is (?:(\S+) (?:% )?)?below (\S+), the last .* \(at most (\S+)(?: %)?\)", verdict.why)
+    assert shown is not None
+    read, drop, beside, allowed = (Fraction(each) if each else None for each in shown.groups())
+    assert read is not None
+    assert beside is not None
+    assert allowed is not None
+    assert read < beside
+    assert beside - read > (allowed / 100 * abs(beside) if relative else allowed)
+    assert drop is None or drop > allowed
+
+
+@given(st.sampled_from([10**400, -(10**400), 1e308, float("inf"), float("nan"), True, "0.9", None]))
+def test_what_no_number_can_be_is_not_compared(value: Json) -> None:
+    limit = Criterion("m|score", ">=", -(10**500), label="score")
+    expectation = Expectation(ADDRESSES[0], "live", Gate(regress=Regress(0.05)), None, (limit,))
+    found = Evaluation(ADDRESSES[0], EvaluationStatus.PASSING, "live", {"score": value})
+    (verdict,) = judge([expectation], [found])
+    assert verdict.level is Level.FAIL
+    assert "does not show score as a number" in verdict.why
