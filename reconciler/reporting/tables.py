@@ -8,27 +8,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.model.outcome import Baseline, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
-from reconciler.reporting.escape import line_start, terminal
-from reconciler.reporting.lines import Line, Span, Tint, cells, counted, lay, line, paint
+from reconciler.reporting.columns import GAP, Row, table, table_width
+from reconciler.reporting.escape import terminal
+from reconciler.reporting.lines import Line, Span, Tint, counted, lay, line, paint
 
 MOST_PASSES = 50
 FLAKY = "flaky"
-GAP = 2
 
-_LEVEL_TINTS: dict[Level, Tint] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """The cells of one row; the first one is tinted."""
-
-    cells: tuple[str, ...]
-    tint: Tint = ""
+LEVEL_TINTS: dict[Level, Tint] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}
 
 
 def verdict_table(verdicts: Sequence[Verdict], *, width: int, color: bool, verbose: bool = False) -> str:
@@ -115,14 +106,14 @@ def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str
     home = _home([verdict.address for verdict in verdicts])
     rows = [_verdict_row(verdict, len(home)) for verdict in verdicts]
     header = (_HEADER[0], f"TEST of {'/'.join(home)}" if home else _HEADER[1], *_HEADER[2:])
-    if _table_width(header, rows) <= width:
-        return _table(header, rows, color)
-    short = [_Row(row.cells[:-1], row.tint) for row in rows]
-    if _table_width(header[:-1], short) > width:
+    if table_width(header, rows) <= width:
+        return table(header, rows, color)
+    short = [Row(row.cells[:-1], row.tint) for row in rows]
+    if table_width(header[:-1], short) > width:
         title = [line(Span(f"Tests of {'/'.join(home)}", "dim"))] if home else []
         records = [each for verdict in verdicts for each in _record(verdict, len(home))]
         return lay([*title, *records], width=width, color=color)
-    first, *body = _table(header[:-1], short, color)
+    first, *body = table(header[:-1], short, color)
     lines = [first]
     for text, row in zip(body, rows, strict=True):
         lines += [text, *_why(row.cells[-1], width, color)]
@@ -142,8 +133,8 @@ def _why(why: str, width: int, color: bool) -> list[str]:
     return lay([line(why, indent=len("RESULT") + GAP, hang=2)], width=width, color=color) if why else []
 
 
-def _verdict_row(verdict: Verdict, home: int) -> _Row:
-    return _Row(
+def _verdict_row(verdict: Verdict, home: int) -> Row:
+    return Row(
         (
             level_word(verdict).upper(),
             short_address(Address(verdict.address.kind, verdict.address.path[home:])),
@@ -153,7 +144,7 @@ def _verdict_row(verdict: Verdict, home: int) -> _Row:
             margin_text(verdict.margin) or "-",
             remark(verdict) if verdict.level is Level.PASS else verdict.why,
         ),
-        _LEVEL_TINTS[verdict.level],
+        LEVEL_TINTS[verdict.level],
     )
 
 
@@ -162,7 +153,7 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
     where = [Span(f"on {verdict.pipeline}")] if verdict.pipeline else []
     facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
     told = ", ".join(f"{name} {value}" for name, value in facts if value)
-    level = Span(f"{level_word(verdict).upper():<6}", _LEVEL_TINTS[verdict.level], solid=True)
+    level = Span(f"{level_word(verdict).upper():<6}", LEVEL_TINTS[verdict.level], solid=True)
     name = Span(short_address(Address(verdict.address.kind, verdict.address.path[home:])), solid=True)
     indent = len("RESULT") + GAP
     if verdict.level is Level.PASS:
@@ -176,46 +167,22 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
     )
 
 
-def _widths(header: Sequence[str], rows: Sequence[_Row]) -> list[int]:
-    columns = zip(header, *(row.cells for row in rows), strict=True)
-    return [max(cells(terminal(cell)) for cell in column) for column in columns]
-
-
-def _table_width(header: Sequence[str], rows: Sequence[_Row]) -> int:
-    widths = _widths(header, rows)
-    return sum(widths) + GAP * (len(widths) - 1)
-
-
-def _table(header: Sequence[str], rows: Sequence[_Row], color: bool) -> list[str]:
-    """Aligned columns, a header first.  As wide as its content."""
-    widths = _widths(header, rows)
-    body = [_padded(row.cells, widths, row.tint, color) for row in rows]
-    return [paint(_padded(header, widths, "", False), "dim", color=color), *body]
-
-
-def _padded(row: Sequence[str], widths: Sequence[int], tint: Tint, color: bool) -> str:
-    texts = [terminal(cell) for cell in row]
-    padded = [text + " " * (wide - cells(text)) for text, wide in zip(texts, widths, strict=True)]
-    first, *others = padded
-    return line_start((" " * GAP).join([paint(first, tint, color=color), *others]).rstrip(" "))
-
-
 # ---------------------------------------------------------------------------------------------- state
 
 
 def state_table(state: State, *, width: int, color: bool) -> str:
     """What we remember: every resource with its id and what is special about it; ends with the counts."""
-    rows = [_Row((str(a), entry.remote_id, _remarks(entry))) for a, entry in sorted(state.entries.items())]
+    rows = [Row((str(a), entry.remote_id, _remarks(entry))) for a, entry in sorted(state.entries.items())]
     rows += [
-        _Row((str(a), "?", f"create in doubt after {counted(intent.attempts, 'attempt')}"))
+        Row((str(a), "?", f"create in doubt after {counted(intent.attempts, 'attempt')}"))
         for a, intent in sorted(state.in_doubt.items())
     ]
     closing = paint(_state_summary(state), "title", color=color)
     if not rows:
         return f"{closing}\n"
     header = ("RESOURCE", "ID", "")
-    if _table_width(header, rows) <= width:
-        return "\n".join([*_table(header, rows, color), "", closing]) + "\n"
+    if table_width(header, rows) <= width:
+        return "\n".join([*table(header, rows, color), "", closing]) + "\n"
     lines = [_state_record(*row.cells) for row in rows]
     return "\n".join([*lay(lines, width=width, color=color), "", closing]) + "\n"
 
