@@ -165,17 +165,16 @@ class _Search:
     def candidates(self) -> list[float]:
         """Every value that was measured or pinned, strictest first, and at the end a limit that flags none of them."""
         everything = [*self.values, *(pin.values for pin in self.pins)]
-        numbers = {v for each in everything if isinstance(v := each.get(self.chosen.key), int | float)}
+        found = [each[self.chosen.key] for each in everything if self.chosen.key in each]
+        numbers = {value for value in found if isinstance(value, int | float) and family(value) == "number"}
         ordered = sorted(numbers, reverse=self.chosen.operator in _HIGHER_IS_STRICTER)
-        return [*ordered, self.beyond(ordered[-1])] if ordered else []
+        return [*ordered, self.beyond(ordered)] if ordered else []
 
-    def beyond(self, value: float) -> float:
-        """A little looser than ``value``, by one of its last digits."""
-        exact = Decimal(str(value))
-        exponent = exact.as_tuple().exponent
-        assert isinstance(exponent, int)
-        step = Decimal(1).scaleb(min(exponent, 0))
-        return _number(exact - step if self.chosen.operator in _HIGHER_IS_STRICTER else exact + step)
+    def beyond(self, ordered: Sequence[float]) -> float:
+        """A little looser than the last of them, by the last digit that any of them has."""
+        exact = [Decimal(str(value)) for value in ordered]
+        step = Decimal(1).scaleb(min(0, *(int(value.as_tuple().exponent) for value in exact)))
+        return _number(exact[-1] - step if self.chosen.operator in _HIGHER_IS_STRICTER else exact[-1] + step)
 
     def shortened(self, limit: float, fits: Callable[[float], bool]) -> float:
         """The limit with few digits, rounded to the looser side, if that flags the same windows and pins."""

@@ -29,6 +29,7 @@ from reconciler.model.values import Fields, Json
 T = TypeVar("T")
 MISREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What comes out of reading an answer that is not as it should be."""
+LONGEST_ID = 500
 
 
 class Mark(Enum):
@@ -381,7 +382,7 @@ class Criterion:
 
     ``key`` identifies what is measured (insight, parameters, measurement); ``measure`` is the same without the
     parameters.  ``automatic``: the vendor learns the limit by itself, so ``value`` says nothing.  ``label`` is what
-    a person calls it: the measurement.
+    a person calls it: the measurement.  ``path`` is where the limit stands in the fields, with dots.
     """
 
     key: str
@@ -390,6 +391,7 @@ class Criterion:
     automatic: bool = False
     label: str = ""
     measure: str = ""
+    path: str = field(default="", compare=False)
 
 
 S = TypeVar("S", bound=Spec)
@@ -540,9 +542,11 @@ class Kind(Generic[S]):
 
 
 def _check_texts(address: Address, remote_id: object) -> None:
-    """Raise TypeError for an object without an id, or with a name that is none."""
-    if not isinstance(remote_id, str) or not remote_id or not all(address.path):
-        raise TypeError("it has no id or no name")
+    """Raise TypeError for an object without a name, or with an id that is none: ids stand in paths and in messages."""
+    if not all(address.path):
+        raise TypeError("it has no name")
+    if not isinstance(remote_id, str) or not 0 < len(remote_id) <= LONGEST_ID or not remote_id.isprintable():
+        raise TypeError("it has no id that could be one")
 
 
 AnyKind = Kind[Any]

@@ -9,6 +9,7 @@ from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.evaluating.impact import Window, replay
 from reconciler.model.flow import drive
 from reconciler.model.kind import Criterion, Mark, Recorded
+from reconciler.model.kind import Past as Recordings
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import TimeRange
 from reconciler.model.plan import Action, Effect, Step
@@ -59,15 +60,25 @@ class Looking:
 
     async def past(self, subject: Address, remote_id: str, within: TimeRange | None) -> Past:
         """What was recorded of the object, all pages.  Raises ApiError, and UsageInvalid where nothing is recorded."""
+        found = await self._recorded(subject, remote_id, within)
+        return Past(tuple(self._window(each, subject) for each in found.results), found.whole)
+
+    async def past_with_fields(
+        self, subject: Address, item: LiveObject, within: TimeRange | None
+    ) -> list[tuple[Window, Fields]]:
+        """The same, each with the fields of that time; those of today where the vendor does not tell."""
+        found = await self._recorded(subject, item.remote_id, within)
+        pairs = [(self._window(each, subject), self.as_it_was(each, subject)) for each in found.results]
+        return [(window, then.fields if then is not None else item.fields) for window, then in pairs]
+
+    async def _recorded(self, subject: Address, remote_id: str, within: TimeRange | None) -> Recordings:
         resource = self.measured_by(subject)
         measuring = KINDS[resource.address.kind].measuring if resource else None
         if resource is None or measuring is None or measuring.past is None:
             raise UsageInvalid(f"the platform shows no past results of {subject}")
         provider = self.here.providers[subject.vendor]
-        found = await drive(
-            measuring.past(resource.address, remote_id, within, MOST_RESULTS), provider.send, self.here.clock.sleep
-        )
-        return Past(tuple(self._window(each, subject) for each in found.results), found.whole)
+        flow = measuring.past(resource.address, remote_id, within, MOST_RESULTS)
+        return await drive(flow, provider.send, self.here.clock.sleep)
 
     def _window(self, recorded: Recorded, subject: Address) -> Window:
         one = recorded.evaluation

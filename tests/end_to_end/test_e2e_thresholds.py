@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import jsonschema
@@ -157,3 +158,120 @@ def test_the_same_in_other_words_needs_no_replay(measured: Any) -> None:
     ended = measured("plan", "--replay", "365d")
     assert "SAME" in ended.out
     assert "replay" not in ended.out
+
+
+# ------------------------------------------------------------------------------------------- pins
+
+
+def result_of(platform: Any, day: int) -> str:
+    """The id of the result of one day of November 2026."""
+    test = platform.tests("bot")["Answers are short"]["id"]
+    found = platform.api("GET", f"/tests/{test}/results?perPage=100")["items"]
+    return next(str(item["id"]) for item in found if item["dateDataStarts"].startswith(f"2026-11-{day:02}"))
+
+
+def test_an_incident_is_pinned_and_defended(measured: Any, platform: Any) -> None:
+    """From a result to a file in git; from then on no plan may let it pass, online or between two revisions."""
+    incident = result_of(platform, 6)
+    measured("pin", "--from-result", incident, "--out", "pins/i.yaml", "--name", "i-812", "--why", "incident 812")
+    text = (measured.folder / "pins" / "i.yaml").read_text(encoding="utf-8")
+    for line in (
+        "name: i-812",
+        "test: Answers are short",
+        "mode: monitoring",
+        "pipeline: live",
+        'from: "2026-11-06T00:00:00Z"',
+        f"result: {incident}",
+        "measurement: maxCharacterLength",
+        "value: 150",
+        "verdict: flagged",
+        "why: incident 812",
+    ):
+        assert line in text
+    measured("validate")
+    measured("plan", "--detailed-exitcode")
+    measured.edit("bot.yaml", "value: 100", "value: 149")
+    measured("plan")
+    measured.edit("bot.yaml", "value: 149", "value: 150")
+    refused = measured("apply", "--yes", code=3)
+    assert "(pins/i.yaml:1)" in refused.words
+    assert "pin i-812 (pins/i.yaml:1): maxCharacterLength 150 would not be flagged by <= 150" in refused.words
+    assert platform.writes == []
+
+
+def test_a_pin_of_what_is_measured_differently_now_asks_to_be_renewed(measured: Any, platform: Any) -> None:
+    """Another column: the value in the pin says nothing of it, although the measurement has the same name."""
+    measured("pin", "--from-result", result_of(platform, 6), "--test", "Answers are short", "--out", "pin.yaml")
+    measured.edit("bot.yaml", "column_name: output", "column_name: answer")
+    refused = measured("plan", code=3)
+    assert "maxCharacterLength is not measured any more as it was then" in refused.words
+    assert "reconciler pin --from-result ID" in refused.words
+
+
+def test_a_good_time_is_pinned_as_passing(measured: Any, platform: Any) -> None:
+    """Named by test and day when no name is given, printed when no file is."""
+    written = measured("pin", "--from-result", result_of(platform, 5)).out
+    assert "name: answers-are-short-2026-11-05" in written
+    assert "verdict: passes" in written
+    measured.write("pin.yaml", written)
+    measured.edit("bot.yaml", "value: 100", "value: 98")
+    assert "maxCharacterLength 99 passed, and would be flagged by <= 98" in measured("plan", code=3).words
+
+
+def test_what_can_not_be_pinned(measured: Any, platform: Any) -> None:
+    """An unknown result, a skipped one, a file that is there already."""
+    ended = measured("pin", "--from-result", "nobody", code=64)
+    assert "no result nobody is recorded of any of 2 tests" in ended.words
+    assert "is none of the tests" in measured("pin", "--from-result", "x", "--test", "Nothing", code=64).words
+    measured("evaluate", "--from", "2026-11-10", "--to", "2026-11-11", "--select", "*/Answers are short", code=5)
+    assert "is skipped: There are no rows" in measured("pin", "--from-result", result_of(platform, 10), code=64).words
+    measured("pin", "--from-result", result_of(platform, 6), "--out", "pin.yaml")
+    assert "pin.yaml" in measured("pin", "--from-result", result_of(platform, 5), "--out", "pin.yaml", code=1).words
+
+
+# ------------------------------------------------------------------------------------------- a limit for a budget
+
+
+def test_a_limit_is_suggested_as_a_patch_that_git_takes(measured: Any) -> None:
+    """Four flagged windows a week can be afforded: of 8 windows at most one (upper end 3.3 a week)."""
+    answer = measured("suggest", "Answers are short", "--budget", "4/week", "--since", "365d")
+    assert "maxCharacterLength <= 100 -> <= 150" in answer.words
+    assert "now: 2 of 8 windows flagged (25.0 %;" in answer.words
+    assert (
+        "then: 1 of 8 windows flagged (12.5 %; 95 % interval 2.2 % to 47.1 %); at the upper end 3.3 in 7d"
+        in answer.words
+    )
+    subprocess.run(["git", "apply", "-"], input=answer.out, text=True, check=True, cwd=measured.folder)
+    assert "value: 150" in (measured.folder / "bot.yaml").read_text(encoding="utf-8")
+    again = measured("suggest", "bot/monitoring/Answers are short", "--budget", "4/week", "--since", "365d")
+    assert "<= 150 is the strictest limit within the budget already" in again.words
+
+
+def test_a_suggestion_keeps_every_pin(measured: Any, platform: Any) -> None:
+    """The incident with 150 must be flagged, which four a week do not allow; six do (upper end of 4 in 8: 5.5)."""
+    measured("pin", "--from-result", result_of(platform, 6), "--out", "pin.yaml", "--name", "i-812")
+    ended = measured(
+        "suggest", "Answers are short", "--budget", "4/week", "--since", "365d", "--format", "json", code=1
+    )
+    found = json.loads(ended.out)
+    assert (found["limit"], found["patch"]) == (None, "")
+    assert "pin i-812 must be flagged" in found["why"]
+    assert found["missing"] == "a larger budget, or delete the pin"
+    found = json.loads(
+        measured("suggest", "Answers are short", "--budget", "6/week", "--since", "365d", "--format", "json").out
+    )
+    assert (found["limit"], found["pins"], found["then"]["flagged"]) == (90, ["i-812"], 4)
+
+
+def test_too_few_windows_are_told_with_how_many_are_needed(measured: Any) -> None:
+    """One flagged window a week from eight days: even none of eight could be 2.3 a week."""
+    ended = measured("suggest", "Answers are short", "--budget", "1/week", "--since", "365d", code=1)
+    assert "8 windows are too few: with none of them flagged, up to 2.27 could still be expected" in ended.words
+    assert "missing: at least 24 judged windows, or a larger budget" in ended.words
+
+
+def test_a_suggestion_needs_a_past(bot: Any) -> None:
+    bot("apply", "--yes")
+    ended = bot("suggest", "Answers are short", "--budget", "1/week", code=1)
+    assert "there are no results in this time" in ended.words
+    assert "not a budget" in bot("suggest", "Answers are short", "--budget", "weekly", code=64).words

@@ -111,6 +111,10 @@ def _outside(threshold: float, metric: LiveObject) -> str:
     return "" if low <= threshold <= high else f"{low:g} to {high:g}"
 
 
+PATH = "starMetric.threshold"
+"""Where the limit stands."""
+
+
 def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
     """At least the threshold, or at most where less is better.
 
@@ -123,7 +127,7 @@ def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
     metric = find(METRIC, name)
     inverted = metric is not None and metric.details.get("inverted") is True
     limit = star["threshold"]
-    return (Criterion(key=name, operator="<=" if inverted else ">=", value=limit, label=name, measure=name),)
+    return (Criterion(key=name, operator="<=" if inverted else ">=", value=limit, label=name, measure=name, path=PATH),)
 
 
 def _list(parent: str | None, _: Wire) -> Flow[list[Fields]]:

@@ -1,0 +1,81 @@
+"""``reconciler suggest``: the strictest limit that past results can afford."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import Common, common, example, output_format
+
+if TYPE_CHECKING:
+    from reconciler.evaluating.suggesting import Budget
+    from reconciler.pipeline.pinning import Suggested
+
+PERIODS = {"hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000}
+
+
+@click.command(
+    "suggest",
+    epilog=example(
+        "reconciler suggest support-bot/monitoring/Faithful --budget 1/week --since 30d\n"
+        "reconciler suggest Faithful --budget 1/week | git apply"
+    ),
+)
+@click.argument("test", metavar="TEST")
+@common()
+@click.option(
+    "--budget", required=True, metavar="N/PERIOD", help="So many flagged windows at most: 1/week, 2/day, 3/30d."
+)
+@click.option("--since", default="30d", show_default=True, metavar="DURATION", help="Results of the last 30d, 90d, ...")
+@click.option("--measurement", metavar="NAME", help="Which limit, where the test has several.")
+@output_format("text", "json")
+def command(common: Common, test: str, budget: str, since: str, measurement: str | None, style: str) -> int:
+    """Find the strictest limit of TEST whose flagged windows stay within a budget, and that keeps every pin.
+
+    Prints the evidence and a patch of the manifest; changes nothing.  Exits 1 when past results say too little.
+    """
+    import os
+
+    from reconciler.cli.console import Console
+    from reconciler.cli.ranges import seconds
+    from reconciler.cli.running import Signals, run
+    from reconciler.pipeline.pinning import suggested
+    from reconciler.pipeline.session import Hooks, session
+    from reconciler.reporting.suggestions import SuggestedLimit, suggestion_json, suggestion_text, unified_diff
+    from reconciler.settings import Settings
+
+    console = Console.of(common)
+    allowed, look_back_s = _budget(budget), seconds("--since", since)
+
+    async def main(_: Signals) -> Suggested:
+        hooks = Hooks(event=console.event, note=console.story)
+        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+            return await suggested(here, test, allowed, look_back_s, measurement)
+
+    found = run(main, console.story)
+    patch = unified_diff(found.source.file, found.now, found.then)
+    made = SuggestedLimit(
+        found.address, found.suggestion, allowed.count, allowed.period_s, look_back_s, patch, found.unpatched
+    )
+    if style == "json":
+        console.answer(suggestion_json(made))
+    else:
+        console.answer(suggestion_text(made, width=console.width, color=console.answer_color))
+    return 0 if found.suggestion.limit is not None else 1
+
+
+def _budget(text: str) -> Budget:
+    """``1/week``, ``0.5/day``, ``3/30d``.  Raises UsageInvalid."""
+    from reconciler.cli.ranges import seconds
+    from reconciler.errors import UsageInvalid
+    from reconciler.evaluating.suggesting import Budget
+
+    count, slash, period = text.partition("/")
+    if not slash or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", count) or not float(count):
+        raise UsageInvalid(f"--budget {text}: not a budget", hint="write 1/week, 2/day or 3/30d")
+    period_s = PERIODS.get(period) or seconds("--budget", period)
+    if not period_s:
+        raise UsageInvalid(f"--budget {text}: the time is empty", hint="write 1/week, 2/day or 3/30d")
+    return Budget(float(count), period_s)
