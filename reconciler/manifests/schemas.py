@@ -169,9 +169,11 @@ def _either(one: Schema, other: Schema) -> Schema:
 
 
 def _partial(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """A list whose items may be given in part, as an override gives them."""
+    """A mapping, or a list of mappings, that may be given in part, as an override gives them."""
     text = json.dumps(schema)
-    for name in re.findall(r'"items": {"\$ref": "#/definitions/(\w+)"}', text):
+    for name in re.findall(r'{"\$ref": "#/definitions/(\w+)"}', text):
+        if "required" not in definitions.get(name, {}):
+            continue
         part = f"{name}Override"
         definitions[part] = {key: value for key, value in definitions[name].items() if key != "required"}
         text = text.replace(f'"#/definitions/{name}"', f'"#/definitions/{part}"')
