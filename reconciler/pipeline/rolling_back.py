@@ -22,7 +22,7 @@ from reconciler.model.values import Fields
 from reconciler.pipeline.applying import means_of, world_of
 from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
 from reconciler.pipeline.remembering import carry_over
-from reconciler.pipeline.session import Session
+from reconciler.pipeline.session import LOCAL, Session
 from reconciler.planning.planner import make_plan
 from reconciler.planning.policy import Policy, risks
 from reconciler.planning.reversal import (
@@ -39,7 +39,8 @@ from reconciler.planning.reversal import (
     snapshot,
 )
 from reconciler.planning.world import Options
-from reconciler.providers import KINDS
+from reconciler.providers import KINDS, VENDORS
+from reconciler.settings import base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +165,10 @@ async def _left(here: Session, planned: Planned, step: Step, outcome: StepOutcom
     request = await first_write(
         step, KINDS[step.address.kind], provider, planned.ids(ALL_KINDS), live, here.clock, op_of
     )
-    url = f"{provider.origin}{request.path}" if request else ""
-    return Left(step.address, outcome.error, request, url)
+    return Left(step.address, outcome.error, request, _url(here, step.address, request) if request else "")
+
+
+def _url(here: Session, address: Address, call: Call) -> str:
+    vendor = next(vendor for vendor in VENDORS if vendor.name == address.vendor)
+    base = vendor.base_url if here.environment == LOCAL else base_url(vendor, here.settings)
+    return f"{base.rstrip('/')}{call.path}"

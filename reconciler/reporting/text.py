@@ -218,7 +218,11 @@ def _problem(problem: Problem, color: bool) -> str:
 
 
 def error_text(error: ReconcilerError, *, width: int, color: bool) -> str:
-    """An error for stderr: ``error: what happened``, and ``hint: what to do next`` on a line of its own."""
+    """An error for stderr: ``error: what happened``, and ``hint: what to do next`` on a line of its own.
+
+    A line of JSON is never broken: it is there to be copied.
+    """
     first, *further = error.message.split("\n")
-    lines = [line(Span("error: ", "bad"), first), *(line(text, indent=2) for text in further)]
+    rest = (line(Span(text, solid=text.startswith("{")), indent=2) for text in further)
+    lines = [line(Span("error: ", "bad"), first), *rest]
     return "\n".join(lay([*lines, *hint_lines(error.hint, indent=0)], width=width, color=color)) + "\n"

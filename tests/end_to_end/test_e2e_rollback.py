@@ -1,0 +1,206 @@
+"""``apply --evaluate --rollback``: what fails its gate is put back, and what can not be is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+Doc = dict[str, Any]
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+DAY = ("--from", "2026-11-10", "--to", "2026-11-11")
+TRY = ("apply", "--yes", "--evaluate", "--rollback", *DAY)
+HARDER = ("value: 2}]", "value: 9}]")
+"""More rows than there are: the gate fails."""
+
+
+@pytest.fixture
+def measured(bot: Any, platform: Any) -> Any:
+    """The project applied, and two rows of one day on each pipeline."""
+    bot("apply", "--yes")
+    for pipeline in platform.pipelines("bot").values():
+        rows = [{"output": "yes", "at": NOON + number} for number in range(2)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+    platform.seen.clear()
+    return bot
+
+
+def as_written(platform: Any) -> Doc:
+    """Everything at the platform that somebody wrote, without what it counts and dates by itself."""
+    moving = ("date", "Count", "status")
+    return {
+        kind: {
+            name: {key: value for key, value in item.items() if not any(part in key for part in moving)}
+            for name, item in items.items()
+        }
+        for kind, items in (
+            ("projects", platform.projects()),
+            ("pipelines", platform.pipelines("bot")),
+            ("tests", platform.tests("bot")),
+        )
+    }
+
+
+def steps(bot: Any) -> list[tuple[str, str]]:
+    plan = json.loads(bot("plan", "--format", "json").out)
+    return [(step["action"], step["cause"]) for step in plan["steps"]]
+
+
+def state(bot: Any) -> Doc:
+    return dict(json.loads((bot.folder / ".reconciler" / "default.state.json").read_text()))
+
+
+def test_a_change_that_fails_its_gate_is_put_back(measured: Any, platform: Any) -> None:
+    """Exit 8; the platform and the memory are as before: the change is pending again, and nothing has drifted."""
+    before, remembered = as_written(platform), state(measured)
+    measured.edit("bot.yaml", *HARDER)
+    ended = measured(*TRY, code=8)
+    assert "the gate failed, and what was changed was put back" in ended.words
+    assert "update openlayer.Test/bot/monitoring/Rows arrive (thresholds.0.value)" in ended.words
+    assert as_written(platform) == before
+    assert state(measured)["entries"] == remembered["entries"]
+    assert not {"before", "unsettled", "touched"} & state(measured).keys()
+    assert steps(measured) == [("update", "manifest")]
+    assert "Clean" in measured("drift").out
+    assert "as far as the state tells" in measured("evaluate", "--changed", code=64).words
+
+
+def test_a_change_that_holds_stays(measured: Any, platform: Any) -> None:
+    """Exit 0, nothing is sent after the evaluation, and the state no longer knows what was before."""
+    measured.edit("bot.yaml", "value: 2}]", "value: 1}]")
+    ended = measured(*TRY)
+    assert "can not be rolled back: results that the evaluation writes over" in ended.words
+    assert [path.rpartition("/")[2] for _, path in platform.writes] == ["tests", "evaluate"]
+    assert not {"before", "unsettled"} & state(measured).keys()
+    assert "3 passed" in measured("evaluate", *DAY).out
+    assert "2 passed" in measured("evaluate", *DAY, "--changed").out
+
+
+MORE = """\
+    - name: Rows keep coming
+      type: integrity
+      subtype: rowCount
+      thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 1}]
+"""
+
+
+def test_creates_replaces_and_archives_are_undone(measured: Any, platform: Any) -> None:
+    """A new test is archived, a replaced one has its old object again, an archived one is back; a pipeline stays."""
+    written = measured.folder / "bot.yaml"
+    plain = written.read_text()
+    written.write_text(plain + MORE)
+    measured("apply", "--yes")
+    before = as_written(platform)
+    text = plain.replace("Answers are short", "Answers stay short")  # archives that and the last, and creates one
+    text = text.replace("evaluationWindow: 24h", "evaluationWindow: 48h", 1).replace(*HARDER)
+    text = text.replace("description: Answers", "description: More answers")
+    written.write_text(text.replace("    - name: live\n", "    - name: live\n    - name: beta\n"))
+    planned = steps(measured)
+    ended = measured(*TRY, code=8)
+    assert "Pipeline/bot/beta is created, and stays there: it has no lifecycle.onRemoval: delete" in ended.words
+    after = as_written(platform)
+    assert after["tests"].pop("Answers stay short")["archived"]
+    assert after["pipelines"].pop("beta")
+    assert after == before
+    assert sorted(action for action, _ in planned) == ["archive", "archive", "create", "create", "replace", "update"]
+    again = steps(measured)
+    assert sorted(action for action, _ in again) == ["archive", "archive", "replace", "update", "update"]
+
+
+def test_renames_are_undone(measured: Any, platform: Any) -> None:
+    """A renamed project goes back with everything in it, and so does a renamed test inside of it."""
+    before, remembered = as_written(platform), state(measured)
+    text = (measured.folder / "bot.yaml").read_text()
+    text = text.replace("metadata: {name: bot}", "metadata: {name: robot, renamedFrom: bot}")
+    text = text.replace("- name: Rows arrive\n", "- name: Rows do arrive\n      renamedFrom: Rows arrive\n")
+    (measured.folder / "bot.yaml").write_text(text.replace(*HARDER))
+    planned = steps(measured)
+    measured(*TRY, code=8)
+    assert as_written(platform) == before
+    assert state(measured)["entries"] == remembered["entries"]
+    assert steps(measured) == planned
+
+
+def test_what_could_not_be_put_back_is_left_as_a_request(measured: Any, platform: Any) -> None:
+    """Exit 9 with method, URL and body; sent by hand they do it, and the key is not among them."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    tests = f"/projects/{platform.projects()['bot']['id']}/tests"
+    platform.fail({"method": "PUT", "path": f"/v1{tests}", "nth": [2, 3], "action": "status", "status": 422})
+    ended = measured(*TRY, code=9)
+    assert "1 change could not be put back" in ended.words
+    lines = [line.strip() for line in ended.err.splitlines()]
+    request = lines.index(f"PUT {platform.url}/v1{tests}")
+    assert as_written(platform) != before
+    platform.api("PUT", tests, json.loads(lines[request + 1]))
+    assert as_written(platform) == before
+
+
+def test_a_failed_roll_back_is_finished_by_the_next_run(measured: Any, platform: Any) -> None:
+    """The same command again applies nothing, evaluates what is not settled, and puts it back this time."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    platform.fail({"method": "PUT", "path": "/v1/projects/*/tests", "nth": 2, "action": "status", "status": 422})
+    measured(*TRY, code=9)
+    platform.fail()
+    assert "No changes" in measured(*TRY, code=8).out
+    assert as_written(platform) == before
+
+
+@pytest.mark.parametrize("when", ["verifying", "rolling back"])
+def test_killed_while_it_verifies_or_rolls_back_the_next_run_ends_as_it_should(
+    when: str, measured: Any, platform: Any
+) -> None:
+    """SIGKILL before an evaluation is triggered, or when the old values arrive: the change never counts as verified."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    project = f"/projects/{platform.projects()['bot']['id']}/tests"
+    test = platform.tests("bot")["Rows arrive"]["id"]
+    started: list[Any] = []
+
+    def kill() -> None:
+        os.kill(started[0].pid, signal.SIGKILL)
+        started[0].wait()
+
+    if when == "verifying":
+        platform.meanwhile("GET", f"/tests/{test}/results", kill)
+    else:  # the first is the change itself, the second puts it back
+        platform.meanwhile("PUT", project, lambda: platform.meanwhile("PUT", project, kill))
+    started.append(measured.start(*TRY))
+    started[0].communicate()
+    assert started[0].returncode == -signal.SIGKILL
+    ended = measured(*TRY, code=8)
+    assert as_written(platform) == before
+    assert "Nothing to evaluate" not in ended.words
+    assert steps(measured) == [("update", "manifest")]
+
+
+def test_the_cost_is_refused_before_anything_is_applied(measured: Any, platform: Any) -> None:
+    """Exit 3, naming what costs most; nothing was changed, and nothing triggered."""
+    measured.edit("bot.yaml", *HARDER)
+    ended = measured(*TRY, "--max-evaluations", "1", code=3)
+    assert "this would run 2 evaluations, and --max-evaluations allows 1" in ended.words
+    assert "Rows arrive (2 = 2 pipelines × 1 window)" in ended.words
+    assert platform.writes == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--rollback",), "--rollback goes with --evaluate"),
+        (("--max-evaluations", "3"), "--max-evaluations goes with --evaluate"),
+        (("--evaluate", "--timeout", "soon"), "--timeout soon"),
+        (("--evaluate", "--since", "yesterday"), "--since yesterday"),
+    ],
+)
+def test_options_that_make_no_sense_stop_it_before_anything(
+    options: tuple[str, ...], says: str, bot: Any, platform: Any
+) -> None:
+    """Exit 64, and not only once everything is applied."""
+    assert says in bot("apply", "--yes", *options, code=64).words
+    assert platform.seen == []
