@@ -21,6 +21,7 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.cli.ranges import cost_options, range_options
+from reconciler.cli.render import NOTHING_YET, show_outcomes, show_plan
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -108,10 +109,16 @@ def command(
         request = request.with_options(saved["basis"]["options"])
 
     told = Reports(reports, console, settings.ci, environment=request.environment or "default")
+    whole = evaluates and style == "json"  # one document, which is complete only at the end
+    if whole:
+        style = NOTHING_YET
 
     def planned(plan: Plan) -> None:
         told.planned(plan, file=plan_file or "")
-        asking.show(plan)
+        if whole:
+            console.story(show_plan(plan, "text", console))
+        else:
+            asking.show(plan)
 
     def confirmed(plan: Plan) -> None:
         asking.confirm(plan)
@@ -139,7 +146,11 @@ def command(
             return await verify.run(here, saved=saved, resumed=resume)
 
     with told:
-        return told.end(run(main, console.story))
+        try:
+            return told.end(run(main, console.story))
+        finally:
+            if whole:
+                console.answer(told.document())
 
 
 def report(applied: Applied, style: str, console: Console) -> int:
@@ -148,18 +159,8 @@ def report(applied: Applied, style: str, console: Console) -> int:
 
     if not applied.outcomes:
         return 0
-    plan = applied.planned.plan
-    if style == "json":
-        from reconciler.reporting.machine import outcomes_json
-
-        console.answer(outcomes_json(plan, applied.outcomes))
-    else:
-        from reconciler.reporting.text import apply_text
-
-        text = apply_text(
-            plan, applied.outcomes, width=console.width, color=console.answer_color, verbose=console.verbose
-        )
-        console.answer(text)
+    if style != NOTHING_YET:
+        console.answer(show_outcomes(applied.planned.plan, applied.outcomes, style, console))
     _warn_unsettled(applied, console)
     return 0 if all(outcome.status is StepStatus.DONE for outcome in applied.outcomes) else 4
 

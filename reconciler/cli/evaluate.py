@@ -124,18 +124,19 @@ def _left_alone(evaluated: Evaluated, console: Console) -> int:
 
 def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Reports) -> int:
     """Print the verdicts and what stands beside them; returns 5 when a gate fails, 4 when nobody can tell, else 0."""
-    from reconciler.cli.render import show_verdicts
+    from reconciler.cli.render import NOTHING_YET, show_verdicts
     from reconciler.evaluating.gates import passed
     from reconciler.reporting.escape import terminal
 
     good = passed(evaluated.verdicts) or bool(evaluated.nothing)
-    told.judged(evaluated.verdicts, evaluated.apart, passed=good)
     cost = evaluated.estimate.to_json() if evaluated.estimate else None
+    told.judged(evaluated.verdicts, evaluated.apart, passed=good, cost=cost)
     shown = show_verdicts(
         evaluated.verdicts, style, console, environment=told.environment, apart=evaluated.apart, cost=cost
     )
     if not evaluated.nothing:
-        console.answer(shown)
+        if style != NOTHING_YET:
+            console.answer(shown)
     else:
         console.story(f"Nothing to evaluate: {evaluated.nothing}.")
     if evaluated.apart:

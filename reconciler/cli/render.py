@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from reconciler.model.values import Fields
 
 
+NOTHING_YET = ""
+"""The form of what is printed in one piece with something that comes later."""
+
+
 class Paper(Protocol):
     """What a text is written for."""
 

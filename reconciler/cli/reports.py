@@ -24,7 +24,7 @@ from reconciler.cli.render import (
     show_verdicts,
     tool,
 )
-from reconciler.errors import ReconcilerError, SettingsInvalid
+from reconciler.errors import ManifestsInvalid, ReconcilerError, SettingsInvalid
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.model.outcome import StepOutcome, Verdict
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address, Source
+    from reconciler.model.values import Fields
     from reconciler.reporting.pages import Told
     from reconciler.settings import Ci
 
@@ -57,6 +58,7 @@ class Reports:
         self._outcomes: Sequence[StepOutcome] | None = None
         self._verdicts: Sequence[Verdict] | None = None
         self._passed = True
+        self._cost: Fields | None = None
         self._apart: Sequence[tuple[Address, str]] = ()
         self._problems: Sequence[Problem] | None = None
         self._plan_file = ""
@@ -94,9 +96,16 @@ class Reports:
         """What became of the plan's steps."""
         self._outcomes = outcomes
 
-    def judged(self, verdicts: Sequence[Verdict], apart: Sequence[tuple[Address, str]], *, passed: bool) -> None:
-        """The verdicts, what was left out of them with the reason, and whether the gate holds."""
-        self._verdicts, self._apart, self._passed = verdicts, apart, passed
+    def judged(
+        self,
+        verdicts: Sequence[Verdict],
+        apart: Sequence[tuple[Address, str]],
+        *,
+        passed: bool,
+        cost: Fields | None = None,
+    ) -> None:
+        """The verdicts, what was left out of them with the reason, whether the gate holds, and what it cost."""
+        self._verdicts, self._apart, self._passed, self._cost = verdicts, apart, passed, cost
         for verdict in verdicts:
             self._console.event(_verdict_event(verdict))
 
@@ -114,6 +123,10 @@ class Reports:
     def _end(self, code: int, error: str) -> None:
         self._console.event({"event": "run_ended", "exit_code": code, "error": error})
         self._console.close_events()
+
+    def document(self) -> str:
+        """Everything that came of an apply as one JSON document; a part that it did not get to is left out."""
+        return _joined(self._parts(self._told(None), "json"))
 
     # --------------------------------------------------------------------------------------------- writing
 
@@ -154,7 +167,7 @@ class Reports:
         if form == "markdown":
             from reconciler.reporting.pages import page
 
-            return page(told, verbose=self._paper.verbose)
+            return page(_explained(told), verbose=self._paper.verbose)
         texts = list(self._parts(told, form))
         if form == "json" and len(texts) > 1:
             return _joined(texts)
@@ -173,7 +186,11 @@ class Reports:
         if verdicts is None and told.error is None and form in ("junit", "openmetrics"):
             verdicts = ()  # no test had changed
         if verdicts is not None and form in ("text", "json", "junit", "openmetrics"):
-            texts.append(show_verdicts(verdicts, form, self._paper, environment=self.environment, apart=self._apart))
+            texts.append(
+                show_verdicts(
+                    verdicts, form, self._paper, environment=self.environment, apart=self._apart, cost=self._cost
+                )
+            )
         return texts
 
     def _told(self, error: ReconcilerError | None) -> Told:
@@ -185,7 +202,9 @@ class Reports:
             outcomes=self._outcomes,
             verdicts=None if self._verdicts is None else placed_verdicts(self._verdicts, self._place),
             problems=None if self._problems is None else placed_problems(self._problems, self._place),
-            error=error,
+            error=ManifestsInvalid(placed_problems(error.problems, self._place))
+            if isinstance(error, ManifestsInvalid)
+            else error,
         )
 
     # ---------------------------------------------------------------------------------------------- GitHub
@@ -194,9 +213,9 @@ class Reports:
         """Annotations on stderr, the job's summary, the step's outputs.  None of it can fail the run."""
         from reconciler.reporting import github
 
-        told = self._told(error)
+        told = _explained(self._told(error))
         found = [
-            *(github.of_error(error) if error else ()),
+            *(github.of_error(told.error) if told.error else ()),
             *(github.of_problems(told.problems) if told.problems else ()),
             *(github.of_plan(told.plan) if told.plan else ()),
             *(github.of_outcomes(told.plan, told.outcomes) if told.plan and told.outcomes else ()),
@@ -233,6 +252,13 @@ def command_name() -> str:
 
     context = click.get_current_context(silent=True)
     return str(context.info_name) if context else ""
+
+
+def _explained(told: Told) -> Told:
+    """Mistakes in the manifests, where they ended the run, as the mistakes that they are: each at its place."""
+    if not isinstance(told.error, ManifestsInvalid):
+        return told
+    return replace(told, problems=told.error.problems, error=None)
 
 
 def _verdict_event(verdict: Verdict) -> dict[str, Any]:

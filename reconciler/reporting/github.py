@@ -27,6 +27,12 @@ LONGEST = 4_000
 """Characters of one message; the Checks API takes 64 KB, and nobody reads them."""
 
 AnnotationLevel = Literal["error", "warning", "notice"]
+_TITLES = {
+    "fail": "Test failed",
+    "warn": "Test warned",
+    "info": "Test missed, for information",
+    FLAKY: "Flaky test failed",
+}
 _LEVELS: dict[Level, AnnotationLevel] = {Level.FAIL: "error", Level.WARN: "warning", Level.INFO: "notice"}
 
 
@@ -87,7 +93,7 @@ def of_outcomes(plan: Plan, outcomes: Iterable[StepOutcome]) -> list[Annotation]
 def of_verdicts(verdicts: Sequence[Verdict]) -> list[Annotation]:
     """One for each verdict that is not a pass, worst first."""
     return [
-        _at(each.source, _LEVELS[each.level], verdict_words(each), f"Evaluation: {level_word(each)}")
+        _at(each.source, _LEVELS[each.level], verdict_words(each), _TITLES[level_word(each)])
         for each in worst_first(verdicts)
         if each.level in _LEVELS
     ]

@@ -188,6 +188,14 @@ def test_mistakes_tell_github(bot: Any, actions: dict[str, str]) -> None:
     assert _outputs(bot)["valid"] == "false"
 
 
+def test_mistakes_that_end_a_plan_are_told_at_their_lines(bot: Any, actions: dict[str, str]) -> None:
+    bot.edit("bot.yaml", "taskType: llm-base", "taskTyp: llm-base")
+    told = bot("plan", "--report", "github", "--report=markdown=plan.md", code=1, **actions)
+    assert f"::error file={bot.folder.name}/bot.yaml,line=6" in told.err
+    assert "| `" + bot.folder.name + "/bot.yaml:6:" in _text(bot, "plan.md")
+    assert (_outputs(bot)["valid"], _outputs(bot)["exit-code"]) == ("false", "1")
+
+
 def test_what_ends_a_run_tells_github(bot: Any, actions: dict[str, str]) -> None:
     told = bot("plan", "--report", "github", code=1, OPENLAYER_API_KEY="", **actions)
     assert "::error title=reconciler::OPENLAYER_API_KEY is not set" in told.err
@@ -256,3 +264,23 @@ def test_every_event_that_the_program_can_tell_stands_in_the_schema() -> None:
                 names |= {v.value for k, v in pairs if isinstance(k, ast.Constant) and k.value == "event"
                           and isinstance(v, ast.Constant) and isinstance(v.value, str)}  # fmt: skip
     assert names == set(event_schema()["definitions"])
+
+
+# ------------------------------------------------------------------------------------------ standard output
+
+
+def test_an_apply_that_goes_on_to_evaluate_answers_with_one_json_document(bot: Any) -> None:
+    answer = json.loads(bot("apply", "--yes", "--evaluate", *FAR, "--format", "json", code=5).out)
+    assert list(answer) == ["plan", "apply", "evaluation"]
+    assert answer["apply"]["summary"]["done"] == 5
+    assert answer["evaluation"]["summary"]["fail"] == 3
+
+
+def test_an_apply_with_nothing_to_do_answers_with_one_json_document(bot: Any) -> None:
+    bot("apply", "--yes")
+    assert list(json.loads(bot("apply", "--yes", "--evaluate", "--format", "json").out)) == ["plan"]
+
+
+def test_an_apply_in_markdown_is_markdown_throughout(bot: Any) -> None:
+    out = bot("apply", "--yes", "--format", "markdown").out
+    assert [line for line in out.split("\n") if line.startswith("### ")] == ["### Plan for `default`", "### Apply"]

@@ -103,7 +103,7 @@ def test_verdicts_are_annotated_worst_first_and_passes_are_not(verdicts: tuple[V
         "file": "projects/support-bot.yaml",
         "line": "7",
         "col": "3",
-        "title": "reconciler: Evaluation: fail",
+        "title": "reconciler: Test failed",
     }
 
 
@@ -115,7 +115,7 @@ def test_what_is_only_for_information_is_a_notice(verdicts: tuple[Verdict, ...])
 def test_a_flaky_test_is_a_notice_that_calls_it_so(verdicts: tuple[Verdict, ...]) -> None:
     flaky = replace(verdicts[2], level=Level.INFO, flaky=True)
     (found,) = _obeyed(github_annotations(of_verdicts([flaky])))
-    assert (found.name, found.properties["title"]) == ("notice", "reconciler: Evaluation: flaky")
+    assert (found.name, found.properties["title"]) == ("notice", "reconciler: Flaky test failed")
     assert verdict_outputs([flaky], passed=True)["tests-flaky"] == "1"
 
 
