@@ -32,6 +32,8 @@ COMMANDS = {
 """Every command with its line in the help, in the order of use; each stands in a module of its name."""
 
 BROKEN_PIPE = 141
+SHORTEST_SECRET = 8
+"""Characters.  What is shorter is no credential, and stands in ordinary words."""
 
 
 def run() -> None:
@@ -89,15 +91,27 @@ def _show(error: object) -> None:
 
 
 def _bug(error: Exception, arguments: list[str]) -> int:
+    """Tell of a defect of ours.  What it says may quote anything: it is made harmless, and holds no credential."""
     import traceback
 
     import click
 
+    from reconciler.reporting.escape import page, terminal
+
     if "-v" in arguments or "--verbose" in arguments:
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        click.echo(page(_without_secrets("".join(traceback.format_exception(error)))), err=True)
     click.echo(
-        f"Error: a defect in reconciler: {type(error).__name__}: {error}\n"
+        f"Error: a defect in reconciler: {type(error).__name__}: {terminal(_without_secrets(str(error)))}\n"
         "  hint: run it again with -v for the traceback, and please report it",
         err=True,
     )
     return 1
+
+
+def _without_secrets(text: str) -> str:
+    """The text without the values of variables that look like credentials by their name."""
+    words = ("KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH")
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and any(word in name.upper() for word in words):
+            text = text.replace(value, "***")
+    return text

@@ -7,23 +7,28 @@ that is read-only.
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.model.history import HistoryStore, Observation
 from reconciler.model.outcome import Verdict
 from reconciler.model.places import parse_place
 from reconciler.model.resource import Address
 from reconciler.model.state import Record
 from reconciler.pipeline.session import Session
+from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS
 from reconciler.storage.history import open_history
 from reconciler.storage.opening import FOLDER
 
 PLACES = frozenset(kind.measuring.place for kind in KINDS.values() if kind.measuring is not None)
 """The kinds of what things are measured on."""
+
+MOST_NAMES = 10
+"""How many names a hint lists."""
 
 
 async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
@@ -73,6 +78,45 @@ def past(
         for each in store.of(addresses, limit):
             found[each.address, each.pipeline].append(each)
     return dict(found)
+
+
+def recorded(here: Session, patterns: Sequence[str], pipeline: str | None, limit: int) -> tuple[Observation, ...]:
+    """What was observed of the tests that the globs name, newest window first, ``limit`` of each test and pipeline.
+
+    Raises UsageInvalid, saying what is known, when nothing was recorded of one of them; StateUnreadable.
+    """
+    with history(here) as store:
+        latest = store.of(limit=1)
+        if not latest:
+            raise UsageInvalid(
+                f"nothing was recorded in the environment {here.environment} yet",
+                hint="evaluate, status and apply --evaluate record what they show; --env names another environment",
+            )
+        chosen = {each.address for pattern in patterns or ["*"] for each in _matching(latest, pattern, pipeline)}
+        found = store.of(sorted(chosen), limit)
+    return tuple(each for each in found if pipeline in (None, each.pipeline))
+
+
+def _matching(latest: Sequence[Observation], pattern: str, pipeline: str | None) -> list[Observation]:
+    named = [each for each in latest if selects(pattern, each.address)]
+    if not named:
+        raise UsageInvalid(f"nothing was recorded of {pattern}", hint=_suggestion(pattern, latest))
+    there = [each for each in named if pipeline in (None, each.pipeline)]
+    if not there:
+        places = ", ".join(sorted({each.pipeline or "no pipeline" for each in named}))
+        raise UsageInvalid(f"nothing was recorded of {pattern} on {pipeline}", hint=f"recorded is: {places}")
+    return there
+
+
+def _suggestion(pattern: str, latest: Sequence[Observation]) -> str:
+    """The names that were meant, perhaps; else some of those that are known."""
+    names = sorted({str(each.address) for each in latest})
+    short = {name.partition("/")[2]: name for name in names}
+    near = difflib.get_close_matches(pattern, [*names, *short], 1)
+    if near:
+        return f"did you mean {short.get(near[0], near[0])}?"
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return f"known are {', '.join(names[:MOST_NAMES])}{more}"
 
 
 @contextmanager
