@@ -40,6 +40,7 @@ from reconciler.storage.encoding import (
     parse_snapshot,
     record_lines,
     snapshot_bytes,
+    stands,
 )
 from reconciler.storage.file_lock import FileLock, stands_at
 from reconciler.storage.folder import make_private, sync
@@ -152,15 +153,15 @@ class FileStore:
         Raises StalePlan when the folder holds another version than the one that ``state`` was made from.
         """
         self._require_lock()
-        on_disk = self._unmoved()
-        if (on_disk.position.lineage, on_disk.position.serial) != (state.lineage, state.serial):
-            raise _moved(self.describe(), on_disk.position, state.lineage, state.serial)
+        position, snapshot = self._standing()
+        if (position.lineage, position.serial) != (state.lineage, state.serial):
+            raise _moved(self.describe(), position, state.lineage, state.serial)
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
-        content = snapshot_bytes(written, on_disk.position.tip)
+        content = snapshot_bytes(written, position.tip)
         self._journal_to_append()  # so that no journal is left which only an older snapshot has absorbed
         with _sentences(f"the state {self._snapshot} can not be written"):
-            if on_disk.snapshot is not None:
-                self._put(self._backup, on_disk.snapshot)
+            if snapshot is not None:
+                self._put(self._backup, snapshot)
             self._close_journal()  # whatever becomes of the snapshot, no line may follow what it absorbs
             self._put(self._snapshot, content)
             self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
@@ -233,6 +234,17 @@ class FileStore:
         if known is not None and known != on_disk.position and not self._failed:
             raise _moved(self.describe(), on_disk.position, known.lineage, known.serial)
         return on_disk
+
+    def _standing(self) -> tuple[Position, bytes | None]:
+        """Where the folder stands, and its snapshot; as ``_unmoved``, without reading again what we wrote ourselves."""
+        if self._open_journal is not None and self._seen is not None and not self._failed:
+            self._require_journal(self._open_journal)
+            with _sentences(f"the state {self._snapshot} can not be read"):
+                snapshot, journal = _content(self._snapshot), _content(self._journal)
+            if journal is not None and stands(journal) == (self._seen.lineage, self._seen.serial, self._seen.tip):
+                return self._seen, snapshot
+        on_disk = self._unmoved()
+        return on_disk.position, on_disk.snapshot
 
     def _journal_to_append(self) -> tuple[int, Position]:
         """The open journal of this lock and where it ends; made from what is on disk when it isn't open yet."""

@@ -34,12 +34,7 @@ SNAPSHOT_TEXT = """{
   "checksum": "CHECKSUM",
   "consumed": [],
   "entries": {
-    "openlayer.Project/bot%2Fé": {
-      "applied": {
-        "n": 1.0
-      },
-      "remote_id": "p1"
-    }
+    "openlayer.Project/bot%2Fé": {"applied": {"n": 1.0}, "remote_id": "p1"}
   },
   "format": 1,
   "in_doubt": {},
