@@ -104,6 +104,19 @@ def test_a_value_that_falls_fails_though_it_meets_the_threshold(bot: Any, stream
     assert gate_of(bot("status", *day(10), "--format", "json"))["live"]["why"] == "no baseline yet"
 
 
+def test_a_value_that_fell_is_accepted_by_looking_at_it_once_without_comparing(bot: Any, stream: Any) -> None:
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    stream(11, 2)
+    bot("evaluate", *day(10))
+    bot("evaluate", *day(11), code=5)
+    bot.edit("bot.yaml", "regress: {maxDrop: 25%}", "regress: null")
+    bot("status", *day(11))
+    bot.edit("bot.yaml", "regress: null", "regress: {maxDrop: 25%}")
+    stream(12, 2)
+    assert gate_of(bot("evaluate", *day(12), "--format", "json"))["live"]["baseline"]["value"] == 2.0
+
+
 def test_the_past_survives_that_the_test_is_replaced(bot: Any, platform: Any, stream: Any) -> None:
     counting(bot, "regress: {maxDrop: 25%}")
     stream(10, 4)
