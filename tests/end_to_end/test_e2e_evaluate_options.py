@@ -1,0 +1,238 @@
+"""What ``evaluate`` covers and costs, what it takes up again, and what a commit says: nothing of it in silence."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+Doc = dict[str, Any]
+KEY = "canary-key-7d20b1"
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+DAY = ("--from", "2026-11-10", "--to", "2026-11-11")
+ALL, SHORT = "Rows arrive", "Answers are short"
+
+
+@pytest.fixture
+def measured(bot: Any, platform: Any) -> Any:
+    """The project applied, and two rows of one day on each pipeline."""
+    bot("apply", "--yes")
+    for pipeline in platform.pipelines("bot").values():
+        rows = [{"output": "yes", "at": NOON + number} for number in range(2)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+    platform.seen.clear()
+    return bot
+
+
+def judged(result: Any) -> dict[str, str]:
+    """Test -> its worst level."""
+    verdicts = json.loads(result.out)["verdicts"]
+    return {item["address"].rpartition("/")[2]: item["level"] for item in reversed(verdicts)}
+
+
+def events(folder: Any) -> list[Doc]:
+    return [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------------ ranges and costs
+
+
+def test_a_range_is_aligned_to_windows_and_told(measured: Any) -> None:
+    """The platform widens it to whole days: said before, for people and machines; nothing is said where it fits."""
+    ended = measured(
+        "evaluate", "--from", "2026-11-10T06:00Z", "--to", "2026-11-10T18:30Z", "--format", "json",
+        "--events", "events.ndjson",
+    )  # fmt: skip
+    assert "aligned to 24h windows: 2026-11-10T00:00Z to 2026-11-11T00:00Z\n" in ended.err
+    estimate = json.loads(ended.out)["estimate"]
+    assert estimate["spans"] == [{"window_s": 86400, "start": NOON - 43_200, "end": NOON + 43_200}]
+    assert (estimate["evaluations"], estimate["under_way"]) == (3, 0)
+    (told,) = [event for event in events(measured.folder) if event["event"] == "estimate"]
+    assert {key: told[key] for key in estimate} == estimate
+    assert "aligned" not in measured("evaluate", *DAY).err
+
+
+def test_the_cost_is_told_before_anything_is_triggered(measured: Any) -> None:
+    """Windows by pipelines by tests; the largest contributors where tests differ."""
+    week = ("--from", "2026-11-04", "--to", "2026-11-11")
+    ended = measured("evaluate", *week, "--select", f"*/{SHORT}", code=5)
+    assert "will run 7 evaluations: 1 test × 1 pipeline × 7 windows" in ended.err
+    ended = measured("evaluate", *week, code=5)
+    assert "will run 21 evaluations: 2 tests, most for" in ended.err
+    assert f"{ALL} (14 = 2 pipelines × 7 windows); " in ended.err
+
+
+def test_more_than_allowed_is_refused_before_the_first_trigger(measured: Any, platform: Any) -> None:
+    """Exit 3, naming what costs most; exactly as many are allowed."""
+    ended = measured("evaluate", *DAY, "--max-evaluations", "2", code=3)
+    assert "this would run 3 evaluations, and --max-evaluations allows 2" in ended.words
+    assert f"{ALL} (2 = 2 pipelines × 1 window)" in ended.words
+    assert platform.writes == []
+    measured("evaluate", *DAY, "--max-evaluations", "3")
+
+
+def test_a_day_that_is_not_over_is_said(measured: Any) -> None:
+    assert "the last window is not over yet" in measured("evaluate", "--since", "1h", code=5).err
+
+
+# ------------------------------------------------------------------------------------------ what the last apply touched
+
+
+def test_changed_is_what_the_last_apply_touched(measured: Any, platform: Any) -> None:
+    """Only the test that was changed; an apply that changes nothing does not forget it."""
+    measured.edit("bot.yaml", "value: 100", "value: 90")
+    measured("apply", "--yes")
+    measured("apply", "--yes")
+    platform.seen.clear()
+    assert judged(measured("evaluate", *DAY, "--changed", "--format", "json")) == {SHORT: "pass"}
+    assert len(platform.writes) == 1
+    assert judged(measured("status", "--changed", "--format", "json")) == {SHORT: "pass"}
+
+
+def test_changed_without_a_test_among_it_is_nothing_to_evaluate(measured: Any) -> None:
+    measured.edit("bot.yaml", "description: Answers", "description: Questions")
+    measured("apply", "--yes")
+    assert "Nothing to evaluate: no test changed." in measured("evaluate", *DAY, "--changed").err
+
+
+def test_changed_without_any_apply_is_an_error(bot: Any) -> None:
+    """A state that knows of no apply does not mean that nothing changed."""
+    bot("apply", "--yes")
+    shutil.rmtree(bot.folder / ".reconciler")
+    assert "no apply of environment default" in bot("evaluate", *DAY, "--changed", code=64).words
+
+
+# ------------------------------------------------------------------------------------------ taking up again
+
+
+def test_resume_takes_up_what_was_left_with_its_own_range(measured: Any, platform: Any) -> None:
+    """--no-wait and then --resume: nothing is triggered again, everything is judged, and then nothing is left."""
+    left = measured("evaluate", *DAY, "--no-wait")
+    assert "2 evaluations are under way" in left.out
+    platform.seen.clear()
+    assert judged(measured("evaluate", "--resume", "--format", "json")) == {ALL: "pass", SHORT: "pass"}
+    assert platform.writes == []
+    assert "there is nothing to resume" in measured("evaluate", "--resume", code=64).words
+
+
+def test_resume_judges_also_what_was_over_when_time_was_up(measured: Any, platform: Any) -> None:
+    """One test fails while the other never ends: that one alone must not make the build pass later."""
+    measured.edit("bot.yaml", "value: 100", "value: 1")
+    measured("apply", "--yes")
+    test = platform.tests("bot")[ALL]["id"]
+    platform.fail({"method": "POST", "path": f"/v1/tests/{test}/evaluate", "action": "task-never"})
+    ended = measured("evaluate", *DAY, "--timeout", "1s", code=5)
+    assert "not finished after 1s; it goes on at the platform" in ended.words
+    assert judged(measured("evaluate", "--resume", "--timeout", "1s", "--format", "json", code=5)) == {
+        ALL: "fail",
+        SHORT: "fail",
+    }
+
+
+def test_what_could_not_be_started_is_not_left_alone_in_silence(measured: Any, platform: Any) -> None:
+    """Exit 5 although nobody waits: resuming would not know of it."""
+    platform.fail({"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "status", "status": 422})
+    ended = measured("evaluate", *DAY, "--no-wait", code=5)
+    assert "1 evaluation is under way" in ended.out
+    assert "not started: openlayer.Test/bot/monitoring/" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--resume", "--since", "7d"), "--resume and --since do not go together"),
+        (("--resume", "--no-wait"), "--resume and --no-wait do not go together"),
+        (("--commit", "latest", "--overwrite"), "--commit and --overwrite do not go together"),
+        (("--timeout", "soon"), "--timeout soon"),
+    ],
+)
+def test_options_that_make_each_other_meaningless(options: tuple[str, ...], says: str, bot: Any) -> None:
+    assert says in bot("evaluate", *options, code=64).words
+
+
+# ------------------------------------------------------------------------------------------ several runs
+
+
+def test_a_gate_may_ask_for_several_runs(measured: Any, platform: Any) -> None:
+    """Each window is evaluated three times on each pipeline, one after another, and the cost says so."""
+    measured.edit("bot.yaml", f"    - name: {ALL}\n", f"    - name: {ALL}\n      gate: {{runs: 3}}\n")
+    measured("apply", "--yes")
+    platform.seen.clear()
+    ended = measured("evaluate", *DAY, "--select", f"*/{ALL}", "--format", "json")
+    assert "will run 6 evaluations: 1 test × 2 pipelines × 1 window × 3 runs" in ended.err
+    assert len(platform.writes) == 3
+    assert [item["runs"] for item in json.loads(ended.out)["verdicts"]]
+
+
+# ------------------------------------------------------------------------------------------ commits
+
+
+@pytest.fixture
+def developed(measured: Any) -> Any:
+    """A second project's worth of tests: both run on commits, the one fails where the other passes."""
+    text = (
+        (measured.folder / "bot.yaml").read_text().replace("      evaluationWindow: 24h\n", "      mode: development\n")
+    )
+    (measured.folder / "bot.yaml").write_text(text.replace("      pipelines: [live]\n", ""))
+    measured("apply", "--yes")
+    return measured
+
+
+def push(platform: Any, answers: list[str], message: str, **headers: str) -> str:
+    """A commit with these rows for validation; returns its id."""
+    made = io.BytesIO()
+    content = "\n".join(["output", *answers]).encode() + b"\n"
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("validation/dataset.csv")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    place = platform.api("POST", "/storage/presigned-url?objectName=bundle.tar.gz")
+    assert httpx.put(place["url"], content=made.getvalue(), headers={"User-Agent": "by-hand"}).is_success
+    body = {"commit": {"message": message}, "storageUri": place["storageUri"]}
+    path = f"/v1/projects/{platform.projects()['bot']['id']}/versions"
+    key = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand", **headers}
+    return str(httpx.post(f"{platform.url}{path}", json=body, headers=key).json()["id"])
+
+
+def test_development_tests_are_judged_by_a_commit(developed: Any, platform: Any) -> None:
+    """The latest is named; evaluate waits until it is processed, triggers nothing, and gates as usual."""
+    first = push(platform, ["yes", "no"], "two answers")
+    ended = developed("evaluate", "--commit", "latest", "--format", "json")
+    assert judged(ended) == {ALL: "pass", SHORT: "pass"}
+    assert f'bot: commit {first} "two answers"' in ended.err
+    second = push(platform, ["yes"], "one answer")
+    assert judged(developed("evaluate", "--commit", "latest", "--format", "json", code=5)) == {
+        ALL: "fail",
+        SHORT: "pass",
+    }
+    assert judged(developed("status", "--commit", first, "--format", "json")) == {ALL: "pass", SHORT: "pass"}
+    assert second in developed("status", "--commit", "latest", code=5).err
+    assert "POST" not in {method for method, _ in platform.seen[-6:]}
+
+
+def test_a_commit_that_fails_or_is_not_there_is_no_pass(developed: Any, platform: Any) -> None:
+    """No commit at all, a failed one, one from nowhere, and a test that is younger than the commit."""
+    assert "the project has no commit" in developed("evaluate", "--commit", "latest", code=5).words
+    assert "there is no commit 42" in developed("evaluate", "--commit", "42", code=64).words
+    for action, says in {
+        "task-never": "still being processed after 1s",
+        "task-fails": "could not be evaluated",
+    }.items():
+        platform.fail({"method": "POST", "path": "/v1/projects/*/versions", "action": action})
+        commit = push(platform, ["yes", "no"], action, **{"User-Agent": "not by hand, so that it goes wrong"})
+        assert says in developed("evaluate", "--commit", commit, "--timeout", "1s", code=5).words
+    push(platform, ["yes", "no"], "m")
+    developed.edit("bot.yaml", f"name: {SHORT}", "name: Answers stay short")
+    developed("apply", "--yes")
+    assert "has none" in developed("evaluate", "--commit", "latest", code=5).words
+
+
+def test_monitoring_tests_have_no_commit(measured: Any) -> None:
+    assert "no development test is declared here" in measured("evaluate", "--commit", "latest", code=64).words
