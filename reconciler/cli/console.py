@@ -58,9 +58,11 @@ class Console:
 
     def story(self, text: str) -> None:
         """What happens on the way.  Nobody listening is no reason to stop: it must not end an apply half way."""
+        from reconciler.reporting.escape import page
+
         self._pause_progress()
         with suppress(OSError):
-            click.echo(text, err=True, color=self.color and self.watched)
+            click.echo(page(text), err=True, color=self.color and self.watched)
 
     def error(self, error: ReconcilerError) -> None:
         """What went wrong, where, and what to do next."""

@@ -109,9 +109,10 @@ def rm(common: Common, pattern: str) -> None:
 
     async def work(here: Session, console: Console) -> None:
         from reconciler.pipeline.mending import forget
+        from reconciler.reporting.escape import terminal
 
         forgotten = await forget(here, pattern)
-        console.answer("\n".join(f". {address}" for address in forgotten))
+        console.answer("\n".join(terminal(f". {address}") for address in forgotten))
         console.answer(f"Forgotten: {len(forgotten)}.  At the platform nothing changed.")
 
     _with_session(common, work)
@@ -130,9 +131,10 @@ def mv(common: Common, old: str, new: str) -> None:
 
     async def work(here: Session, console: Console) -> None:
         from reconciler.pipeline.mending import move
+        from reconciler.reporting.escape import terminal
 
         await move(here, old, new)
-        console.answer(f"> {new}  (was {old})")
+        console.answer(terminal(f"> {new}  (was {old})"))
 
     _with_session(common, work)
 
@@ -150,9 +152,10 @@ def import_(common: Common, address: str, remote_id: str) -> None:
 
     async def work(here: Session, console: Console) -> None:
         from reconciler.pipeline.mending import take_in
+        from reconciler.reporting.escape import terminal
 
         await take_in(here, address, remote_id)
-        console.answer(f"= {address}  ({remote_id})")
+        console.answer(terminal(f"= {address}  ({remote_id})"))
 
     _with_session(common, work)
 

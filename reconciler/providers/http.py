@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 import random
 import re
@@ -111,7 +112,9 @@ class RestProvider:
         from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
         without sending.  What ``permit`` raises comes out unchanged.
         """
-        outgoing = await _signed(call) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
+        outgoing = (
+            await _signed(call, self._base) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
+        )
         retries = _Retries(self._limits, self._budget, self._rng)
         while True:
             answer = await self._in_turn(call, outgoing, permit)
@@ -311,11 +314,26 @@ def _url(base: str, call: Call) -> str:
     return f"{base}{call.path}?{query}" if query else base + call.path
 
 
-async def _signed(call: Call) -> _Outgoing:
-    """A file on its way to an address that the vendor signed.  Raises InvalidRequest when it must not or can not go."""
-    parts = urlsplit(call.elsewhere)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _stays_here(parts.hostname or "")):
+async def _signed(call: Call, base: str) -> _Outgoing:
+    """A file on its way to an address that the vendor signed.  Raises InvalidRequest when it must not or can not go.
+
+    A vendor elsewhere has no business with what listens on this very computer, nor with the addresses at which a cloud
+    tells a machine its secrets.
+    """
+    try:
+        parts = urlsplit(call.elsewhere)
+        host = parts.hostname or ""
+    except ValueError as exc:
+        raise InvalidRequest(
+            "not sent: the address to upload to makes no sense", method=call.method, path=call.path
+        ) from exc
+    both_here = _stays_here(host) and _stays_here(urlsplit(base).hostname or "")
+    if parts.scheme != "https" and not (parts.scheme == "http" and both_here):
         raise InvalidRequest("not sent: the address to upload to is not https", method=call.method, path=call.path)
+    if not both_here and (_stays_here(host) or _is_link_local(host)):
+        raise InvalidRequest(
+            "not sent: the address to upload to is on this computer", method=call.method, path=call.path
+        )
     content = await asyncio.to_thread(_planned_content, call, call.upload) if call.upload else None
     return _Outgoing(call.elsewhere, content, "text/csv", signed=True)
 
@@ -336,6 +354,15 @@ def _planned_content(call: Call, upload: Upload) -> bytes:
 def _stays_here(host: str) -> bool:
     """Whether a host is this very computer, or the emulator inside this process."""
     return host == "localhost" or host.endswith((".localhost", ".invalid")) or host in ("127.0.0.1", "::1")
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether a host is given as an address of this network link, or of this computer, in numbers."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_link_local or address.is_loopback or address.is_unspecified
 
 
 def _judge_upload(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:

@@ -37,7 +37,7 @@ def sent(world: World, upload: Upload, *script: Any) -> tuple[Reply | NotApplied
     async def main() -> tuple[Reply | NotApplied, list[Any]]:
         peer = world.peer(script)
         server = await peer.start()
-        provider = world.provider("https://api.acme.example/v1")
+        provider = world.provider("http://localhost:9/v1")
         try:
             return await provider.send(signed(upload, f"{peer.url}/bucket/rows.csv?signature=x%2By")), list(peer.seen)
         except NotApplied as error:
@@ -88,3 +88,28 @@ def test_nothing_is_uploaded_in_the_clear(url: str, world: World, upload: Upload
     error = world.talk([], signed(upload, url)).error
     assert isinstance(error, InvalidRequest)
     assert "not https" in error.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080/rows",
+        "https://localhost/rows",
+        "https://[::1]/rows",
+        "https://169.254.169.254/latest/meta-data",
+        "https://0.0.0.0/rows",
+        "https://[::1/rows",
+    ],
+)
+def test_a_vendor_elsewhere_can_not_have_us_write_to_this_computer(url: str, world: World, upload: Upload) -> None:
+    """Nor to where a cloud keeps a machine's secrets: an answer must not choose whom in our network we talk to."""
+
+    async def main() -> None:
+        provider = world.provider("https://api.acme.example/v1")
+        try:
+            await provider.send(signed(upload, url))
+        finally:
+            await provider.close()
+
+    with pytest.raises(InvalidRequest, match="not sent: the address to upload to"):
+        asyncio.run(main())
