@@ -246,11 +246,10 @@ def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) ->
 
     Where results are about no window, those of the past may be about another version of what is measured.
     """
-    here = _window(window[0], windowed=expectation.windowed)
-    if here is None:
+    if not window[0].result_id:
         return []
     times = (window[0].starts, window[0].ends)
-    before = _past_of(expectation, window[0], past) if expectation.windowed else ()
+    before = _past_of(expectation, window[0], past) if expectation.windowed and None not in times else ()
     beside = [_as_evaluation(each) for each in before if each.result_id and (each.starts, each.ends) == times]
     unique: dict[tuple[str, str], Evaluation] = {}
     for each in [*window, *sorted(beside, key=_recency, reverse=True)]:

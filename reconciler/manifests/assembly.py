@@ -69,6 +69,7 @@ class Assembly:
         if not is_new or getattr(spec, "enabled", True) is False:
             return None
         gate = kind.gate(spec) if kind.gate else Gate()
+        self._check_runs(kind, fields, gate, data)
         if gate.regress is not None:
             self.compared[address] = data.value_spot("regress")
         return Resource(
@@ -151,6 +152,14 @@ class Assembly:
     def _source(self, spot: Spot) -> Source:
         number, line, column = unpack(spot)
         return Source(self.problems.files[number].file, line, column)
+
+    def _check_runs(self, kind: AnyKind, fields: dict[str, Any], gate: Gate, data: Map) -> None:
+        """What is not measured on demand can not be measured several times."""
+        reason = kind.measuring.possible(fields) if kind.measuring and gate.runs > 1 else ""
+        if reason:
+            spot, below = _find(data, "gate.runs")
+            self.problems.add(spot, f"{quoted(str(fields['name']))} can not be measured {gate.runs} times: {reason}",
+                              "write runs: 1", below=below)  # fmt: skip
 
     def _check_regress(self, made: Mapping[Address, Resource]) -> None:
         """What is compared with the past must measure one number that can get worse."""

@@ -163,6 +163,14 @@ def test_a_trigger_that_failed_is_not_made_up_for_by_runs_that_passed() -> None:
     )
 
 
+def test_a_result_without_a_window_is_one_run_and_not_enough() -> None:
+    """Nothing tells what it could be counted together with."""
+    lone = Evaluation(JUDGED, PASSING, "live", {"polite": 0.9}, "", "r1", recorded="2026-11-01T00:00:00Z")
+    past = (seen(Evaluation(JUDGED, PASSING, "live", {}, "", "r0", recorded="2026-10-31T00:00:00Z"), PASS),)
+    verdict = one(TWO_OF_THREE, lone, past=past)
+    assert (verdict.level, verdict.runs) == (FAIL, Runs(1, 1, 3, 2))
+
+
 def test_where_windows_mean_nothing_all_runs_on_one_place_count_together() -> None:
     """At DigitalOcean a run has the time that it took, and the past may be of another version of the agent."""
     runs = [run(PASSING, 0.85, number=1, window=1), run(FAILING, 0.7, number=2, window=2)]
