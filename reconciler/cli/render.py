@@ -76,12 +76,22 @@ def show_plan(plan: Plan, form: str, paper: Paper) -> str:
 
 
 def show_drift(plan: Plan, form: str, paper: Paper) -> str:
-    """Drift as text; in all other forms as a plan."""
-    if form != "text":
-        return show_plan(plan, form, paper)
-    from reconciler.reporting.text import drift_text
+    """Drift as text, markdown or github, told from the platform; in all other forms as a plan."""
+    match form:
+        case "text":
+            from reconciler.reporting.text import drift_text
 
-    return drift_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+            return drift_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+        case "markdown":
+            from reconciler.reporting.markdown import drift_markdown
+
+            return drift_markdown(plan, verbose=paper.verbose)
+        case "github":
+            from reconciler.reporting.github import github, of_drift
+
+            return github(of_drift(plan))
+        case _:
+            return show_plan(plan, form, paper)
 
 
 def show_outcomes(plan: Plan, outcomes: Sequence[StepOutcome], form: str, paper: Paper) -> str:

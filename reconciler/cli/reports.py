@@ -205,6 +205,7 @@ class Reports:
             error=ManifestsInvalid(placed_problems(error.problems, self._place))
             if isinstance(error, ManifestsInvalid)
             else error,
+            only_drift=self._only_drift,
         )
 
     # ---------------------------------------------------------------------------------------------- GitHub
@@ -214,10 +215,11 @@ class Reports:
         from reconciler.reporting import github
 
         told = _explained(self._told(error))
+        of_plan = github.of_drift if told.only_drift else github.of_plan
         found = [
             *(github.of_error(told.error) if told.error else ()),
             *(github.of_problems(told.problems) if told.problems else ()),
-            *(github.of_plan(told.plan) if told.plan else ()),
+            *(of_plan(told.plan) if told.plan else ()),
             *(github.of_outcomes(told.plan, told.outcomes) if told.plan and told.outcomes else ()),
             *(github.of_verdicts(told.verdicts) if told.verdicts else ()),
         ]

@@ -14,8 +14,9 @@ from typing import Literal
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
-from reconciler.model.plan import Effect, Plan, Step
+from reconciler.model.plan import Cause, Effect, Plan, Step
 from reconciler.model.resource import Source
+from reconciler.reporting.blocks import drifted
 from reconciler.reporting.changes import change_lines
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
@@ -72,6 +73,22 @@ def of_plan(plan: Plan) -> list[Annotation]:
         if step.effect is Effect.LOOSENED
     ]
     return [*refused, *loosened]
+
+
+def of_drift(plan: Plan) -> list[Annotation]:
+    """A warning for each resource that somebody changed at the platform; refusals as those of a plan."""
+    refused = [each for each in of_plan(plan) if each.level == "error"]
+    changed = [
+        _at(step.source, "warning", ": ".join([short_address(step.address), step.reason, *_paths(step)]), "Drifted")
+        for step in drifted(plan)
+    ]
+    return [*refused, *changed]
+
+
+def _paths(step: Step) -> list[str]:
+    """The fields that were changed at the platform, in one text; none where there are none."""
+    paths = [change.path for change in step.changes if change.cause is not Cause.MANIFEST]
+    return [", ".join(paths)] if paths else []
 
 
 def of_outcomes(plan: Plan, outcomes: Iterable[StepOutcome]) -> list[Annotation]:

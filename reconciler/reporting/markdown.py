@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from reconciler.model.outcome import Level, Verdict
 from reconciler.model.plan import Plan
 from reconciler.reporting.blocks import Block, Group, comparison, note_block, plan_blocks, summary_line
+from reconciler.reporting.drift import drift_blocks, drift_sentence
 from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
 from reconciler.reporting.lines import counted, lay
 from reconciler.reporting.tables import (
@@ -53,6 +54,13 @@ def _plan_head(plan: Plan) -> str:
     compared = f"> [!NOTE]\n> {markdown(comparison(plan))}\n\n" if plan.basis.base else ""
     marker = _marker("offline plan" if plan.basis.base else "plan", plan.basis.environment)
     return f"{marker}\n### Plan{environment}\n\n{compared}**{summary_line(plan)}**{digest}{refused}"
+
+
+def drift_markdown(plan: Plan, *, limit: int = LIMIT, verbose: bool = False) -> str:
+    """Only what was changed at the platform, as a page of at most ``limit`` characters (1,000 or more)."""
+    environment = f" for {markdown_code(_short(plan.basis.environment))}" if plan.basis.environment else ""
+    head = f"{_marker('drift', plan.basis.environment)}\n### Drift{environment}\n\n**{drift_sentence(plan)}**"
+    return _page(head, drift_blocks(plan, verbose=verbose), limit)
 
 
 def _marker(what: str, environment: str) -> str:

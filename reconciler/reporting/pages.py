@@ -16,7 +16,7 @@ from reconciler.model.plan import Plan, Step
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.lines import counted
-from reconciler.reporting.markdown import LIMIT, plan_markdown, verdicts_markdown
+from reconciler.reporting.markdown import LIMIT, drift_markdown, plan_markdown, verdicts_markdown
 from reconciler.reporting.tables import short_address
 
 SMALLEST = 1_000
@@ -29,7 +29,10 @@ _ICONS = {StepStatus.FAILED: "🔴", StepStatus.UNKNOWN: "🟠", StepStatus.SKIP
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a run has to tell.  A part is None where the run did not get there, or has none."""
+    """What a run has to tell.  A part is None where the run did not get there, or has none.
+
+    ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.
+    """
 
     environment: str = ""
     plan: Plan | None = None
@@ -37,6 +40,7 @@ class Told:
     verdicts: Sequence[Verdict] | None = None
     problems: Sequence[Problem] | None = None
     error: ReconcilerError | None = None
+    only_drift: bool = False
 
 
 def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
@@ -80,7 +84,8 @@ def _parts(told: Told, verbose: bool) -> Iterator[tuple[str, Callable[[int], str
         if told.outcomes:
             outcomes = told.outcomes
             yield "apply", lambda room: outcomes_markdown(plan, outcomes, limit=room)
-        yield "plan", lambda room: plan_markdown(plan, limit=room, verbose=verbose)
+        make = drift_markdown if told.only_drift else plan_markdown
+        yield "plan", lambda room: make(plan, limit=room, verbose=verbose)
 
 
 # ------------------------------------------------------------------------------------------------ the parts

@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus
-from reconciler.model.plan import Action, Cause, Effect, FieldChange, Plan, Step
+from reconciler.model.plan import Action, Plan, Step
 from reconciler.reporting.blocks import (
     TINTS,
     Block,
     Group,
     comparison,
-    drifted,
     hint_lines,
     note_block,
     plan_blocks,
     summary_line,
 )
-from reconciler.reporting.changes import badge, shown
+from reconciler.reporting.drift import drift_answer, drift_blocks, drift_sentence
 from reconciler.reporting.escape import line_start, terminal
 from reconciler.reporting.lines import Line, Span, Tint, counted, lay, line, paint
 from reconciler.reporting.tables import state_table, verdict_table
@@ -141,62 +139,11 @@ def _done_words(plan: Plan, outcomes: dict[str, StepOutcome]) -> list[Span]:
 
 # ---------------------------------------------------------------------------------------------- drift
 
-DriftAnswer = Literal["clean", "drifted", "unknown"]
-# A step leads back to the manifests: what it would tighten has been loosened at the platform.
-_REVERSED = {Effect.LOOSENED: Effect.TIGHTENED, Effect.TIGHTENED: Effect.LOOSENED}
-
-
-def drift_answer(plan: Plan) -> DriftAnswer:
-    """Whether somebody changed something at the platform; unknown where the vendor does not show everything."""
-    if drifted(plan):
-        return "drifted"
-    return "unknown" if plan.unseen or plan.refusals else "clean"
-
 
 def drift_text(plan: Plan, *, width: int, color: bool, verbose: bool = False) -> str:
     """Only what was changed at the platform, told from there; ends with the answer."""
-    groups = tuple(_drift_group(step) for step in drifted(plan))
-    blocks = [Block("Changed at the platform", groups, "warn")] if groups else []
-    blocks += plan_blocks(replace(plan, steps=()), verbose=verbose)
-    notes = note_block(plan, verbose=verbose)
-    texts = [_block(block, width, color) for block in (*blocks, *([notes] if notes else []))]
-    return "\n\n".join([*texts, _sentence(_drift_sentence(plan), width, color)]) + "\n"
-
-
-def _drift_group(step: Step) -> Group:
-    place = f"({step.source.file}:{step.source.line})" if step.source else ""
-    head = line(
-        Span("~ ", "warn", solid=True),
-        Span(str(step.address), "warn", solid=True),
-        tail=[Span(step.reason), *([Span(f" {place}", "dim")] if place else [])],
-    )
-    changes = [change for change in step.changes if change.cause is not Cause.MANIFEST]
-    return (head, *(_drift_line(change) for change in changes))
-
-
-def _drift_line(change: FieldChange) -> Line:
-    head = Span(f"{change.path}: ", solid=True)
-    effect = _REVERSED.get(change.effect, change.effect) if change.effect else None
-    if change.sensitive:
-        return line(head, "(sensitive, not shown)", indent=4)
-    there = Span(f"{shown(change.before, verbose=False)} at the platform", "remove")
-    here = Span(f"{shown(change.after, verbose=False)} in the manifests", "add")
-    return line(head, there, ", ", here, *badge(effect), indent=4)
-
-
-def _drift_sentence(plan: Plan) -> str:
-    found, own = drifted(plan), len(plan.pending) - len(drifted(plan))
-    hidden = [f"{counted(len(plan.unseen), 'field')} can not be seen"] if plan.unseen else []
-    hidden += [f"{counted(len(plan.refusals), 'resource')} can not be told"] if plan.refusals else []
-    unknown = " and ".join(hidden)
-    rest = f" {counted(own, 'change')} from the manifests not applied yet." if own else ""
-    match drift_answer(plan):
-        case "drifted":
-            return f"Drifted: {counted(len(found), 'resource')}.{f' Unknown: {unknown}.' if unknown else ''}{rest}"
-        case "unknown":
-            return f"Unknown: no drift found, but {unknown}.{rest}"
-        case "clean":
-            return f"Clean: {counted(plan.unchanged, 'resource')} as applied.{rest}"
+    texts = [_block(block, width, color) for block in drift_blocks(plan, verbose=verbose)]
+    return "\n\n".join([*texts, _sentence(drift_sentence(plan), width, color)]) + "\n"
 
 
 # ---------------------------------------------------------------------------------------------- mistakes

@@ -116,9 +116,14 @@ def test_drift_is_told_in_every_form(bot: Any, platform: Any) -> None:
     bot("apply", "--yes")
     canary = platform.pipelines("bot")["canary"]["id"]
     platform.api("PUT", f"/inference-pipelines/{canary}", {"description": "by hand"})
-    bot("drift", "--report=gitlab=tfplan.json", "--report=text=drift.txt", code=2)
+    bot("drift", "--report=gitlab=tfplan.json", "--report=text=drift.txt", "--report=markdown=drift.md", code=2)
     assert json.loads(_text(bot, "tfplan.json"))["update"] == 1
     assert "Drifted: " in _text(bot, "drift.txt")
+    told = _text(bot, "drift.md")
+    assert told.startswith("<!-- reconciler:drift ")
+    assert "### Drift for `default`\n\n**Drifted: 1 resource.**" in told
+    assert 'description: "by hand" at the platform, "A tenth of the traffic" in the manifests' in told
+    assert bot("drift", "--format", "github", code=2).out.startswith("::warning file=bot.yaml,line=")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from reconciler.model.outcome import EvaluationStatus, Level, StepOutcome, StepS
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.model.state import Entry, Intent, State
-from reconciler.reporting.github import github, of_error, of_outcomes, of_plan, of_problems, of_verdicts
+from reconciler.reporting.github import github, of_drift, of_error, of_outcomes, of_plan, of_problems, of_verdicts
 from reconciler.reporting.gitlab import plan_gitlab, problems_gitlab
 from reconciler.reporting.junit import verdicts_junit
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
-from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
+from reconciler.reporting.markdown import drift_markdown, plan_markdown, verdicts_markdown
 from reconciler.reporting.openmetrics import verdicts_openmetrics
 from reconciler.reporting.pages import Told, page
 from reconciler.reporting.sarif import problems_sarif
@@ -322,6 +322,7 @@ def _renderings(text: str) -> dict[str, str]:
                 *of_error(ReconcilerError(text, hint=text)),
                 *of_problems(problems),
                 *of_plan(plan),
+                *of_drift(plan),
                 *of_outcomes(plan, outcomes),
                 *of_verdicts(verdicts),
             ]
@@ -331,5 +332,6 @@ def _renderings(text: str) -> dict[str, str]:
         "openmetrics": verdicts_openmetrics(verdicts),
         "page markdown": page(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
         "plan markdown": plan_markdown(plan, verbose=True),
+        "drift markdown": drift_markdown(plan),
         "verdicts markdown": verdicts_markdown(verdicts, environment=text),
     }

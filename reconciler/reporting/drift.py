@@ -1,0 +1,73 @@
+"""Turn a plan of what drifted into blocks of lines that tell it from the platform, and into the answer.  Pure.
+
+The text and the Markdown form are both made from these, so they can not disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from reconciler.model.plan import Cause, Effect, FieldChange, Plan, Step
+from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
+from reconciler.reporting.changes import badge, shown
+from reconciler.reporting.lines import Line, Span, counted, line
+
+DriftAnswer = Literal["clean", "drifted", "unknown"]
+# A step leads back to the manifests: what it would tighten has been loosened at the platform.
+_REVERSED = {Effect.LOOSENED: Effect.TIGHTENED, Effect.TIGHTENED: Effect.LOOSENED}
+
+
+def drift_answer(plan: Plan) -> DriftAnswer:
+    """Whether somebody changed something at the platform; unknown where the vendor does not show everything."""
+    if drifted(plan):
+        return "drifted"
+    return "unknown" if plan.unseen or plan.refusals else "clean"
+
+
+def drift_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
+    """What was changed at the platform, what can not be told, and the notes.  No block is empty."""
+    groups = tuple(_group(step) for step in drifted(plan))
+    notes = note_block(plan, verbose=verbose)
+    return [
+        *([Block("Changed at the platform", groups, "warn")] if groups else []),
+        *plan_blocks(replace(plan, steps=()), verbose=verbose),
+        *([notes] if notes else []),
+    ]
+
+
+def _group(step: Step) -> Group:
+    place = f"({step.source.file}:{step.source.line})" if step.source else ""
+    head = line(
+        Span("~ ", "warn", solid=True),
+        Span(str(step.address), "warn", solid=True),
+        tail=[Span(step.reason), *([Span(f" {place}", "dim")] if place else [])],
+    )
+    changes = [change for change in step.changes if change.cause is not Cause.MANIFEST]
+    return (head, *(_line(change) for change in changes))
+
+
+def _line(change: FieldChange) -> Line:
+    head = Span(f"{change.path}: ", solid=True)
+    effect = _REVERSED.get(change.effect, change.effect) if change.effect else None
+    if change.sensitive:
+        return line(head, "(sensitive, not shown)", indent=4)
+    there = Span(f"{shown(change.before, verbose=False)} at the platform", "remove")
+    here = Span(f"{shown(change.after, verbose=False)} in the manifests", "add")
+    return line(head, there, ", ", here, *badge(effect), indent=4)
+
+
+def drift_sentence(plan: Plan) -> str:
+    """The answer in words, with the counts."""
+    found, own = drifted(plan), len(plan.pending) - len(drifted(plan))
+    hidden = [f"{counted(len(plan.unseen), 'field')} can not be seen"] if plan.unseen else []
+    hidden += [f"{counted(len(plan.refusals), 'resource')} can not be told"] if plan.refusals else []
+    unknown = " and ".join(hidden)
+    rest = f" {counted(own, 'change')} from the manifests not applied yet." if own else ""
+    match drift_answer(plan):
+        case "drifted":
+            return f"Drifted: {counted(len(found), 'resource')}.{f' Unknown: {unknown}.' if unknown else ''}{rest}"
+        case "unknown":
+            return f"Unknown: no drift found, but {unknown}.{rest}"
+        case "clean":
+            return f"Clean: {counted(plan.unchanged, 'resource')} as applied.{rest}"
