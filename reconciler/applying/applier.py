@@ -201,7 +201,8 @@ class _Run:
         step = unit[0]
         match step.action:
             case Action.CREATE:
-                await self._remember(step, await self._create(step))
+                known = self.entries.get(step.former or step.address)
+                await self._remember(step, await self._create(step, known.retiring if known else ()))
             case Action.REPLACE:
                 await self._replace(step)
             case Action.ADOPT:
@@ -443,7 +444,9 @@ class _Run:
             former = Address(step.former.kind, (step.address.root, *step.former.path[1:]))
             moved = step.former if len(step.former.path) == 1 else former
             await self.means.write({"record": "renamed", "address": str(step.address), "former": str(moved)})
-        await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step)))
+        known = self.entries.get(step.former or step.address)
+        retiring = known.retiring if known else ()  # what a replace left behind stays to be let go
+        await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step), retiring))
 
     async def _removed(self, step: Step) -> None:
         entry = self.entries.get(step.former or step.address)

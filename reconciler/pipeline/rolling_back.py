@@ -37,6 +37,7 @@ from reconciler.planning.reversal import (
     memory_last,
     merged,
     snapshot,
+    still_there,
 )
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS, VENDORS
@@ -129,10 +130,11 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
 
 async def _plan_back(here: Session, state: State, befores: Mapping[Address, Before], journal: Journal) -> Planned:
     """The steps that lead back, from what is there now.  What they risk was agreed to when it was asked for."""
-    desired = as_it_was(befores, here.desired, KINDS)
     read_at = here.clock.monotonic()
-    both = replace(desired, resources={**here.desired.resources, **desired.resources})
-    live = await read_vendors(here, here.vendors(state), state, both)
+    both = {**here.desired.resources, **as_it_was(befores, here.desired, KINDS).resources}
+    live = await read_vendors(here, here.vendors(state), state, replace(here.desired, resources=both))
+    befores = still_there(befores, live)
+    desired = as_it_was(befores, here.desired, KINDS)
     for record in memory_first(befores, state, live):
         await journal.write(record)
     state = fold(state, journal.records)

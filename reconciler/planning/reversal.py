@@ -166,6 +166,12 @@ def merged(before: Mapping[Address, Before], now: Mapping[Address, Before]) -> d
     return first
 
 
+def still_there(befores: Mapping[Address, Before], live: Live) -> dict[Address, Before]:
+    """Without objects that are gone for good: another one of the same name would not be what was there."""
+    ids = live.by_id()
+    return {address: each for address, each in befores.items() if not each.is_wanted or each.remote_id in ids}
+
+
 def memory_first(befores: Mapping[Address, Before], state: State, live: Live) -> list[Record]:
     """What has to be remembered otherwise, so that a plan can lead back."""
     there, records = live.by_id(), []

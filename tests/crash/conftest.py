@@ -26,12 +26,15 @@ from reconciler.emulator.app import create_app
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
 from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.outcome import TimeRange
 from reconciler.model.provider import Holder, Permit, Provider, StateStore
 from reconciler.model.state import Record, State
 from reconciler.model.values import Secret
 from reconciler.pipeline.applying import Applied, apply
+from reconciler.pipeline.measuring import Measurement
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.session import Hooks, Request, Session, session
+from reconciler.pipeline.verifying import Verified, Watch, apply_and_verify
 from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
@@ -272,6 +275,16 @@ class World:
     def apply(self, death: Death | None = None) -> Applied:
         applied: Applied = asyncio.run(self._run(apply, death or Death()))
         return applied
+
+    def verify(self, death: Death | None = None) -> Verified:
+        """Apply, evaluate, and put back what fails its gate; nothing was measured yet, so all of it does."""
+        ask = Measurement(TimeRange(1_793_664_000, 1_793_667_600), deadline_s=60)
+
+        def work(here: Session) -> Any:
+            return apply_and_verify(here, ask, Watch(), rollback=True)
+
+        verified: Verified = asyncio.run(self._run(work, death or Death()))
+        return verified
 
     def plan(self) -> Planned:
         planned: Planned = asyncio.run(self._run(plan, Death()))
