@@ -87,7 +87,8 @@ class Served:
 class Fate:
     """What happens to a request that ``concerns`` is true of.
 
-    ``deliver``: the server gets it; ``answer``: what comes back: "its own", a status, or None for nothing at all;
+    ``deliver``: the server gets it; ``answer``: what comes back: "its own", a status, (status, body), or None
+    for nothing at all;
     ``meanwhile``: what somebody else does just before it arrives.
     """
 
@@ -144,7 +145,10 @@ class Wire(Served):
         answer = self._passed_on(method, path, headers, body) if fate.deliver else None
         if fate.answer == "its own":
             return answer
-        return None if fate.answer is None else (fate.answer, {}, b"")
+        if fate.answer is None:
+            return None
+        status, content = fate.answer if isinstance(fate.answer, tuple) else (fate.answer, b"")
+        return status, {}, content
 
     def _passed_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         connection = http.client.HTTPConnection(self._target, timeout=30)

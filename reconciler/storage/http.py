@@ -65,10 +65,13 @@ from reconciler.storage.remote import (
 )
 
 TERRAFORM_FORMAT = 4
-CONNECT_S, READ_S, DEADLINE_S = 5.0, 15.0, 30.0
-"""For a connection, for the next bytes of an answer, and for an answer as a whole."""
+CONNECT_S, READ_S = 5.0, 15.0
 
 TAKEN = (409, 423)
+CREDENTIAL_HINT = (
+    "set TF_HTTP_USERNAME and TF_HTTP_PASSWORD; at GitLab a token with the scope api and the role Maintainer, or "
+    "Developer to read"
+)
 ORIGIN_HINT = (
     "credentials and state go only where the environment of this process says: set RECONCILER_STATE_ORIGIN to the "
     "scheme, host and port of the server, such as https://state.example.com (in GitLab CI, CI_API_V4_URL says it)"
@@ -114,6 +117,9 @@ class HttpStateStore(RemoteStore):
     Raises SettingsInvalid before anything is sent when ``environ`` does not vouch for the address.
     """
 
+    deadline_s = 30.0
+    """For an answer as a whole, however steadily it drips."""
+
     def __init__(
         self,
         place: StatePlace,
@@ -149,6 +155,10 @@ class HttpStateStore(RemoteStore):
 
     def _read(self) -> Version | None:
         answer = self._ask("GET", self._url)
+        if answer.status == 404 and b"Project Not Found" in answer.body:
+            raise SettingsInvalid(
+                f"{self._url}: there is no such project, or these credentials may not see it", hint=CREDENTIAL_HINT
+            )
         if answer.status in (204, 404) or (answer.status == 200 and not answer.body.strip()):
             return None
         if answer.status != 200:
@@ -312,7 +322,7 @@ class HttpStateStore(RemoteStore):
 
     def _exchange(self, method: str, url: str, **request: Any) -> Answer:
         """One request; the answer is read with a cap and a deadline.  Raises httpx.HTTPError, StateUnreadable."""
-        until = time.monotonic() + DEADLINE_S
+        until = time.monotonic() + self.deadline_s
         with self._client.stream(method, url, **request) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
@@ -328,8 +338,7 @@ class HttpStateStore(RemoteStore):
         if answer.status in (401, 403):
             raise SettingsInvalid(
                 f"{self._url}: {method} is not allowed ({answer.status})",
-                hint="set TF_HTTP_USERNAME and TF_HTTP_PASSWORD; at GitLab a token with the scope api and the role "
-                "Maintainer, or Developer to read",
+                hint=CREDENTIAL_HINT,
             )
         if 300 <= answer.status < 400:
             raise SettingsInvalid(

@@ -132,7 +132,7 @@ def parse_head(content: bytes) -> Head:
     data = parse_header(first)
     try:
         holder = data["holder"]
-        return Head(
+        head = Head(
             environment=data["environment"],
             lineage=data["lineage"],
             serial=data["serial"],
@@ -145,6 +145,10 @@ def parse_head(content: bytes) -> Head:
             write=data["write"],
             holder=Holder(**holder) if holder else None,
         )
+        for text in (head.environment, head.lineage, head.tip, head.snapshot, head.former, head.writer, *head.segments):
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} is not a text")
+        return head
     except (KeyError, TypeError) as error:
         raise StateUnreadable(f"line 1: this is not the head of a state: {error!r}") from error
 
@@ -451,6 +455,8 @@ class RemoteStore(ABC):
         """The same head; when its lines have grown too many, they are put aside in a segment."""
         if len(head.lines) <= self.segment_bytes:
             return head
+        if (len(head.segments) + 1) * self.segment_bytes > SIZE_CAP:
+            raise StateUnreadable(f"{self.describe()}: the journal is longer than the {SIZE_CAP:,} bytes it may have")
         name = f"journal-{head.serial:06}-{self._writer}-{len(head.segments):03}.jsonl"
         return replace(head, segments=(*head.segments, self._kept(name, head.lines)), lines=b"")
 

@@ -126,6 +126,68 @@ def test_an_enormous_document_is_cut_off(open_http: OpenStore, terraform_server:
         store.load()
 
 
+def test_an_answer_that_takes_too_long_is_given_up(open_http: OpenStore) -> None:
+    """However steadily it drips."""
+    store: Any = open_http(pause=lambda _: None)
+    with store.lock("apply"):
+        store.commit(State())
+    store.deadline_s = 0.0
+    with pytest.raises(StateUnreadable, match="can not be read: no answer in time"):
+        store.load()
+
+
+def test_a_passing_failure_of_a_read_is_tried_again(
+    open_http: OpenStore, terraform_server: Any, terraform_wire: Any
+) -> None:
+    store = wired(open_http, terraform_wire)
+    for status in (500, 502, 429, 408):
+        terraform_wire.next("GET", deliver=False, answer=status)
+    assert store.load() == State()
+    assert len(terraform_server.seen) == 1
+
+
+def wired(opener: OpenStore, wire: Any) -> StateStore:
+    return opener(origin=wire.url, environ={"RECONCILER_STATE_ORIGIN": wire.url}, pause=lambda _: None)
+
+
+def test_a_project_that_gitlab_does_not_show_is_no_empty_state(open_gitlab: OpenStore, terraform_wire: Any) -> None:
+    """It answers 404 to those who may not see it, as it does where no state is yet."""
+    store = wired(open_gitlab, terraform_wire)
+    terraform_wire.next("GET", deliver=False, answer=(404, b'{"message":"404 Project Not Found"}'))
+    with pytest.raises(SettingsInvalid, match="there is no such project, or these credentials may not see it"):
+        store.load()
+
+
+@pytest.mark.parametrize(("method", "fails"), [("POST", "/lock"), ("DELETE", "/lock")])
+def test_gitlabs_lock_is_tried_again_after_an_error(
+    open_gitlab: OpenStore, terraform_server: Any, terraform_wire: Any, method: str, fails: str
+) -> None:
+    for answer in (500, 502):
+        terraform_wire.next(method, fails, answer=answer)  # though it was done
+    with wired(open_gitlab, terraform_wire).lock("apply") as holder:
+        assert terraform_server.documents[GITLAB_PATH].lock["ID"] == holder.lock_id
+    assert terraform_server.documents[GITLAB_PATH].lock is None
+
+
+def test_a_lock_that_never_gets_an_answer_is_a_sentence(open_http: OpenStore, terraform_wire: Any) -> None:
+    for _ in range(6):
+        terraform_wire.next("LOCK", deliver=False, answer=503)
+    with pytest.raises(StateUnreadable, match="the lock can not be taken: the server answered 503"):
+        wired(open_http, terraform_wire).lock("apply").__enter__()
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_write_that_is_refused_for_good_is_not_repeated(
+    open_http: OpenStore, terraform_wire: Any, status: int
+) -> None:
+    store = wired(open_http, terraform_wire)
+    with pytest.raises(StateUnreadable, match=f"the server answered {status} to POST"), store.lock("apply"):
+        terraform_wire.renew()
+        terraform_wire.next("POST", deliver=False, answer=status)
+        store.append([DONE])
+    assert [method for method, _, _ in terraform_wire.seen].count("POST") == 2, "the append, and giving the lock back"
+
+
 # ------------------------------------------------------------------------------------------ the lock
 
 

@@ -14,6 +14,7 @@ from reconciler.errors import SettingsInvalid, StateUnreadable
 from reconciler.model.places import parse_place
 from reconciler.model.provider import StateStore
 from reconciler.model.state import Record, State
+from reconciler.storage.encoding import header_line
 from reconciler.storage.object_store import ObjectStateStore
 
 
@@ -176,6 +177,27 @@ def test_an_enormous_object_is_not_fetched(open_s3: OpenStore, bucket: Bucket) -
         open_s3().load()
 
 
+@pytest.mark.parametrize("change", [{"snapshot": 7}, {"segments": [None]}, {"segments": 7}, {"holder": {"x": 1}}])
+def test_a_forged_head_is_a_sentence(open_s3: OpenStore, bucket: Bucket, change: dict[str, Any]) -> None:
+    """With checksums that fit."""
+    header = {"environment": "production", "tip": "", "snapshot": "", "former": "", "segments": [], "write": "w"}
+    bucket.put("head.jsonl", header_line("", 0, "", **{**header, "holder": None, **change}))
+    with pytest.raises(StateUnreadable, match="this is not the head of a state"):
+        open_s3().load()
+
+
+@pytest.mark.simulation
+def test_a_journal_has_a_greatest_length(open_s3: OpenStore, bucket: Bucket) -> None:
+    store: Any = open_s3()
+    store.segment_bytes = 40 * 1024 * 1024
+    with store.lock("apply"):
+        store.append([done(1, 41 * 1024 * 1024)])
+        with pytest.raises(StateUnreadable, match="the journal is longer than the 67,108,864 bytes"):
+            store.append([done(2, 41 * 1024 * 1024)])
+    assert len(open_s3().load().entries) == 1
+    assert sum(name.startswith("journal-") for name in bucket.names()) == 1
+
+
 # ------------------------------------------------------------------------------------------ which servers
 
 
@@ -207,6 +229,41 @@ def test_a_bucket_that_is_not_there_is_no_empty_state(open_s3: OpenStore, s3_env
     store = ObjectStateStore(place, "production", environ=s3_environ, now=noon)
     with pytest.raises(SettingsInvalid, match="s3://another-bucket: there is no such bucket"):
         store.load()
+
+
+def test_what_is_kept_aside_is_tried_again(open_s3: OpenStore, s3_wire: Any) -> None:
+    """A snapshot is put before the head that names it."""
+    store = open_s3(environ={"AWS_ENDPOINT_URL": s3_wire.url}, pause=lambda _: None)
+    with store.lock("apply"):
+        for answer in (500, 503):
+            s3_wire.next("PUT", "snapshot", answer=answer)
+        written = store.commit(State())
+        for _ in range(6):
+            s3_wire.next("PUT", "snapshot", deliver=False, answer=503)
+        with pytest.raises(StateUnreadable, match=r"can not be written: snapshot-000002-\S+: the server answered 503"):
+            store.commit(written)
+    assert open_s3().load() == written
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+@pytest.mark.parametrize("text", ["minio:9000", "s3://minio", "https://user:canary-pw@minio"])
+def test_an_endpoint_is_an_address_of_the_web(name: str, text: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"^{name}") as caught:
+        ObjectStateStore(parse_place("s3://states"), "production", environ={name: text}, now=noon)
+    assert "canary-pw" not in caught.value.message
+
+
+def test_without_credentials_it_says_which(s3_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library then asks the machine, which has none to give."""
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://169.254.169.254.invalid")
+    store = ObjectStateStore(
+        parse_place("s3://states"), "production", environ=s3_environ, now=noon, pause=lambda _: None
+    )
+    with pytest.raises(SettingsInvalid, match="there are no credentials") as caught:
+        store.load()
+    assert "AWS_ACCESS_KEY_ID" in caught.value.hint
 
 
 @pytest.mark.parametrize("status", [401, 403])
