@@ -1,7 +1,7 @@
 """Turn what was observed into a picture for a terminal, JSON, or CSV for a spreadsheet.  Pure.
 
 openlayer.Test/support-bot/monitoring/Faithful
-  production  ▆▇▆▂▆▇█  0.62 to 0.93, latest 0.93; 7 measured, 1 failed
+  production  ▆▇▆▂▆▇█  0.62 to 0.93, latest 0.93; 7 verdicts, 1 failed (!)
                  !
 """
 
@@ -198,9 +198,12 @@ def _number(value: Json) -> float | None:
 
 
 def _told(name: str, values: Sequence[float | None], known: Sequence[Observation]) -> str:
-    """``faithfulness 0.62 to 0.93, latest 0.93; 7 measured, 1 failed``."""
+    """``faithfulness 0.62 to 0.93, latest 0.93; 7 verdicts, 1 failed (!)``."""
     numbers = [value for value in values if value is not None]
-    span = f"{terminal(name)} {min(numbers):.4g} to {max(numbers):.4g}, latest {numbers[-1]:.4g}; " if numbers else ""
+    span = ""
+    if numbers:
+        low, high, latest = (f"{value:.4g}" for value in (min(numbers), max(numbers), numbers[-1]))
+        span = f"{terminal(name)} " + (f"{low}; " if low == high else f"{low} to {high}, latest {latest}; ")
     counts = Counter(each.level for each in known)
     worse = [f"{counts[level]:,} {word} ({MARKS[level]})" for level, word in _WORDS.items() if counts[level]]
     return span + ", ".join([counted(len(known), "verdict"), *(worse or ["all passed"])])

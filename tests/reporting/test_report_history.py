@@ -63,7 +63,7 @@ def test_a_test_has_a_line_for_each_pipeline_oldest_first_and_a_table_newest_fir
     )
     assert shown == dedent("""\
         openlayer.Test/bot/monitoring/Faithful
-          canary  ▅  faithfulness 0.95 to 0.95, latest 0.95; 1 verdict, all passed
+          canary  ▅  faithfulness 0.95; 1 verdict, all passed
           live    █▇▁█  faithfulness 0.62 to 0.93, latest 0.93; 4 verdicts, 1 failed (!), 1 warned (~)
                    ~!
 
