@@ -252,10 +252,14 @@ def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) ->
     before = _past_of(expectation, window[0], past) if expectation.windowed and None not in times else ()
     beside = [_as_evaluation(each) for each in before if each.result_id and (each.starts, each.ends) == times]
     unique: dict[tuple[str, str], Evaluation] = {}
-    for each in [*window, *sorted(beside, key=_recency, reverse=True)]:
-        if each.status not in (EvaluationStatus.RUNNING, EvaluationStatus.MISSING):
-            unique.setdefault((each.result_id, each.recorded), each)
-    return sorted(unique.values(), key=_recency, reverse=True)[: expectation.gate.runs]
+    for each in [*window, *sorted((each for each in beside if _is_over(each)), key=_recency, reverse=True)]:
+        unique.setdefault((each.result_id, each.recorded), each)
+    latest = sorted(unique.values(), key=_recency, reverse=True)[: expectation.gate.runs]
+    return [each for each in latest if _is_over(each)]  # what is under way takes the place of an older result
+
+
+def _is_over(each: Evaluation) -> bool:
+    return each.status not in (EvaluationStatus.RUNNING, EvaluationStatus.MISSING)
 
 
 def _past_of(expectation: Expectation, evaluation: Evaluation, past: Past) -> Sequence[Observation]:

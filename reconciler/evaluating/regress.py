@@ -111,12 +111,19 @@ def number(value: Json) -> int | float | None:
 def baseline_text(baseline: Baseline) -> str:
     """``the last passing value of 2026-11-20``, ``the mean of the last 5 measurements``; days are UTC's."""
     if not baseline.count:
-        # A window ends where the next one begins: what ends at midnight is the value of the day before.
-        day = datetime.fromtimestamp(baseline.ends - 1, UTC).date() if baseline.ends is not None else ""
+        day = "" if baseline.ends is None else _day_before(baseline.ends)
         return f"the last passing value{f' of {day}' if day else ''}"
     return (
         f"the mean of the last {baseline.count} measurements" if baseline.count > 1 else "the only measurement so far"
     )
+
+
+def _day_before(ends: int) -> str:
+    """The last day of a window.  It ends where the next one begins: at midnight it is the day before's."""
+    try:
+        return datetime.fromtimestamp(ends - 1, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""  # a time that no calendar has
 
 
 def _time(each: Observation) -> tuple[int, str, float, str, str]:

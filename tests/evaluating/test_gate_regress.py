@@ -272,6 +272,13 @@ def test_a_past_without_windows_goes_by_the_time_of_recording() -> None:
     assert one(FIVE_PERCENT, value_on(0, 0.81), after).why == "no baseline yet"
 
 
+@pytest.mark.parametrize("ends", [-62_135_596_800, 10**30])
+def test_a_window_at_a_time_that_no_calendar_has_is_compared_without_a_date(ends: int) -> None:
+    now = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": 0.81}, "", "r1", ends, ends + 1, "2026-11-22")
+    verdict = one(FIVE_PERCENT, now, seen(value_on(1, 0.9), starts=ends - 1, ends=ends))
+    assert verdict.why == "0.81 is 10 % below 0.9, the last passing value (at most 5 %)"
+
+
 # ------------------------------------------------------------------------------------------- the mean
 
 

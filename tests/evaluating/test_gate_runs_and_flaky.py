@@ -154,6 +154,19 @@ def test_an_evaluation_under_way_is_no_run_yet() -> None:
     assert one(TWO_OF_THREE, run(RUNNING, number=4)).why == "still running"
 
 
+def test_an_evaluation_under_way_takes_the_place_of_an_older_result() -> None:
+    """What passed three times before may fail now."""
+    past = tuple(seen(run(PASSING, 0.9, number=number), PASS) for number in (1, 2, 3))
+    verdict = one(Gate(runs=3), run(RUNNING, number=4), past=past)
+    assert (verdict.level, verdict.why) == (FAIL, "2 of 3 runs so far, 2 passed, all must")
+    assert one(TWO_OF_THREE, run(RUNNING, number=4), past=past).level is PASS
+
+
+def test_a_result_that_was_seen_under_way_is_one_run_when_it_is_over() -> None:
+    under_way = seen(run(RUNNING, number=1), FAIL)
+    assert one(Gate(runs=2), run(PASSING, 0.9, number=1), run(PASSING, 0.9, number=2), past=(under_way,)).level is PASS
+
+
 def test_a_trigger_that_failed_is_not_made_up_for_by_runs_that_passed() -> None:
     news = Evaluation(JUDGED, ERROR, "live", message="402 not in your plan")
     verdict = one(TWO_OF_THREE, FIRST, THIRD, news)
