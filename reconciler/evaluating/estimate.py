@@ -45,7 +45,7 @@ class Cost:
 
     def factors(self) -> str:
         """``2 pipelines × 12 windows × 3 runs``; what is one of a kind is left out where it says nothing."""
-        parts = [_counted(self.pipelines, "pipeline")]
+        parts = [_counted(self.pipelines, "pipeline" if self.width is not None else "place")]
         parts += [_counted(self.windows, "window")] if self.width is not None else []
         parts += [_counted(self.runs, "run")] if self.runs != 1 else []
         return " × ".join(parts)
