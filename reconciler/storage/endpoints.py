@@ -29,11 +29,16 @@ def checked_endpoint(name: str, text: str, environ: Mapping[str, str]) -> str:
     return place.url
 
 
+def allows_http(environ: Mapping[str, str]) -> bool:
+    """Whether plain http may be spoken to any computer."""
+    return environ.get(ALLOW_HTTP, "").strip().lower() in _YES
+
+
 def require_private(url: str, what: str, environ: Mapping[str, str]) -> None:
     """Raise SettingsInvalid for plain http to another computer, unless the environment allows it."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme == "https" or is_loopback(host) or environ.get(ALLOW_HTTP, "").strip().lower() in _YES:
+    if parts.scheme == "https" or is_loopback(host) or allows_http(environ):
         return
     raise SettingsInvalid(
         f"{what} is a plain http address, which would send credentials and state readable over the network to {host}: "

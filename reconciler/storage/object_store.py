@@ -32,7 +32,7 @@ from reconciler.errors import ReconcilerError, SettingsInvalid, StateUnreadable
 from reconciler.model.places import StatePlace
 from reconciler.model.provider import Holder
 from reconciler.storage.encoding import SIZE_CAP
-from reconciler.storage.endpoints import checked_endpoint
+from reconciler.storage.endpoints import allows_http, checked_endpoint
 from reconciler.storage.holders import lock_held
 from reconciler.storage.remote import (
     Head,
@@ -52,7 +52,7 @@ HEAD = "head.jsonl"
 PROBE = "probe"
 TIMEOUTS = {"connect_timeout": "5s", "timeout": "20s"}
 STALE: dict[str, str] = {"e_tag": '"00000000000000000000000000000000"', "version": "1"}
-"""A version that no object has."""
+"""A version that no object has: no digest is all zeros, and Google's generations are times."""
 
 CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN, AWS_REGION), or run where AWS gives a "
@@ -282,7 +282,7 @@ def _connect(place: StatePlace, prefix: str, environ: Mapping[str, str]) -> Obje
             hint="pip install 'reconciler[object-store]'",
         ) from error
     endpoint = _endpoint(place.scheme, environ)
-    client: Any = {**TIMEOUTS, "allow_http": endpoint.startswith("http:")}
+    client: Any = {**TIMEOUTS, "allow_http": endpoint.startswith("http:") or allows_http(environ)}
     options: Any = {"prefix": prefix, "client_options": client, "retry_config": {"max_retries": 0}}
     own: Any = {"endpoint": endpoint} if endpoint else {}
     try:
