@@ -51,6 +51,14 @@ class Console:
         """Whether the answer may be coloured: only where a terminal shows it."""
         return self.color and sys.stdout.isatty()
 
+    @property
+    def place(self) -> str:
+        """The way from the top of a CI job's checkout to where we run."""
+        from reconciler.cli.places import from_checkout
+        from reconciler.settings import Settings
+
+        return from_checkout(Settings.from_environ(os.environ).ci)
+
     def answer(self, text: str) -> None:
         """What was asked for."""
         self._pause_progress()

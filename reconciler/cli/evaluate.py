@@ -94,7 +94,7 @@ def command(
         evaluated = run(main, console.story)
         console.end_progress()
         if no_wait and not evaluated.nothing:
-            return _left_alone(evaluated, console)
+            return told.end(_left_alone(evaluated, console))
         return told.end(report_verdicts(evaluated, style, console, told))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler import __version__
+from reconciler.cli.places import PLACED, placed_plan, placed_problems, placed_verdicts
 
 if TYPE_CHECKING:
     from reconciler.errors import Problem, ReconcilerError
@@ -35,6 +36,10 @@ class Paper(Protocol):
     def verbose(self) -> bool:
         """Whether every field is wanted."""
 
+    @property
+    def place(self) -> str:
+        """The way from the top of a CI job's checkout to where we run: ``evals/``, or nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -43,6 +48,7 @@ class File:
     width: int = 100
     answer_color: bool = False
     verbose: bool = False
+    place: str = ""
 
 
 def tool() -> str:
@@ -52,6 +58,7 @@ def tool() -> str:
 
 def show_plan(plan: Plan, form: str, paper: Paper) -> str:
     """A plan as text, json, markdown, github or gitlab."""
+    plan = placed_plan(plan, paper.place) if form in PLACED else plan
     match form:
         case "json":
             from reconciler.reporting.machine import plan_json
@@ -77,6 +84,7 @@ def show_plan(plan: Plan, form: str, paper: Paper) -> str:
 
 def show_drift(plan: Plan, form: str, paper: Paper) -> str:
     """Drift as text, markdown or github, told from the platform; in all other forms as a plan."""
+    plan = placed_plan(plan, paper.place) if form in ("markdown", "github") else plan
     match form:
         case "text":
             from reconciler.reporting.text import drift_text
@@ -96,6 +104,7 @@ def show_drift(plan: Plan, form: str, paper: Paper) -> str:
 
 def show_outcomes(plan: Plan, outcomes: Sequence[StepOutcome], form: str, paper: Paper) -> str:
     """What an apply did as text, json, markdown or github."""
+    plan = placed_plan(plan, paper.place) if form in PLACED else plan
     match form:
         case "json":
             from reconciler.reporting.machine import outcomes_json
@@ -125,6 +134,7 @@ def show_verdicts(
     cost: Fields | None = None,
 ) -> str:
     """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``."""
+    verdicts = placed_verdicts(verdicts, paper.place) if form in PLACED else verdicts
     match form:
         case "json":
             from reconciler.reporting.machine import verdicts_json
@@ -160,6 +170,7 @@ def _verdict_text(verdicts: Sequence[Verdict], paper: Paper) -> str:
 
 def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
     """Mistakes in manifests as text, json, markdown, github, gitlab or sarif."""
+    problems = placed_problems(problems, paper.place) if form in PLACED else problems
     match form:
         case "json":
             from reconciler.reporting.machine import problems_json

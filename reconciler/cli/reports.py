@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.places import from_checkout, placed_plan, placed_problems, placed_verdicts
 from reconciler.cli.render import (
     File,
     show_drift,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.model.outcome import StepOutcome, Verdict
     from reconciler.model.plan import Plan
-    from reconciler.model.resource import Address, Source
+    from reconciler.model.resource import Address
     from reconciler.model.values import Fields
     from reconciler.reporting.pages import Told
     from reconciler.settings import Ci
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 LARGEST_SUMMARY = 1024 * 1024
 """Bytes that GitHub takes of one step's summary; with more it shows none of it (docs.github.com, 2026-11)."""
 UNWRITTEN = 1
-
-Placed = TypeVar("Placed", "Problem", "Source")
 
 
 class Reports:
@@ -64,8 +63,7 @@ class Reports:
         self._plan_file = ""
         self._only_drift = False
         self._unwritten = False
-        self._paper = File(verbose=console.verbose)
-        self._place = from_checkout(ci)
+        self._paper = File(verbose=console.verbose, place=from_checkout(ci))
         self._command = command_name()
 
     def __enter__(self) -> Reports:
@@ -167,7 +165,7 @@ class Reports:
         if form == "markdown":
             from reconciler.reporting.pages import page
 
-            return page(_explained(told), verbose=self._paper.verbose)
+            return page(_explained(told, self._paper.place), verbose=self._paper.verbose)
         texts = list(self._parts(told, form))
         if form == "json" and len(texts) > 1:
             return _joined(texts)
@@ -198,13 +196,11 @@ class Reports:
 
         return Told(
             environment=self.environment,
-            plan=placed_plan(self._plan, self._place) if self._plan else None,
+            plan=self._plan,
             outcomes=self._outcomes,
-            verdicts=None if self._verdicts is None else placed_verdicts(self._verdicts, self._place),
-            problems=None if self._problems is None else placed_problems(self._problems, self._place),
-            error=ManifestsInvalid(placed_problems(error.problems, self._place))
-            if isinstance(error, ManifestsInvalid)
-            else error,
+            verdicts=self._verdicts,
+            problems=self._problems,
+            error=error,
             only_drift=self._only_drift,
         )
 
@@ -214,7 +210,7 @@ class Reports:
         """Annotations on stderr, the job's summary, the step's outputs.  None of it can fail the run."""
         from reconciler.reporting import github
 
-        told = _explained(self._told(error))
+        told = _explained(self._told(error), self._paper.place)
         of_plan = github.of_drift if told.only_drift else github.of_plan
         found = [
             *(github.of_error(told.error) if told.error else ()),
@@ -256,11 +252,17 @@ def command_name() -> str:
     return str(context.info_name) if context else ""
 
 
-def _explained(told: Told) -> Told:
-    """Mistakes in the manifests, where they ended the run, as the mistakes that they are: each at its place."""
-    if not isinstance(told.error, ManifestsInvalid):
-        return told
-    return replace(told, problems=told.error.problems, error=None)
+def _explained(told: Told, place: str) -> Told:
+    """As people read it beside the checkout: mistakes in the manifests that ended the run are told one by one."""
+    ended = isinstance(told.error, ManifestsInvalid)
+    problems = told.error.problems if isinstance(told.error, ManifestsInvalid) else told.problems
+    return replace(
+        told,
+        plan=placed_plan(told.plan, place) if told.plan else None,
+        verdicts=None if told.verdicts is None else placed_verdicts(told.verdicts, place),
+        problems=None if problems is None else placed_problems(problems, place),
+        error=None if ended else told.error,
+    )
 
 
 def _verdict_event(verdict: Verdict) -> dict[str, Any]:
@@ -324,45 +326,3 @@ def _joined(texts: Sequence[str]) -> str:
     documents = map(json.loads, texts)
     names = {"steps": "plan", "outcomes": "apply", "verdicts": "evaluation"}
     return to_json({name: each for each in documents for key, name in names.items() if key in each})
-
-
-# ------------------------------------------------------------------------------------------- where files lie
-
-
-def from_checkout(ci: Ci) -> str:
-    """The way from the checkout's folder to the working directory, with a slash at its end; empty for none.
-
-    CI systems look for files from the top of the checkout, while our places are relative to where we run.
-    """
-    if not ci.workspace:
-        return ""
-    try:
-        inside = Path.cwd().resolve().relative_to(Path(ci.workspace).resolve())
-    except (ValueError, OSError):
-        return ""
-    return "" if inside == Path() else f"{inside.as_posix()}/"
-
-
-def placed_problems(problems: Sequence[Problem], place: str) -> tuple[Problem, ...]:
-    """The mistakes as seen from the checkout's folder."""
-    return tuple(_moved(each, place) for each in problems)
-
-
-def placed_verdicts(verdicts: Sequence[Verdict], place: str) -> tuple[Verdict, ...]:
-    """The verdicts as seen from the checkout's folder."""
-    return tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in verdicts)
-
-
-def placed_plan(plan: Plan, place: str) -> Plan:
-    """The plan as seen from the checkout's folder."""
-    if not place:
-        return plan
-    steps = tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.steps)
-    refusals = tuple(
-        replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.refusals
-    )
-    return replace(plan, steps=steps, refusals=refusals)
-
-
-def _moved(each: Placed, place: str) -> Placed:
-    return replace(each, file=place + each.file.removeprefix("./")) if place and each.file else each

@@ -12,7 +12,6 @@ from reconciler.cli.options import PROBLEM_FORMS, Common, Report, common, exampl
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
     from reconciler.errors import Problem
-    from reconciler.settings import Ci
 
 
 @click.command(
@@ -43,7 +42,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
         try:
             checked = check_manifests(common.request(), settings)
         except ManifestsInvalid as error:
-            _answer(error.problems, style, console, settings.ci)
+            _answer(error.problems, style, console)
             told.checked(error.problems)
             return told.end(1)
         told.checked(())
@@ -53,14 +52,11 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
             where = f" in {len(checked.environments)} environments" if len(checked.environments) > 1 else ""
             console.answer(f"{checked.resources} resources{where}: valid.")
         else:
-            _answer((), style, console, settings.ci)
+            _answer((), style, console)
         return told.end(0)
 
 
-def _answer(problems: Sequence[Problem], style: str, console: Console, ci: Ci) -> None:
+def _answer(problems: Sequence[Problem], style: str, console: Console) -> None:
     from reconciler.cli.render import show_problems
-    from reconciler.cli.reports import from_checkout, placed_problems
 
-    if style in ("github", "gitlab", "sarif"):  # read by what looks for files from the top of the checkout
-        problems = placed_problems(problems, from_checkout(ci))
     console.answer(show_problems(problems, style, console))

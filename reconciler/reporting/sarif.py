@@ -29,10 +29,10 @@ RULE = {
 }
 
 
-def problems_sarif(problems: Sequence[Problem], *, version: str) -> str:
-    """One result for each mistake; ``version`` is our own.  No problems make a run without results."""
-    if len(problems) > MOST_RESULTS:
-        first, left = problems[: MOST_RESULTS - 1], problems[MOST_RESULTS - 1 :]
+def problems_sarif(problems: Sequence[Problem], *, version: str, most: int = MOST_RESULTS) -> str:
+    """One result for each mistake, at most ``most``; ``version`` is our own.  No problems make a run without results."""
+    if len(problems) > most:
+        first, left = problems[: most - 1], problems[most - 1 :]
         more = f"{counted(len(left), 'more problem')} in the manifests"
         problems = [*first, replace(left[0], path="", message=more, hint="")]
     run = {

@@ -289,3 +289,11 @@ def test_an_apply_with_nothing_to_do_answers_with_one_json_document(bot: Any) ->
 def test_an_apply_in_markdown_is_markdown_throughout(bot: Any) -> None:
     out = bot("apply", "--yes", "--format", "markdown").out
     assert [line for line in out.split("\n") if line.startswith("### ")] == ["### Plan for `default`", "### Apply"]
+
+
+def test_forms_that_are_read_beside_the_checkout_name_files_from_its_top(bot: Any, actions: dict[str, str]) -> None:
+    bot.edit("bot.yaml", "taskType: llm-base", "taskTyp: llm-base")
+    place = f"{bot.folder.name}/bot.yaml"
+    shown = {form: bot("validate", "--format", form, code=1, **actions).out for form in ("sarif", "gitlab", "github")}
+    assert [form for form, out in shown.items() if place not in out] == []
+    assert place not in bot("validate", code=1, **actions).out
