@@ -23,7 +23,7 @@ def replay_lines(replay: Replay) -> list[Line]:
     windows = counted(after.windows, "window")
     found = [
         line(head, f"{windows}, flagged {before.flagged:,} -> ", Span(f"{after.flagged:,}", _tint(replay)),
-             f"  ({percent(before.share)} -> {percent(after.share)}; 95 % interval {interval(after)})"),
+             f"  ({percent(before.share)} -> {percent(after.share)}, at 95 % between {interval(after)})"),
     ]  # fmt: skip
     if replay.only_before or replay.only_after:
         parts = [f"{replay.only_before:,} would be missed now"] if replay.only_before else []
@@ -39,10 +39,11 @@ def _tint(replay: Replay) -> Tint:
 
 
 def _near_line(near: Near) -> Line:
-    by = value_text(abs(near.margin))
+    by = f"{abs(near.margin):.4g}"
     verdict = f"passes by {by}" if near.margin > 0 else f"misses by {by}" if near.margin else "right on the limit"
     where = Span(f"  {near.pipeline or near.result_id} {when(near)}", "dim")
-    return line(f"near: {near.measurement} {value_text(near.value)}, {verdict}", where, indent=4)
+    value = f"{near.value:.6g}" if isinstance(near.value, float) else value_text(near.value)
+    return line(f"near: {near.measurement} {value}, {verdict}", where, indent=4)
 
 
 def when(near: Near) -> str:
@@ -69,5 +70,5 @@ def percent(share: float) -> str:
 
 
 def interval(share: Share) -> str:
-    """``1.3 % to 6.8 %``."""
-    return f"{percent(share.low)} to {percent(share.high)}"
+    """``1.3 % and 6.8 %``."""
+    return f"{percent(share.low)} and {percent(share.high)}"

@@ -77,7 +77,7 @@ def _lines(made: SuggestedLimit) -> Iterator[Line]:
 
 
 def _share(share: Share) -> str:
-    chance = f"{percent(share.share)}; 95 % interval {interval(share)}"
+    chance = f"{percent(share.share)}, at 95 % between {interval(share)}"
     return f"{share.flagged:,} of {share.windows:,} windows flagged ({chance})"
 
 

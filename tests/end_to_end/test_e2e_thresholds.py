@@ -236,9 +236,9 @@ def test_a_limit_is_suggested_as_a_patch_that_git_takes(measured: Any) -> None:
     """Four flagged windows a week can be afforded: of 8 windows at most one (upper end 3.3 a week)."""
     answer = measured("suggest", "Answers are short", "--budget", "4/week", "--since", "365d")
     assert "maxCharacterLength <= 100 -> <= 150" in answer.words
-    assert "now: 2 of 8 windows flagged (25.0 %;" in answer.words
+    assert "now: 2 of 8 windows flagged (25.0 %," in answer.words
     assert (
-        "then: 1 of 8 windows flagged (12.5 %; 95 % interval 2.2 % to 47.1 %); at the upper end 3.3 in 7d"
+        "then: 1 of 8 windows flagged (12.5 %, at 95 % between 2.2 % and 47.1 %); at the upper end 3.3 in 7d"
         in answer.words
     )
     subprocess.run(["git", "apply", "-"], input=answer.out, text=True, check=True, cwd=measured.folder)
@@ -275,3 +275,51 @@ def test_a_suggestion_needs_a_past(bot: Any) -> None:
     ended = bot("suggest", "Answers are short", "--budget", "1/week", code=1)
     assert "there are no results in this time" in ended.words
     assert "not a budget" in bot("suggest", "Answers are short", "--budget", "weekly", code=64).words
+
+
+def test_a_limit_from_a_variable_is_suggested_without_a_patch(measured: Any) -> None:
+    """The file does not hold the number: where it can be set is said instead."""
+    measured.edit("bot.yaml", "value: 100", 'value: "${var.longest}"')
+    asked = ("suggest", "Answers are short", "--budget", "4/week", "--since", "365d", "--var", "longest=100")
+    answer = measured(*asked)
+    assert "<= 100 -> <= 150" in answer.words
+    assert "no patch: bot.yaml:27: what stands there is not 100; the limit comes from a variable" in answer.words
+    assert "---" not in answer.out
+
+
+def test_pins_hold_between_two_revisions_without_an_account(measured: Any, platform: Any) -> None:
+    """``plan --offline --base``: no request is made, and the fork's pull request is refused all the same."""
+    measured("pin", "--from-result", result_of(platform, 6), "--out", "pins/i.yaml", "--name", "i-812")
+    (measured.folder / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for command in (("init", "-q", "-b", "main"), ("add", "."), (*who, "commit", "-qm", "all")):
+        subprocess.run(["git", *command], check=True, cwd=measured.folder)
+    measured.edit("bot.yaml", "value: 100", "value: 500")
+    platform.seen.clear()
+    refused = measured("plan", "--offline", "--base", "main", code=3, OPENLAYER_API_KEY="")
+    assert "maxCharacterLength 150 would not be flagged by <= 500" in refused.words
+    assert platform.seen == []
+
+
+def test_a_broken_pin_is_no_drift(measured: Any, platform: Any) -> None:
+    """What the manifests may not do says nothing of what somebody did at the platform."""
+    measured("pin", "--from-result", result_of(platform, 6), "--out", "pin.yaml")
+    measured.edit("bot.yaml", "value: 100", "value: 500")
+    measured("plan", code=3)
+    assert "Clean" in measured("drift").out
+
+
+# ------------------------------------------------------------------------------------------- DigitalOcean
+
+
+def test_runs_of_digitalocean_are_replayed_and_pinned(care: Any, account: Any) -> None:
+    """The agent ``bot`` reaches 100, ``canary`` 0; a limit that both reach would miss the canary."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot, canary]")
+    care("apply", "--yes")
+    care("evaluate", code=5)
+    run = next(each["evaluation_run_uuid"] for each in account.runs() if each["agent_name"] == "canary")
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 0")
+    found = replay_of(care("plan", "--replay", "30d", "--format", "json"))
+    assert (found["state"], found["only_before"], found["after"]["flagged"]) == ("calibrated", 1, 0)
+    care("pin", "--from-result", run, "--out", "pin.yaml", "--name", "canary-is-wrong")
+    assert "pin canary-is-wrong (pin.yaml:1): Correctness (general hallucinations) 0" in care("plan", code=3).words
