@@ -143,7 +143,9 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
         count, reason = len(evaluated.apart), evaluated.apart[0][1]
         console.story(terminal(f"{count} test{'' if count == 1 else 's'} left out: {reason}"))
     if evaluated.unapplied:
-        console.story(f"warning: {evaluated.unapplied} changes in the manifests are not applied yet")
+        count = evaluated.unapplied
+        are = "change in the manifests is" if count == 1 else "changes in the manifests are"
+        console.story(f"warning: {count} {are} not applied yet")
     if not good:
         return 5
     return 4 if evaluated.result.doubtful else 0

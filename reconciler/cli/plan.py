@@ -39,6 +39,7 @@ from reconciler.cli.options import (
 @output_format(*PLAN_FORMS)
 @report_option(*PLAN_FORMS)
 @click.option("--replay", metavar="DURATION", help="Judge the results of the last 30d, ... by the new thresholds.")
+@click.option("--rollback", is_flag=True, help="Say what 'apply --evaluate --rollback' could not put back.")
 @click.option("--offline", is_flag=True, help="Ask no platform: check the manifests, or compare them with --base.")
 @click.option("--base", metavar="REF", help="With --offline: the git revision whose manifests to compare with.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
@@ -49,6 +50,7 @@ def command(
     deny: tuple[str, ...],
     out: str | None,
     replay: str | None,
+    rollback: bool,
     offline: bool,
     base: str | None,
     style: str,
@@ -78,8 +80,8 @@ def command(
             "--base goes with --offline", hint="without it, the manifests are compared with the platform"
         )
     if offline:
-        if out or adopt or replay:
-            option = "--out" if out else "--adopt" if adopt else "--replay"
+        needing = {"--out": out, "--adopt": adopt, "--replay": replay, "--rollback": rollback}
+        if option := next((name for name, given in needing.items() if given), None):
             raise UsageInvalid(f"{option} needs the platform", hint="leave out --offline")
         from reconciler.cli.offline_plan import plan_offline
 
@@ -95,6 +97,10 @@ def command(
         request = common.request(adopt=adopt, acks=acks, deny=deny)
         async with session(request, settings, hooks) as here:
             planned = await plan(here)
+            if rollback:
+                from reconciler.pipeline.rolling_back import with_what_stays
+
+                planned = with_what_stays(planned)
             return await replayed(here, planned, look_back_s) if look_back_s is not None else planned
 
     with Reports(reports, console, settings.ci) as told:

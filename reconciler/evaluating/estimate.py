@@ -78,13 +78,14 @@ class Estimate:
         if len(alike) == 1:
             text = f"{total}{count} × {self.costs[0].factors()}"
         else:
-            text = f"{total}{count}, most for {'; '.join(self.largest())}"
+            text = f"{total}{count}, most for {'; '.join(self.largest(brief=True))}"
         return f"{text}; {waiting}" if waiting else text
 
-    def largest(self) -> list[str]:
-        """The largest contributors, the largest first: ``48 openlayer.Test/bot/... = 2 pipelines × 24 windows``."""
-        ranked = sorted(self.costs, key=lambda cost: (-cost.evaluations, cost.address))
-        return [f"{cost.address} ({cost.evaluations:,} = {cost.factors()})" for cost in ranked[:MOST_NAMED]]
+    def largest(self, *, brief: bool = False) -> list[str]:
+        """The largest contributors, the largest first: ``openlayer.Test/bot/... (48 = 2 pipelines × 24 windows)``."""
+        ranked = sorted(self.costs, key=lambda cost: (-cost.evaluations, cost.address))[:MOST_NAMED]
+        names = [f'"{cost.address.name}"' if brief else str(cost.address) for cost in ranked]
+        return [f"{name} ({cost.evaluations:,} = {cost.factors()})" for name, cost in zip(names, ranked, strict=True)]
 
     def to_json(self) -> Fields:
         """Plain data, for events and reports."""

@@ -23,7 +23,7 @@ from reconciler.pipeline.applying import means_of, world_of
 from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import LOCAL, Session
-from reconciler.planning.planner import make_plan
+from reconciler.planning.planner import digest, make_plan
 from reconciler.planning.policy import Policy, risks
 from reconciler.planning.reversal import (
     Before,
@@ -90,6 +90,12 @@ def what_stays(planned: Planned) -> tuple[str, ...]:
     """Sentences about everything that a roll-back of this plan would not undo."""
     now = snapshot(planned.plan, planned.live, planned.state, KINDS)
     return irreversible(planned.plan, now, planned.desired, KINDS)
+
+
+def with_what_stays(planned: Planned) -> Planned:
+    """The plan with these sentences among its warnings."""
+    plan = replace(planned.plan, warnings=(*planned.plan.warnings, *what_stays(planned)))
+    return replace(planned, plan=replace(plan, digest=digest(plan)))
 
 
 def _befores(state: State) -> dict[Address, Before]:

@@ -66,7 +66,7 @@ def test_the_cost_is_told_before_anything_is_triggered(measured: Any) -> None:
     assert "will run 7 evaluations: 1 test × 1 pipeline × 7 windows" in ended.err
     ended = measured("evaluate", *week, code=5)
     assert "will run 21 evaluations: 2 tests, most for" in ended.err
-    assert f"{ALL} (14 = 2 pipelines × 7 windows); " in ended.err
+    assert f'most for "{ALL}" (14 = 2 pipelines × 7 windows); ' in ended.err
 
 
 def test_more_than_allowed_is_refused_before_the_first_trigger(measured: Any, platform: Any) -> None:

@@ -101,7 +101,8 @@ def test_creates_replaces_and_archives_are_undone(measured: Any, platform: Any) 
     text = text.replace("description: Answers", "description: More answers")
     written.write_text(text.replace("    - name: live\n", "    - name: live\n    - name: beta\n"))
     planned = steps(measured)
-    ended = measured(*TRY, code=8)
+    assert "can not be rolled back" in measured("plan", "--rollback", "--out", "plan.json").out
+    ended = measured("apply", "--plan", "plan.json", *TRY[1:], code=8)
     assert "Pipeline/bot/beta is created, and stays there: it has no lifecycle.onRemoval: delete" in ended.words
     after = as_written(platform)
     assert after["tests"].pop("Answers stay short")["archived"]
@@ -204,3 +205,13 @@ def test_options_that_make_no_sense_stop_it_before_anything(
     """Exit 64, and not only once everything is applied."""
     assert says in bot("apply", "--yes", *options, code=64).words
     assert platform.seen == []
+
+
+def test_digitalocean_s_test_cases_are_put_back_too(care: Any, account: Any) -> None:
+    """A run is judged on behalf of its test case; an agent that is not right fails it, exit 8."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    care("apply", "--yes")
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 90")
+    assert "what was changed was put back" in care(*TRY, code=8).words
+    assert account.case()["star_metric"]["success_threshold"] == pytest.approx(82.4)
+    assert [(action, cause) for action, cause in steps(care)] == [("update", "manifest")]
