@@ -84,9 +84,8 @@ def test_an_answer_that_a_flow_stumbles_over(method: str, error: type[ApiError],
 def test_a_mistake_before_the_first_request_is_ours() -> None:
     """It is no answer of the platform's that is to blame."""
 
-    def broken() -> Flow[None]:
-        raise KeyError("ours")
-        yield Call("GET", "/never")
+    def broken(ids: dict[str, str]) -> Flow[None]:
+        yield Call("GET", ids["ours"])
 
     with pytest.raises(KeyError, match="ours"):
-        asyncio.run(drive(broken(), None, None))  # type: ignore[arg-type]  # neither is ever called
+        asyncio.run(drive(broken({}), None, None))  # type: ignore[arg-type]  # neither is ever called

@@ -22,7 +22,7 @@ HOSTILE = {
     "a workflow command": "::error title=x::owned",
     "a workflow command on a line of its own": "Rows\n::set-output name=x::owned\n##[error]owned",
     "html": "</details><img src=x onerror=alert(1)><script>",
-    "markdown": "`x` ```\n# owned [a](http://evil.example) ![i](http://evil.example/i.png) @team #1 |",
+    "markdown": "`x` ```\n# o [a](http://e.x) ![i](//e.x) @team #1 |",
     "a table": "a | b |\n|---|---|",
 }
 TEST: dict[str, Any] = {
@@ -131,15 +131,14 @@ class Answering:
         await send({"type": "http.response.body", "body": self._body})
 
 
-@pytest.mark.parametrize("status", [400, 403, 422])
-def test_an_error_body_is_quoted_harmlessly(status: int, run: Any, text: str, key: str) -> None:
+def test_an_error_body_is_quoted_harmlessly(run: Any, text: str, key: str) -> None:
     """In the error of a plan, and in the outcome of a step; a credential that the server repeats is not shown."""
     (run.folder / "bot.yaml").write_text(BOT)
     for body in ({"error": f"{text} {key}"}, {"message": {text: [text]}}, [text]):
         content = json.dumps(body).encode()
-        run.door.door = Answering(run.door.app, status, content, {"content-type": "application/json"})
+        run.door.door = Answering(run.door.app, 422, content, {"content-type": "application/json"})
         run("plan", "-v", code=1).check()
-        run.door.door = Answering(run.door.app, status, content, {"content-type": "application/json"}, well=1)
+        run.door.door = Answering(run.door.app, 422, content, {"content-type": "application/json"}, well=1)
         for style in ("text", "json"):
             run("apply", "--yes", "--format", style, "--events", "events.ndjson", code=None).check()
     for line in (run.folder / "events.ndjson").read_text().splitlines():

@@ -386,7 +386,9 @@ class Reconciling(RuleBasedStateMachine):
     def _wants_strangers(self) -> bool:
         return any(step.action is Action.ADOPT for step in self._plan().steps)
 
-    def _keeping_strangers(self, work: Any, *, adopt: bool = False, faulty: bool = False) -> Applied:
+    def _keeping_strangers(
+        self, work: Callable[[Session], Awaitable[Applied]], *, adopt: bool = False, faulty: bool = False
+    ) -> Applied:
         before, ours = self.world.everything(), self._ours()
         try:
             return self.world.run(work, adopt=adopt)
