@@ -169,7 +169,7 @@ class Wire(Served):
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """A real server that speaks S3, with the bucket ``states`` in it."""
+    """A real server that speaks S3, with the bucket ``states`` in it, which keeps versions."""
     import boto3  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
 
@@ -190,6 +190,7 @@ def s3_url() -> Iterator[str]:
                 config=Config(retries={"max_attempts": 1}),
             )
             client.create_bucket(Bucket="states")
+            client.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})
             client.close()
             yield url
         finally:

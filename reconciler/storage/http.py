@@ -262,11 +262,12 @@ class HttpStateStore(RemoteStore):
         """See ``StateStore.unlock``.  Asks the server who holds the lock by trying to take it."""
         asking = new_holder("state unlock", now=self._now, job=self._job, lease=LEASE)
         other = self._locked(asking)
-        if other is None:
+        if other is None:  # it may have been removed at the server, and stand in the document still
             self._leave(asking)
-        self._require_held(self._in_full(other) if other else None, lock_id)
-        assert other is not None
-        self._leave(other)
+        told = self._in_full(other) if other else self._head().holder
+        self._require_held(told, lock_id)
+        if other is not None:
+            self._leave(other)
         with suppress(LockHeld), self.lock("state unlock"):
             pass  # taking over fences the old holder; so does whoever was faster
 

@@ -247,7 +247,7 @@ class ObjectStateStore(RemoteStore):
                 "listing objects must be allowed",
                 hint=CREDENTIALS[self._place.scheme],
             )
-        if "redirect" in str(error).partition("Debug source")[0]:
+        if "redirect without LOCATION" in str(error):
             status = 301  # S3's word for another region
         if status is not None and 300 <= status < 500 and status not in (404, 408, 409, 412, 429):
             return StateUnreadable(

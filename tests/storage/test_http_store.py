@@ -233,6 +233,10 @@ def test_a_lock_that_was_removed_at_the_server_fences_its_holder(
         terraform_server.documents[path].lock = None
         with pytest.raises(StateUnreadable, match=told):
             store.append([DONE])
+    broken = opener().holder()
+    assert broken is not None
+    opener().unlock(broken.lock_id)  # the document still says so
+    assert opener().holder() is None
     with opener().lock("apply") as holder:
         assert opener().holder() == holder
 
