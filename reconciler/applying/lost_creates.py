@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.flow import Send, drive
@@ -22,6 +23,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 SHARED_S = 1.0
 """A list that was begun at most this long ago serves everybody who asks for it."""
+SHARED_UNSENT_S = 5.0
+"""The same where nothing was sent yet: one list a parent, and not one a create, keeps a long run's proofs young."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,45 +74,67 @@ class LostCreates:
         object itself, where its id is known: then everything else of this name is a stranger's, new or not.
         """
         kind, pause = self.kinds[address.kind], FIRST_PAUSE_S
+        shared_s = SHARED_UNSENT_S if until == -math.inf else SHARED_S
         while True:
             now = self.clock.monotonic()
-            listed = self._list(kind, parent_id, send, wire, max(until, now - SHARED_S) if now >= until else now)
-            objects = [kind.understand(item, path, lambda _, __: None) for item in await listed.items]
-            there = [item for item in objects if item is not None]
-            ours = [item for item in there if item.remote_id == remote_id] or [
-                item for item in there if self._is_ours(item, address, op, fields if by_name else None)
-            ]
+            since = max(until, now - shared_s) if now >= until else now
+            listed = self._list(kind, parent_id, path, send, wire, since)
+            there = await listed.there
+            named = there.by_address.get(address, ())
+            known = there.by_id.get(remote_id or "")
+            ours = [known] if known is not None else list(there.by_op.get(op, ()))
+            if by_name and not ours:
+                ours = [item for item in named if item.op is None and self._may_be_ours(item, fields)]
             if ours:
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
             if listed.began >= until:
                 old = frozenset[str]() if remote_id is not None else self.known
-                named = (item for item in there if item.address == address and not item.archived)
-                return Absence(listed.began, next((item for item in named if item.remote_id not in old), None))
+                strangers = (item for item in named if not item.archived and item.remote_id not in old)
+                return Absence(listed.began, next(strangers, None))
             if pause == FIRST_PAUSE_S:
                 self.on_wait(f"{address} may have been created and not show yet; making sure for {until - now:.0f} s")
             await self.clock.sleep(min(pause, until - now))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
-    def _list(self, kind: AnyKind, parent_id: str | None, send: Send, wire: Wire, since: float) -> _List:
+    def _list(
+        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire, since: float
+    ) -> _List:
         """A list that was begun at ``since`` or later: one that somebody else reads, or a new one."""
         key = (kind.id, parent_id)
         shared = self._lists.get(key)
         if shared is None or shared.began < since or shared.is_broken:
             began = self.clock.monotonic()
-            reading = drive(kind.list(parent_id, wire), send, self.clock.sleep)
+            reading = _read(kind, drive(kind.list(parent_id, wire), send, self.clock.sleep), path)
             shared = self._lists[key] = _List(began, asyncio.create_task(reading))
         return shared
 
-    def _is_ours(self, item: LiveObject, address: Address, op: str, by_fields: Fields | None) -> bool:
-        if item.op is not None:
-            return item.op == op
-        if by_fields is None or not self._is_new(item, address):
-            return False
-        return self.kinds[address.kind].has_files(item.fields, by_fields)
+    def _may_be_ours(self, item: LiveObject, fields: Fields) -> bool:
+        """Whether an object without a marker was not there when the run began, and has the files of ``fields``."""
+        new = not item.archived and item.remote_id not in self.known
+        return new and self.kinds[item.address.kind].has_files(item.fields, fields)
 
-    def _is_new(self, item: LiveObject, address: Address) -> bool:
-        """Whether it has this identity, and was not there when the run began."""
-        return item.address == address and not item.archived and item.remote_id not in self.known
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What one list showed: understood once, however many creates look into it."""
+
+    by_id: Mapping[str, LiveObject]
+    by_op: Mapping[str, Sequence[LiveObject]]
+    by_address: Mapping[Address, Sequence[LiveObject]]
+
+
+async def _read(kind: AnyKind, reading: Awaitable[list[Fields]], path: tuple[str, ...]) -> _There:
+    by_op, by_address = defaultdict[str, list[LiveObject]](list), defaultdict[Address, list[LiveObject]](list)
+    by_id: dict[str, LiveObject] = {}
+    for each in await reading:
+        item = kind.understand(each, path, lambda _, __: None)
+        if item is None:
+            continue
+        by_id[item.remote_id] = item
+        by_address[item.address].append(item)
+        if item.op is not None:
+            by_op[item.op].append(item)
+    return _There(by_id, by_op, by_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +142,8 @@ class _List:
     """A list that is being read, and when that was begun (monotonic seconds)."""
 
     began: float
-    items: asyncio.Task[list[Fields]]
+    there: asyncio.Task[_There]
 
     @property
     def is_broken(self) -> bool:
-        return self.items.done() and (self.items.cancelled() or self.items.exception() is not None)
+        return self.there.done() and (self.there.cancelled() or self.there.exception() is not None)
