@@ -186,7 +186,9 @@ def calibrate(windows: Sequence[Window], criteria: Sequence[Criterion]) -> Calib
     if not pairs:
         return Calibration(why=_nothing_to_check(told, values, criteria), notes=notes)
     agreement = sum(recorded == again for recorded, again in pairs) / len(pairs)
-    why = _distrust(pairs, agreement) or ""
+    why = _distrust(pairs, agreement)
+    if why and agreement < ENOUGH_AGREEMENT and not any(each.judged_by for each in told):
+        why += "; the platform does not tell by which limits, and they may have changed"
     if why and (scale := _percent_for_fraction(told, values, criteria)):
         why = scale
     return Calibration(len(pairs), agreement, why, notes)

@@ -203,7 +203,10 @@ def _count(plan: Plan, action: Action) -> str:
     if not steps:
         return ""
     loosened = sum(step.effect is Effect.LOOSENED for step in steps)
-    remark = f" ({loosened:,} loosened)" if loosened else ""
+    alike = sum(step.effect is Effect.SAME for step in steps)
+    remarks = [f"{loosened:,} loosened"] if loosened else []
+    remarks += [f"{alike:,} with the same meaning"] if alike else []
+    remark = f" ({', '.join(remarks)})" if remarks else ""
     return f"{len(steps):,} {_VERBS[action]}{remark}"
 
 
