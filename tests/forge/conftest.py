@@ -51,7 +51,8 @@ class Forge:
 
     ``me`` is who the token belongs to; ``app`` says that it is a job's token, which may not ask who it is.
     ``read_only`` refuses writes as for a fork.  ``lost`` answers of writes are cut off after the work is done,
-    ``broken`` ones before.  ``page`` clamps how many comments a page holds.
+    ``broken`` ones before.  ``page`` clamps how many comments a page holds, ``refusal`` is why writes are
+    refused.
     """
 
     me: str = "ci-bot"
@@ -66,6 +67,7 @@ class Forge:
     url: str = ""
     redirect: str = ""
     vanish: bool = False
+    refusal: str = ""
 
     def say(self, author: str, body: str) -> int:
         """Somebody writes a comment; its id."""
@@ -148,7 +150,7 @@ class _Rest:
         if len(body["body"]) > LONGEST:
             return JSONResponse({"message": f"body is too long (maximum is {LONGEST} characters)"}, 422)
         if self.forge.read_only:
-            return JSONResponse({"message": self.denied}, 403)
+            return JSONResponse({"message": self.forge.refusal or self.denied}, 403)
         if number is None:
             number = self.forge.say(self.forge.me, body["body"])
             return JSONResponse(self.shown(number, self.forge.me, body["body"]), 201)

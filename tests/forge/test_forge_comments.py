@@ -134,6 +134,14 @@ def test_a_token_that_may_only_read_is_told_apart(forge: Any, settings: Settings
     assert forge.comments == []
 
 
+def test_a_forge_that_is_asked_too_often_is_no_missing_permission(forge: Any, settings: Settings, clock: Any) -> None:
+    """GitHub answers 403 to both; only one of them means that the text belongs elsewhere."""
+    forge.read_only, forge.refusal = True, "You have exceeded a secondary rate limit."
+    with pytest.raises(NotAuthorized, match="secondary rate limit") as caught:
+        _keep(settings, clock)
+    assert not isinstance(caught.value, NotPermitted)
+
+
 def test_the_token_goes_nowhere_else(forge: Any, settings: Settings, clock: Any) -> None:
     """A redirect is not followed, wherever it leads."""
     forge.redirect = forge.url.replace("127.0.0.1", "localhost")
