@@ -96,8 +96,7 @@ def passing(past: Iterable[Observation], gate: Gate) -> Iterator[Observation]:
     A warning may mean a missed ``warn`` threshold, which is a pass, or a regression.  Only where a regression fails the
     build is it certain which; elsewhere nothing that was warned of counts, or a gate would forgive on the second run.
     """
-    strict = gate.severity == "error" and not gate.flaky
-    levels = {Level.PASS, Level.WARN} if strict else {Level.PASS}
+    levels = {Level.PASS, Level.WARN} if gate.severity == "error" else {Level.PASS}
     return (each for each in past if each.status is EvaluationStatus.PASSING and each.level in levels)
 
 

@@ -1,10 +1,11 @@
 """A value compared with the past: which past counts, how much worse is too much, and how it is said."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.evaluating.gates import Expectation, judge
+from reconciler.evaluating.gates import Expectation, Past, judge
 from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Baseline, Evaluation, EvaluationStatus, Level, Verdict
@@ -270,6 +271,39 @@ def test_a_past_without_windows_goes_by_the_time_of_recording() -> None:
     verdict = one(FIVE_PERCENT, value_on(0, 0.81), before)
     assert verdict.why == "0.81 is 10 % below 0.9, the last passing value (at most 5 %)"
     assert one(FIVE_PERCENT, value_on(0, 0.81), after).why == "no baseline yet"
+
+
+def test_an_earlier_window_that_was_measured_again_later_is_still_earlier() -> None:
+    again = seen(value_on(3, 0.9), recorded="2026-11-23T00:00:00Z")
+    assert one(FIVE_PERCENT, value_on(0, 0.81), again).level is FAIL
+
+
+def test_a_result_without_times_is_not_compared_with_itself() -> None:
+    bare = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": 0.81}, "", "r1")
+    assert one(FIVE_PERCENT, bare, seen(bare)).why == "no baseline yet"
+    other = seen(bare, result_id="r0", measured={"faithfulness": 0.9})
+    assert one(FIVE_PERCENT, bare, seen(bare), other).level is FAIL
+
+
+def test_what_was_forgiven_is_no_passing_value() -> None:
+    forgiven = seen(value_on(1, 0.9, status=SKIPPED), PASS)
+    assert one(FIVE_PERCENT, value_on(0, 0.81), forgiven).why == "no baseline yet"
+
+
+def test_a_missed_threshold_is_told_before_a_drop() -> None:
+    verdict = one(FIVE_PERCENT, value_on(0, 0.4, status=FAILING), seen(value_on(1, 0.9)))
+    assert (verdict.wanted, verdict.margin, verdict.why) == (">= 0.5", -0.1, "misses the threshold")
+
+
+def test_a_place_that_no_manifest_names_has_its_own_past() -> None:
+    past: Past = {(FAITHFUL, "canary"): [seen(value_on(1, 0.9), pipeline="canary")]}
+    found = replace(value_on(0, 0.81), pipeline="canary")
+    anywhere = Expectation(FAITHFUL, None, Gate(regress=FIVE_PERCENT), None, (AT_LEAST,))
+    (verdict,) = judge([anywhere], [found], None, past)
+    assert (verdict.pipeline, verdict.level) == ("canary", FAIL)
+    elsewhere, _ = judge([replace(anywhere, pipeline="live")], [found, value_on(0, 0.9)], None, past)
+    assert (elsewhere.pipeline, elsewhere.level) == ("canary", WARN)
+    assert elsewhere.why.startswith("on a pipeline that the manifests do not name: 0.81 is 10 % below 0.9")
 
 
 @pytest.mark.parametrize("ends", [-62_135_596_800, 10**30])

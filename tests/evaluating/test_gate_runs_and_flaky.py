@@ -1,5 +1,6 @@
 """Several runs of one window, and tests that are known to be flaky: what they mean for the build."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,18 @@ def test_an_evaluation_under_way_takes_the_place_of_an_older_result() -> None:
     assert one(TWO_OF_THREE, run(RUNNING, number=4), past=past).level is PASS
 
 
+def test_a_look_at_an_older_evaluation_under_way_takes_no_place() -> None:
+    """Whatever came of it was never seen; it is not waited for any more."""
+    under_way = seen(run(RUNNING, number=9), FAIL)
+    good = [run(PASSING, 0.9, number=number) for number in (1, 2, 3)]
+    assert one(Gate(runs=3), *good, past=(under_way,)).level is PASS
+
+
+def test_a_result_that_is_written_over_in_place_is_two_runs() -> None:
+    first, again = (replace(run(PASSING, 0.9, number=number), result_id="r") for number in (1, 2))
+    assert one(Gate(runs=2), again, past=(seen(first, PASS),)).runs == Runs(2, 2, 2, 2)
+
+
 def test_a_result_that_was_seen_under_way_is_one_run_when_it_is_over() -> None:
     under_way = seen(run(RUNNING, number=1), FAIL)
     assert one(Gate(runs=2), run(PASSING, 0.9, number=1), run(PASSING, 0.9, number=2), past=(under_way,)).level is PASS
@@ -189,7 +202,7 @@ def test_where_windows_mean_nothing_all_runs_on_one_place_count_together() -> No
     runs = [run(PASSING, 0.85, number=1, window=1), run(FAILING, 0.7, number=2, window=2)]
     verdict = one(TWO_OF_THREE, *runs, run(PASSING, 0.9, number=3, window=3), windowed=False)
     assert (verdict.level, verdict.runs) == (PASS, Runs(2, 3, 3, 2))
-    past = (seen(run(PASSING, 0.9, number=4), PASS),)
+    past = (seen(run(PASSING, 0.9, number=4, window=2), PASS),)
     assert one(TWO_OF_THREE, *runs, windowed=False, past=past).runs == Runs(1, 2, 3, 2)
 
 
@@ -199,13 +212,9 @@ def test_where_windows_mean_nothing_only_the_latest_result_counts() -> None:
 
 
 def test_of_results_recorded_at_the_same_time_the_worst_counts() -> None:
-    twins = [run(PASSING, 0.9, number=1), Evaluation(**{**_fields(run(FAILING, 0.7, number=1)), "result_id": "other"})]
+    twins = [run(PASSING, 0.9, number=1), replace(run(FAILING, 0.7, number=1), result_id="other")]
     assert one(Gate(), *twins).level is FAIL
     assert one(Gate(), *reversed(twins)).level is FAIL
-
-
-def _fields(evaluation: Evaluation) -> dict[str, Any]:
-    return {name: getattr(evaluation, name) for name in Evaluation.__slots__}
 
 
 # ------------------------------------------------------------------------------------------- flaky
@@ -261,6 +270,10 @@ def test_what_a_gate_forgives_does_not_count_more_than_a_failure(
 ) -> None:
     assert one(gate, run(status, number=1)).level is level
     assert one(gate, run(FAILING, 0.1, number=1)).level is level
+
+
+def test_too_few_runs_that_are_forgiven_do_not_count_more_than_a_failure() -> None:
+    assert one(Gate("info", on_missing="warn", runs=3), run(PASSING, 0.9, number=1)).level is INFO
 
 
 def test_a_missed_warning_threshold_does_not_count_more_than_a_failure() -> None:
