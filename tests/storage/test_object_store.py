@@ -150,7 +150,7 @@ def test_every_damage_is_noticed(open_s3: OpenStore, bucket: Bucket, part: str) 
         store.append([done(2)])
     (name,) = (name for name in bucket.names() if name.startswith(part))
     content = bucket.get(name)
-    for position in range(0, len(content), 37):
+    for position in range(0, len(content), 97):
         bucket.put(name, content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
         with pytest.raises(StateUnreadable, match="production"):
             open_s3().load()
@@ -171,6 +171,7 @@ def test_a_head_can_not_lead_to_other_objects(open_s3: OpenStore, bucket: Bucket
         open_s3().load()
 
 
+@pytest.mark.simulation
 def test_an_enormous_object_is_not_fetched(open_s3: OpenStore, bucket: Bucket) -> None:
     bucket.put("head.jsonl", b" " * (64 * 1024 * 1024 + 1))
     with pytest.raises(StateUnreadable, match="larger than the 67,108,864 bytes"):

@@ -213,7 +213,8 @@ def test_a_record_that_arrives_before_the_lock_is_broken_is_taken_over(remote: A
     assert known(remote.open().load()) == {1, 2}
 
 
-def test_of_sixteen_contenders_one_gets_the_lock(remote: Any) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(60, marks=nightly)])
+def test_of_sixteen_contenders_one_gets_the_lock(remote: Any, rounds: int) -> None:
     """All others are told who it is."""
     tried = threading.Barrier(16)
     first = remote.open()
@@ -233,10 +234,11 @@ def test_of_sixteen_contenders_one_gets_the_lock(remote: Any) -> None:
             return held.message
 
     with ThreadPoolExecutor(16) as pool:
-        told = list(pool.map(contend, range(16)))
-    (winner,) = [each for each in told if len(each) == 12]
-    assert all(winner in each for each in told)
-    assert len(known(first.load())) == 1
+        for round_ in range(rounds):
+            told = list(pool.map(contend, range(16 * round_, 16 * round_ + 16)))
+            (winner,) = [each for each in told if len(each) == 12]
+            assert all(winner in each for each in told)
+            assert len(known(first.load())) == round_ + 1
 
 
 def test_of_sixteen_contenders_for_a_new_place_one_gets_the_lock(remote: Any) -> None:
