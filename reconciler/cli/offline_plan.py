@@ -40,8 +40,9 @@ def plan_offline(
     if base is None:
         if detailed_exitcode:
             raise UsageInvalid("--detailed-exitcode needs something to compare with", hint="give --base REF")
-        if reports:
-            raise UsageInvalid("--report needs something to compare with", hint="give --base REF")
+        if reports or style in ("github", "gitlab"):
+            option = "--report" if reports else f"--format {style}"
+            raise UsageInvalid(f"{option} needs something to compare with", hint="give --base REF")
         _show_declarations(declarations(request, settings), style, console)
         return 0
     with Reports(reports, console, settings.ci) as told:
