@@ -157,12 +157,11 @@ def _baseline(
 
 
 def _apart(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> tuple[str, str]:
-    """The value and the baseline with four digits, or with all where rounding would hide or turn the decision."""
+    """The value and the baseline with four digits, or with all where rounding would turn the decision."""
     texts = (_short(value), _short(base))
     shown, beside = map(_exact, map(float, texts))
     turns = (_margin(regress, shown, beside, lower=lower) < 0) != (_margin(regress, value, base, lower=lower) < 0)
-    hides = texts[0] == texts[1] and value != base
-    return (_full(value), _full(base)) if turns or hides else texts
+    return (_full(value), _full(base)) if turns else texts
 
 
 def _far(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> str:

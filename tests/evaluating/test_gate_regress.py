@@ -62,6 +62,8 @@ def one(
         (FIVE_PERCENT, 0.95, 1, PASS, ""),  # exactly 5 % are not more than 5 %
         (FIVE_PERCENT, 0.94999, 1, FAIL,
          "0.94999 is 5.001 % below 1, the last passing value of 2026-11-19 (at most 5 %)"),
+        (FIVE_PERCENT, 2.8499, 3, FAIL,
+         "2.8499 is 5.003 % below 3, the last passing value of 2026-11-19 (at most 5 %)"),
         (FIVE_PERCENT, 0, 0.88, FAIL,
          "0 is 100 % below 0.88, the last passing value of 2026-11-19 (at most 5 %)"),
         (Regress(0.05, relative=False), 0.81, 0.88, FAIL,
