@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from reconciler.errors import StateUnreadable
@@ -18,6 +18,7 @@ from reconciler.model.outcome import EvaluationStatus, Level
 from reconciler.model.resource import Address
 
 HISTORY_FORMAT = 1
+_FIELDS = tuple(field.name for field in fields(Observation))
 
 
 class Row(NamedTuple):
@@ -42,7 +43,7 @@ def row_of(each: Observation) -> Row:
     pipeline = None if each.pipeline is None else column(each.pipeline)
     at = next((float(time) for time in (each.ends, each.starts) if time is not None), each.seen)
     key = hashlib.sha256(json.dumps([address, each.pipeline, each.result_id, each.recorded]).encode()).hexdigest()
-    body = json.dumps({**asdict(each), "address": address}, sort_keys=True)
+    body = json.dumps({**{name: getattr(each, name) for name in _FIELDS}, "address": address}, sort_keys=True)
     return Row(key, column(address), pipeline, at, column(each.recorded), each.seen, body)
 
 

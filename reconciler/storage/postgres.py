@@ -326,9 +326,12 @@ class PostgresStore:
         """Who holds the lock.  The row alone does not count: its session may have ended."""
         if not row.lock_id:
             return None
-        key = self._key(row.epoch) % 2**64
+        return _parse(row.holder) if self._is_held(connection, row.epoch) else None
+
+    def _is_held(self, connection: Connection, epoch: int) -> bool:
+        key = self._key(epoch) % 2**64
         found = connection.execute(IS_HELD, (key >> 32, key % 2**32)).fetchone()
-        return _parse(row.holder) if found and found[0] else None
+        return bool(found and found[0])
 
     def _set_holder(self, connection: Connection, epoch: int, holder: Holder | None) -> None:
         """Begin an epoch: of a holder whose session this is, or of nobody."""
@@ -340,8 +343,11 @@ class PostgresStore:
             return
         told = json.dumps(asdict(holder))
         taken = connection.execute(TAKE, (epoch, holder.lock_id, told, self._environment, self._key(epoch)))
-        if taken.rowcount != 1:
-            raise StateUnreadable(f"the lock at {self.describe()} is held by somebody who never took it")
+        if taken.rowcount != 1 or not self._is_held(connection, epoch):
+            raise StateUnreadable(
+                f"{self._server.name} does not keep advisory locks as PostgreSQL does, so that it can not hold a lock",
+                hint="use a PostgreSQL server, without a pool in transaction mode before it",
+            )
 
     def _key(self, epoch: int) -> int:
         """The advisory lock of an epoch: 64 bits with a sign."""

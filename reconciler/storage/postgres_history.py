@@ -10,6 +10,9 @@ from reconciler.model.resource import Address
 from reconciler.storage.observations import Row, carried, column, observation_of, rows_of, shares_root
 from reconciler.storage.postgres_server import Connection, Server, require_name
 
+AT_ONCE = 5_000
+"""Rows of one statement, so that none takes long."""
+
 PUT: LiteralString = """
 insert into reconciler.observations (environment, key, address, pipeline, at, recorded, seen, body)
 select %s, added.* from unnest(
@@ -97,9 +100,10 @@ class PostgresHistory:
         return {key: each for key, each in fresh.items() if each is not None}
 
     def _put(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """How many were not there before."""
-        if not rows:
-            return 0
-        columns = [list(values) for values in zip(*rows, strict=True)]
-        fresh = connection.execute(PUT, (self._environment, *columns)).fetchall()
-        return sum(is_new for (is_new,) in fresh)
+        """How many were not there before.  In the order of their keys, so that two runs never wait for each other."""
+        ordered, known = sorted(rows), 0
+        for start in range(0, len(ordered), AT_ONCE):
+            columns = [list(values) for values in zip(*ordered[start : start + AT_ONCE], strict=True)]
+            fresh = connection.execute(PUT, (self._environment, *columns)).fetchall()
+            known += sum(is_new for (is_new,) in fresh)
+        return known

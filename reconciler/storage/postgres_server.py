@@ -16,11 +16,17 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import psycopg
-from psycopg import errors, pq
-
 from reconciler.errors import SettingsInvalid, StateUnreadable, UsageInvalid
 from reconciler.model.places import DATABASES, is_loopback
+
+try:
+    import psycopg
+    from psycopg import errors, pq
+except ImportError as error:
+    raise SettingsInvalid(
+        "a state at postgresql:// needs the library psycopg, which is not installed",
+        hint="pip install 'reconciler[postgres]'",
+    ) from error
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -213,7 +213,7 @@ def test_of_many_processes_one_at_a_time_holds_the_lock(in_process: Any, open_po
     adder = """
 from reconciler.errors import LockHeld
 added = 0
-while added < 5:
+while added < 3:
     try:
         with store.lock("apply"):
             n = store.load().tasks.get("n", {}).get("is", 0)
@@ -225,7 +225,7 @@ while added < 5:
     with in_process(adder) as one, in_process(adder) as two, in_process(adder) as three:
         for process in (one, two, three):
             assert process.communicate() == ("", "")
-    assert open_postgres().load().tasks == {"n": {"is": 15}}
+    assert open_postgres().load().tasks == {"n": {"is": 9}}
 
 
 def test_of_sixteen_contenders_exactly_one_gets_the_lock(open_postgres: OpenPostgres) -> None:
@@ -479,6 +479,45 @@ class _Pooled:
 
     def __init__(self, said: Any, real: Any) -> None:
         self.info, self.closed, self.execute = said.info, False, real.execute
+
+
+def test_a_server_that_only_says_that_it_locks_is_refused(
+    open_postgres: OpenPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some that speak PostgreSQL's protocol answer yes to every advisory lock and keep none."""
+    monkeypatch.setattr(under_test, "TAKE", under_test.TAKE.replace("pg_try_advisory_lock(%s)", "%s is not null"))
+    with pytest.raises(StateUnreadable, match="does not keep advisory locks"), open_postgres().lock("apply"):
+        pass
+
+
+def test_a_replica_is_called_one(postgres: Any, open_postgres: OpenPostgres) -> None:
+    with open_postgres().lock("apply"):
+        pass
+    postgres.run("drop role if exists replica")
+    postgres.run("create role replica superuser login password 'replica'")
+    postgres.run("alter role replica set default_transaction_read_only = on")
+    environ = {"PGUSER": "replica", "PGPASSWORD": "replica"}
+    store = PostgresStore(postgres.url, "production", environ=environ, now=lambda: datetime.now(UTC))
+    assert store.load() == State()
+    with pytest.raises(StateUnreadable, match=r"can not be locked: .*read-only") as caught, store.lock("apply"):
+        pass
+    assert caught.value.hint == "this is a replica: give the address of the primary"
+
+
+def test_without_the_driver_the_extra_is_named() -> None:
+    lines = """
+import sys
+from pathlib import Path
+sys.modules["psycopg"] = None
+from reconciler.errors import SettingsInvalid
+from reconciler.storage.history import open_history
+try:
+    open_history(Path(), "production", "postgresql:///states", environ={})
+except SettingsInvalid as error:
+    print(error.message, "|", error.hint)
+"""
+    told = subprocess.run([sys.executable, "-c", lines], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    assert "psycopg, which is not installed | pip install 'reconciler[postgres]'" in told
 
 
 def test_two_databases_of_one_server_do_not_share_a_lock(postgres: Any, open_postgres: OpenPostgres) -> None:
