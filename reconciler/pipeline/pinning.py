@@ -15,12 +15,12 @@ from reconciler.manifests.environment import API_VERSION, PIN
 from reconciler.manifests.patching import patched
 from reconciler.model.criteria import name_of
 from reconciler.model.kind import Criterion
-from reconciler.model.outcome import EvaluationStatus, TimeRange
+from reconciler.model.outcome import EvaluationStatus
 from reconciler.model.replay import Suggestion
 from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
 from reconciler.model.values import Fields, Json
 from reconciler.pipeline.planning import plan
-from reconciler.pipeline.replaying import Looking, Past
+from reconciler.pipeline.replaying import Looking, last
 from reconciler.pipeline.session import Session
 from reconciler.planning.pins import broken, definition, pinned_values
 from reconciler.planning.selecting import selects
@@ -130,7 +130,7 @@ def _tests(looking: Looking) -> list[Resource]:
     return [
         each
         for each in looking.planned.desired
-        if KINDS[each.address.kind].judges and looking.measured_by(each.address)
+        if KINDS[each.address.kind].judges and each.address in looking.measuring
     ]
 
 
@@ -190,8 +190,7 @@ async def suggested(
             f"{test.address} is to measure something else than until now, so past values do not help",
             hint="apply, and come back when there are results",
         )
-    now = int(here.clock.now())
-    past: Past = await looking.past(test.address, live.remote_id, TimeRange(now - look_back_s, now))
+    past = await looking.past(test.address, live.remote_id, last(here, look_back_s))
     pins = [_point(pin, test, criteria) for pin in looking.planned.desired.pins if pin.address == test.address]
     found = suggest(
         past.windows, criteria, chosen, budget=budget, per_period=per_period(past.windows, budget), pins=pins

@@ -45,18 +45,12 @@ class Looking:
         self.names = {remote_id: address.name for address, remote_id in self.ids.items()}
         self.there = {item.address: item for item in planned.live.objects if not item.archived}
         self.by_id = planned.live.by_id()
+        self.measuring = {_subject(each): each for each in planned.desired if KINDS[each.address.kind].measuring}
+        """The resource that measures a subject: mostly the subject itself."""
 
     def criteria(self, address: Address, fields: Fields) -> tuple[Criterion, ...]:
         """The thresholds that these fields of a resource set."""
         return KINDS[address.kind].criteria(fields, Neighbourhood(self.there, KINDS, address))
-
-    def measured_by(self, subject: Address) -> Resource | None:
-        """The resource that measures ``subject``: mostly itself."""
-        for resource in self.planned.desired:
-            measuring = KINDS[resource.address.kind].measuring
-            if measuring is not None and measuring.subject(resource.address, resource.fields) == subject:
-                return resource
-        return None
 
     async def past(self, subject: Address, remote_id: str, within: TimeRange | None) -> Past:
         """What was recorded of the object, all pages.  Raises ApiError, and UsageInvalid where nothing is recorded."""
@@ -72,7 +66,7 @@ class Looking:
         return [(window, then.fields if then is not None else item.fields) for window, then in pairs]
 
     async def _recorded(self, subject: Address, remote_id: str, within: TimeRange | None) -> Recordings:
-        resource = self.measured_by(subject)
+        resource = self.measuring.get(subject)
         measuring = KINDS[resource.address.kind].measuring if resource else None
         if resource is None or measuring is None or measuring.past is None:
             raise UsageInvalid(f"the platform shows no past results of {subject}")
@@ -97,15 +91,25 @@ class Looking:
         return None
 
 
+def last(here: Session, look_back_s: int) -> TimeRange:
+    """The last seconds, the running one among them."""
+    end = int(here.clock.now()) + 1
+    return TimeRange(end - look_back_s, end)
+
+
+def _subject(resource: Resource) -> Address:
+    measuring = KINDS[resource.address.kind].measuring
+    assert measuring is not None
+    return measuring.subject(resource.address, resource.fields)
+
+
 async def replayed(here: Session, planned: Planned, look_back_s: int) -> Planned:
     """The plan, with what its changed thresholds would have made of the last ``look_back_s`` seconds.
 
     A test whose past can not be read says so; the plan does not fail for that.
     """
     looking = Looking(here, planned)
-    now = int(here.clock.now())
-    within = TimeRange(now - look_back_s, now)
-    found = await all_of(_replay(looking, step, within) for step in planned.plan.steps)
+    found = await all_of(_replay(looking, step, last(here, look_back_s)) for step in planned.plan.steps)
     steps = tuple(replace(step, replay=each) for step, each in zip(planned.plan.steps, found, strict=True))
     plan = replace(planned.plan, steps=steps)
     return replace(planned, plan=replace(plan, digest=digest(plan)))

@@ -137,6 +137,22 @@ def test_what_is_measured_in_another_way_can_not_be_replayed(measured: Any) -> N
     assert why_not(measured, state="redefined").startswith("evaluationWindow changes what is measured")
 
 
+def test_a_replaced_test_is_replayed_where_it_measures_the_same(measured: Any) -> None:
+    """Another pipeline makes another object of it; the values of the old one still say something, with a note."""
+    measured.edit("bot.yaml", "pipelines: [live]", "pipelines: [live, canary]")
+    measured.edit("bot.yaml", "value: 100", "value: 160")
+    found = replay_of(measured("plan", "--replay", "365d", "--format", "json"))
+    assert (found["state"], found["only_before"]) == ("calibrated", 1)
+    assert found["notes"] == ["pipelines changes too: windows are counted wherever they were measured"]
+
+
+def test_a_past_that_can_not_be_read_is_told_and_the_plan_stands(measured: Any, platform: Any) -> None:
+    """The key may not read results."""
+    measured.edit("bot.yaml", "value: 100", "value: 160")
+    platform.fail({"method": "GET", "path": "/v1/tests/*/results", "action": "status", "status": 403})
+    assert why_not(measured).startswith("the past can not be read: GET /tests/")
+
+
 def test_percent_against_a_fraction_is_refused(bot: Any, platform: Any) -> None:
     """Values from 40 to 99, judged by 90 until now: a limit of 0.9 is of another scale."""
     bot.edit("bot.yaml", "value: 100", "value: 90")
