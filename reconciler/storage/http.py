@@ -455,7 +455,7 @@ def _from_lock_info(data: object) -> Holder:
     info = data if isinstance(data, dict) else {}
     told = {name: str(info.get(name) or "") for name in ("ID", "Who", "Operation", "Created")}
     with suppress(ValueError, RecursionError):
-        ours = to_holder(json.loads(info.get("Info") or "null"))
+        ours = to_holder(json.loads(str(info.get("Info") or "null")))
         if ours is not None and ours.lock_id == told["ID"]:
             return ours
         if ours is not None:  # GitLab repeats what the one who asks has said

@@ -200,6 +200,15 @@ def test_the_lock_of_terraform_itself_is_respected_and_named(open_http: OpenStor
         store.lock("apply").__enter__()
 
 
+@pytest.mark.parametrize("told", [None, [], {}, {"ID": None}, {"Info": 7}, {"Info": '{"x": 1}'}, {"Info": "{"}])
+def test_a_holder_that_says_nothing_of_use_is_still_a_holder(
+    open_http: OpenStore, terraform_wire: Any, told: Any
+) -> None:
+    terraform_wire.next("LOCK", deliver=False, answer=(423, json.dumps(told).encode()))
+    with pytest.raises(LockHeld, match="another run holds the lock: somebody"):
+        wired(open_http, terraform_wire).lock("apply").__enter__()
+
+
 def test_a_conflict_at_gitlab_does_not_call_us_the_holder(open_gitlab: OpenStore, terraform_server: Any) -> None:
     """GitLab repeats what the one who asks has said; the document says who really holds the lock."""
     first = open_gitlab(job="https://ci.example/7")

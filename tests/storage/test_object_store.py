@@ -118,6 +118,17 @@ def test_the_bytes_sent_grow_with_the_records_and_not_with_their_square(open_s3:
     assert eighty < 6 * twenty, "four times the records; their square would be sixteen times the bytes"
 
 
+def test_who_reads_while_a_commit_removes_what_it_replaces_reads_again(open_s3: OpenStore, s3_wire: Any) -> None:
+    writer: Any = open_s3()
+    writer.segment_bytes = 100
+    reader = open_s3(environ={"AWS_ENDPOINT_URL": s3_wire.url})
+    with writer.lock("apply"):
+        writer.append([done(1, 100)])
+        s3_wire.next("GET", "journal-", answer="its own", meanwhile=lambda: writer.commit(writer.load()))
+        state = reader.load()
+    assert (state.serial, len(state.entries)) == (1, 1)
+
+
 def test_a_missing_snapshot_is_no_empty_state(open_s3: OpenStore, bucket: Bucket) -> None:
     store = open_s3()
     with store.lock("apply"):

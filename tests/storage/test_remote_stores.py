@@ -216,7 +216,7 @@ def test_a_record_that_arrives_before_the_lock_is_broken_is_taken_over(remote: A
 @pytest.mark.parametrize("rounds", [1, pytest.param(60, marks=nightly)])
 def test_of_sixteen_contenders_one_gets_the_lock(remote: Any, rounds: int) -> None:
     """All others are told who it is."""
-    tried = threading.Barrier(16)
+    tried = threading.Barrier(16, timeout=120)
     first = remote.open()
     with first.lock("plan"):
         pass  # the place is there, as it nearly always is
@@ -243,7 +243,7 @@ def test_of_sixteen_contenders_one_gets_the_lock(remote: Any, rounds: int) -> No
 
 def test_of_sixteen_contenders_for_a_new_place_one_gets_the_lock(remote: Any) -> None:
     """The first lock is also the first write there."""
-    tried = threading.Barrier(16)
+    tried = threading.Barrier(16, timeout=120)
 
     def contend(_: int) -> bool:
         store = remote.open()
