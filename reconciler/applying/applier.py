@@ -226,6 +226,8 @@ class _Run:
             there = await self._still_there(step.address, missing)
             if there is not None:
                 return await self._found(step, there, missing.op, retiring)
+        if doubt is None:
+            await self._require_no_former(step)
         absence = Absence(self.world.read_at) if since is None else None
         for attempt in range(1, MOST_SENDS + 1):
             if absence is None:
@@ -337,6 +339,17 @@ class _Run:
         with closing(kind.create(self._to_write(step, op), self._wire(step))) as flow:
             first = next(flow)
         return not isinstance(first, Call) or op not in json.dumps(first.body)
+
+    async def _require_no_former(self, step: Step) -> None:
+        """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""
+        former = self.world.resources[step.address].renamed_from
+        missing = self._missing(former) if former is not None else None
+        if former is None or missing is None or await self._still_there(former, missing) is None:
+            return
+        raise NotApplied(
+            f"{former} is at the platform after all: a list had left it out",
+            method="POST", path=str(step.address), hint="apply again: it is renamed then",
+        )  # fmt: skip
 
     def _missing(self, address: Address) -> Entry | None:
         """What we remember of an address whose object the platform did not list."""

@@ -81,7 +81,7 @@ def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision
         )
     elif found.live is None or (not found.ours and found.live.archived and not _revives(resource, found.live, world)):
         world.renewed.add(resource.address)
-        yield _create(resource, found, kind)
+        yield _create(resource, found, kind, adopts=_adopts(resource, world))
     elif not found.ours:
         yield from _adopt(resource, found, found.live, kind, world)
     else:
@@ -99,7 +99,7 @@ def _is_lagging(found: Match) -> bool:
     return found.entry is not None and found.entry.unlisted and not found.ours
 
 
-def _create(resource: Resource, found: Match, kind: AnyKind) -> Decision:
+def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = False) -> Decision:
     if kind.create is None:
         return _refuse(resource, f"there is no such {kind.noun}, and it can not be created from here")
     entry = found.entry
@@ -111,7 +111,8 @@ def _create(resource: Resource, found: Match, kind: AnyKind) -> Decision:
         reason = "an earlier create was never answered, and nothing of it is at the platform"
     notes: tuple[str, ...] = ()
     if found.live is not None:
-        notes = (f"an archived {kind.noun} of this name exists ({found.live.remote_id}); --adopt revives it instead",)
+        there = f"an archived {kind.noun} of this name exists ({found.live.remote_id})"
+        notes = (f"{there}; it can not become what is wanted" if adopts else f"{there}; --adopt revives it instead",)
     cause = Cause.DRIFT if gone else Cause.MANIFEST
     return Step(
         id=f"{Action.CREATE}:{resource.address}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.applying.journal import Journal
+from reconciler.applying.journal import FRESH_S, Journal
 from reconciler.errors import StateUnreadable
 from reconciler.model.state import Record
 from reconciler.storage.file import FileStore
@@ -228,3 +228,55 @@ def test_a_store_without_its_lock_breaks_the_journal(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "production", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
     with pytest.raises(StateUnreadable, match="without the lock"):
         asyncio.run(Journal(store.append).write(record(1)))
+
+
+# ---------------------------------------------------------------------------------------- holding the lock
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_the_lock_counts_as_held_for_a_moment_after_each_append_and_is_then_asked_for() -> None:
+    """Asking is an append of nothing; it leaves no record."""
+
+    async def run() -> None:
+        disk, watch = Disk(), Watch()
+        journal = Journal(disk.append, watch)
+        await journal.write(record(1))
+        watch.seconds = FRESH_S
+        await journal.confirm()
+        assert disk.appends == [[record(1)]]
+        watch.seconds = FRESH_S + 0.1
+        await journal.confirm()
+        assert disk.appends == [[record(1)], []]
+        await journal.confirm()
+        assert (disk.appends, journal.records) == ([[record(1)], []], (record(1),))
+
+    asyncio.run(run())
+
+
+def test_who_has_lost_the_lock_hears_of_it_at_the_first_question(tmp_path: Path) -> None:
+    """A run that was frozen while somebody broke its lock sends nothing more, though it has nothing to write down."""
+    now = lambda: datetime(2026, 11, 22, tzinfo=UTC)  # noqa: E731
+    store = FileStore(tmp_path, "default", now=now)
+
+    async def run() -> None:
+        watch = Watch()
+        journal = Journal(store.append, watch)
+        await journal.write(record(1))
+        watch.seconds = 600.0
+        FileStore(tmp_path, "default", now=now).unlock(holder.lock_id)
+        with pytest.raises(StateUnreadable, match="was broken"):
+            await journal.confirm()
+        with pytest.raises(StateUnreadable, match="was broken"):
+            await journal.confirm()
+
+    with store.lock("apply") as holder:
+        asyncio.run(run())

@@ -13,6 +13,8 @@ import pytest
 from reconciler.errors import ReconcilerError
 
 MakeWorld = Callable[..., Any]
+MakeDeath = Callable[..., Any]
+Killed = type[BaseException]
 Doc = dict[str, Any]
 
 WRITES = {
@@ -101,7 +103,7 @@ def test_lists_lag_behind_a_create_whose_reply_was_lost(write: str, reads: int, 
     world.settles(within=2)
 
 
-@pytest.mark.parametrize("name", ["replaced", "archived", "live", "old", "bot"])
+@pytest.mark.parametrize("name", ["replaced", "archived", "former", "live", "old", "bot"])
 def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> None:
     """A page that shifts while it is read hides what is there: it is not made again, and nothing else suffers."""
     world = make_world()
@@ -109,6 +111,22 @@ def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> N
     with suppress(ReconcilerError):
         world.apply()
     world.converges(within=2)
+
+
+def test_a_replace_that_was_cut_short_and_does_not_show_is_finished(
+    make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """The new one is remembered and not listed yet when the run dies: the old one is archived all the same."""
+    world = make_world()
+    moments = make_death()
+    world.apply(moments)
+    name = "after the journal: done openlayer.Test/bot/monitoring/replaced"
+    world = make_world()
+    world.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "lag", "reads": 4})
+    with pytest.raises(killed):
+        world.apply(make_death(moments.moments.index(name)))
+    world.apply()
+    world.converges(within=1)
 
 
 def test_a_replace_of_what_was_never_read_back(make_world: MakeWorld) -> None:
