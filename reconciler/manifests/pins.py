@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reconciler.manifests.documents import Document
-from reconciler.manifests.environment import PIN
+from reconciler.manifests.environment import LOCAL, PIN
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.loader import Map, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, quoted
@@ -90,6 +90,7 @@ class PinSpec(Part):
 class Pins:
     """Makes pins.  ``taken`` are the declared addresses, ``active`` those that are not switched off.
 
+    ``environment`` is the one of this run, ``environments`` are all that are declared.
     ``partial``: some files could not be read, so what a pin is on may be in them.
     """
 
@@ -99,6 +100,7 @@ class Pins:
     scope: Scope
     problems: Problems
     environment: str | None
+    environments: Sequence[str] = ()
     partial: bool = False
 
     def pins(self, documents: Sequence[Document]) -> tuple[Pin, ...]:
@@ -131,11 +133,13 @@ class Pins:
         except ValidationError as error:
             explain(error, data, PIN, fields_of(PinSpec), self.problems)
             return None
+        self._check_environments(spec, data)
         if spec.environments is not None and self.environment not in spec.environments:
             return None
         address = self._address(spec, data)
         if address is None:
             return None
+        self._check_pipeline(spec, data, address)
         number, line, column = unpack(document.data.spot)
         return Pin(
             name=name,
@@ -150,6 +154,24 @@ class Pins:
             result=spec.result or "",
             why=spec.why or "",
         )
+
+    def _check_environments(self, spec: PinSpec, data: Map) -> None:
+        """A pin for an environment that nobody declares would never hold anywhere."""
+        known = [*self.environments, LOCAL]
+        for name in () if self.partial else spec.environments or ():
+            if name not in known:
+                hint = did_you_mean(name, known)
+                self.problems.add(data.value_spot("environments"), f"there is no environment {quoted(name)}", hint)
+
+    def _check_pipeline(self, spec: PinSpec, data: Map, address: Address) -> None:
+        """Warn of a pipeline that is not declared: it may be at the platform, or be misspelt."""
+        measuring = self.kinds[address.kind].measuring
+        if spec.pipeline is None or measuring is None or self.partial:
+            return
+        beside = [each.name for each in self.taken if each.kind == measuring.place and each.root == address.root]
+        if beside and spec.pipeline not in beside:
+            what = f"no pipeline {quoted(spec.pipeline)} is declared in {quoted(address.root)}"
+            self.problems.add(data.value_spot("pipeline"), what, did_you_mean(spec.pipeline, beside), warning=True)
 
     def _address(self, spec: PinSpec, data: Map) -> Address | None:
         """The test that it is on; none, and a report, where there is none or more than one."""

@@ -91,7 +91,8 @@ def _load(
     assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
-    pins = Pins(kinds, list(assembly.taken), resources, target.scope, problems, environment, partial=partial)
+    declared = tuple(sorted(targets.declared))
+    pins = Pins(kinds, list(assembly.taken), resources, target.scope, problems, environment, declared, partial=partial)
     pinned = pins.pins(documents)
     if not partial:
         target.overrides.report_idle()
