@@ -302,7 +302,7 @@ def append_for_github(file: str, variable: str, make: Callable[[int], str], cons
 
 
 def _make_room(file: str) -> None:
-    """Take an old report away.  Raises SettingsInvalid when a new one could not be written there.
+    """Take an old report away, and make its folder.  Raises SettingsInvalid when it can not be written there.
 
     What is no ordinary file (a pipe, ``/dev/stderr``) is left as it is.
     """
@@ -310,6 +310,7 @@ def _make_room(file: str) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
         return
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.touch()
         path.unlink()

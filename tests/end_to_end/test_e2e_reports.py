@@ -67,6 +67,26 @@ def test_a_plan_goes_to_every_form_at_once(bot: Any) -> None:
     assert json.loads(_text(bot, "tfplan.json")) == {"create": 5, "update": 0, "delete": 0}
 
 
+@pytest.mark.parametrize(
+    ("command", "forms"),
+    [
+        (["plan"], ["text", "json", "markdown", "gitlab"]),
+        (["drift"], ["text", "json", "markdown", "gitlab"]),
+        (["status"], ["text", "json", "markdown", "junit", "openmetrics"]),
+        (["validate"], ["json", "markdown", "gitlab", "sarif"]),
+    ],
+)
+def test_what_is_printed_is_what_is_written(bot: Any, command: list[str], forms: list[str]) -> None:
+    """``--format`` and ``--report`` are two ways to the same text."""
+    bot("apply", "--yes")
+    code = 5 if command == ["status"] else 0
+    bot(*command, *(f"--report={form}={form}.out" for form in forms), code=code)
+    for form in forms:
+        assert bot(*command, "--format", form, code=code).out.rstrip("\n") == _text(bot, f"{form}.out").rstrip("\n"), (
+            form
+        )
+
+
 def test_a_failed_gate_is_red_in_the_test_tab(bot: Any) -> None:
     bot("apply", "--yes")
     bot("evaluate", *FAR, "--report=junit=junit.xml", "--report=openmetrics=m.txt", "--report=json=v.json", code=5)
@@ -151,8 +171,13 @@ def test_a_report_of_verdicts_needs_verdicts(bot: Any, platform: Any) -> None:
 
 
 def test_a_place_that_can_not_be_written_is_found_before_anything_happens(bot: Any, platform: Any) -> None:
-    assert "--report json=missing/x" not in bot("apply", "--yes", "--report=json=missing/x", code=1).out
-    assert platform.writes == []
+    assert "--report bot.yaml/x: " in bot("apply", "--yes", "--report=json=bot.yaml/x", code=1).err
+    assert platform.seen == []
+
+
+def test_the_folder_of_a_report_is_made(bot: Any) -> None:
+    bot("plan", "--report=json=reports/ci/plan.json")
+    assert json.loads(_text(bot, "reports/ci/plan.json"))["summary"]["create"] == 5
 
 
 def test_a_report_that_can_not_be_written_in_the_end_is_an_error(bot: Any) -> None:

@@ -52,7 +52,7 @@ class Forge:
     ``me`` is who the token belongs to; ``app`` says that it is a job's token, which may not ask who it is.
     ``read_only`` refuses writes as for a fork.  ``lost`` answers of writes are cut off after the work is done,
     ``broken`` ones before.  ``page`` clamps how many comments a page holds, ``refusal`` is why writes are
-    refused.
+    refused; ``odd`` holds answers to GETs that make no sense, by the end of their path.
     """
 
     me: str = "ci-bot"
@@ -68,6 +68,7 @@ class Forge:
     redirect: str = ""
     vanish: bool = False
     refusal: str = ""
+    odd: Doc = field(default_factory=dict)
 
     def say(self, author: str, body: str) -> int:
         """Somebody writes a comment; its id."""
@@ -109,6 +110,9 @@ class Forge:
         if not request.headers.get("user-agent", "").startswith("reconciler/"):
             return JSONResponse({"message": "Request forbidden by administrative rules"}, 403)
         path = unquote(request.url.path)
+        for end, answer in self.odd.items():
+            if request.method == "GET" and path.endswith(end):
+                return JSONResponse(answer)
         if path.startswith("/api/v4"):
             return GitLab(self).answer(request.method, path.removeprefix("/api/v4"), request.query_params, body)
         return GitHub(self).answer(request.method, path, request.query_params, body)

@@ -20,13 +20,22 @@ OF_OTHERS = ("RECONCILER_", "CI", "GITHUB_", "GITLAB_")
 MARKDOWN = "<!-- reconciler:plan 0123456789ab -->\n### Plan\n\n**1 to create**\n"
 
 
+class _Terminal(io.TextIOWrapper):
+    """Standard input that somebody types into."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def run(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     """Runs the command in an empty folder, as in a job of the forge; ``said`` is what comes in on standard input."""
 
-    def call(*arguments: str, code: int = 0, said: str | bytes = "", **environ: str) -> SimpleNamespace:
+    def call(
+        *arguments: str, code: int = 0, said: str | bytes = "", terminal: bool = False, **environ: str
+    ) -> SimpleNamespace:
         with monkeypatch.context() as patch:
             for name in [name for name in os.environ if name.startswith(OF_OTHERS)]:
                 patch.delenv(name)
@@ -34,7 +43,7 @@ def run(
                 patch.setenv(name, value)
             patch.chdir(tmp_path)
             content = said if isinstance(said, bytes) else said.encode()
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+            patch.setattr(sys, "stdin", (_Terminal if terminal else io.TextIOWrapper)(io.BytesIO(content)))
             ended = main(["comment", *arguments])
         out, err = capsys.readouterr()
         assert ended == code, out + err
@@ -76,6 +85,31 @@ def test_a_comment_that_would_be_too_long_is_cut_between_lines(run: Run, forge: 
     assert 60_000 < len(body) <= 65_536
     assert body.split("```")[-1].lstrip().startswith("\n</details>".strip())
     assert "more lines, left out" in body.split("\n")[-2]
+
+
+def test_twins_are_named(run: Run, forge: Any) -> None:
+    for _ in range(2):
+        forge.say("ci-bot", MARKDOWN)
+    assert "1 more of our comments" in run("--pull", "12", said=MARKDOWN).err
+
+
+@pytest.mark.parametrize("variables", ["github"], indirect=True)
+def test_an_app_of_ones_own_is_told_how_to_find_its_comment_again(
+    run: Run, forge: Any, variables: dict[str, str]
+) -> None:
+    forge.me, forge.app = "acme[bot]", True
+    assert "pass --author 'acme[bot]'" in run("--pull", "12", said=MARKDOWN).err
+    assert "unchanged" in run("--pull", "12", "--author", "acme[bot]", said=MARKDOWN).out
+    assert variables["GITHUB_TOKEN"] not in forge.bodies("acme[bot]")[0]
+
+
+def test_a_person_at_a_terminal_is_not_left_waiting(run: Run) -> None:
+    assert "nothing to say" in run("--pull", "12", code=64, terminal=True).err
+
+
+@pytest.mark.usefixtures("forge")
+def test_more_than_anybody_would_read_is_refused(run: Run) -> None:
+    assert "larger than 64 MiB" in run("--pull", "12", said=b"x" * (64 * 1024**2 + 1), code=1).err
 
 
 @pytest.mark.usefixtures("from_fork")

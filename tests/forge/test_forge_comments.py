@@ -142,6 +142,39 @@ def test_a_forge_that_is_asked_too_often_is_no_missing_permission(forge: Any, se
     assert not isinstance(caught.value, NotPermitted)
 
 
+@pytest.mark.parametrize("answer", [{}, None, "x", {"message": "maintenance"}])
+def test_an_answer_that_is_no_list_of_comments_ends_the_run(
+    forge: Any, settings: Settings, clock: Any, answer: Any
+) -> None:
+    forge.odd = {"/comments": answer, "/notes": answer}
+    with pytest.raises(ReadFailed, match="no list of comments"):
+        _keep(settings, clock)
+    assert forge.writes == []
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"login": None, "username": 7}, {"login": "", "username": ""}])
+def test_an_account_without_a_name_ends_the_run(forge: Any, settings: Settings, clock: Any, answer: Any) -> None:
+    """Without knowing who we are, no comment is ours."""
+    forge.odd = {"/user": answer}
+    with pytest.raises(ReadFailed, match="names no account"):
+        _keep(settings, clock)
+
+
+def test_items_that_are_no_comments_are_passed_over(forge: Any, settings: Settings, clock: Any) -> None:
+    items = [7, None, {}, {"id": "x", "body": MARKER}, {"id": 3, "body": None}, {"id": 4, "body": BODY, "user": "x"}]
+    forge.odd = {"/comments": items, "/notes": items}
+    assert _keep(settings, clock).what == "created"
+
+
+def test_a_list_without_an_end_is_given_up(forge: Any, settings: Settings, clock: Any) -> None:
+    forge.page = 1
+    for number in range(202):
+        forge.say("a-person", f"comment {number}")
+    with pytest.raises(ReadFailed, match="more than 200 pages"):
+        _keep(settings, clock)
+    assert forge.writes == []
+
+
 def test_the_token_goes_nowhere_else(forge: Any, settings: Settings, clock: Any) -> None:
     """A redirect is not followed, wherever it leads."""
     forge.redirect = forge.url.replace("127.0.0.1", "localhost")
