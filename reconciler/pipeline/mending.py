@@ -75,6 +75,7 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
     vendor = next((vendor for vendor in VENDORS if vendor.name == address.vendor), None)
     if vendor is None or address.kind not in KINDS:
         raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
+    _check_ownable(address)
     async with locked(here, "state import"):
         state = here.store.load()
         provider = await here.provider(vendor)
@@ -94,6 +95,21 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
             {"record": "done", "address": str(address), "entry": entry_to_json(entry)},
         ]
         here.store.commit(fold(state, records))
+
+
+def _check_ownable(address: Address) -> None:
+    """Raise UsageInvalid for what can not be ours, and for an address that nothing of its kind can have."""
+    kind = KINDS[address.kind]
+    if kind.virtual or kind.create is None:
+        raise UsageInvalid(f"{_a(kind.noun)} is never ours: it is only looked up, or measured")
+    names = [*(["the name of its project or workspace"] if kind.parent else []), *kind.identity]
+    if len(address.path) != len(names):
+        parts = "/".join(f"<{name}>" for name in names)
+        raise UsageInvalid(f"{address} is no address of {_a(kind.noun)}", hint=f"it looks like {kind.id}/{parts}")
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _address(text: str) -> Address:

@@ -1,0 +1,153 @@
+"""A lost memory comes back, what was made by hand is taken over, and what is renamed stays what it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+
+def ids(platform: Any) -> dict[str, str]:
+    """Every object's id by its name."""
+    found = {name: item["id"] for name, item in platform.projects().items()}
+    for project in platform.projects():
+        found |= {name: item["id"] for name, item in platform.pipelines(project).items()}
+        found |= {name: item["id"] for name, item in platform.tests(project).items()}
+    return found
+
+
+def lose_the_state(cli: Any) -> None:
+    shutil.rmtree(cli.folder / ".reconciler")
+
+
+# ------------------------------------------------------------------------------------------ lost states
+
+
+def test_a_lost_state_is_adopted_back(bot: Any, platform: Any) -> None:
+    """Nothing is made twice and nothing is written to the platform: only ownership had been lost."""
+    bot("apply", "--yes")
+    before = platform.everything()
+    lose_the_state(bot)
+    assert "4 not ours" not in bot("plan").out
+    assert "5 not ours" in bot("plan").out
+    bot("apply", "--yes")
+    assert platform.everything() == before
+    platform.seen.clear()
+    assert "Apply: 5 done.  (5 adopted)" in bot("apply", "--adopt", "--yes").out
+    assert platform.everything() == before
+    bot("plan", "--detailed-exitcode")
+    bot("destroy", "--yes")
+    assert platform.projects() == {}
+
+
+def test_a_lost_state_and_an_edit_since_then_need_adopt(bot: Any, platform: Any) -> None:
+    """Without it nothing is touched; with it the same objects are brought in line."""
+    bot("apply", "--yes")
+    known = ids(platform)
+    lose_the_state(bot)
+    bot.edit("bot.yaml", "value: 2}]", "value: 3}]")
+    before = platform.everything()
+    assert "take it over with --adopt" in bot("apply", "--yes", code=3).words
+    assert platform.everything() == before
+    bot("apply", "--adopt", "--yes")
+    assert ids(platform) == known
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 3
+    bot("plan", "--detailed-exitcode")
+
+
+# --------------------------------------------------------------------------------------------- adoption
+
+
+def test_lifecycle_adopt_takes_over_what_says_so_and_nothing_else(bot: Any, platform: Any) -> None:
+    """The permission stands in the manifest, at one test; another one of the same kind stays refused."""
+    project = platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base", "description": "Answers"})
+    threshold = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 9}
+    made = platform.api(
+        "POST",
+        f"/projects/{project['id']}/tests",
+        {
+            "name": "Rows arrive",
+            "description": None,
+            "type": "integrity",
+            "subtype": "rowCount",
+            "usesProductionData": True,
+            "evaluationWindow": 86_400,
+            "thresholds": [threshold],
+        },
+    )
+    bot("apply", "--yes", code=3)
+    bot.edit("bot.yaml", "name: Rows arrive", "name: Rows arrive\n      lifecycle: {adopt: true}")
+    ended = bot("apply", "--yes")
+    assert "= openlayer.Test/bot/monitoring/Rows arrive" in ended.out
+    assert platform.tests("bot")["Rows arrive"]["id"] == made["id"]
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 2
+    state = json.loads(bot("state", "list", "--format", "json").out)
+    assert "openlayer.Test/bot/monitoring/Rows arrive" in state["entries"]
+    assert "openlayer.Project/bot" not in state["entries"]
+    bot("plan", "--detailed-exitcode")
+
+
+def test_export_and_adopt_then_an_edit_is_an_update(bot: Any, platform: Any) -> None:
+    """What was made by hand is ours after ``export --adopt``, and changed in place from then on."""
+    bot("apply", "--yes")
+    lose_the_state(bot)
+    (bot.folder / "bot.yaml").unlink()
+    known = ids(platform)
+    bot("export", "--out", "out", "--adopt")
+    bot("plan", "out", "--detailed-exitcode")
+    bot.edit("out/bot.yaml", "value: 100", "value: 90")
+    assert "Apply: 1 done.  (1 updated)" in bot("apply", "out", "--yes").out
+    assert ids(platform) == known
+
+
+# ---------------------------------------------------------------------------------------------- renames
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "former", "name"),
+    [
+        ("metadata: {name: bot}", "metadata: {name: helper, renamedFrom: bot}", "bot", "helper"),
+        ("- name: live\n", "- {name: production, renamedFrom: live}\n", "live", "production"),
+        ("- name: Rows arrive\n", "- name: Rows come\n      renamedFrom: Rows arrive\n", "Rows arrive", "Rows come"),
+    ],
+    ids=["project", "pipeline", "test"],
+)
+def test_a_rename_keeps_the_object(old: str, new: str, former: str, name: str, bot: Any, platform: Any) -> None:
+    """Its id stays, and everything else is as it was; ``renamedFrom`` may stay or go afterwards."""
+    bot("apply", "--yes")
+    known = ids(platform)
+    text = (bot.folder / "bot.yaml").read_text().replace("[live]", "[production]" if former == "live" else "[live]")
+    (bot.folder / "bot.yaml").write_text(text.replace(old, new))
+    assert "1 to rename" in bot("plan").out
+    bot("apply", "--yes")
+    assert ids(platform) == {(name if each == former else each): known[each] for each in known}
+    bot("plan", "--detailed-exitcode")
+    text = (bot.folder / "bot.yaml").read_text()
+    (bot.folder / "bot.yaml").write_text(text.replace(f", renamedFrom: {former}", "").replace(
+        f"      renamedFrom: {former}\n", ""))  # fmt: skip
+    bot("plan", "--detailed-exitcode")
+
+
+# ----------------------------------------------------------------------------------------------- misuse
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("openlayer.Test/bot/Rows arrive", "looks like openlayer.Test/<the name of its project or workspace>/<mode>"),
+        ("openlayer.Project/bot/live", "looks like openlayer.Project/<name>"),
+        ("openlayer.Tset/bot", "openlayer.Tset is not a kind we know"),
+        ("bot", "not an address"),
+        ("digitalocean.Metric/Tone", "a metric is never ours"),
+        ("digitalocean.EvaluationRun/care/nightly", "an evaluation run is never ours"),
+    ],
+)
+def test_an_address_that_nothing_can_have_is_not_imported(address: str, sentence: str, bot: Any, platform: Any) -> None:
+    """It would make a state that nobody can read any more."""
+    bot("apply", "--yes")
+    item = platform.tests("bot")["Rows arrive"]
+    ended = bot("state", "import", address, item["id"], code=64)
+    assert sentence in ended.words
+    bot("plan", "--detailed-exitcode")
