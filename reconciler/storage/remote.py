@@ -175,7 +175,7 @@ class RemoteStore(ABC):
     ``now`` gives an aware datetime, for showing only; ``job`` is the CI job's URL; ``pause`` waits so many seconds.
     """
 
-    segment_bytes = 256 * 1024
+    segment_bytes = 64 * 1024
     """A journal is rewritten with every append.  Past this size what it holds is put aside, so that the bytes sent
     grow with the number of records and not with its square."""
 
