@@ -88,6 +88,9 @@ class Verification:
         told = "".join(f"\n{_line(step)}" for step in back[:MOST_NAMED])
         more = f"\n{len(back) - MOST_NAMED} more" if len(back) > MOST_NAMED else ""
         stays = "".join(f"\n{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
+        stays += "".join(
+            f"\n{address} stays, and is not verified: it was changed without --rollback" for address in put_back.earlier
+        )
         return RolledBack(
             f"the gate failed, and what was changed was put back:{told}{more}{stays}",
             hint="the manifests still ask for it: change them, or the next apply does it again",

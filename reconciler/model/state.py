@@ -110,6 +110,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 _move(entries, Address.parse(record["former"]), address)
                 _move(in_doubt, Address.parse(record["former"]), address)
                 _move(touched, Address.parse(record["former"]), address)
+                _move(before, Address.parse(record["former"]), address)
             case "origins", None:
                 origins.update(_texts_by_text(record["origins"]))
             case "task", None:

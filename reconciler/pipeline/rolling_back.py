@@ -71,11 +71,15 @@ class Left:
 
 @dataclass(frozen=True)
 class PutBack:
-    """What a roll-back did.  ``left`` is empty when all is as it was."""
+    """What a roll-back did.  ``left`` is empty when all is as it was.
+
+    ``earlier`` was changed by an apply without ``--rollback``, so nobody knows what was there; it stays unverified.
+    """
 
     plan: Plan
     outcomes: tuple[StepOutcome, ...] = ()
     left: tuple[Left, ...] = ()
+    earlier: tuple[Address, ...] = ()
 
 
 def what_is_there(planned: Planned) -> dict[str, Fields]:
@@ -124,9 +128,12 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         settled = {address: before for address, before in befores.items() if not stuck & concerned({address: before})}
         for record in memory_last(settled, fold(state, journal.records)):
             await journal.write(record)
+        earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
             await journal.write({"record": "settled", "kept": False})
-        return PutBack(planned.plan, outcomes, tuple(left))
+            if earlier:
+                await journal.write({"record": "changing", "addresses": [str(each) for each in earlier]})
+        return PutBack(planned.plan, outcomes, tuple(left), earlier)
     finally:
         await journal.close()
         if journal.records and journal.failure is None:

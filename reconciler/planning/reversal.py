@@ -161,8 +161,8 @@ def merged(before: Mapping[Address, Before], now: Mapping[Address, Before]) -> d
     """What was before two applies of which the first is not settled: the older wins, also under its later name."""
     first = dict(before)
     for address, each in now.items():
-        older = first.pop(each.address, None) if each.address != address else first.get(address)
-        first[address] = older or each
+        older = first.pop(each.address) if each.address in first else first.get(address)
+        first[address] = each if older is None else older
     return first
 
 

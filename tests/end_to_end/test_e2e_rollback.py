@@ -81,6 +81,19 @@ def test_a_change_that_holds_stays(measured: Any, platform: Any) -> None:
     assert "2 passed" in measured("evaluate", *DAY, "--changed").out
 
 
+def test_what_was_changed_without_rollback_stays_and_is_not_forgotten(measured: Any, platform: Any) -> None:
+    """A first apply fails its gate and is not rolled back; a second one is, and the first stays to be verified."""
+    measured.edit("bot.yaml", "value: 100", "value: 1")
+    measured("apply", "--yes", "--evaluate", *DAY, code=5)
+    measured.edit("bot.yaml", *HARDER)
+    ended = measured(*TRY, code=8)
+    assert "update openlayer.Test/bot/monitoring/Rows arrive" in ended.words
+    assert "Answers are short stays, and is not verified: it was changed without --rollback" in ended.words
+    assert platform.tests("bot")["Answers are short"]["thresholds"][0]["value"] == 1
+    measured.edit("bot.yaml", "value: 9}]", "value: 2}]")
+    assert "Answers are short" in measured(*TRY, code=5).out
+
+
 MORE = """\
     - name: Rows keep coming
       type: integrity

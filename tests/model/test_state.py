@@ -123,6 +123,10 @@ def test_what_was_before_is_kept_until_it_is_settled() -> None:
 def test_a_rename_reaches_what_was_touched() -> None:
     state = fold(State(), [changing(TEST), renamed(PROJECT, Address("openlayer.Project", ("helper",)))])
     assert state.touched == (Address("openlayer.Test", ("helper", "monitoring", "Faithful")),)
+    noted = fold(
+        State(), [changing(TEST, before={str(TEST): {}}), renamed(PROJECT, Address("openlayer.Project", ("x",)))]
+    )
+    assert list(noted.before) == [Address("openlayer.Test", ("x", "monitoring", "Faithful"))]
 
 
 def test_an_evaluation_of_what_changes_is_not_waited_for() -> None:
