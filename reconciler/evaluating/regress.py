@@ -23,7 +23,8 @@ from reconciler.model.values import Json
 
 _NOISE = Fraction(1, 10**9)
 """How far, relative to the baseline, a value may be over the limit because of the last digits of a float."""
-_LARGEST = 1e300
+_LARGEST, _SMALLEST = 1e150, Fraction(1, 10**150)
+"""Beyond these the share of one number in another is more than a float can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,11 @@ def compare(
     exact = _exact(value)
     lower = less_is_better(criteria[0])
     margin = _margin(regress, exact, base, lower=lower)
-    missed = -margin > _NOISE * max(Fraction(1), abs(base))
+    missed = -margin > _NOISE * abs(base)
     worse = exact - base if lower else base - exact
-    share = (float(worse / abs(base)) if base else None) if regress.relative else float(worse)
-    baseline = Baseline(float(base), count, ends, share, regress.max_drop, regress.relative)
+    drop = _share(worse, base) if regress.relative else worse
+    told = None if drop is None else float(drop)
+    baseline = Baseline(float(base), count, ends, told, regress.max_drop, regress.relative)
     shown, beside = _apart(regress, exact, base, lower=lower)
     limit = f"{'<=' if lower else '>='} {beside} {'+' if lower else '-'} {_allowed(regress)}"
     why = f"{shown} is {_far(regress, exact, base, lower=lower)} {beside}, {baseline_text(baseline)}"
@@ -101,7 +103,7 @@ def passing(past: Iterable[Observation], gate: Gate) -> Iterator[Observation]:
 
 
 def number(value: Json) -> int | float | None:
-    """The value, if it can be compared: a finite number, and none that no float can hold."""
+    """The value, if it can be compared: a finite number of a size that can be divided."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) <= _LARGEST else None
@@ -165,11 +167,17 @@ def _apart(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) ->
 
 
 def _far(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -> str:
-    """``7.95 % below``, ``0.07 below``; no share of nothing can be told."""
+    """``7.95 % below``, ``0.07 below``."""
     side, limit = "above" if lower else "below", _exact(regress.max_drop)
     if not regress.relative:
         return f"{_beyond(abs(value - base), limit)} {side}"
-    return f"{_beyond(100 * abs(value - base) / abs(base), 100 * limit)} % {side}" if base else side
+    share = _share(abs(value - base), base)
+    return side if share is None else f"{_beyond(100 * share, 100 * limit)} % {side}"
+
+
+def _share(part: Fraction, base: Fraction) -> Fraction | None:
+    """The part as a fraction of the size of ``base``; nothing has a share in nothing."""
+    return part / abs(base) if abs(base) >= _SMALLEST else None
 
 
 def _allowed(regress: Regress) -> str:

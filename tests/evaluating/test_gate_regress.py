@@ -308,6 +308,13 @@ def test_a_place_that_no_manifest_names_has_its_own_past() -> None:
     assert elsewhere.why.startswith("on a pipeline that the manifests do not name: 0.81 is 10 % below 0.9")
 
 
+@pytest.mark.parametrize(("value", "before"), [(-1e149, 5e-324), (-1e149, 1e-149), (0, 1e149), (5e-324, 1e-149)])
+def test_numbers_of_any_size_are_compared(value: float, before: float) -> None:
+    lowest = Criterion("metrics|faithfulness", ">=", -1e200, label="faithfulness")
+    verdict = one(FIVE_PERCENT, value_on(0, value), seen(value_on(1, before)), criterion=lowest)
+    assert verdict.level is FAIL
+
+
 @pytest.mark.parametrize("ends", [-62_135_596_800, 10**30])
 def test_a_window_at_a_time_that_no_calendar_has_is_compared_without_a_date(ends: int) -> None:
     now = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": 0.81}, "", "r1", ends, ends + 1, "2026-11-22")
