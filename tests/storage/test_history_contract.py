@@ -144,14 +144,14 @@ def test_many_addresses_can_be_asked_for_at_once(open_history: OpenHistory) -> N
 
 def test_several_runs_may_record_the_same_at_once(open_history: OpenHistory) -> None:
     """As two jobs do that look at the same results; whatever order they found them in."""
-    observations = [seen(day, pipeline=f"p{number}") for day in range(10) for number in range(20)]
+    observations = [seen(day, pipeline=f"p{number}") for day in range(10) for number in range(150)]
 
     def record(number: int) -> int:
         return open_history().record(observations[:: 1 if number % 2 else -1])
 
     with ThreadPoolExecutor(6) as runs:
         new = list(runs.map(record, range(6)))
-    assert sum(new) == len(open_history().of()) == 200
+    assert sum(new) == len(open_history().of()) == 1500
 
 
 def test_environments_have_histories_of_their_own(open_history: OpenHistory) -> None:

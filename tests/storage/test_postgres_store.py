@@ -208,6 +208,19 @@ with store.lock("apply") as holder:
     assert keys(open_postgres()) == {"before", "successor"}
 
 
+def test_every_holder_and_every_breaking_begins_another_epoch(postgres: Any, open_postgres: OpenPostgres) -> None:
+    def epoch() -> int:
+        [(found,)] = postgres.run("select epoch from reconciler.states")
+        return int(found)
+
+    with open_postgres().lock("apply") as holder:
+        first = epoch()
+        open_postgres().unlock(holder.lock_id)
+        assert epoch() == first + 1
+    with open_postgres().lock("apply"):
+        assert epoch() == first + 2
+
+
 def test_of_many_processes_one_at_a_time_holds_the_lock(in_process: Any, open_postgres: OpenPostgres) -> None:
     """Each adds one to a number, with nothing but the lock between reading and writing it."""
     adder = """
