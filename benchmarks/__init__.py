@@ -1,1 +1,1 @@
-"""Measurements of whole processes against the emulator on a socket: ``python -m benchmarks``."""
+"""Whole-process benchmarks in ratios: ``python -m benchmarks``."""

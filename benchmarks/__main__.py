@@ -1,138 +1,101 @@
-"""``python -m benchmarks``: start-up, a no-op plan and a first apply, as whole processes, in ratios.
+"""``python -m benchmarks``: whole processes against peers, in ratios.
 
-Every candidate runs in turn, round by round, so that a slow minute of the machine hits all of them; the median of the
-rounds counts.  Quote ratios from one run, not seconds.
+    python -m benchmarks                                  1,000 tests without latency
+    python -m benchmarks --tests 1000 10000 100000 --latency 0 50 --rounds 5
+    python -m benchmarks --write                          also benchmarks/results/*.json, the table and the picture
+
+Every candidate runs in turn, round by round, so that a slow minute of the machine hits all of them; the median counts.
+Quote ratios from one run, not seconds.  The peers need ``pip install '.[benchmark]'``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import statistics
-import subprocess
+import platform
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.world import write_manifests
+from benchmarks import pure, report, scenarios
+from benchmarks.processes import ROOT
+from benchmarks.world import Size
 
-KEY = "benchmark"
-CLI = [sys.executable, "-m", "reconciler"]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of wall time, round by round."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """The figure to quote."""
-        return statistics.median(self.seconds)
-
-    def __str__(self) -> str:
-        low, high = min(self.seconds), max(self.seconds)
-        return f"{low * 1000:7.0f} {self.median * 1000:7.0f} {high * 1000:7.0f}"
+TESTS_IN_A_PROJECT = 100
+PEERS = ("floor", "sdk", "octodns")
+PEERS_UP_TO = 10_000
+"""A sequential peer needs minutes for more."""
+WIDTHS = (8, 16, 32, 64, 100)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--projects", type=int, default=10)
-    parser.add_argument("--pipelines", type=int, default=2)
-    parser.add_argument("--tests", type=int, default=100, help="in each project")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--latency", default="0ms", help="of the emulator's answers")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), asked)
-
-
-def measure(folder: Path, asked: argparse.Namespace) -> None:
-    """Start the emulator in its own process, fill it, and time the candidates."""
-    write_manifests(folder / "manifests", projects=asked.projects, pipelines=asked.pipelines, tests=asked.tests)
-    server = subprocess.Popen(
-        [*CLI, "emulator", "--port", "0", "--api-key", KEY, "--latency", asked.latency],
-        stdout=subprocess.PIPE,
-        text=True,
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    try:
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        environ = {**os.environ, "OPENLAYER_BASE_URL": url, "OPENLAYER_API_KEY": KEY, "PYTHONPATH": str(Path.cwd())}
-        print(f"{asked.projects} projects x {asked.pipelines} pipelines x {asked.tests} tests, {asked.rounds} rounds")
-        first = _time([*CLI, "apply", "manifests", "--yes"], folder, environ)
-        print(f"first apply, once: {first * 1000:.0f} ms")
-        print(f"requests of a no-op plan: {_requests(folder, environ)}")
-        print(f"writes of a second apply: {_writes(folder, environ)}")
-        candidates = {
-            "python -c pass": [sys.executable, "-c", "pass"],
-            "reconciler --version": [*CLI, "--version"],
-            "reconciler --help": [*CLI, "--help"],
-            "reconciler validate": [*CLI, "validate", "manifests"],
-            "reconciler plan, no changes": [*CLI, "plan", "manifests"],
-            "floor: the same requests, bare": [sys.executable, "-m", "benchmarks.floor", url, KEY],
-            "peer: sequential SDK script": [sys.executable, "-m", "benchmarks.sequential_sdk", url, KEY],
-        }
-        timings = _rounds(candidates, folder, environ, asked.rounds)
-    finally:
-        server.terminate()
-        server.wait()
-    _print(timings)
+    parser.add_argument(
+        "--tests", type=int, nargs="+", default=[1000], metavar="N", help="how many tests, in projects of 100"
+    )
+    parser.add_argument("--pipelines", type=int, default=2, metavar="L", help="in each project")
+    parser.add_argument("--latency", type=int, nargs="+", default=[0], metavar="MS", help="of the emulator's answers")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in-flight", type=int, default=16, metavar="N")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--sweep", action="store_true", help="creates at 50 ms with 8 to 100 requests in flight")
+    parser.add_argument("--write", action="store_true", help="keep the results, and draw them")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(Path(folder), asked)
+    print(report.table(results["settings"]))
+    for name, ratio in results["ratios"].items():
+        print(f"{name}: {ratio:.3f}")
+    if asked.write:
+        _write(results)
 
 
-def _rounds(candidates: dict[str, list[str]], folder: Path, environ: dict[str, str], rounds: int) -> dict[str, Timing]:
-    found: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, command in candidates.items():
-            found[name].append(_time(command, folder, environ))
-    return {name: Timing(tuple(seconds)) for name, seconds in found.items()}
+def measure(folder: Path, asked: argparse.Namespace) -> dict[str, dict[str, dict[str, object]]]:
+    """Everything that was asked for, as plain data."""
+    settings: dict[str, dict[str, object]] = {}
+    started = scenarios.startup(folder, max(asked.rounds, 5))
+    bare = started["python -c pass"].median_s
+    ratios: dict[str, object] = {
+        f"{name} / python -c pass": started[name].median_s / bare for name in ("--version", "--help")
+    }
+    ratios |= pure.ratios(folder)
+    for latency_ms in asked.latency:
+        for tests in asked.tests:
+            size = Size(max(1, tests // TESTS_IN_A_PROJECT), asked.pipelines, min(tests, TESTS_IN_A_PROJECT))
+            peers = frozenset(asked.peers if tests <= PEERS_UP_TO else ())
+            name = f"{tests:,} tests, {latency_ms} ms"
+            setting = scenarios.Setting(size, latency_ms, asked.rounds, asked.in_flight, peers, _teller(name))
+            settings[name] = {
+                scenario: {"tests": tests, "latency_ms": latency_ms, **timing.to_json()}
+                for scenario, timing in scenarios.run(setting, folder / "run").items()
+            }
+    if asked.sweep:
+        reached = scenarios.sweep(folder / "sweep", Size(10, 2, 100), 50, WIDTHS, _teller("sweep"))
+        ratios |= {f"create 1,000 at 50 ms, {width} in flight: share of the limit": r for width, r in reached.items()}
+    return {"settings": settings, "ratios": ratios}  # type: ignore[dict-item]
 
 
-def _time(command: list[str], folder: Path, environ: dict[str, str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
-    return time.perf_counter() - began
+def _teller(name: str) -> object:
+    return lambda what: print(f"{name}: {what}", file=sys.stderr, flush=True)
 
 
-def _requests(folder: Path, environ: dict[str, str]) -> int:
-    return len(_events(["plan", "manifests"], folder, environ))
-
-
-def _writes(folder: Path, environ: dict[str, str]) -> int:
-    return sum(event["method"] != "GET" for event in _events(["apply", "manifests", "--yes"], folder, environ))
-
-
-def _events(arguments: list[str], folder: Path, environ: dict[str, str]) -> list[dict[str, object]]:
-    """The requests that a command makes, from its own event log."""
-    log = folder / "events.ndjson"
-    log.unlink(missing_ok=True)
-    _time([*CLI, *arguments, "--events", str(log)], folder, environ)
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    return [event for event in events if event["event"] == "request"]
-
-
-def _print(timings: dict[str, Timing]) -> None:
-    print(f"\n{'milliseconds, whole process':34}     min  median     max")
-    for name, timing in timings.items():
-        print(f"{name:34} {timing}")
-    bare = timings["python -c pass"].median
-    plan = timings["reconciler plan, no changes"].median
-    print("\nratios of medians")
-    for name, of in (
-        ("--version / python -c pass", timings["reconciler --version"].median / bare),
-        ("--help / python -c pass", timings["reconciler --help"].median / bare),
-        ("plan / floor", plan / timings["floor: the same requests, bare"].median),
-        ("plan / sequential SDK script", plan / timings["peer: sequential SDK script"].median),
-    ):
-        print(f"  {name:32} {of:5.2f}")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"largest process: {peak:.0f} MB")
+def _write(results: dict[str, dict[str, dict[str, object]]]) -> None:
+    now = datetime.now(UTC)
+    folder = ROOT / "benchmarks" / "results"
+    folder.mkdir(exist_ok=True)
+    about = {
+        "when": now.isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    (folder / f"{now:%Y-%m-%d}.json").write_text(json.dumps({**about, **results}, indent=1) + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(report.table(results["settings"]), encoding="utf-8")
+    report.picture(results["settings"], ROOT / "docs" / "performance.png")
 
 
 if __name__ == "__main__":
