@@ -38,7 +38,7 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    told = Reports(reports, console, settings.ci)
+    told = Reports(reports, console, settings.ci, environment=common.named_environment)
     story = StepStory(console)
     asking = Asking(console, style=style, yes=yes, word=common.environment or DEFAULT)
 

@@ -42,7 +42,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
         async with session(common.request(), settings, hooks) as here:
             return await drift(here)
 
-    with Reports(reports, console, settings.ci) as told:
+    with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         planned = run(main, console.story)
         console.answer(show_drift(planned.plan, style, console))
         told.planned(planned.plan, drift=True)

@@ -45,7 +45,8 @@ def plan_offline(
             raise UsageInvalid(f"{option} needs something to compare with", hint="give --base REF")
         _show_declarations(declarations(request, settings), style, console)
         return 0
-    with Reports(reports, console, settings.ci) as told:
+    environment = common.named_environment
+    with Reports(reports, console, settings.ci, environment=environment, about="offline plan") as told:
         plan = plan_against(base, request, settings)
         console.answer(show_plan(plan, style, console))
         told.planned(plan)

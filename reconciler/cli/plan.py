@@ -103,7 +103,7 @@ def command(
                 planned = with_what_stays(planned)
             return await replayed(here, planned, look_back_s) if look_back_s is not None else planned
 
-    with Reports(reports, console, settings.ci) as told:
+    with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         planned = run(main, console.story)
         if out:
             _save(Path(out), plan_json(planned.plan, tool=tool()))

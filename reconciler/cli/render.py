@@ -200,14 +200,8 @@ def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
 
 def show_error(error: ReconcilerError, form: str) -> str:
     """What ended a run before there was anything else to show; empty in forms that have no place for it."""
-    match form:
-        case "markdown":
-            from reconciler.reporting.pages import error_markdown
+    if form != "junit":
+        return ""
+    from reconciler.reporting.junit import verdicts_junit
 
-            return error_markdown(error)
-        case "junit":
-            from reconciler.reporting.junit import verdicts_junit
-
-            return verdicts_junit((), error=error)
-        case _:
-            return ""
+    return verdicts_junit((), error=error)

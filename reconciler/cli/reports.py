@@ -41,16 +41,28 @@ if TYPE_CHECKING:
 LARGEST_SUMMARY = 1024 * 1024
 """Bytes that GitHub takes of one step's summary; with more it shows none of it (docs.github.com, 2026-11)."""
 UNWRITTEN = 1
+_ABOUT = {
+    "validate": "manifests",
+    "plan": "plan",
+    "drift": "drift",
+    "apply": "apply",
+    "destroy": "apply",
+    "evaluate": "verdicts",
+    "status": "verdicts",
+}
 
 
 class Reports:
     """Use as a context manager around a run: collects what came of it, and writes the reports at the end.
 
-    ``environment`` is what comments are told apart by.  ``end`` is called with the run's exit code and returns the
-    one to exit with; when a ReconcilerError ends the run, its own code stands.
+    ``environment`` and ``about`` (by default what the command tells of) are what comments are told apart by.  ``end``
+    is called with the run's exit code and returns the one to exit with; when a ReconcilerError ends the run, its own
+    code stands.
     """
 
-    def __init__(self, asked: Sequence[Report], console: Console, ci: Ci, *, environment: str = "") -> None:
+    def __init__(
+        self, asked: Sequence[Report], console: Console, ci: Ci, *, environment: str = "", about: str = ""
+    ) -> None:
         self._asked, self._console, self._ci = asked, console, ci
         self.environment = environment
         self._plan: Plan | None = None
@@ -65,6 +77,7 @@ class Reports:
         self._unwritten = False
         self._paper = File(verbose=console.verbose, place=from_checkout(ci))
         self._command = command_name()
+        self._about = about or _ABOUT.get(self._command, "")
 
     def __enter__(self) -> Reports:
         for report in self._asked:
@@ -202,6 +215,7 @@ class Reports:
             problems=self._problems,
             error=error,
             only_drift=self._only_drift,
+            about=self._about,
         )
 
     # ---------------------------------------------------------------------------------------------- GitHub

@@ -52,19 +52,22 @@ def _plan_head(plan: Plan) -> str:
         count = counted(len(plan.refusals), "refusal")
         refused = f"\n\n> [!CAUTION]\n> {count}: nothing is applied until this is settled."
     compared = f"> [!NOTE]\n> {markdown(comparison(plan))}\n\n" if plan.basis.base else ""
-    marker = _marker("offline plan" if plan.basis.base else "plan", plan.basis.environment)
-    return f"{marker}\n### Plan{environment}\n\n{compared}**{summary_line(plan)}**{digest}{refused}"
+    mark = marker("offline plan" if plan.basis.base else "plan", plan.basis.environment)
+    return f"{mark}\n### Plan{environment}\n\n{compared}**{summary_line(plan)}**{digest}{refused}"
 
 
 def drift_markdown(plan: Plan, *, limit: int = LIMIT, verbose: bool = False) -> str:
     """Only what was changed at the platform, as a page of at most ``limit`` characters (1,000 or more)."""
     environment = f" for {markdown_code(_short(plan.basis.environment))}" if plan.basis.environment else ""
-    head = f"{_marker('drift', plan.basis.environment)}\n### Drift{environment}\n\n**{drift_sentence(plan)}**"
+    head = f"{marker('drift', plan.basis.environment)}\n### Drift{environment}\n\n**{drift_sentence(plan)}**"
     return _page(head, drift_blocks(plan, verbose=verbose), limit)
 
 
-def _marker(what: str, environment: str) -> str:
-    """A name's own characters could end the comment, so a digest stands for it."""
+def marker(what: str, environment: str) -> str:
+    """The invisible first line by which a comment about this is found again.
+
+    A name's own characters could end the line, so a digest stands for it.
+    """
     name = hashlib.sha256(environment.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"<!-- reconciler:{what} {name} -->"
 
@@ -115,7 +118,7 @@ def verdicts_markdown(verdicts: Sequence[Verdict], *, environment: str = "", lim
     """The verdicts as a comment of at most ``limit`` characters, worst first; passes are folded up."""
     ordered = worst_first(verdicts)
     where = f" for {markdown_code(_short(environment))}" if environment else ""
-    head = f"{_marker('verdicts', environment)}\n### Evaluation{where}\n\n**{verdict_summary(verdicts)}**"
+    head = f"{marker('verdicts', environment)}\n### Evaluation{where}\n\n**{verdict_summary(verdicts)}**"
     passed = [_row(verdict) for verdict in ordered if verdict.level is Level.PASS]
     others = [_row(verdict) for verdict in ordered if verdict.level is not Level.PASS]
     body, room = [head], limit - len(head) - RESERVE

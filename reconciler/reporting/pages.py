@@ -16,7 +16,7 @@ from reconciler.model.plan import Plan, Step
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.lines import counted
-from reconciler.reporting.markdown import LIMIT, drift_markdown, plan_markdown, verdicts_markdown
+from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, verdicts_markdown
 from reconciler.reporting.tables import short_address
 
 SMALLEST = 1_000
@@ -31,7 +31,9 @@ _ICONS = {StepStatus.FAILED: "🔴", StepStatus.UNKNOWN: "🟠", StepStatus.SKIP
 class Told:
     """What a run has to tell.  A part is None where the run did not get there, or has none.
 
-    ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.
+    ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``about`` is what the
+    run was to tell of, whether it got there or not: a comment that says how it failed takes the place of the one that
+    says how it went before.
     """
 
     environment: str = ""
@@ -41,26 +43,48 @@ class Told:
     problems: Sequence[Problem] | None = None
     error: ReconcilerError | None = None
     only_drift: bool = False
+    about: str = ""
 
 
 def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
-    """All of it in at most ``limit`` characters (1,000 or more).
+    """All of it in at most ``limit`` characters (1,500 or more).
 
     Each part gets what the parts before it left; a part for which there is no room is named.
     """
+    about = told.about or _about(told)
+    mark = marker(about, _environment(told, about))
     parts: list[str] = []
-    room = limit - RESERVE
+    room = limit - RESERVE - len(mark)
     for name, make in _parts(told, verbose):
         text = make(room) if room >= SMALLEST else f"*The {name} is left out: this page would be too long.*\n"
         parts.append(text)
         room -= len(text) + 1
-    return "\n".join(parts)
+    text = "\n".join(parts)
+    return text if text.startswith(mark) else f"{mark}\n{text}"
+
+
+def _about(told: Told) -> str:
+    """What all of it is about, as its parts tell."""
+    if told.outcomes is not None:
+        return "apply"
+    if told.verdicts is not None:
+        return "verdicts"
+    if told.plan is not None:
+        return "drift" if told.only_drift else "offline plan" if told.plan.basis.base else "plan"
+    return "manifests" if told.problems is not None else "run"
+
+
+def _environment(told: Told, about: str) -> str:
+    """Mistakes are those of all environments."""
+    if about == "manifests":
+        return ""
+    return told.plan.basis.environment if told.plan is not None else told.environment
 
 
 def fitting(told: Told, size: int, *, verbose: bool = False) -> str:
     """The same page in at most ``size`` bytes of UTF-8; empty where there is no room for one."""
     limit = size
-    while limit >= SMALLEST + RESERVE:
+    while limit >= SMALLEST + 2 * RESERVE:
         text = page(told, limit=limit, verbose=verbose)
         needed = len(text.encode())
         if needed <= size:
@@ -103,9 +127,11 @@ def error_markdown(error: ReconcilerError, *, limit: int = LIMIT) -> str:
 
 def problems_markdown(problems: Sequence[Problem], *, limit: int = LIMIT) -> str:
     """Every mistake in a row of a table, as many as fit; the others are counted."""
+    mark = marker("manifests", "")
     if not problems:
-        return "### Manifests\n\n**No problems in the manifests.**\n"
-    head = f"### Manifests\n\n**{counted(len(problems), 'problem')} in the manifests**\n\n| Where | What |\n|---|---|"
+        return f"{mark}\n### Manifests\n\n**No problems in the manifests.**\n"
+    count = counted(len(problems), "problem")
+    head = f"{mark}\n### Manifests\n\n**{count} in the manifests**\n\n| Where | What |\n|---|---|"
     rows = [f"| {markdown_code(_place(each))} | {markdown(_short(sentence(each)))} |" for each in problems]
     return _table(head, rows, limit)
 

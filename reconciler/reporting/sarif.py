@@ -30,7 +30,7 @@ RULE = {
 
 
 def problems_sarif(problems: Sequence[Problem], *, version: str, most: int = MOST_RESULTS) -> str:
-    """One result for each mistake, at most ``most``; ``version`` is our own.  No problems make a run without results."""
+    """One result for each mistake, at most ``most``; ``version`` is our own.  None for no problems."""
     if len(problems) > most:
         first, left = problems[: most - 1], problems[most - 1 :]
         more = f"{counted(len(left), 'more problem')} in the manifests"

@@ -110,6 +110,18 @@ def test_a_report_of_yesterday_is_not_mistaken_for_todays(bot: Any) -> None:
     assert not (bot.folder / "m.txt").exists()
 
 
+def test_a_page_that_says_how_a_run_failed_replaces_the_one_that_says_how_it_went(bot: Any) -> None:
+    """Both begin with the marker that a comment is found by."""
+    bot("plan", "--env", "local", "--report=markdown=plan.md")
+    bot("plan", "--env", "local", "--var", "x", "--report=markdown=a.md", code=64)  # says nothing at all
+    bot.write("more.yaml", "kind: x")
+    bot("plan", "--env", "local", "--report=markdown=failed.md", code=1)
+    bot("evaluate", "--env", "local", "--report=markdown=verdicts.md", code=1)
+    marks = [_text(bot, name).split("\n")[0] for name in ("plan.md", "failed.md", "verdicts.md")]
+    assert marks[0] == marks[1] != marks[2]
+    assert marks[2].startswith("<!-- reconciler:verdicts ")
+
+
 def test_an_apply_that_changed_no_test_has_an_empty_report(bot: Any) -> None:
     bot("apply", "--yes")
     bot("apply", "--yes", "--evaluate", "--report=junit=junit.xml")
