@@ -77,7 +77,7 @@ def emulator() -> _Emulator:
     return _Emulator()
 
 
-_SHORT, _BARE = FaultRule(action="clamp-page", per_page=2), FaultRule(action="no-meta")
+_SHORT, _BARE = FaultRule.model_validate({"action": "clamp-page", "perPage": 2}), FaultRule(action="no-meta")
 _NEVER, _FAILS = FaultRule(action="task-never"), FaultRule(action="task-fails")
 _OVERLAPPING, _SAME = FaultRule(action="repeat-items"), FaultRule(action="same-page")
 _ODD_LISTS: tuple[tuple[FaultRule, ...], ...] = (
