@@ -57,7 +57,14 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
     found = run(main, console.story)
     patch = unified_diff(found.source.file, found.now, found.then)
     made = SuggestedLimit(
-        found.address, found.suggestion, allowed.count, allowed.period_s, look_back_s, patch, found.unpatched
+        found.address,
+        found.suggestion,
+        allowed.count,
+        allowed.period_s,
+        look_back_s,
+        patch,
+        found.unpatched,
+        found.whole,
     )
     if style == "json":
         console.answer(suggestion_json(made))

@@ -62,23 +62,31 @@ def suggest(
     budget: Budget,
     per_period: float,
     pins: Sequence[PinnedPoint] = (),
+    judging: Sequence[Criterion] | None = None,
 ) -> Suggestion:
     """The strictest limit of ``chosen`` (one of ``criteria``, an ordered one) that keeps the budget and every pin.
 
     The budget is kept when the *upper* end of the interval of the flagged share, times ``per_period`` windows, is
-    within it.  Other criteria stay as they are, and count.
+    within it.  Other criteria stay as they are, and count.  ``judging`` are the criteria at the platform, by which the
+    windows were judged where nothing else is known; the same, unless somebody says otherwise.
     """
+    judging = criteria if judging is None else judging
     empty = Suggestion(name_of(chosen), chosen.operator, chosen.value, per_period=per_period)
     found = latest(windows)
     if not found:
         return replace(
             empty, why="there are no results in this time", missing="evaluate the test, or look further back"
         )
-    checked = calibrate(found, criteria)
+    checked = calibrate(found, judging)
     if checked.why:
         return replace(empty, why=f"uncalibrated: {checked.why}", missing=_what_calibrates(checked))
     told = [each for each in found if each.evaluation.status in VERDICTS]
-    values = [each for each in (values_of(one, criteria) for one in told) if flags(each, criteria) is not None]
+    measured = [values_of(one, judging, criteria) for one in told]
+    values = [each for each in measured if flags(each, criteria) is not None]
+    if not values:
+        unseen = next((c for c in criteria if not any(c.key in each for each in measured)), chosen)
+        why = f"no window has a value for every threshold; {name_of(unseen)} was not measured"
+        return replace(empty, why=why, missing="apply, and come back when there are results")
     search = _Search(values, tuple(criteria), chosen, tuple(pins))
     now = wilson(search.count(chosen.value), len(values))
     if wilson(0, len(values)).high * per_period > budget.count:

@@ -156,7 +156,8 @@ def one_test(looking: Looking, pattern: str) -> Resource:
 class Suggested:
     """A suggestion for one test.  ``patch`` is the manifest's file with the new limit, beside how it is now.
 
-    Without a patch ``unpatched`` says why the limit can not be changed in the file.
+    Without a patch ``unpatched`` says why the limit can not be changed in the file.  Not ``whole``: there were more
+    results than we read.
     """
 
     address: Address
@@ -167,6 +168,7 @@ class Suggested:
     now: str = ""
     then: str = ""
     unpatched: str = ""
+    whole: bool = True
 
 
 async def suggested(
@@ -181,6 +183,9 @@ async def suggested(
     kind = KINDS[test.address.kind]
     criteria = looking.criteria(test.address, test.fields)
     chosen = _chosen(criteria, measurement, test.address)
+    measuring = KINDS[looking.measuring[test.address].address.kind].measuring
+    if measuring is None or measuring.window is None:
+        raise UsageInvalid(f"{test.address} is not measured in windows of time, so there is no budget in time for it")
     live = looking.there.get(test.address)
     if live is None:
         raise UsageInvalid(f"{test.address} is not at the platform yet, so nothing was measured", hint="apply first")
@@ -193,9 +198,15 @@ async def suggested(
     past = await looking.past(test.address, live.remote_id, last(here, look_back_s))
     pins = [_point(pin, test, criteria) for pin in looking.planned.desired.pins if pin.address == test.address]
     found = suggest(
-        past.windows, criteria, chosen, budget=budget, per_period=per_period(past.windows, budget), pins=pins
+        past.windows,
+        criteria,
+        chosen,
+        budget=budget,
+        per_period=per_period(past.windows, budget),
+        pins=pins,
+        judging=looking.criteria(test.address, live.fields),
     )
-    made = Suggested(test.address, found, test.source, look_back_s, budget)
+    made = Suggested(test.address, found, test.source, look_back_s, budget, whole=past.whole)
     return made if found.limit is None or found.limit == chosen.value else _with_patch(here, made, chosen)
 
 

@@ -25,7 +25,8 @@ from reconciler.reporting.replays import interval, percent
 class SuggestedLimit:
     """A suggestion, and what was asked: ``count`` flagged windows in ``period_s`` seconds, of ``look_back_s`` seconds.
 
-    ``patch`` is a unified diff; without one ``unpatched`` says why, where there is anything to change.
+    ``patch`` is a unified diff; without one ``unpatched`` says why, where there is anything to change.  Not ``whole``:
+    there are more results than were read.
     """
 
     address: Address
@@ -35,6 +36,7 @@ class SuggestedLimit:
     look_back_s: int
     patch: str = ""
     unpatched: str = ""
+    whole: bool = True
 
 
 def unified_diff(file: str, before: str, after: str) -> str:
@@ -72,6 +74,8 @@ def _lines(made: SuggestedLimit) -> Iterator[Line]:
         yield line(f"then: {_share(found.then)}; at the upper end {found.expected:.3g} in {_period(made)}", indent=2)
     if found.pins:
         yield line(f"keeps {counted(len(found.pins), 'pin')}: {', '.join(found.pins)}", indent=2)
+    if not made.whole:
+        yield line("there are more results in that time; only the first that the platform lists were read", indent=2)
     if made.unpatched:
         yield line("no patch: ", Span(made.unpatched, "warn"), indent=2)
 
@@ -111,5 +115,6 @@ def suggestion_json(made: SuggestedLimit) -> str:
         "pins": list(found.pins),
         "patch": made.patch,
         "unpatched": made.unpatched,
+        "whole": made.whole,
     }
     return to_json(data)

@@ -339,3 +339,5 @@ def test_runs_of_digitalocean_are_replayed_and_pinned(care: Any, account: Any) -
     assert (found["state"], found["only_before"], found["after"]["flagged"]) == ("calibrated", 1, 0)
     care("pin", "--from-result", run, "--out", "pin.yaml", "--name", "canary-is-wrong")
     assert "pin canary-is-wrong (pin.yaml:1): Correctness (general hallucinations) 0" in care("plan", code=3).words
+    ended = care("suggest", "Answers are correct", "--budget", "1/week", code=64)
+    assert "is not measured in windows of time" in ended.words

@@ -134,6 +134,25 @@ def test_an_uncalibrated_past_suggests_nothing() -> None:
     assert made.missing == "a time in which windows passed and failed: look further back"
 
 
+def test_a_threshold_that_is_new_in_the_manifest_has_no_past() -> None:
+    """The platform judged by one threshold; the manifest has a second one, on what was never measured."""
+    score, recall = limit(">=", 0.8), limit(">=", 0.5, "recall")
+    budget = Budget(7, WEEK)
+    made = suggest(days(MONTH, score), [score, recall], score, budget=budget, per_period=7, judging=[score])
+    assert made.limit is None
+    assert made.why == "no window has a value for every threshold; recall was not measured"
+
+
+def test_the_past_was_judged_by_what_is_at_the_platform() -> None:
+    """The manifest has 0.9 already, the platform still 0.8: that does not make the past implausible."""
+    at_the_platform, written = limit(">=", 0.8), limit(">=", 0.9)
+    windows, budget = days(MONTH, at_the_platform), Budget(3.6, WEEK)
+    made = suggest(windows, [written], written, budget=budget, per_period=7, judging=[at_the_platform])
+    assert (made.current, made.limit) == (0.9, 0.85)
+    assert made.now is not None
+    assert made.now.flagged == 4
+
+
 def test_no_results_suggest_nothing() -> None:
     assert ask([], limit(">=", 0.8), 7).why == "there are no results in this time"
 
