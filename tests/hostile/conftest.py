@@ -55,6 +55,8 @@ class Said:
             assert not re.search(r"##\w*\[", text)
             commands = [line for line in text.split("\n") if line.lstrip().startswith("::")]
             assert annotates or commands == []
+            assert all(re.match(r"::(error|warning|notice) (file|title)=", line) for line in commands), commands
+            assert not any("::owned" in line.partition("::")[2].partition("::")[0] for line in commands)
         assert KEY not in self.text
         return self
 

@@ -9,21 +9,17 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
 from starlette.types import Receive, Scope, Send
 
 HOSTILE = {
-    "a terminal escape": "Rows \x1b[2J\x1b]0;owned\x07 arrive",
-    "a carriage return": "Rows arrive\r+ openlayer.Test/fake",
-    "bidirectional": "Rows \u202eevirra\u2066",
-    "a lone surrogate": "Rows \ud800 arrive",
-    "a workflow command": "::error title=x::owned",
-    "a workflow command on a line of its own": "Rows\n::set-output name=x::owned\n##[error]owned",
-    "html": "</details><img src=x onerror=alert(1)><script>",
+    "what acts on a terminal": "R \x1b[2J\x1b]0;o\x07\r+ openlayer.Test/fake \u202er\u2066 \ud800",
+    "workflow commands": "::error title=x::owned\n::x::owned\n##[error]owned",
+    "html": "</details><img src=x onerror=alert(1)><script> & |",
     "markdown": "`x` ```\n# o [a](http://e.x) ![i](//e.x) @team #1 |",
-    "a table": "a | b |\n|---|---|",
 }
 TEST: dict[str, Any] = {
     "type": "integrity",
@@ -100,6 +96,38 @@ def test_every_command_shows_hostile_names_harmlessly(workspace: Any) -> None:
         json.loads(line)
     exported = "".join(path.read_text() for path in (workspace.folder / "out").iterdir())
     assert exported.replace("\n", "").isprintable()
+
+
+def test_every_report_shows_hostile_names_harmlessly(workspace: Any) -> None:
+    """For GitHub, GitLab, JUnit and OpenMetrics; what a CI job hands on, and what is kept for later."""
+    folder = workspace.folder
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_OUTPUT": str(folder / "output.txt"),
+    }
+    for style in ("github", "gitlab"):
+        workspace("plan", "--format", style, code=None).check(annotates=style == "github")
+    plans = [f"--report={form}=plan.{form}" for form in ("text", "json", "markdown", "gitlab")]
+    workspace("plan", *plans, "--report", "github", code=None, **github).check(annotates=True)
+    forms = ("text", "json", "markdown", "junit", "openmetrics")
+    verdicts = [f"--report={form}=verdicts.{form}" for form in forms]
+    workspace("status", *verdicts, "--report", "github", code=None, **github).check(annotates=True)
+    for style in ("text", "json", "csv"):
+        workspace("history", "--format", style, code=None).check()
+    made = workspace.artefacts()
+    assert {"summary.md", "output.txt", "verdicts.junit", "verdicts.openmetrics", "plan.markdown"} <= made.keys()
+    for name, content in made.items():
+        if name.startswith(("plan.", "verdicts.", "summary", "output")):
+            text = content.decode("utf-8")
+            assert text.replace("\n", "").isprintable(), name
+            assert not re.search(r"##\w*\[", text), name
+    ElementTree.fromstring(made["verdicts.junit"])
+    for name in ("plan.json", "verdicts.json"):
+        json.loads(made[name])
+    assert not {"link_open", "image"} & structure(made["summary.md"].decode())
+    outputs = re.sub(r"(?ms)^([\w-]+)<<(\S+)\n.*?^\2$", "", made["output.txt"].decode())
+    assert re.fullmatch(r"(\s*[\w-]+=[\w.,:-]*\s*)*", outputs.strip()), outputs
 
 
 def test_an_export_of_hostile_names_stays_in_its_folder_and_loads_again(run: Any) -> None:
