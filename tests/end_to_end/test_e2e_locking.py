@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.storage.file import FileStore
-
-SLOW = {"method": "POST", "path": "/v1/projects/*/tests", "action": "delay", "seconds": 0.6}
 
 
 def other_run(bot: Any) -> FileStore:
@@ -16,23 +16,22 @@ def other_run(bot: Any) -> FileStore:
     return FileStore(bot.folder / ".reconciler", "default", now=lambda: datetime.now(UTC))
 
 
-def started(bot: Any) -> Any:
-    """A process of which the plan was shown: it holds the lock."""
-    process = bot.start("apply", "--yes")
-    for line in process.stdout:
-        if "to create" in line:
-            return process
-    raise AssertionError(process.communicate())
-
-
 def test_of_two_applies_at_once_the_second_waits_and_finds_everything_done(bot: Any, platform: Any) -> None:
-    platform.fail(SLOW)
-    first = started(bot)
+    """The first one's create is answered only once the second has said that it waits."""
+    go_on = threading.Event()
+    platform.meanwhile("POST", "/projects", lambda: go_on.wait(60))
+    first = bot.start("apply", "--yes")
+    while ("POST", "/projects") not in platform.seen:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
     second = bot.start("apply", "--yes", "--lock-timeout", "1m")
+    told = second.stderr.readline()
+    go_on.set()
     out, err = second.communicate()
     assert (second.returncode, first.wait()) == (0, 0)
-    assert err.count("waiting up to 1m: another run holds the lock") == 1
-    assert f"(pid {first.pid} on " in " ".join(err.split())
+    assert told.startswith("waiting up to 1m: another run holds the lock: ")
+    assert f"(pid {first.pid} on " in told
+    assert "waiting" not in err
     assert "No changes" in out
     assert len(platform.projects()) == 1
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
 import pytest
 
-SLOW = {"method": "POST", "path": "/v1/projects/*/tests", "action": "delay", "seconds": 0.6}
-STUCK = {**SLOW, "seconds": 20.0}
+STUCK = {"method": "POST", "path": "/v1/projects/*/tests", "action": "delay", "seconds": 20.0}
 
 
 @pytest.fixture
@@ -61,27 +61,32 @@ def test_a_killed_run_frees_its_lock_and_the_next_one_finishes_its_work(shared: 
 
 
 def test_of_two_applies_at_once_the_second_waits(shared: Any, platform: Any) -> None:
-    platform.fail({**SLOW, "seconds": 1.5})
+    """The first one's create is answered only once the second has said that it waits."""
+    go_on = threading.Event()
+    platform.meanwhile("POST", "/projects", lambda: go_on.wait(60))
     first = locked(shared.start("apply", "--yes"))
     second = shared.start("apply", "--yes", "--lock-timeout", "1m")
-    out, err = second.communicate()
-    assert (first.wait(), second.returncode) == (0, 0)
+    told = second.stderr.readline()
+    go_on.set()
+    out, _ = second.communicate()
+    assert (second.returncode, first.wait()) == (0, 0)
+    assert told.startswith("waiting up to 1m: another run holds the lock: ")
+    assert f"(pid {first.pid} on " in told
     assert "No changes" in out
-    assert err.count("waiting up to 1m: another run holds the lock") == 1
-    assert f"(pid {first.pid} on " in err
 
 
 def test_a_broken_lock_fences_the_run_that_held_it(shared: Any, platform: Any) -> None:
-    platform.fail(SLOW)
+    go_on = threading.Event()
+    platform.meanwhile("POST", "/projects", lambda: go_on.wait(60))
     first = locked(shared.start("apply", "--yes"))
     refused = shared("state", "rm", "*", code=6)
     assert "It is held until its connection ends" in refused.words
     lock_id = refused.words.rpartition("state unlock ")[2].split()[0]
     assert f"Lock {lock_id} is broken." in shared("state", "unlock", lock_id).out
+    go_on.set()
     _, err = first.communicate()
     assert first.returncode == 1
     assert "was broken" in " ".join(err.split())
-    platform.fail()
     shared("apply", "--yes")
     shared("plan", "--detailed-exitcode")
     assert len(platform.api("GET", f"/projects/{platform.projects()['bot']['id']}/tests")["items"]) == 2
