@@ -107,14 +107,6 @@ class Platform:
         body = {"config": config, "rows": rows}
         self.api("POST", f"/inference-pipelines/{self.pipelines('bot')[pipeline]['id']}/data-stream", body)
 
-    def stream(self, answers: dict[int, str], pipeline: str = "live") -> None:
-        """One row for each day of November 2026, at noon, to a pipeline of the project ``bot``."""
-        noon = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp() - 86_400
-        rows = [{"output": answer, "at": noon + 86_400 * day} for day, answer in answers.items()]
-        config = {"outputColumnName": "output", "timestampColumnName": "at"}
-        body = {"config": config, "rows": rows}
-        self.api("POST", f"/inference-pipelines/{self.pipelines('bot')[pipeline]['id']}/data-stream", body)
-
     def everything(self) -> Doc:
         """All that the platform shows, by project."""
         return {name: [item, self.pipelines(name), self.tests(name)] for name, item in self.projects().items()}
