@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 BUCKETS: Final = ("s3", "gs", "az")
 DATABASES: Final = ("postgresql", "postgres")
 WEB: Final = ("http", "https")
+SAFE_OPTIONS: Final = tuple(("sslmode", mode) for mode in ("require", "verify-ca", "verify-full"))
+"""What an address of a database may ask for: nothing that leads a connection elsewhere or makes it less safe."""
 EXPECTED: Final = (
     'expected a folder, such as "state", or an address that begins with s3://, gs://, az://, postgresql:// or https://'
 )
@@ -108,6 +110,11 @@ def _web(parts: SplitResult) -> StatePlace:
 def _database(parts: SplitResult, text: str) -> StatePlace:
     if any(name.lower() in ("password", "passfile", "sslpassword") for name, _ in parse_qsl(parts.query, True)):
         raise ValueError("the address holds a password: credentials come from environment variables")
+    if any(option not in SAFE_OPTIONS for option in parse_qsl(parts.query, True)):
+        raise ValueError(
+            "the address holds an option that can not stand there: only sslmode=require, verify-ca and verify-full can, "
+            "PG* variables say the rest"
+        )
     return StatePlace(parts.scheme, text, parts.netloc.rpartition("@")[2], parts.path)
 
 

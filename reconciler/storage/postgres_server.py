@@ -17,7 +17,7 @@ from typing import Any, Final, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reconciler.errors import SettingsInvalid, StateUnreadable, UsageInvalid
-from reconciler.model.places import DATABASES, is_loopback
+from reconciler.model.places import DATABASES, SAFE_OPTIONS, is_loopback
 
 try:
     import psycopg
@@ -236,7 +236,11 @@ def _address(url: str) -> tuple[dict[str, str], dict[str, str]]:
         raise SettingsInvalid(
             "the address of the state holds a password", hint="take it out, change it, and set PGPASSWORD instead"
         )
-    _require_known(query)
+    if any(option not in SAFE_OPTIONS for option in parse_qsl(parts.query, keep_blank_values=True)):
+        raise SettingsInvalid(
+            "the address of the state holds an option that can not stand there",
+            hint="only sslmode=require, verify-ca or verify-full can; set PG* variables for anything else",
+        )
     user, _, place = parts.netloc.rpartition("@")
     host = re.sub(r":\d*$", "", place).strip("[]")
     given = {
@@ -246,15 +250,6 @@ def _address(url: str) -> tuple[dict[str, str], dict[str, str]]:
         "dbname": unquote(parts.path.removeprefix("/")),
     }
     return {name: value for name, value in given.items() if value}, query
-
-
-def _require_known(query: Mapping[str, str]) -> None:
-    """Only what makes a connection safer may stand in a manifest: other options could lead it elsewhere."""
-    if set(query) - {"sslmode"} or query.get("sslmode", "require") not in SSL_MODES[3:]:
-        raise SettingsInvalid(
-            "the address of the state holds an option that can not stand there",
-            hint="only sslmode=require, verify-ca or verify-full can; set PG* variables for anything else",
-        )
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
