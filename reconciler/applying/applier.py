@@ -116,6 +116,11 @@ class _Run:
         for step_id, others in self.waits.items():
             for other in others:
                 self.waited_for[other].append(step_id)
+        self.former_roots = {
+            (step.address.vendor, step.address.root): step.former.root
+            for step in plan.pending
+            if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
+        }
         self.ready: dict[object, deque[Step]] = defaultdict(deque)
         self.refused = ""
         self.second_looks = SecondLooks(means.clock.sleep)
@@ -201,7 +206,7 @@ class _Run:
         step = unit[0]
         match step.action:
             case Action.CREATE:
-                known = self.entries.get(step.former or step.address)
+                known = self._known(step.former or step.address)
                 await self._remember(step, await self._create(step, known.retiring if known else ()))
             case Action.REPLACE:
                 await self._replace(step)
@@ -353,8 +358,14 @@ class _Run:
 
     def _missing(self, address: Address) -> Entry | None:
         """What we remember of an address whose object the platform did not list."""
-        known = self.entries.get(address)
+        known = self._known(address)
         return known if known is not None and known.remote_id not in self.live else None
+
+    def _known(self, address: Address) -> Entry | None:
+        """What we remembered of an address when the run began, also under the former name of its root."""
+        root = self.former_roots.get((address.vendor, address.root))
+        former = Address(address.kind, (root, *address.path[1:])) if root is not None else address
+        return self.entries.get(address) or self.entries.get(former)
 
     async def _still_there(self, address: Address, entry: Entry) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -111,6 +112,33 @@ def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> N
     with suppress(ReconcilerError):
         world.apply()
     world.converges(within=2)
+
+
+@pytest.mark.parametrize("name", ["changed", "former", "replaced", "archived", "live"])
+def test_a_list_of_a_project_that_is_being_renamed_leaves_something_out(name: str, make_world: MakeWorld) -> None:
+    """What stands in it is remembered under the project's former name, and yet not made anew or forgotten."""
+    world = make_world()
+    (world.root / "bot.yaml").rename(world.root / "robot.yaml")
+    renamed = json.loads((world.root / "robot.yaml").read_text(encoding="utf-8"))
+    renamed["metadata"] = {"name": "robot", "renamedFrom": "bot"}
+    world.declare(renamed)
+    world.hide(name)
+    with suppress(ReconcilerError):
+        world.apply()
+    world.fail()
+    world.apply()
+    assert world.plan().plan.is_empty
+    tests = [test for test in world.tests(world.projects()["robot"]) if not test["archived"]]
+    assert sorted(test["name"] for test in tests) == [
+        "back",
+        "by hand",
+        "changed",
+        "new",
+        "newest",
+        "renamed",
+        "replaced",
+    ]
+    assert world.pipelines(world.projects()["robot"]) == ["canary", "live"]
 
 
 def test_a_replace_that_was_cut_short_and_does_not_show_is_finished(

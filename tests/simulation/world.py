@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import secrets
 import shutil
 import tempfile
 import uuid
@@ -135,7 +136,7 @@ class World:
 
     def log(self, text: str) -> None:
         """Write one line of what happened."""
-        self.trace.append(f"{self.loop.time():9.2f} {text}")
+        self.trace.append(f"{self.loop.time():9.2f} {text.replace(str(self.folder), '')}")
 
     # ------------------------------------------------------------------------------------------ runs
 
@@ -388,9 +389,13 @@ def _new_world(schedule: Schedule) -> Iterator[World]:
     def drawn_op() -> str:
         return "".join(ids.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(26))
 
+    def drawn_lock(size: int) -> str:
+        return f"{ids.getrandbits(8 * size):0{2 * size}x}"
+
     try:
         with (
             mortal_disk(),
+            patch.object(secrets, "token_hex", drawn_lock),
             patch.object(uuid, "uuid4", drawn_uuid),
             patch.object(applying, "new_operation_id", drawn_op),
             patch.object(measuring, "new_operation_id", drawn_op),
