@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any

@@ -157,7 +157,7 @@ class _Platform:
     dialect: str = ""
     requests: int = 0
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call, permit: object = None) -> Reply:
         self.requests += 1
         items = self.lists.get(call.path, []) if call.query["page"] == 1 else []
         return Reply(200, {"items": [*items]})
