@@ -76,8 +76,8 @@ class Request:
     def with_options(self, options: Mapping[str, Any]) -> Request:
         """The same request, shaped as a saved plan was.
 
-        Raises UsageInvalid when a variable that the plan was made with is not given again, and StalePlan when these
-        are no options of a plan.
+        Raises UsageInvalid when a variable that the plan was made with is not given again, or when another environment
+        is named, and StalePlan when these are no options of a plan.
         """
         try:
             names = _texts(options["variables"])
@@ -92,6 +92,9 @@ class Request:
             )
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise StalePlan("this is not a plan file", hint="make one: reconciler plan --out plan.json") from error
+        if self.environment is not None and self.environment != shaped.environment:
+            planned = f"environment {shaped.environment}" if shaped.environment else "no environment"
+            raise UsageInvalid(f"this plan was made for {planned}, and --env names {self.environment}")
         if missing := [name for name in names if name not in self.variables]:
             again = " ".join(f"--var {name}=..." for name in missing)
             raise UsageInvalid(

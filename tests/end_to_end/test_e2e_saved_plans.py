@@ -157,7 +157,7 @@ def test_a_plan_keeps_no_values_of_variables(bot: Any, platform: Any) -> None:
 
 
 def test_another_environment_is_another_plan(bot: Any, platform: Any) -> None:
-    """The plan's own environment is applied, whatever is named beside it; with another's state it is refused."""
+    """Naming another one is a mistake; a plan that says so itself is refused, with a copy of the state too."""
     for name in ("staging", "production"):
         bot.write(
             f"{name}.yaml", f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
@@ -165,6 +165,8 @@ def test_another_environment_is_another_plan(bot: Any, platform: Any) -> None:
     bot("apply", "--yes", "--env", "staging")
     bot.edit("bot.yaml", "value: 2}]", "value: 3}]")
     bot("plan", "--env", "staging", "--out", "plan.json")
+    ended = bot("apply", "--plan", "plan.json", "--env", "production", code=64)
+    assert "this plan was made for environment staging, and --env names production" in ended.words
     state = bot.folder / ".reconciler"
     (state / "production.state.json").write_bytes((state / "staging.state.json").read_bytes())
     plan = json.loads((bot.folder / "plan.json").read_text())

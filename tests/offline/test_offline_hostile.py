@@ -31,8 +31,8 @@ def blob(repository: Any, content: bytes) -> str:
 
 def test_neither_network_nor_key_is_needed(repository: Any) -> None:
     """Every way to reach anybody raises, and no variable holds a credential."""
-    with pytest.raises(AssertionError, match="was asked for"):
-        socket.socket().connect(("localhost", 9))
+    with socket.socket() as refusing, pytest.raises(AssertionError, match="was asked for"):
+        refusing.connect(("localhost", 9))
     repository.edit("bot.yaml", "value: 20", "value: 10")
     for style in ("text", "json", "markdown"):
         repository("plan", "--offline", "--format", style)
