@@ -93,7 +93,8 @@ class Verification:
         )
         return RolledBack(
             f"the gate failed, and what was changed was put back:{told}{more}{stays}",
-            hint="the manifests still ask for it: change them, or the next apply does it again",
+            hint="the manifests still ask for it: change them, or the next apply does it again; what was evaluated"
+            " stays on record as it was judged then, until evaluate --overwrite",
         )
 
 

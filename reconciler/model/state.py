@@ -128,8 +128,11 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 unsettled = True
                 _drop_notes_about(tasks, changing)
             case "settled", None:
-                touched = touched if record["kept"] else {}
-                unsettled, before = False, {}
+                left = {Address.parse(each) for each in record.get("left", ())}
+                if not record["kept"]:
+                    _drop_notes_about(tasks, touched.keys() - left)
+                    touched = dict.fromkeys(sorted(left))
+                unsettled, before = bool(left), {each: before[each] for each in before if each in left}
             case unknown, _:
                 raise StateUnreadable(
                     f"the journal holds a record of the unknown kind {unknown!r}",

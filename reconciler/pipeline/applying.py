@@ -132,7 +132,7 @@ async def _apply_planned(
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
-        if trial is None and whole and (outcomes or planned.state.unsettled):
+        if trial is None and whole and outcomes:
             await journal.write({"record": "settled", "kept": True})
         return replace(applied, unsettled=_unsettled(after.plan, applied) if after else ())
     finally:

@@ -161,7 +161,7 @@ def _measurable(
     """What is to be measured, and what can not be in the way that is asked for, with the reason."""
     tests: list[Resource] = []
     apart: list[tuple[Address, str]] = []
-    patterns = here.request.select
+    patterns = () if ask.anew else here.request.select  # what an earlier apply changed is verified, too
     waiting = {trigger.address for trigger in noted(planned.state.tasks)} if ask.resume else None
     for resource in planned.desired:
         measuring = KINDS[resource.address.kind].measuring

@@ -130,9 +130,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
             await journal.write(record)
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
-            await journal.write({"record": "settled", "kept": False})
-            if earlier:
-                await journal.write({"record": "changing", "addresses": [str(each) for each in earlier]})
+            await journal.write({"record": "settled", "kept": False, "left": [str(each) for each in earlier]})
         return PutBack(planned.plan, outcomes, tuple(left), earlier)
     finally:
         await journal.close()

@@ -86,8 +86,9 @@ def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:
 
 
 def _settle(here: Session) -> None:
-    """Remember that what was changed holds."""
+    """Remember that what was changed holds, but for what the given paths do not cover: that was not looked at."""
     state = here.store.load()
-    kept: Record = {"record": "settled", "kept": True}
+    left = [a for a in state.touched if a not in here.desired.resources and a in state.entries]
+    kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
     here.store.append([kept])
     here.store.commit(fold(state, [kept]))

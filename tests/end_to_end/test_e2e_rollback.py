@@ -228,3 +228,24 @@ def test_digitalocean_s_test_cases_are_put_back_too(care: Any, account: Any) -> 
     assert "what was changed was put back" in care(*TRY, code=8).words
     assert account.case()["star_metric"]["success_threshold"] == pytest.approx(82.4)
     assert [(action, cause) for action, cause in steps(care)] == [("update", "manifest")]
+
+
+def test_an_evaluation_that_never_ends_is_put_back_and_not_waited_for(measured: Any, platform: Any) -> None:
+    """--timeout ends the wait: the gate says that it goes on at the platform, and nothing is left to resume."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", "value: 2}]", "value: 1}]")
+    platform.fail({"method": "POST", "path": "/v1/tests/*/evaluate", "action": "task-never"})
+    ended = measured(*TRY, "--timeout", "1s", code=8)
+    assert "not finished after 1s; it goes on at the platform" in ended.words
+    assert as_written(platform) == before
+    measured("evaluate", "--resume", code=64)
+
+
+def test_what_other_paths_hold_stays_to_be_verified(measured: Any) -> None:
+    """A gate that holds for one file says nothing of another one that is not verified yet."""
+    other = (measured.folder / "bot.yaml").read_text().replace("{name: bot}", "{name: other}")
+    measured.write("other.yaml", other.replace(*HARDER))
+    measured("apply", "--yes", "other.yaml", "--evaluate", *DAY, code=5)
+    measured.edit("bot.yaml", "value: 2}]", "value: 1}]")
+    measured("apply", "--yes", "bot.yaml", "--evaluate", *DAY)
+    assert "other/monitoring/Rows arrive" in measured("apply", "--yes", "--evaluate", *DAY, code=5).out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,19 @@ def test_what_was_not_settled_is_added_to() -> None:
 
 def test_what_was_put_back_is_not_touched() -> None:
     assert fold(State(), [changing(PROJECT, before={str(PROJECT): {"fields": {}}}), PUT_BACK]) == State()
+
+
+def test_what_was_not_looked_at_is_left_unsettled() -> None:
+    """Whether the rest holds or was put back; then an evaluation of that is over, too."""
+    was: dict[str, Fields] = {str(TEST): {"remote_id": "t1"}, str(PROJECT): {"remote_id": "p1"}}
+    notes: dict[str, Fields] = {"k": {"address": str(PROJECT)}, "other": {"address": str(TEST)}}
+    begun = replace(fold(State(), [changing(PROJECT, TEST, before=was)]), tasks=notes)
+    kept = fold(begun, [{**KEPT, "left": [str(TEST)]}])
+    assert (kept.touched, kept.unsettled, list(kept.before), list(kept.tasks)) == (
+        (PROJECT, TEST), True, [TEST], ["k", "other"],
+    )  # fmt: skip
+    back = fold(begun, [{**PUT_BACK, "left": [str(TEST)]}])
+    assert (back.touched, back.unsettled, list(back.before), list(back.tasks)) == ((TEST,), True, [TEST], ["other"])
 
 
 def test_what_was_before_is_kept_until_it_is_settled() -> None:
