@@ -44,8 +44,8 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         planned = run(main, console.story)
-        console.answer(show_drift(planned.plan, style, console))
         told.planned(planned.plan, drift=True)
+        console.answer(show_drift(planned.plan, style, console))
         if planned.plan.pending:
             return told.end(2)
         return told.end(1 if planned.plan.refusals else 0)

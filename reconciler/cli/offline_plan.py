@@ -48,8 +48,8 @@ def plan_offline(
     environment = common.named_environment
     with Reports(reports, console, settings.ci, environment=environment, about="offline plan") as told:
         plan = plan_against(base, request, settings)
-        console.answer(show_plan(plan, style, console))
         told.planned(plan)
+        console.answer(show_plan(plan, style, console))
         if plan.refusals:
             return told.end(3)
         return told.end(2 if detailed_exitcode and plan.pending else 0)

@@ -107,8 +107,8 @@ def command(
         planned = run(main, console.story)
         if out:
             _save(Path(out), plan_json(planned.plan, tool=tool()))
-        console.answer(show_plan(planned.plan, style, console))
         told.planned(planned.plan, file=out or "")
+        console.answer(show_plan(planned.plan, style, console))
         if planned.plan.refusals:
             return told.end(3)
         return told.end(2 if detailed_exitcode and planned.plan.pending else 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.main import BROKEN_PIPE
 from reconciler.cli.places import from_checkout, placed_plan, placed_problems, placed_verdicts
 from reconciler.cli.render import (
     File,
@@ -94,6 +95,9 @@ class Reports:
         if isinstance(error, ReconcilerError):
             self._write(error.exit_code, error)
             self._end(error.exit_code, error.message)
+        elif isinstance(error, BrokenPipeError):  # nobody reads the answer to its end; the reports are for others
+            self._write(BROKEN_PIPE, None)
+            self._end(BROKEN_PIPE, "")
 
     # ------------------------------------------------------------------------------- what came of the run
 
@@ -149,7 +153,8 @@ class Reports:
         for report in self._asked:
             if not report.file:
                 continue
-            text = self._text(report.form, error or self._untold(code))
+            judging = report.form in ("junit", "openmetrics")
+            text = self._text(report.form, error or (self._untold(code) if judging else None))
             if text:
                 self._to_file(report, text)
             else:
@@ -158,12 +163,10 @@ class Reports:
             self._tell_github(code, error)
 
     def _untold(self, code: int) -> ReconcilerError | None:
-        """What ended a run that has no error of its own: an apply that failed is not evaluated."""
-        if not code or self._verdicts is not None or self._problems is not None:
+        """What ended a run without verdicts that has no error of its own: an apply that failed is not evaluated."""
+        if not code or self._verdicts is not None:
             return None
-        return (
-            ReconcilerError(f"nothing was evaluated: the run ended with exit code {code}") if self._outcomes else None
-        )
+        return ReconcilerError(f"nothing was evaluated: the run ended with exit code {code}")
 
     def _to_file(self, report: Report, text: str) -> None:
         try:

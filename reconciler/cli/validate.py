@@ -42,8 +42,8 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
         try:
             checked = check_manifests(common.request(), settings)
         except ManifestsInvalid as error:
-            _answer(error.problems, style, console)
             told.checked(error.problems)
+            _answer(error.problems, style, console)
             return told.end(1)
         told.checked(())
         for warning in checked.warnings:

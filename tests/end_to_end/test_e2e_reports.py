@@ -134,6 +134,15 @@ def test_an_apply_that_failed_was_not_evaluated_and_says_so(bot: Any, platform: 
     (case,) = (case for suite in JUnitXml.fromstring(_text(bot, "junit.xml").encode()) for case in suite)
     assert "exit code 4" in case.result[0].message
     assert "| 🔴 failed | create `bot/monitoring/" in _text(bot, "apply.md")
+    assert "nothing was evaluated" not in _text(bot, "apply.md")
+
+
+def test_nobody_reading_the_answer_does_not_take_the_reports_away(bot: Any) -> None:
+    """``reconciler plan | head -1``: the pipe breaks, and CI still finds what it was promised."""
+    process = bot.start("plan", "--report=json=plan.json")
+    process.stdout.close()
+    assert process.wait(timeout=60) in (1, 141)
+    assert json.loads(_text(bot, "plan.json"))["summary"]["create"] == 5
 
 
 def test_mistakes_in_manifests_go_to_every_form(bot: Any) -> None:
