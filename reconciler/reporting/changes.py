@@ -83,12 +83,16 @@ def change_lines(change: FieldChange, step: Step, *, verbose: bool) -> list[Line
     if inner:
         colon = Span(f"{change.path}:", solid=True)  # the remarks begin with a gap of their own
         return [line(colon, *remarks), *_cut([_inner_line(*each, verbose) for each in inner], verbose)]
-    if _is_item(change):
-        return [line(*_item_words(change, verbose), *remarks)]
+    if is_item(change):
+        came = change.before is None
+        tint: Tint = "add" if came else "remove"
+        return [
+            line(Span("+ " if came else "- ", tint), head, Span(item_text(change, verbose=verbose), tint), *remarks)
+        ]
     return [line(head, *_arrow(change.before, change.after, verbose), *remarks)]
 
 
-def _is_item(change: FieldChange) -> bool:
+def is_item(change: FieldChange) -> bool:
     """Whether an item of a list came or went as a whole."""
     sides = change.before, change.after
     return (
@@ -96,16 +100,13 @@ def _is_item(change: FieldChange) -> bool:
     )
 
 
-def _item_words(change: FieldChange, verbose: bool) -> tuple[Span, ...]:
-    """``+ thresholds.0: metrics faithfulness >= 0.8``: the item's values in the order in which they stand."""
-    came = change.before is None
-    item = change.after if came else change.before
+def item_text(change: FieldChange, *, verbose: bool) -> str:
+    """``metrics faithfulness >= 0.8``: the values of an item that came or went, in the order in which they stand."""
+    item = change.after if change.before is None else change.before
     assert isinstance(item, dict)
     values = [each if isinstance(each, str) and each else shown(each, verbose=verbose) for each in item.values()]
     text = " ".join(values)
-    text = text if verbose or len(text) <= LONG_JSON else text[: LONG_JSON - 1] + "…"
-    tint: Tint = "add" if came else "remove"
-    return Span("+ " if came else "- ", tint), Span(f"{change.path}: ", solid=True), Span(text, tint)
+    return text if verbose or len(text) <= LONG_JSON else text[: LONG_JSON - 1] + "…"
 
 
 def _remarks(change: FieldChange, step: Step) -> Iterator[Span]:

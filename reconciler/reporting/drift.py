@@ -10,7 +10,7 @@ from typing import Literal
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Plan, Step
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
-from reconciler.reporting.changes import badge, shown
+from reconciler.reporting.changes import badge, is_item, item_text, shown
 from reconciler.reporting.lines import Line, Span, counted, line
 
 DriftAnswer = Literal["clean", "drifted", "unknown"]
@@ -52,6 +52,11 @@ def _line(change: FieldChange) -> Line:
     effect = _REVERSED.get(change.effect, change.effect) if change.effect else None
     if change.sensitive:
         return line(head, "(sensitive, not shown)", indent=4)
+    if is_item(change):
+        gone = change.before is None  # the step would put it back
+        item = Span(item_text(change, verbose=False), "remove" if gone else "add")
+        what = f"  {'gone' if gone else 'added'} at the platform"
+        return line("- " if gone else "+ ", head, item, what, *badge(effect), indent=4)
     there = Span(f"{shown(change.before, verbose=False)} at the platform", "remove")
     here = Span(f"{shown(change.after, verbose=False)} in the manifests", "add")
     return line(head, there, ", ", here, *badge(effect), indent=4)

@@ -99,6 +99,18 @@ Drifted: 1 resource.
     assert drift_answer(plan) == "drifted"
 
 
+def test_a_threshold_that_came_or_went_at_the_platform() -> None:
+    """One line each, told from the platform, where what the plan would take away was added."""
+    limit = {"insightName": "metrics", "measurement": "faithfulness", "operator": ">=", "value": 0.9}
+    plan = _drift(
+        FieldChange("thresholds.0", None, limit, Effect.TIGHTENED, Cause.DRIFT),
+        FieldChange("thresholds.1", limit, None, Effect.LOOSENED, Cause.DRIFT),
+    )
+    text = drift_text(plan, width=100, color=False)
+    assert "- thresholds.0: metrics faithfulness >= 0.9  gone at the platform  LOOSENED\n" in text
+    assert "+ thresholds.1: metrics faithfulness >= 0.9  added at the platform  TIGHTENED\n" in text
+
+
 def test_what_the_manifests_changed_is_not_drift() -> None:
     plan = replace(_drift(), steps=(Step("1", Action.UPDATE, FAITHFUL, "changed in the manifests"),))
     assert drift_answer(plan) == "clean"
