@@ -10,6 +10,7 @@ from reconciler.errors import LockHeld, ManifestsInvalid, Problem, ReconcilerErr
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
+from reconciler.model.values import Json
 from reconciler.reporting.text import apply_text, drift_answer, drift_text, error_text, plan_text, problems_text
 
 PROJECT = Address("openlayer.Project", ("bot",))
@@ -101,7 +102,7 @@ Drifted: 1 resource.
 
 def test_a_threshold_that_came_or_went_at_the_platform() -> None:
     """One line each, told from the platform, where what the plan would take away was added."""
-    limit = {"insightName": "metrics", "measurement": "faithfulness", "operator": ">=", "value": 0.9}
+    limit: Json = {"insightName": "metrics", "measurement": "faithfulness", "operator": ">=", "value": 0.9}
     plan = _drift(
         FieldChange("thresholds.0", None, limit, Effect.TIGHTENED, Cause.DRIFT),
         FieldChange("thresholds.1", limit, None, Effect.LOOSENED, Cause.DRIFT),
