@@ -124,7 +124,9 @@ class _Run:
         self.ready: dict[object, deque[Step]] = defaultdict(deque)
         self.refused = ""
         self.second_looks = SecondLooks(means.clock.sleep)
-        self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), means.clock.monotonic(), means.on_wait)
+        owned = frozenset(each for entry in self.entries.values() for each in (entry.remote_id, *entry.retiring))
+        now = means.clock.monotonic()
+        self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), owned, now, means.on_wait)
 
     async def go(self) -> tuple[StepOutcome, ...]:
         for step in self.steps.values():

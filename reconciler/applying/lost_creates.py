@@ -40,7 +40,8 @@ class Absence:
 
 @dataclass(frozen=True)
 class LostCreates:
-    """``known`` are the remote ids that were listed before this run sent anything; ``began`` is when it began.
+    """``known`` are the remote ids that were listed before this run sent anything, ``owned`` those that we remember;
+    ``began`` is when the run began.
 
     An intent that an earlier process left behind counts from ``began``: that process is dead and sends no more, and
     its own clock is not to be trusted.
@@ -49,6 +50,7 @@ class LostCreates:
     clock: Clock
     kinds: Mapping[str, AnyKind]
     known: frozenset[str]
+    owned: frozenset[str]
     began: float
     on_wait: Callable[[str], None]
     _lists: dict[tuple[str, str | None], _List] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class LostCreates:
             if ours:
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
             if listed.began >= until:
-                old = frozenset[str]() if remote_id is not None else self.known
+                old = self.owned if remote_id is not None else self.owned | self.known
                 strangers = (item for item in named if not item.archived and item.remote_id not in old)
                 return Absence(listed.began, next(strangers, None))
             if pause == FIRST_PAUSE_S:

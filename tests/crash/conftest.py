@@ -342,7 +342,7 @@ class World:
 
         answer = asyncio.run(ask())
         assert answer.is_success, answer.text
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def projects(self) -> dict[str, Doc]:
         return {item["name"]: item for item in self.api("GET", "/projects")["items"]}

@@ -157,6 +157,25 @@ def test_a_replace_that_was_cut_short_and_does_not_show_is_finished(
     world.converges(within=1)
 
 
+def test_somebody_deletes_a_replacement_before_it_was_ever_listed(
+    make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """It is made again; the old one, which still stands there under the same name, is no stranger."""
+    world = make_world()
+    before = {test["id"] for test in world.tests(world.projects()["bot"])}
+    moments = make_death()
+    world.apply(moments)
+    name = "after the journal: done openlayer.Test/bot/monitoring/replaced"
+    world = make_world()
+    with pytest.raises(killed):
+        world.apply(make_death(moments.moments.index(name)))
+    (made,) = [test for test in world.tests(world.projects()["bot"])
+               if test["name"] == "replaced" and test["id"] not in before]  # fmt: skip
+    world.api("DELETE", f"/tests/{made['id']}")
+    world.apply()
+    world.converges(within=1)
+
+
 def test_a_replace_of_what_was_never_read_back(make_world: MakeWorld) -> None:
     """The run that made it could not look again: its replacement is still a new one, and the old one is archived."""
     world = make_world()
