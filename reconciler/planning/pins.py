@@ -72,6 +72,10 @@ def broken(pin: Pin, resource: Resource, kind: AnyKind, criteria: Sequence[Crite
     if blind and pin.verdict == "flagged":
         what = f"the limit of {_text(values, blind)} is not a written one, so nobody can tell what it flags"
         return what, "write the limit down, or delete the pin"
+    odd = [c for c in known if is_defined(c) and family(values[c.key]) != family(c.value)]
+    if odd:
+        what = f"{_text(values, odd)} can not be compared with {criteria_text(odd)}"
+        return what, "write the value as it was measured: a number without quotes"
     missed = [criterion for criterion in known if is_defined(criterion) and not meets(values[criterion.key], criterion)]
     if pin.verdict == "flagged" and not missed:
         what = f"{_text(values, known)} would not be flagged by {criteria_text(known)}"
