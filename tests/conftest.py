@@ -394,7 +394,11 @@ def _binary(name: str) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """A private server; root runs it as the user ``postgres``, because it refuses to be root's."""
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    as_user = (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
+        if os.geteuid() == 0
+        else []
+    )
     initdb, postgres = _binary("initdb"), _binary("postgres")
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
