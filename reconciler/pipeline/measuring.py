@@ -93,7 +93,8 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     only = _touched(here, planned) if ask.changed else None
     tests, apart = _measurable(here, planned, ask, only)
     if not tests and only is not None and len(only) == len(apart):
-        return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing="no test changed")
+        why = "what changed is not evaluated on demand" if apart else "no test changed"
+        return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing=why)
     if not tests:
         raise _nothing_to_measure(ask)
     there = {item.address: item for item in planned.live.objects if not item.archived}

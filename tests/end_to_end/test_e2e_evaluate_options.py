@@ -102,6 +102,14 @@ def test_changed_without_a_test_among_it_is_nothing_to_evaluate(measured: Any) -
     assert "Nothing to evaluate: no test changed." in measured("evaluate", *DAY, "--changed").err
 
 
+def test_changed_that_can_not_be_evaluated_is_said(measured: Any) -> None:
+    """Nothing to gate on, and the reason beside it."""
+    measured.edit("bot.yaml", "      pipelines: [live]\n      evaluationWindow: 24h\n", "      mode: development\n")
+    ended = measured("apply", "--yes", "--evaluate", *DAY)
+    assert "Nothing to evaluate: what changed is not evaluated on demand." in ended.err
+    assert "1 test left out: the API evaluates monitoring tests only" in ended.err
+
+
 def test_changed_without_any_apply_is_an_error(bot: Any) -> None:
     """A state that knows of no apply does not mean that nothing changed."""
     bot("apply", "--yes")
@@ -168,7 +176,8 @@ def test_a_gate_may_ask_for_several_runs(measured: Any, platform: Any) -> None:
     ended = measured("evaluate", *DAY, "--select", f"*/{ALL}", "--format", "json")
     assert "will run 6 evaluations: 1 test × 2 pipelines × 1 window × 3 runs" in ended.err
     assert len(platform.writes) == 3
-    assert [item["runs"] for item in json.loads(ended.out)["verdicts"]]
+    three = {"passed": 3, "known": 3, "wanted": 3, "min_pass": 3}
+    assert [item["runs"] for item in json.loads(ended.out)["verdicts"]] == [three, three]
 
 
 # ------------------------------------------------------------------------------------------ commits
