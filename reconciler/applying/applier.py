@@ -13,11 +13,12 @@ import asyncio
 import json
 import math
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from reconciler.applying.lost_creates import Absence, LostCreates
 from reconciler.applying.second_looks import SecondLooks
@@ -132,13 +133,13 @@ class _Run:
         for step in self.steps.values():
             if not self.waits[step.id]:
                 self._make_ready(step)
-        running: set[asyncio.Task[None]] = set()
+        in_flight = _InFlight()
         while True:
-            while self.ready and len(running) < self.means.parallelism and self._may_start():
-                running.add(asyncio.create_task(self._carry_out(self._next_unit())))
-            if not running:
+            while self.ready and len(in_flight) < self.means.parallelism and self._may_start():
+                in_flight.start(self._carry_out(self._next_unit()))
+            if not in_flight:
                 break
-            running = await _one_less(running)
+            await in_flight.one_less()
         for step in self.steps.values():
             if step.id not in self.outcomes:
                 why = self.refused or "the run was interrupted before it was its turn"
@@ -554,26 +555,51 @@ class _Run:
         return Wire(self.ids, self._provider(step).dialect)
 
 
-async def _one_less(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Wait until a task is over; returns the rest.
+class _InFlight:
+    """What is being carried out.  Each end is told once; asyncio.wait would ask all that run each time."""
 
-    A failure ends the run, so what else runs is let finish first: a task that outlives the run would go on without a
-    journal.  When the run is cancelled, or nothing can be written down any more, it is stopped.
-    """
-    try:
-        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:
-        for task in running:
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: list[BaseException] = []
+        self._ended = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin one more."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+
+    async def one_less(self) -> None:
+        """Return when one is over.
+
+        A failure ends the run, so what else runs is let finish first: a task that outlives the run would go on
+        without a journal.  When the run is cancelled, or nothing can be written down any more, it is stopped.
+        """
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            await self._let_go(stopped=True)
+            raise
+        self._ended.clear()
+        if self._failures:
+            await self._let_go(stopped=isinstance(self._failures[0], StateUnreadable))
+            raise self._failures[0]
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if failure is not None:
+            self._failures.append(failure)
+        self._ended.set()
+
+    async def _let_go(self, *, stopped: bool) -> None:
+        left = tuple(self._tasks)
+        for task in left if stopped else ():
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        raise
-    failures = [failure for task in done if (failure := task.exception()) is not None]
-    if failures:
-        for task in running if isinstance(failures[0], StateUnreadable) else ():
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        raise failures[0]
-    return running
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = ()) -> Entry:
