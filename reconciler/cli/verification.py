@@ -35,10 +35,11 @@ class Verification:
     ) -> None:
         self._ask, self._console, self._style, self._told = ask, console, style, told
         self._show_applied, self._signals, self._rollback = applied, signals, rollback
-        self._code = 0
+        self._code, self._is_applied = 0, False
 
     async def run(self, here: Session, *, saved: Mapping[str, Any] | None, resumed: bool) -> int:
         """Returns 4 or 5 where a step or a gate failed, else 0.  Raises RolledBack or RollbackFailed."""
+        from reconciler.errors import ReconcilerError, RollbackFailed
         from reconciler.pipeline.verifying import Watch, apply_and_verify
 
         def rolling_back(plan: Plan) -> None:
@@ -49,6 +50,10 @@ class Verification:
         watch = Watch(self._applied, self._judged, rolling_back)
         try:
             done = await apply_and_verify(here, self._ask, watch, saved=saved, resumed=resumed, rollback=self._rollback)
+        except ReconcilerError as error:
+            if self._is_applied and error.exit_code != RollbackFailed.exit_code:
+                self._console.story("warning: what was applied is not verified; the same command goes on with that")
+            raise
         finally:
             self._signals.gently = None
         if done.put_back is not None:
@@ -60,6 +65,7 @@ class Verification:
         return self._code
 
     def _applied(self, done: Applied) -> bool:
+        self._is_applied = bool(done.outcomes)
         self._code = self._show_applied(done)
         return self._code == 0
 

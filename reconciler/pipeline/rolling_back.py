@@ -90,6 +90,19 @@ def what_is_there(planned: Planned) -> dict[str, Fields]:
     return {str(address): before_to_json(before) for address, before in first.items()}
 
 
+def what_was_there(state: State) -> list[str]:
+    """For a person who has to go back by hand: each address, and on the next line what was there as JSON."""
+    told = []
+    for address, before in _befores(state).items():
+        was = (
+            "it was not there, or archived"
+            if not before.is_wanted
+            else f"it was {before.address.name}, {before.remote_id}"
+        )
+        told += [f"{address}: {was}", *([json.dumps(before.fields)] if before.is_wanted else [])]
+    return told
+
+
 def what_stays(planned: Planned) -> tuple[str, ...]:
     """Sentences about everything that a roll-back of this plan would not undo."""
     now = snapshot(planned.plan, planned.live, planned.state, KINDS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reconciler.errors import Interrupted, ReconcilerError, RollbackFailed
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import passed
 from reconciler.model.plan import Plan
@@ -15,7 +16,7 @@ from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, measure
 from reconciler.pipeline.planning import Planned
-from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays
+from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
 
 
@@ -75,8 +76,22 @@ async def apply_and_verify(
         if evaluated.nothing or passed(evaluated.verdicts):
             _settle(here)
         elif rollback and state.before:
-            return Verified(applied, evaluated, await roll_back(here, watch.rolling_back))
+            return Verified(applied, evaluated, await _roll_back(here, watch))
         return Verified(applied, evaluated)
+
+
+async def _roll_back(here: Session, watch: Watch) -> PutBack:
+    """Raises RollbackFailed, saying what was there before, when the way back can not even be worked out."""
+    before = what_was_there(here.store.load())
+    try:
+        return await roll_back(here, watch.rolling_back)
+    except Interrupted:
+        raise
+    except ReconcilerError as error:
+        raise RollbackFailed(
+            f"the gate failed, and the way back is barred: {error.message}\n" + "\n".join(before),
+            hint="run the same command again: it still knows what was there before",
+        ) from error
 
 
 def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:

@@ -155,6 +155,23 @@ def test_what_could_not_be_put_back_is_left_as_a_request(measured: Any, platform
     assert as_written(platform) == before
 
 
+def test_without_a_way_back_what_was_there_is_told(measured: Any, platform: Any) -> None:
+    """Exit 9 also when the platform can not be read for it; before that, exit 1 says that nothing is verified."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    platform.fail({"method": "GET", "path": "/v1/projects", "nth": 3, "action": "status", "status": 403})
+    assert "what was applied is not verified; the same command goes on" in measured(*TRY, code=1).words
+    platform.fail({"method": "GET", "path": "/v1/projects", "nth": 3, "action": "status", "status": 403})
+    ended = measured(*TRY, code=9)
+    assert "the way back is barred" in ended.words
+    lines = [line.strip() for line in ended.err.splitlines()]
+    (was,) = [json.loads(line) for line in lines if line.startswith("{")]
+    assert was["thresholds"][0]["value"] == 2
+    platform.fail()
+    measured(*TRY, code=8)
+    assert as_written(platform) == before
+
+
 def test_a_failed_roll_back_is_finished_by_the_next_run(measured: Any, platform: Any) -> None:
     """The same command again applies nothing, evaluates what is not settled, and puts it back this time."""
     before = as_written(platform)
