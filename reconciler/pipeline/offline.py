@@ -7,17 +7,22 @@ up is there, what somebody changed by hand, what is not ours.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+
+from pydantic.alias_generators import to_camel
 
 from reconciler.applying.applier import remembered
 from reconciler.errors import ManifestsInvalid
+from reconciler.manifests.cache import Loaded
+from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.revision import Revision, taken_out
 from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
-from reconciler.model.resource import Address, Desired, Live, LiveObject
+from reconciler.model.resource import Address, Desired, Gate, Live, LiveObject, Regress
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
@@ -63,8 +68,9 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
     there is no such revision in this clone, and what ``make_plan`` raises.
     """
     loaded = load_manifests(request, settings)
-    with _manifests_of(base, request, settings) as (revision, before):
+    with _manifests_of(base, request, settings) as (revision, former):
         environment = loaded.environment
+        before = former.desired if former else Desired({}, "", ())
         basis = Basis(
             environment=request.environment or (environment.name if environment else DEFAULT),
             origins={},
@@ -78,24 +84,60 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
         options = Options(select=request.select, policy=policy_of(environment, request))
         live, state = _as_applied(before, loaded.desired)
         made = make_plan(loaded.desired, live, state, kinds, options, basis)
-        return replace(made, steps=tuple(map(_told, made.steps)), unseen=(), digest="")
+        warnings = (*made.warnings, *(unplanned(former, loaded) if former else ()))
+        return replace(made, steps=tuple(map(_told, made.steps)), warnings=warnings, unseen=(), digest="")
 
 
 @contextmanager
-def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[tuple[Revision, Desired]]:
-    """The revision, and what its manifests ask for; nothing when it has none here, or no such environment."""
+def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[tuple[Revision, Loaded | None]]:
+    """The revision, and its manifests; None when it has none here, or no such environment."""
     hints = (*request.variables.values(), *settings.variables.values())
     with taken_out(base, request.paths, root=request.root, hints=hints) as revision:
         there = replace(request, paths=revision.paths, root=revision.root)
         named = request.environment not in (None, LOCAL)
         if not revision.has_manifests or (named and request.environment not in declared(there)):
-            yield revision, Desired({}, "", ())
+            yield revision, None
             return
         try:
-            desired = read_manifests(there, settings).desired
+            loaded = read_manifests(there, settings)
         except ManifestsInvalid as error:
             raise ManifestsInvalid([replace(each, file=f"{base}:{each.file}") for each in error.problems]) from None
-        yield revision, desired
+        yield revision, loaded
+
+
+def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
+    """What a change of the manifests means beyond the platform: gates, protection, pins and the policy."""
+    for address, resource in after.desired.resources.items():
+        former = before.desired.resources.get(address)
+        if former is not None:
+            yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
+            if former.lifecycle.protect and not resource.lifecycle.protect:
+                yield f"{address}: it is not protected any more"
+    kept = {pin.name for pin in after.desired.pins}
+    for pin in before.desired.pins:
+        if pin.name not in kept:
+            yield f"the pin {pin.name} is gone: {pin.address} need not flag that any more"
+    was, now = _policy(before), _policy(after)
+    if dropped := sorted(set(was.require) - set(now.require)):
+        yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
+    if allowed := sorted(set(was.deny) - set(now.deny)):
+        yield f"the environment denies no more: {', '.join(allowed)}"
+
+
+def _policy(loaded: Loaded) -> EnvironmentPolicy:
+    return loaded.environment.policy if loaded.environment else EnvironmentPolicy()
+
+
+def _gate_changes(before: Gate, after: Gate) -> Iterator[str]:
+    """How results will count otherwise, by the manifest's names."""
+    for each in fields(Gate):
+        was, now = getattr(before, each.name), getattr(after, each.name)
+        if was != now:
+            yield f"{to_camel(each.name)}: {_spelled(was)} -> {_spelled(now)}"
+
+
+def _spelled(value: object) -> str:
+    return json.dumps(asdict(value)) if isinstance(value, Regress) else json.dumps(value)
 
 
 def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
@@ -111,11 +153,11 @@ def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
     return Live(tuple(objects)), State(entries=entries)
 
 
-def _live(address: Address, fields: Fields, wanted: Fields) -> LiveObject:
+def _live(address: Address, written: Fields, wanted: Fields) -> LiveObject:
     """The object, with what the vendor fills in by itself, as far as that is known and now written out."""
     kind = KINDS[address.kind]
-    usual = {n: v for n, v in wanted.items() if n not in fields and n not in kind.tidy({**fields, **wanted})}
-    return LiveObject(address, str(address), {**kind.complete(fields), **usual})
+    usual = {n: v for n, v in wanted.items() if n not in written and n not in kind.tidy({**written, **wanted})}
+    return LiveObject(address, str(address), {**kind.complete(written), **usual})
 
 
 def _offline(kind: AnyKind) -> AnyKind:
@@ -126,9 +168,9 @@ def _offline(kind: AnyKind) -> AnyKind:
 def _criteria(kind: AnyKind) -> Callable[[Fields, LookUp], tuple[Criterion, ...]]:
     """The kind's criteria; where only the platform knows which direction is the stricter one, it is left open."""
 
-    def criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
+    def criteria(written: Fields, find: LookUp) -> tuple[Criterion, ...]:
         asked = _Asked(find)
-        found = kind.criteria(fields, asked)
+        found = kind.criteria(written, asked)
         return tuple(replace(each, operator="is") for each in found) if asked.in_vain else found
 
     return criteria

@@ -257,6 +257,46 @@ def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> 
     assert (step["action"], step["effect"]) == ("update", "moved")
 
 
+def test_what_no_plan_shows_is_said(repository: Any) -> None:
+    """A gate that fails less, protection given up, a pin and a policy dropped: nothing of it is at the platform."""
+    repository.write(
+        "prod.yaml",
+        """
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: prod}
+        spec: {policy: {require: [loosen, replace], deny: [redefined]}}
+        ---
+        apiVersion: reconciler/v1
+        kind: Pin
+        metadata: {name: incident-812}
+        spec:
+          project: bot
+          test: Rows arrive
+          window: {from: "2026-05-03T14:00:00Z", to: "2026-05-03T16:00:00Z"}
+          measured: [{measurement: rowCount, value: 3}]
+          verdict: flagged
+        """,
+    )
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
+    repository.commit()
+    repository.edit("bot.yaml", "lifecycle: {protect: true}", "severity: info\n      gate: {onMissing: pass}")
+    text = (repository.folder / "prod.yaml").read_text()
+    kept = text.partition("---")[0].replace("[loosen, replace], deny: [redefined]", "[replace]")
+    (repository.folder / "prod.yaml").write_text(kept)
+    plan = json.loads(repository(*AGAINST_MAIN, "--env", "prod", "--format", "json").out)
+    assert plan["steps"] == []
+    assert plan["warnings"] == [
+        'openlayer.Test/bot/monitoring/Rows arrive: severity: "error" -> "info"',
+        'openlayer.Test/bot/monitoring/Rows arrive: onMissing: "fail" -> "pass"',
+        "openlayer.Test/bot/monitoring/Rows arrive: it is not protected any more",
+        "the pin incident-812 is gone: openlayer.Test/bot/monitoring/Rows arrive need not flag that any more",
+        "the environment asks for no acknowledgement any more: loosen",
+        "the environment denies no more: redefined",
+    ]
+    assert "warning: the pin incident-812 is gone" in repository(*AGAINST_MAIN, "--env", "prod").words
+
+
 # ------------------------------------------------------------------------------------------- revisions
 
 
