@@ -8,12 +8,11 @@ up is there, what somebody changed by hand, what is not ours.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-
-from pydantic.alias_generators import to_camel
 
 from reconciler.applying.applier import remembered
 from reconciler.errors import ManifestsInvalid
@@ -133,7 +132,11 @@ def _gate_changes(before: Gate, after: Gate) -> Iterator[str]:
     for each in fields(Gate):
         was, now = getattr(before, each.name), getattr(after, each.name)
         if was != now:
-            yield f"{to_camel(each.name)}: {_spelled(was)} -> {_spelled(now)}"
+            yield f"{_manifest_name(each.name)}: {_spelled(was)} -> {_spelled(now)}"
+
+
+def _manifest_name(name: str) -> str:
+    return re.sub("_(.)", lambda found: found[1].upper(), name)
 
 
 def _spelled(value: object) -> str:
