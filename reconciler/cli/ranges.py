@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.errors import UsageInvalid
-from reconciler.model.outcome import TimeRange
-from reconciler.model.values import parse_duration
+
+if TYPE_CHECKING:
+    from reconciler.model.outcome import TimeRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_SINCE = "24h"
@@ -50,6 +51,8 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
 
     Raises UsageInvalid when they contradict each other, make no sense or leave nothing.
     """
+    from reconciler.model.outcome import TimeRange
+
     if since is not None and start is not None:
         raise UsageInvalid("--since and --from say the same thing twice", hint="use one of them")
     last = _moment("--to", end) if end is not None else int(now)
@@ -64,6 +67,8 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
 
 def seconds(option: str, text: str) -> int:
     """A duration of the command line in seconds.  Raises UsageInvalid."""
+    from reconciler.model.values import parse_duration
+
     try:
         return parse_duration(text)
     except ValueError as error:
