@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,8 @@ def test_of_sixteen_contenders_exactly_one_gets_the_lock(open_postgres: OpenPost
 
 
 class Wire:
-    """Passes bytes on to the server, until a message of ours that holds ``cut_at`` has gone through.
+    """Passes bytes on to the server, until a message of ours that holds ``cut_at``, or is the one with the number
+    ``cut_message``, has gone through.
 
     With ``deliver`` the server gets that message and its answer is lost; else the message is lost.
     """
@@ -277,6 +279,7 @@ class Wire:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.cut_at = b""
+        self.messages = self.cut_message = 0
         self.deliver = True
         self.cuts = 0
         self.refuse = False
@@ -300,8 +303,9 @@ class Wire:
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 20):
-                if self.cut_at and self.cut_at in data:
-                    self.cut_at = b""
+                self.messages += 1
+                if (self.cut_at and self.cut_at in data) or self.messages == self.cut_message:
+                    self.cut_at, self.cut_message = b"", 0
                     self.cuts += 1
                     if self.deliver:
                         lost = self._lost[server] = threading.Event()
@@ -320,6 +324,8 @@ class Wire:
                     self._lost[server].set()  # so it was done
                 else:
                     client.sendall(data)
+        if server in self._lost:
+            self._lost[server].set()  # a farewell has no answer
         _close(server, client)
 
     def close(self) -> None:
@@ -392,6 +398,52 @@ def test_a_lost_answer_of_the_look_is_looked_up_again(
         wired.append([task("b")])
         wired.append([task("c")])
     assert (wire.cuts, keys(open_postgres())) == (2, {"a", "b", "c"})
+
+
+def whole_run(store: PostgresStore, durable: set[str]) -> None:
+    """Lock, write in every way there is, and unlock; notes what is durable."""
+    with store.lock("apply"):
+        store.load()
+        store.append([task("a")])
+        durable.add("a")
+        store.append([task("b"), task("c")])
+        durable |= {"b", "c"}
+        store.commit(store.load())
+        store.append([task("d")])
+        durable.add("d")
+        store.commit(store.load())
+
+
+@pytest.mark.parametrize(
+    ("deliver", "first", "step"),
+    [(True, 1, 4), (False, 3, 4), pytest.param(True, 1, 1, marks=pytest.mark.simulation),
+     pytest.param(False, 1, 1, marks=pytest.mark.simulation)],
+)  # fmt: skip
+def test_no_message_that_is_lost_does_harm(
+    deliver: bool, first: int, step: int, wire: Wire, postgres: Any, open_postgres: OpenPostgres
+) -> None:
+    """Whichever it is: what was acknowledged is there once, and the next run takes the lock and goes on."""
+    url = postgres.url.replace(str(postgres.port), str(wire.port))
+    for number in count(first, step):
+        environment = f"e{number}"
+        store = PostgresStore(url, environment, environ=postgres.environ, now=lambda: datetime.now(UTC))
+        wire.messages, wire.cut_message, wire.deliver, wire.cuts = 0, number, deliver, 0
+        durable: set[str] = set()
+        with suppress(StateUnreadable):
+            whole_run(store, durable)
+        after = open_postgres(environment)
+        found = keys(after)
+        assert durable <= found <= {"a", "b", "c", "d"}, number
+        assert ("b" in found) == ("c" in found), "a batch is one append"
+        _eventually_free(after)
+        with after.lock("apply"):
+            after.append([task("next")])
+            written = after.commit(after.load())
+        assert written.tasks.keys() == {"next", *found}, number
+        if not wire.cuts:
+            break
+    assert number > 30
+    assert durable == {"a", "b", "c", "d"}
 
 
 def test_another_run_that_took_the_lock_while_the_connection_was_lost_is_not_disturbed(
