@@ -22,6 +22,7 @@ from reconciler.manifests.files import IGNORE_FILE, MAX_CONTENT_BYTES, SUFFIXES,
 MAX_ENTRIES: Final = 50_000
 MAX_BYTES: Final = 1024**3
 """What the files that are read may have together."""
+INCOMPLETE: Final = "a partial clone lacks files, and nothing is fetched here: git fetch --refetch --no-filter origin"
 _AT_ONCE: Final = 32 * 1024 * 1024
 _DEADLINE_S: Final = 120
 _LINK, _REGULAR = "120000", ("100644", "100755")
@@ -130,7 +131,9 @@ def _git(top: Path, *arguments: str, given: bytes = b"") -> bytes | str:
 
 def _text(answer: bytes | str, otherwise: str) -> str:
     if isinstance(answer, str):
-        raise UsageInvalid(f"{otherwise}: {answer.splitlines()[0]}")
+        trust = "dubious ownership" in answer
+        hint = "git config --global --add safe.directory followed by this folder, if you trust it" if trust else ""
+        raise UsageInvalid(f"{otherwise}: {answer.splitlines()[0]}", hint=hint)
     return os.fsdecode(answer).rstrip("\n")
 
 
@@ -151,7 +154,7 @@ def _entries(top: Path, commit: str) -> Iterator[_Entry]:
     """Regular files and links of the whole tree; submodules are somebody else's."""
     listed = _git(top, "ls-tree", "-r", "-z", "-l", "--full-tree", commit)
     if isinstance(listed, str):
-        raise UsageInvalid(f"git can not list {commit[:12]}: {listed.splitlines()[0]}", hint="fetch it again")
+        raise UsageInvalid(f"git can not list {commit[:12]}: {listed.splitlines()[0]}", hint=INCOMPLETE)
     for line in listed.split(b"\0"):
         about, tab, name = line.partition(b"\t")
         if not tab:
@@ -174,12 +177,12 @@ class _Objects:
                 self._top, "cat-file", "--batch", given=b"".join(entry.blob.encode() + b"\n" for entry in batch)
             )
             if isinstance(answer, str):
-                raise UsageInvalid(f"git can not read {self._ref}: {answer.splitlines()[0]}", hint="fetch it again")
+                raise UsageInvalid(f"git can not read {self._ref}: {answer.splitlines()[0]}", hint=INCOMPLETE)
             position = 0
             for entry in batch:
                 end = answer.find(b"\n", position)
                 if answer[position:end] != f"{entry.blob} blob {entry.size}".encode():
-                    raise UsageInvalid(f"{self._ref}:{entry.name} is not in this clone", hint="fetch it again")
+                    raise UsageInvalid(f"{self._ref}:{entry.name} is not in this clone", hint=INCOMPLETE)
                 position = end + 1 + entry.size
                 yield entry, answer[end + 1 : position]
                 position += 1

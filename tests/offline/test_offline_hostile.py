@@ -121,6 +121,7 @@ def test_a_partial_clone_fetches_nothing(repository: Any) -> None:
     repository.folder = clone
     ended = repository(*AGAINST_MAIN, code=64)
     assert "git can not list" in ended.words
+    assert "git fetch --refetch --no-filter origin" in ended.words
     assert sorted(path.name for path in (clone / ".git" / "objects").rglob("*")) == before
 
 

@@ -350,6 +350,14 @@ def test_outside_of_a_repository(repository: Any, tmp_path: Any) -> None:
     assert "--base needs a git repository" in repository(*AGAINST_MAIN, code=64).words
 
 
+def test_a_repository_of_somebody_else(repository: Any) -> None:
+    """As in a container of a CI job: git does not trust it, and says how it would."""
+    repository.monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    ended = repository(*AGAINST_MAIN, code=64)
+    assert "dubious ownership" in ended.words
+    assert "hint: git config --global --add safe.directory" in ended.words
+
+
 def test_no_git_at_all(repository: Any) -> None:
     """Said as such."""
     repository.monkeypatch.setenv("PATH", "/nowhere")
