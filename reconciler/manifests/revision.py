@@ -19,7 +19,7 @@ from typing import Final
 from reconciler.errors import UsageInvalid
 from reconciler.manifests.files import IGNORE_FILE, MAX_CONTENT_BYTES, SUFFIXES, Found, discover
 
-MAX_ENTRIES: Final = 50_000
+MAX_ENTRIES: Final = 500_000
 MAX_BYTES: Final = 1024**3
 """What the files that are read may have together."""
 INCOMPLETE: Final = "a partial clone lacks files, and nothing is fetched here: git fetch --refetch --no-filter origin"
