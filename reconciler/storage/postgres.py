@@ -54,6 +54,9 @@ LEASE = "until its connection ends"
 KEPT = 10
 """How many snapshots stay in the table."""
 
+SENDS = 5
+"""How often one write is sent, should the connection be lost each time before it is done."""
+
 PATIENCE_S = 30.0
 """How long to try for another connection before giving up on a write whose answer was lost."""
 
@@ -193,6 +196,7 @@ class PostgresStore:
         if self._failed:
             raise StateUnreadable(f"{self.describe()}: an earlier write failed, so nothing more is added")
         if not records:
+            self._require_row()
             return
         fold(State(), records)  # what load could not read must not be written
         position = self._seen or self._position()
@@ -374,21 +378,38 @@ class PostgresStore:
         """Change row, snapshots and journal at once, if the row stands at ``position``; durable when this returns."""
         failed_before, self._failed = self._failed, True
         write = secrets.token_hex(8)
-        while True:
+        for _ in range(SENDS):
             held = self._require_lock()
             try:
                 changed = held.connection.execute(statement, {**values, **self._ours(held, position), "write": write})
             except psycopg.Error as error:
                 if not held.connection.closed:
                     raise self._server.sentence("written", error) from None
-                if self._is_written(write, error):
-                    break
-                continue
-            if not changed.rowcount:
-                self._failed = failed_before
-                raise self._refused(held, position)
-            break
-        self._failed = False
+                if not self._is_written(write, error):
+                    continue
+            else:
+                if not changed.rowcount:
+                    self._failed = failed_before
+                    raise self._refused(held, position)
+            self._failed = False
+            return
+        raise StateUnreadable(
+            f"{self.describe()} can not be written: the connection was lost at each of {SENDS} tries",
+            hint="look into the server's log: it may end the session because of this very write",
+        )
+
+    def _require_row(self) -> None:
+        """Raise StateUnreadable when the lock was broken; a session that was lost is taken up again."""
+        held = self._require_lock()
+        try:
+            row = self._row(held.connection)
+        except psycopg.Error as error:
+            if not held.connection.closed:
+                raise self._server.sentence("read", error) from None
+            self._is_written("", error)
+            return
+        if row is None or row.lock_id != held.holder.lock_id:
+            raise self._broken(held)
 
     def _ours(self, held: Held, position: Position) -> dict[str, Any]:
         return {

@@ -400,6 +400,23 @@ def test_a_lost_answer_of_the_look_is_looked_up_again(
     assert (wire.cuts, keys(open_postgres())) == (2, {"a", "b", "c"})
 
 
+def test_a_write_that_ends_the_connection_every_time_is_given_up(
+    wire: Wire, wired: PostgresStore, open_postgres: OpenPostgres
+) -> None:
+    def again() -> None:
+        wire.cut_at, wire.meanwhile = APPENDING, again
+
+    with wired.lock("apply"):
+        wired.append([task("a")])
+        wire.deliver = False
+        again()
+        with pytest.raises(StateUnreadable, match="lost at each of 5 tries"):
+            wired.append([task("b")])
+        with pytest.raises(StateUnreadable, match="earlier write failed"):
+            wired.append([task("c")])
+    assert (wire.cuts, keys(open_postgres())) == (5, {"a"})
+
+
 def whole_run(store: PostgresStore, durable: set[str]) -> None:
     """Lock, write in every way there is, and unlock; notes what is durable."""
     with store.lock("apply"):
