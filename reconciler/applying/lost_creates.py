@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.kind import AnyKind, Replace, Wire
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields
@@ -73,7 +73,9 @@ class LostCreates:
 
         ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
         this name, and with the files of ``fields``, that carries no marker counts as ours; ``remote_id`` is the
-        object itself, where its id is known: then everything else of this name is a stranger's, new or not.
+        object itself, where its id is known.
+
+        Once something was sent, what else has this name is a stranger's, new or not, unless there may be several.
         """
         kind, pause = self.kinds[address.kind], FIRST_PAUSE_S
         shared_s = SHARED_UNSENT_S if until == -math.inf else SHARED_S
@@ -90,7 +92,8 @@ class LostCreates:
             if ours:
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
             if listed.began >= until:
-                old = self.owned if remote_id is not None else self.owned | self.known
+                sent = until > -math.inf and kind.replace is not Replace.CREATE_THEN_RETIRE
+                old = self.owned if sent else self.owned | self.known
                 strangers = (item for item in named if not item.archived and item.remote_id not in old)
                 return Absence(listed.began, next(strangers, None))
             if pause == FIRST_PAUSE_S:

@@ -69,7 +69,7 @@ def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision
             f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
             "drop renamedFrom, and remove one of the two",
         )
-    elif _is_lagging(found):
+    elif _is_lagging(found, adopts=_adopts(resource, world)):
         world.renewed.add(resource.address)
         yield _create(resource, replace(found, live=None, twins=()), kind)
     elif found.twins and not found.found:
@@ -94,9 +94,13 @@ def _revives(resource: Resource, archived: LiveObject, world: World) -> bool:
     return _adopts(resource, world) and not any(change.create_only for change in changes)
 
 
-def _is_lagging(found: Match) -> bool:
-    """Whether we made it and no list has shown it since: whatever else has its name, that one is not it."""
-    return found.entry is not None and found.entry.unlisted and not found.ours
+def _is_lagging(found: Match, *, adopts: bool) -> bool:
+    """Whether we made it and no list has shown it since: whatever else has its name is not it.
+
+    A stranger is not adopted either while a create of ours is in doubt: it is looked for first.
+    """
+    made = found.entry is not None and found.entry.unlisted
+    return (made or (found.in_doubt and adopts)) and not found.ours
 
 
 def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = False) -> Decision:

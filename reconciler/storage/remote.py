@@ -279,6 +279,8 @@ class RemoteStore(ABC):
         if self._failed:
             raise StateUnreadable(f"{self.describe()}: an earlier write failed, so nothing more is added")
         if not records:
+            if self._head().writer != self._writer:
+                raise self._fenced()
             return
         fold(State(), records)  # what load could not read must not be written
         known = self._unmoved()

@@ -176,13 +176,14 @@ def _next(chance: random.Random, team: Team) -> Team:
 class People:
     """What people do at the platform by hand.
 
-    ``strangers`` are the rows they made, as they left them; ``brought_back`` are tests that they un-archived.
+    ``strangers`` are the rows they made, as they left them; ``estranged`` are tests that they
+    un-archived, or whose marker they took away: theirs, unless the state says that they are ours.
     """
 
     platform: Platform
     chance: random.Random
     strangers: dict[str, dict[str, str]] = field(default_factory=lambda: {table: {} for table in TABLES})
-    brought_back: set[str] = field(default_factory=set)
+    estranged: set[str] = field(default_factory=set)
     deeds: list[str] = field(default_factory=list)
     number: int = 0
 
@@ -235,11 +236,12 @@ class People:
                 await api("PUT", f"/v1/tests/{test['id']}", {"archived": True})
             case "bring a test back" if test:
                 await api("PUT", f"/v1/tests/{test['id']}", {"archived": False})
-                self.brought_back.add(test["id"])
+                self.estranged.add(test["id"])
             case "delete a test" if test:
                 await api("DELETE", f"/v1/tests/{test['id']}")
             case "strip a marker" if test:
                 await api("PUT", f"/v1/tests/{test['id']}", {"description": "By hand"})
+                self.estranged.add(test["id"])
             case "rename a project" if project:
                 await api("PATCH", f"/v1/projects/{project['id']}", {"name": f"by hand {self.number}"})
             case "describe a project" if project:

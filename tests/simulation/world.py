@@ -245,7 +245,7 @@ class World:
             {key: json.loads(doc) for key, doc in self.platform.rows(t).items()} for t in TABLES
         )
         project_of = self.platform.inside(TABLES[2])
-        by_hand = {key for rows in self.people.strangers.values() for key in rows} | self.people.brought_back
+        by_hand = {key for rows in self.people.strangers.values() for key in rows} | self.people.estranged
         owned = {entry.remote_id for entry in state.entries.values()}
         home = {
             team.name: [key for key, doc in projects.items() if doc["name"] == team.name] for team in self.wishes.teams

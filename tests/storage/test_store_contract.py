@@ -230,6 +230,19 @@ def test_a_holder_whose_lock_was_broken_writes_nothing_more(open_store: OpenStor
     assert open_store().load().in_doubt == {BOT: Intent("0a")}
 
 
+def test_an_append_of_nothing_asks_whether_the_lock_is_still_ours(open_store: OpenStore) -> None:
+    """So that a run that was frozen can find out before it sends anything to a platform."""
+    old, new = open_store(), open_store()
+    with old.lock("apply") as holder:
+        old.append([])
+        open_store().unlock(holder.lock_id)
+        with pytest.raises(StateUnreadable, match="was broken"):
+            old.append([])
+        with new.lock("apply"), pytest.raises(StateUnreadable, match="was broken"):
+            old.append([])
+    assert open_store().load() == State()
+
+
 def test_the_next_holder_works_on_while_the_old_one_is_fenced(open_store: OpenStore) -> None:
     old, new = open_store(), open_store()
     with old.lock("apply") as broken:
