@@ -6,8 +6,11 @@ it needs when it runs.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 
 COMMANDS = {
     "init": "Write a commented starter repository.",
@@ -60,26 +63,31 @@ def main(arguments: list[str]) -> int:
     try:
         result = reconciler.main(arguments, prog_name="reconciler", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
-        return 64
-    except click.Abort:
-        click.echo("stopped", err=True)
-        return 130
+        return _ended(64, error.show)
+    except (click.Abort, KeyboardInterrupt):
+        return _ended(130, partial(click.echo, "stopped", err=True))
     except click.ClickException as error:
-        error.show()
-        return 1
+        return _ended(1, error.show)
     except ReconcilerError as error:
-        _show(error)
-        return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: nothing to say, and nobody to say it to
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        return 130
+        return _ended(error.exit_code, partial(_show, error))
+    except SystemExit as error:
+        if error.code == 1:  # how click itself ends when the reader of the answer went away; commands return their code
+            return BROKEN_PIPE
+        raise
     except Exception as error:  # noqa: BLE001 - the last door: a bug of ours must read like one
-        return _bug(error, arguments)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _ended(1, partial(click.echo, f"error: what is written is cut short: {error.strerror}", err=True))
+        return _ended(1, partial(_bug, error, arguments))
     return result if isinstance(result, int) else 0
+
+
+def _ended(code: int, tell: Callable[[], None]) -> int:
+    """The exit code, which stands even if there is nobody left to tell why."""
+    try:
+        tell()
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the rest of the process
+    return code
 
 
 def _show(error: object) -> None:
@@ -90,7 +98,7 @@ def _show(error: object) -> None:
     Console.of_process().error(error)
 
 
-def _bug(error: Exception, arguments: list[str]) -> int:
+def _bug(error: Exception, arguments: list[str]) -> None:
     """Tell of a defect of ours.  What it says may quote anything: it is made harmless, and holds no credential."""
     import traceback
 
@@ -105,7 +113,6 @@ def _bug(error: Exception, arguments: list[str]) -> int:
         "  hint: run it again with -v for the traceback, and please report it",
         err=True,
     )
-    return 1
 
 
 def _without_secrets(text: str) -> str:
