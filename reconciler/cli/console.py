@@ -89,6 +89,13 @@ class Console:
 
             status = event["status"] if event["status"] is not None else "no answer"
             self.story(terminal(f"{event['method']} {event['path']} {status} {event['seconds'] * 1000:.0f} ms"))
+        if self.verbose and event.get("event") == "estimate":
+            self._largest(event["tests"])
+
+    def _largest(self, costs: list[dict[str, Any]]) -> None:
+        """What each test costs, the dearest first."""
+        for cost in sorted(costs, key=lambda cost: (-cost["evaluations"], cost["address"])):
+            self.story(f"  {cost['evaluations']:,} for {cost['address']}")
 
     def close_events(self) -> None:
         """Nothing more happens: let go of the events file."""

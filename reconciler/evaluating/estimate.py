@@ -68,24 +68,28 @@ class Estimate:
         return sum(cost.evaluations for cost in self.costs)
 
     def text(self) -> str:
-        """``will run 96 evaluations: 4 tests × 2 pipelines × 12 windows``."""
+        """``will run 44 evaluations: 12 tests × up to 2 pipelines × 2 windows``."""
         waiting = f"{_counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
         if not self.costs:
             return f"will run no evaluation: {waiting or 'there is nothing to run on'}"
         total = f"will run {_counted(self.evaluations, 'evaluation')}: "
-        alike = {(cost.pipelines, cost.windows, cost.width, cost.runs) for cost in self.costs}
-        count = _counted(len(self.costs), "test")
-        if len(alike) == 1:
-            text = f"{total}{count} × {self.costs[0].factors()}"
-        else:
-            text = f"{total}{count}, most for {'; '.join(self.largest(brief=True))}"
+        text = f"{total}{_counted(len(self.costs), 'test')} × {self._factors()}"
         return f"{text}; {waiting}" if waiting else text
 
-    def largest(self, *, brief: bool = False) -> list[str]:
+    def _factors(self) -> str:
+        """``up to 2 pipelines × 12 windows``: the most of each, said to be so where tests differ."""
+        windowed = all(cost.width is not None for cost in self.costs)
+        parts = [_most([cost.pipelines for cost in self.costs], "pipeline" if windowed else "place")]
+        if any(cost.width is not None for cost in self.costs):
+            parts.append(_most([cost.windows for cost in self.costs], "window"))
+        if any(cost.runs != 1 for cost in self.costs):
+            parts.append(_most([cost.runs for cost in self.costs], "run"))
+        return " × ".join(parts)
+
+    def largest(self) -> list[str]:
         """The largest contributors, the largest first: ``openlayer.Test/bot/... (48 = 2 pipelines × 24 windows)``."""
         ranked = sorted(self.costs, key=lambda cost: (-cost.evaluations, cost.address))[:MOST_NAMED]
-        names = [f'"{cost.address.name}"' if brief else str(cost.address) for cost in ranked]
-        return [f"{name} ({cost.evaluations:,} = {cost.factors()})" for name, cost in zip(names, ranked, strict=True)]
+        return [f"{cost.address} ({cost.evaluations:,} = {cost.factors()})" for cost in ranked]
 
     def to_json(self) -> Fields:
         """Plain data, for events and reports."""
@@ -153,3 +157,8 @@ def together(costs: Sequence[Cost]) -> tuple[Cost, ...]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _most(counts: Sequence[int], noun: str) -> str:
+    most = _counted(max(counts), noun)
+    return most if min(counts) == max(counts) else f"up to {most}"

@@ -60,13 +60,15 @@ def test_a_range_is_aligned_to_windows_and_told(measured: Any) -> None:
 
 
 def test_the_cost_is_told_before_anything_is_triggered(measured: Any) -> None:
-    """Windows by pipelines by tests; the largest contributors where tests differ."""
+    """Windows by pipelines by tests, in one line, also where tests differ."""
     week = ("--from", "2026-11-04", "--to", "2026-11-11")
     ended = measured("evaluate", *week, "--select", f"*/{SHORT}", code=5)
     assert "will run 7 evaluations: 1 test × 1 pipeline × 7 windows" in ended.err
     ended = measured("evaluate", *week, code=5)
-    assert "will run 21 evaluations: 2 tests, most for" in ended.err
-    assert f'most for "{ALL}" (14 = 2 pipelines × 7 windows); ' in ended.err
+    assert "will run 21 evaluations: 2 tests × up to 2 pipelines × 7 windows\n" in ended.err
+    assert f"{ALL}\n" not in ended.err
+    ended = measured("evaluate", *week, "-v", code=5)
+    assert f"  14 for openlayer.Test/bot/monitoring/{ALL}\n  7 for openlayer.Test/" in ended.err
 
 
 def test_more_than_allowed_is_refused_before_the_first_trigger(measured: Any, platform: Any) -> None:
