@@ -47,6 +47,8 @@ class Mark(Enum):
     FILE = "a path beside the manifest; compared by what the vendor shows of the file's digest and size"
     KEY = "tells the items of a list apart; an override names an item by it"
 
+    __hash__ = object.__hash__  # Enum's own goes by the name, in Python, and marks are looked up for every field
+
 
 @dataclass(frozen=True, slots=True)
 class RefTo:

@@ -28,7 +28,10 @@ class Address:
     path: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "/".join([self.kind, *(part.replace("%", "%25").replace("/", "%2F") for part in self.path)])
+        names = "/".join(self.path)
+        if "%" in names or names.count("/") != len(self.path) - 1:  # few have either, and there are many addresses
+            names = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in self.path)
+        return f"{self.kind}/{names}"
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -36,7 +39,9 @@ class Address:
         kind, *path = text.split("/")
         if not kind or not path or not all(path):
             raise ValueError(f"not an address: {text!r}; it looks like openlayer.Project/support-bot")
-        return cls(kind, tuple(part.replace("%2F", "/").replace("%25", "%") for part in path))
+        if "%" in text:
+            path = [part.replace("%2F", "/").replace("%25", "%") for part in path]
+        return cls(kind, tuple(path))
 
     @property
     def name(self) -> str:

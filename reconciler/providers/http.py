@@ -7,6 +7,7 @@ counted and the pace is kept there and nowhere else.  Retries are decided by wha
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import ipaddress
 import json
@@ -200,7 +201,7 @@ class RestProvider:
         timeout = {"connect": connect_s, "pool": 2 * connect_s, "read": total_s, "write": total_s}
         extensions = {"timeout": timeout}
         request = httpx.Request(
-            call.method, outgoing.url, headers=headers, content=outgoing.content, extensions=extensions
+            call.method, _parsed(outgoing.url), headers=headers, content=outgoing.content, extensions=extensions
         )
         if not outgoing.signed:
             # The one place where the credential is put on a request, which can only go to our own origin.
@@ -237,6 +238,12 @@ class RestProvider:
             headers = {name: value.replace(self._credential.reveal(), "***") for name, value in headers.items()}
             content = content.replace(self._credential.reveal().encode(), b"***")
         return Answer(incoming.status, headers, content, broken)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    """Creates of one project go to one address, and httpx looks at each of its characters."""
+    return httpx.URL(url)
 
 
 @dataclass(frozen=True, slots=True)
