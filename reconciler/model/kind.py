@@ -361,7 +361,8 @@ class Measuring:
     ``repeated`` (address, subject's id, how many) -> the latest results on each place for what is measured as it is
                  now.  None where ``results`` tells as much: results belong to windows.
     ``versions`` how what is not possible on demand is measured instead.
-    ``past``     (address, subject's remote id, range or None for ever, how many at most) -> what was recorded, all pages.
+    ``past``     (address, subject's remote id, range or None for ever, at most how many) -> what was recorded, all
+                 pages of it.
     """
 
     place: str
