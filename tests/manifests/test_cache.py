@@ -92,7 +92,7 @@ def test_every_field_of_what_is_loaded_is_kept() -> None:
     """A field that is added here must be added to the cache, or a second run would lose it."""
     assert {each.__name__: [f.name for f in dataclasses.fields(each)] for each in (Loaded, Desired, Resource)} == {
         "Loaded": ["desired", "environment", "environments", "warnings"],
-        "Desired": ["resources", "digest", "scope", "warnings"],
+        "Desired": ["resources", "digest", "scope", "warnings", "pins"],
         "Resource": [
             *("address", "fields", "source", "lifecycle", "gate", "references", "renamed_from", "labels", "lines"),
             *("lookup", "files"),
