@@ -127,10 +127,10 @@ def aligned(within: TimeRange, width: int) -> TimeRange:
 
 
 def alignment_text(asked: TimeRange, spans: Iterable[tuple[int, TimeRange]], now: float) -> list[str]:
-    """A sentence for each width of window in which the range is not what was asked for, or is not over yet."""
+    """A sentence for each width of window in which the range is not what was asked for, or ends later than now."""
     told = []
     for width, span in spans:
-        last = "; the last window is not over yet" if span.end > now else ""
+        last = " (not over yet)" if span.end > now else ""
         between = f"{moment(span.start)} to {moment(span.end)}"
         if span != asked:
             told.append(f"aligned to {format_duration(width)} windows: {between}{last}")

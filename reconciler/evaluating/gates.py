@@ -224,7 +224,9 @@ def _milder(one: Level, other: Level) -> Level:
 
 
 def _joined(*texts: str) -> str:
-    return "; ".join(text for text in texts if text)
+    """The clauses in one sentence; what the platform said may have been a sentence of its own."""
+    *others, last = [text for text in texts if text] or [""]
+    return "; ".join([*(text.removesuffix(".") for text in others), last])
 
 
 # ------------------------------------------------------------------------------------- several runs of a window

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.errors import NotAuthorized, UsageInvalid
+from reconciler.errors import NotAuthorized, SettingsInvalid, UsageInvalid
 from reconciler.forge import github, gitlab
 from reconciler.forge.comments import Kept, Thread, keep
 from reconciler.model.flow import drive
@@ -131,6 +131,8 @@ async def comment(
     token, NotPermitted where the token may not write, and what the forge's answers lead to.
     """
     vendor = _vendor(place, token_variable)
+    if not settings.get(vendor.key_variable).reveal().strip():
+        raise SettingsInvalid(f"{vendor.key_variable} is not set", hint=_source_of_token(place, token_variable))
     author = author or await _author(place, vendor, settings, clock)
     connection = connect(vendor, settings, clock)
     try:
@@ -183,6 +185,14 @@ def connect(vendor: Vendor, settings: Settings, clock: Clock) -> Provider:
         parallelism=1,
         ca_file=settings.ca_file,
     )
+
+
+def _source_of_token(place: Place, token_variable: str) -> str:
+    if token_variable:
+        return f"put a token that may comment on the {place.noun} into {token_variable}"
+    if place.forge == "github":
+        return "give the step `env: {GITHUB_TOKEN: ${{ github.token }}}`"
+    return "put a project access token with the scope api into the CI/CD variable GITLAB_TOKEN"
 
 
 def _advice(place: Place) -> str:

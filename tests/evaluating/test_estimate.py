@@ -37,9 +37,9 @@ def test_a_range_is_never_cut_and_never_widened_by_a_whole_window(start: int, le
     [
         (DAY, MIDNIGHT + DAY, ["aligned to 24h windows: 2024-10-04T00:00Z to 2024-10-05T00:00Z"]),
         (DAY, MIDNIGHT,
-         ["aligned to 24h windows: 2024-10-04T00:00Z to 2024-10-05T00:00Z; the last window is not over yet"]),
+         ["aligned to 24h windows: 2024-10-04T00:00Z to 2024-10-05T00:00Z (not over yet)"]),
         (HOUR, MIDNIGHT + DAY, []),
-        (HOUR, MIDNIGHT, ["1h windows: 2024-10-04T06:00Z to 2024-10-04T18:00Z; the last window is not over yet"]),
+        (HOUR, MIDNIGHT, ["1h windows: 2024-10-04T06:00Z to 2024-10-04T18:00Z (not over yet)"]),
     ],
 )  # fmt: skip
 def test_what_is_not_as_it_was_asked_for_is_told(width: int, now: float, says: list[str]) -> None:

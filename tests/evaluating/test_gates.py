@@ -141,6 +141,11 @@ def test_a_failing_window_is_not_hidden_by_a_later_passing_one() -> None:
     assert verdict.why == "misses the threshold; worst of 3 windows, 1 of them not passing"
 
 
+def test_what_the_platform_says_as_a_sentence_becomes_a_clause() -> None:
+    skipped = [result(SKIPPED, window=each, message="There are no rows.") for each in (0, 1)]
+    assert one(expect(), *skipped).why == "skipped: There are no rows; worst of 2 windows, 2 of them not passing"
+
+
 def test_of_passing_windows_the_closest_call_is_shown() -> None:
     verdict = one(expect(), result(PASSING, 0.9), result(PASSING, 0.81, window=1))
     assert (verdict.level, verdict.measured, verdict.why) == (

@@ -131,6 +131,14 @@ def test_a_fork_without_a_token_gets_the_text_too(run: Run, variables: dict[str,
     assert "### Plan" in said.out
 
 
+def test_without_a_token_it_is_said_where_one_comes_from(run: Run, variables: dict[str, str]) -> None:
+    source = "${{ github.token }}" if variables.pop("GITHUB_TOKEN", "") else "access token with the scope api"
+    variables.pop("GITLAB_TOKEN", "")
+    said = " ".join(run("--pull", "12", said=MARKDOWN, code=1).err.split())
+    assert "_TOKEN is not set hint: " in said
+    assert source in said
+
+
 def test_a_token_that_may_not_write_is_a_mistake_elsewhere(run: Run, forge: Any, tmp_path: Path) -> None:
     forge.read_only = True
     summary = tmp_path / "summary.md"
