@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from reconciler.pipeline.rolling_back import PutBack
     from reconciler.pipeline.session import Session
 
-MOST_NAMED = 20
-"""So many of the changes that were put back are named."""
+MOST_NAMED = 10
+"""So many are named of the changes that were put back, and of what stays."""
 
 
 class Verification:
@@ -91,17 +91,22 @@ class Verification:
                 + "\n".join(lines),
                 hint="send these with your key, or run the same command again: it still knows what was there before",
             )
-        told = "".join(f"\n{_line(step)}" for step in back[:MOST_NAMED])
-        more = f"\n{len(back) - MOST_NAMED} more" if len(back) > MOST_NAMED else ""
-        stays = "".join(f"\n{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
-        stays += "".join(
-            f"\n{address} stays, and is not verified: it was changed without --rollback" for address in put_back.earlier
+        told = _named(_line(step) for step in back)
+        told += _named(f"{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
+        told += _named(
+            f"{address} stays, and is not verified: it was changed without --rollback" for address in put_back.earlier
         )
         return RolledBack(
-            f"the gate failed, and what was changed was put back:{told}{more}{stays}",
+            f"the gate failed, and what was changed was put back:{told}",
             hint="the manifests still ask for it: change them, or the next apply does it again; what was evaluated"
             " stays on record as it was judged then, until evaluate --overwrite",
         )
+
+
+def _named(lines: Iterable[str]) -> str:
+    told = list(lines)
+    more = [f"... and {len(told) - MOST_NAMED:,} more like these"] if len(told) > MOST_NAMED else []
+    return "".join(f"\n{line}" for line in [*told[:MOST_NAMED], *more])
 
 
 def _line(step: Step) -> str:

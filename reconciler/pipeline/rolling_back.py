@@ -74,6 +74,7 @@ class PutBack:
     """What a roll-back did.  ``left`` is empty when all is as it was.
 
     ``earlier`` was changed by an apply without ``--rollback``, so nobody knows what was there; it stays unverified.
+    What the given paths do not cover is not named among it.
     """
 
     plan: Plan
@@ -144,7 +145,8 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
             await journal.write({"record": "settled", "kept": False, "left": [str(each) for each in earlier]})
-        return PutBack(planned.plan, outcomes, tuple(left), earlier)
+        named = tuple(each for each in earlier if each in here.desired.resources)
+        return PutBack(planned.plan, outcomes, tuple(left), named)
     finally:
         await journal.close()
         if journal.records and journal.failure is None:

@@ -94,6 +94,41 @@ def test_what_was_changed_without_rollback_stays_and_is_not_forgotten(measured: 
     assert "Answers are short" in measured(*TRY, code=5).out
 
 
+def test_only_the_first_of_many_are_named_and_none_of_other_paths(measured: Any) -> None:
+    """Twelve tests that were applied without a look back: ten and a count, and nothing about another project."""
+    measured.write("other.yaml", OTHER)
+    measured("apply", "other.yaml", "--yes", "--evaluate", *DAY, code=5)
+    many = "".join(MANY.format(number=number) for number in range(12))
+    measured.edit("bot.yaml", "  tests:\n", f"  tests:\n{many}")
+    measured("apply", "bot.yaml", "--yes", "--evaluate", *DAY, code=5)
+    measured.edit("bot.yaml", *HARDER)
+    told = measured(TRY[0], "bot.yaml", *TRY[1:], code=8).words
+    assert told.count("stays, and is not verified") == 10
+    assert "... and 2 more like these" in told
+    assert "openlayer.Test/other/" not in told
+
+
+MANY = """\
+    - name: Rows come {number:02}
+      type: integrity
+      subtype: rowCount
+      thresholds: [{{insightName: metrics, measurement: rowCount, operator: ">=", value: 1000}}]
+"""
+
+OTHER = """\
+apiVersion: openlayer/v1
+kind: Project
+metadata: {name: other}
+spec:
+  taskType: llm-base
+  pipelines: [{name: production}]
+  tests:
+    - name: Rows arrive there
+      type: integrity
+      subtype: rowCount
+      thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 1}]
+"""
+
 MORE = """\
     - name: Rows keep coming
       type: integrity
