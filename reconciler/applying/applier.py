@@ -436,7 +436,16 @@ class _Run:
             assert kind.update is not None
             op = self.live[str(step.remote_id)].op
             await self._drive(step, kind.update([self._to_write(step, op)], self._wire(step)))
-        await self._remember(step, self._entry(step, str(step.remote_id), self.live[str(step.remote_id)].op))
+        op, retiring = self.live[str(step.remote_id)].op, self._replaced_by(step)
+        await self._remember(step, self._entry(step, str(step.remote_id), op, retiring))
+
+    def _replaced_by(self, step: Step) -> tuple[str, ...]:
+        """What stays to be let go when the new object of a replace is found, and a list has left the old one out."""
+        address = step.former or step.address
+        known, kind = self._known(address), self.means.kinds[step.address.kind]
+        if known is None or address not in self.world.state.in_doubt or kind.replace is not Replace.CREATE_FIRST:
+            return ()
+        return tuple(sorted({*known.retiring, known.remote_id} - {str(step.remote_id)}))
 
     async def _forget(self, step: Step) -> None:
         missing = self._missing(step.address)

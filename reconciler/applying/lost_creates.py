@@ -86,7 +86,12 @@ class LostCreates:
             there = await listed.there
             named = there.by_address.get(address, ())
             known = there.by_id.get(remote_id or "")
-            ours = [known] if known is not None else list(there.by_op.get(op, ()))
+            marked = there.by_op.get(op, ())
+            if listed.began < until:  # somebody may have copied the mark, or renamed the object: time will tell
+                marked = [item for item in marked if item.address == address]
+            ours = (
+                [known] if known is not None else [item for item in marked if item.address == address] or list(marked)
+            )
             if by_name and not ours:
                 ours = [item for item in named if item.op is None and self._may_be_ours(item, fields)]
             if ours:

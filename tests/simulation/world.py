@@ -494,6 +494,7 @@ async def quiet(world: World) -> None:
                 "\n".join((f"the run after all the trouble ends with {type(ended).__name__}: {ended}", *refused))
             )
         await world.platform.drained()
+        await asyncio.sleep(world.platform.lag_s)
         left = await world.run(world.process(f"plan {number}"), plan, disturbed=False, adopt=True)
         if isinstance(left, Planned) and left.plan.is_empty:
             break
