@@ -5,6 +5,7 @@ Everything that is printed for a person goes through ``lay``, so that no caller 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -133,3 +134,8 @@ def _cell(character: str) -> int:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 resource``, ``2 resources``, ``1,200 resources``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def is_to_be_copied(text: str) -> bool:
+    """Whether a line of an error is a request to send by hand: ``PUT https://...``, or the JSON of its body."""
+    return re.match(r"\{|(DELETE|GET|PATCH|POST|PUT) https?://\S+$", text) is not None

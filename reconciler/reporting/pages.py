@@ -15,7 +15,7 @@ from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan, Step
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence
-from reconciler.reporting.lines import counted
+from reconciler.reporting.lines import counted, is_to_be_copied
 from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, verdicts_markdown
 from reconciler.reporting.tables import short_address
 
@@ -118,7 +118,7 @@ def _parts(told: Told, verbose: bool) -> Iterator[tuple[str, Callable[[int], str
 def error_markdown(error: ReconcilerError, *, limit: int = LIMIT) -> str:
     """What ended the run, and what to do next; a long message is cut at the border of a line."""
     lines = error.message.split("\n")
-    quoted = [f"> {markdown(_short(line))}  " for line in lines]
+    quoted = [f"> {(markdown_code if is_to_be_copied(line) else markdown)(_short(line))}  " for line in lines]
     hint = f"\n> *{markdown(_short(error.hint))}*" if error.hint else ""
     kept = _fitting(quoted, limit - len(hint) - RESERVE)
     more = f"\n> … {counted(len(lines) - kept, 'more line')}" if kept < len(lines) else ""

@@ -25,7 +25,7 @@ from reconciler.reporting.blocks import (
 )
 from reconciler.reporting.drift import drift_answer, drift_blocks, drift_sentence
 from reconciler.reporting.escape import line_start, terminal
-from reconciler.reporting.lines import Line, Span, Tint, counted, lay, line, paint
+from reconciler.reporting.lines import Line, Span, Tint, counted, is_to_be_copied, lay, line, paint
 from reconciler.reporting.tables import state_table, verdict_table
 
 __all__ = [
@@ -167,9 +167,9 @@ def _problem(problem: Problem, color: bool) -> str:
 def error_text(error: ReconcilerError, *, width: int, color: bool) -> str:
     """An error for stderr: ``error: what happened``, and ``hint: what to do next`` on a line of its own.
 
-    A line of JSON is never broken: it is there to be copied.
+    A request and its JSON are never broken: they are there to be copied.
     """
     first, *further = error.message.split("\n")
-    rest = (line(Span(text, solid=text.startswith("{")), indent=2) for text in further)
+    rest = (line(Span(text, solid=is_to_be_copied(text)), indent=2) for text in further)
     lines = [line(Span("error: ", "bad"), first), *rest]
     return "\n".join(lay([*lines, *hint_lines(error.hint, indent=0)], width=width, color=color)) + "\n"

@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reconciler.errors import Problem, RefusedByPolicy
+from reconciler.errors import Problem, ReconcilerError, RefusedByPolicy
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address
@@ -111,6 +111,12 @@ def test_a_long_error_is_cut_between_lines() -> None:
     text = error_markdown(RefusedByPolicy("\n".join(f"line {n}" for n in range(900)), hint="do it"), limit=1_000)
     assert len(text) <= 1_000
     assert re.search(r"> … \d+ more lines\n> \*do it\*\n$", text)
+
+
+def test_a_request_to_send_by_hand_can_be_copied_out_of_a_page() -> None:
+    text = error_markdown(ReconcilerError('left:\nPUT https://api.example/tests\n{"value": [1]}'))
+    assert "> `PUT https://api.example/tests`  \n" in text
+    assert '> `{"value": [1]}`  \n' in text
 
 
 def test_no_text_becomes_markup(hostile: str, verdicts: tuple[Verdict, ...], plan: Plan) -> None:

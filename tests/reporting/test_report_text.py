@@ -201,6 +201,15 @@ def test_an_error_says_what_happened_and_what_next(error: ReconcilerError, text:
     assert error_text(error, width=80, color=False) == text
 
 
+def test_a_request_to_send_by_hand_is_never_broken() -> None:
+    url, body = f"PUT https://api.example/{'x' * 80}", '{"description": "' + "y " * 40 + '"}'
+    shown = error_text(
+        ReconcilerError(f"left to do:\nPUT is said by {'us ' * 20}\n{url}\n{body}"), width=40, color=False
+    )
+    assert f"\n  {url}\n  {body}\n" in shown
+    assert max(map(len, shown.splitlines()[:3])) <= 40
+
+
 def test_a_refusal_names_the_place_and_the_way_out() -> None:
     refusal = Refusal(PROJECT, "taskType can not be changed in place", "use a new name", Source("a.yaml", 3, 1))
     assert (
