@@ -112,9 +112,11 @@ def _left_alone(evaluated: Evaluated, console: Console) -> int:
     from reconciler.reporting.escape import terminal
 
     result = evaluated.result
-    count = len(result.unfinished)
-    verb = "evaluation is" if count == 1 else "evaluations are"
-    console.answer(f"{count} {verb} under way; wait for them: reconciler evaluate --resume")
+    count = len({each.address for each in result.unfinished})
+    console.answer(
+        f"{count:,} {'test is' if count == 1 else 'tests are'} being evaluated; to wait for the results:"
+        " reconciler evaluate --resume"
+    )
     for each in result.evaluations:
         console.story(terminal(f"not started: {each.address}: {each.message}"))
     if result.evaluations:

@@ -384,7 +384,7 @@ def _finding(expectation: Expectation, evaluation: Evaluation, compared: Compare
         case EvaluationStatus.ERROR:
             decision, option, what = gate.on_error, "onError", "could not be evaluated"
         case EvaluationStatus.MISSING:
-            decision, option, what = gate.on_missing, "onMissing", "no result in this range"
+            decision, option, what = gate.on_missing, "onMissing", "no result"
         case EvaluationStatus.RUNNING:
             decision, option, what = gate.on_missing, "onMissing", "still running"
         case EvaluationStatus.UNREADABLE:

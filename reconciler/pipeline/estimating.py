@@ -58,20 +58,22 @@ def _cost(resource: Resource, live: LiveObject | None, pipelines: int, asked: Ti
     return Cost.over(asked, width, resource.address, pipelines, resource.gate.runs)
 
 
-def announce(here: Session, estimate: Estimate | None, triggers: Sequence[Trigger]) -> None:
-    """Tell what is about to happen, people and machines."""
+def announce(here: Session, estimate: Estimate | None, triggers: Sequence[Trigger], most: int | None) -> None:
+    """Tell what is about to happen, people and machines.  Raises RefusedByPolicy as ``refuse_beyond`` does."""
     if estimate is None:
         here.hooks.note(f"resuming {len(triggers)} trigger{'' if len(triggers) == 1 else 's'} of an earlier run")
         return
     for sentence in alignment_text(estimate.asked, estimate.spans().items(), here.clock.now()):
         here.hooks.note(sentence)
-    here.hooks.note(estimate.text())
+    if not _is_beyond(most, estimate):
+        here.hooks.note(estimate.text())
     here.hooks.event({"event": "estimate", **estimate.to_json()})
+    refuse_beyond(most, estimate)
 
 
 def refuse_beyond(most: int | None, estimate: Estimate | None) -> None:
     """Raise RefusedByPolicy, naming the largest contributors, when it is more than ``most`` evaluations."""
-    if most is None or estimate is None or estimate.evaluations <= most:
+    if estimate is None or not _is_beyond(most, estimate):
         return
     largest = "\n".join(f"  {line}" for line in estimate.largest())
     raise RefusedByPolicy(
@@ -79,3 +81,7 @@ def refuse_beyond(most: int | None, estimate: Estimate | None) -> None:
         f"{largest}",
         hint=f"ask for less than {format_duration(estimate.asked.end - estimate.asked.start)}, or --select fewer tests",
     )
+
+
+def _is_beyond(most: int | None, estimate: Estimate) -> bool:
+    return most is not None and estimate.evaluations > most

@@ -25,7 +25,7 @@ from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
 from reconciler.pipeline.commits import commit_results
-from reconciler.pipeline.estimating import announce, estimated, estimated_whole, refuse_beyond
+from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
 from reconciler.pipeline.remembering import past, remember
@@ -108,8 +108,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     else:
         triggers = _all_triggers(here, planned, tests, ask)
         estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
-        announce(here, estimate, triggers)
-        refuse_beyond(ask.most, estimate)
+        announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask)
     ids = planned.ids(ALL_KINDS)
     verdicts = judge(
@@ -187,7 +186,10 @@ def _nothing_to_measure(ask: Measurement) -> UsageInvalid:
         )
     if ask.commit:
         return UsageInvalid("no development test is declared here", hint="check the paths and --select")
-    return UsageInvalid("nothing here can be evaluated", hint="check the paths, --select and the tests' mode")
+    return UsageInvalid(
+        "nothing here can be evaluated",
+        hint="check the paths and --select; development tests are judged with --commit latest",
+    )
 
 
 def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Measurement) -> tuple[Trigger, ...]:

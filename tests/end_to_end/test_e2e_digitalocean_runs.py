@@ -137,7 +137,7 @@ def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) 
 
 
 def test_a_wait_that_was_given_up_is_taken_up_again(ready: Any, account: Any) -> None:
-    assert "1 evaluation is under way" in ready("evaluate", "--no-wait").out
+    assert "1 test is being evaluated" in ready("evaluate", "--no-wait").out
     ready("evaluate")
     assert account.writes == ["POST evaluation_runs"]
 

@@ -76,6 +76,7 @@ def test_more_than_allowed_is_refused_before_the_first_trigger(measured: Any, pl
     ended = measured("evaluate", *DAY, "--max-evaluations", "2", code=3)
     assert "this would run 3 evaluations, and --max-evaluations allows 2" in ended.words
     assert f"{ALL} (2 = 2 pipelines × 1 window)" in ended.words
+    assert "will run" not in ended.err
     assert platform.writes == []
     measured("evaluate", *DAY, "--max-evaluations", "3")
 
@@ -125,7 +126,7 @@ def test_changed_without_any_apply_is_an_error(bot: Any) -> None:
 def test_resume_takes_up_what_was_left_with_its_own_range(measured: Any, platform: Any) -> None:
     """--no-wait and then --resume: nothing is triggered again, everything is judged, and then nothing is left."""
     left = measured("evaluate", *DAY, "--no-wait")
-    assert "2 evaluations are under way" in left.out
+    assert "2 tests are being evaluated" in left.out
     platform.seen.clear()
     assert judged(measured("evaluate", "--resume", "--format", "json")) == {ALL: "pass", SHORT: "pass"}
     assert platform.writes == []
@@ -150,7 +151,7 @@ def test_what_could_not_be_started_is_not_left_alone_in_silence(measured: Any, p
     """Exit 5 although nobody waits: resuming would not know of it."""
     platform.fail({"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "status", "status": 422})
     ended = measured("evaluate", *DAY, "--no-wait", code=5)
-    assert "1 evaluation is under way" in ended.out
+    assert "1 test is being evaluated" in ended.out
     assert "not started: openlayer.Test/bot/monitoring/" in ended.err
 
 

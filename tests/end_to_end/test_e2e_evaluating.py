@@ -84,7 +84,7 @@ def test_a_task_that_fails_is_told(measured: Any, platform: Any) -> None:
 
 def test_a_wait_that_is_too_long_can_be_taken_up_again(measured: Any, platform: Any) -> None:
     """--timeout ends the wait, not the evaluation; the next run waits for the same tasks and triggers nothing."""
-    assert "under way" in measured("evaluate", *DAY, "--no-wait").out
+    assert "being evaluated" in measured("evaluate", *DAY, "--no-wait").out
     assert len(platform.writes) == 2
     measured("evaluate", *DAY)
     assert len(platform.writes) == 2

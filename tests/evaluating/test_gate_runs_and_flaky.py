@@ -234,7 +234,7 @@ def test_a_flaky_test_without_any_result_blocks_nothing_but_is_shown() -> None:
     assert (verdict.level, verdict.status, verdict.why) == (
         INFO,
         MISSING,
-        "no result in this range; flaky: not blocking",
+        "no result; flaky: not blocking",
     )
 
 

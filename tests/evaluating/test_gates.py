@@ -68,7 +68,7 @@ def test_what_is_not_an_answer_counts_like_a_failure(
 
 def test_no_result_at_all_counts_like_a_failure() -> None:
     verdict = one(expect())
-    assert (verdict.level, verdict.status, verdict.why) == (FAIL, MISSING, "no result in this range")
+    assert (verdict.level, verdict.status, verdict.why) == (FAIL, MISSING, "no result")
     assert (verdict.measured, verdict.wanted, verdict.margin, verdict.evaluation) == ("", ">= 0.8", None, None)
 
 
@@ -79,7 +79,7 @@ def test_no_result_at_all_counts_like_a_failure() -> None:
         (Gate(on_skipped="pass"), SKIPPED, PASS, "skipped (onSkipped: pass)"),
         (Gate(on_error="pass"), ERROR, PASS, "could not be evaluated (onError: pass)"),
         (Gate(on_missing="pass"), RUNNING, PASS, "still running (onMissing: pass)"),
-        (Gate(on_missing="warn"), MISSING, WARN, "no result in this range (onMissing: warn)"),
+        (Gate(on_missing="warn"), MISSING, WARN, "no result (onMissing: warn)"),
         (Gate(on_skipped="pass"), ERROR, FAIL, "could not be evaluated"),
     ],
 )

@@ -180,7 +180,7 @@ def _verdict(
 
 VERDICTS = (
     _verdict("Answers contain no PII", Level.PASS, "0", "<= 0", 0.0, "", "production"),
-    _verdict("Nulls", Level.FAIL, "", "<= 0", None, "no result in this range", None),
+    _verdict("Nulls", Level.FAIL, "", "<= 0", None, "no result", None),
     _verdict("Faithful", Level.FAIL, "0.62", ">= 0.8", -0.18, "misses the threshold", "production"),
     _verdict("Tone", Level.WARN, "0.71", ">= 0.75", -0.04, "misses the stricter threshold", "production"),
 )

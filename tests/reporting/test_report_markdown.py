@@ -72,7 +72,7 @@ def test_verdicts_stand_worst_first_and_passes_are_folded_up(verdicts: tuple[Ver
 | | Test | Pipeline | Measured | Wanted | Margin | Why |
 |---|---|---|---|---|---|---|
 | 🔴 fail | `support-bot/monitoring/Faithful` | `production` | `0.62` | `>= 0.8` | -0.18 | misses the threshold |
-| 🔴 fail | `support-bot/monitoring/Nulls` |  |  | `<= 0` |  | no result in this range |
+| 🔴 fail | `support-bot/monitoring/Nulls` |  |  | `<= 0` |  | no result |
 | 🟠 warn | `support-bot/monitoring/Tone` | `production` | `0.71` | `>= 0.75` | -0.04 | misses the stricter threshold |
 
 <details><summary>1 passed</summary>

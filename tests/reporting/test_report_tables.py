@@ -19,7 +19,7 @@ def test_a_wide_terminal_shows_everything_in_one_table(verdicts: tuple[Verdict, 
         == """\
 RESULT  TEST of support-bot/monitoring  PIPELINE    MEASURED  WANTED   MARGIN  WHY
 FAIL    Faithful                        production  0.62      >= 0.8   -0.18   misses the threshold
-FAIL    Nulls                           -           -         <= 0     -       no result in this range
+FAIL    Nulls                           -           -         <= 0     -       no result
 WARN    Tone                            production  0.71      >= 0.75  -0.04   misses the stricter threshold
 PASS    Answers contain no PII          production  0         <= 0     +0
 
@@ -53,7 +53,7 @@ FAIL    Faithful  on production
         misses the threshold
 FAIL    Nulls
         wanted <= 0
-        no result in this range
+        no result
 WARN    Tone  on production
         measured 0.71, wanted >= 0.75, margin -0.04
         misses the stricter threshold
