@@ -22,10 +22,10 @@ import yaml
 
 from reconciler.emulator.app import create_app
 from reconciler.emulator.server import running
+from tests.forge.conftest import TOKEN, Forge
 
 ROOT = Path(__file__).parents[2]
 KEY = "canary-key-6d10"
-TOKEN = "canary-token-91f2c0"
 OURS = "reconciler-dev/reconciler@"
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 LEXEME = re.compile(r"\s*('(?:[^']|'')*'|[A-Za-z_][\w.-]*|&&|\|\||==|!=|[!()]|\d+)")
@@ -54,6 +54,8 @@ class Job:
     failed: bool = False
     used: list[str] = field(default_factory=list)
     outputs: Doc = field(default_factory=dict)
+    installed: Doc = field(default_factory=lambda: {"python-version": "", "install": "none"})
+    """Inputs that our action gets whatever a workflow says: the tool is there, and nobody waits for pip."""
 
     @property
     def summary(self) -> str:
@@ -63,7 +65,7 @@ class Job:
     def action(self, env: Mapping[str, str] | None = None, /, **inputs: str) -> Job:
         """A job with one step that uses our action; names of inputs are spelled with ``_``."""
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
-        return self.run([{"uses": OURS, "with": {"python-version": "", "install": "none", **given}, "env": env or {}}])
+        return self.run([{"uses": OURS, "with": given, "env": env or {}}])
 
     def run(self, steps: list[Doc], env: Mapping[str, str] | None = None) -> Job:
         """These steps in order, as the runner does: after a failure only those that ask for it."""
@@ -87,16 +89,14 @@ class Job:
             self.used.append(step["uses"])
 
     def _composite(self, step: Doc, environ: dict[str, str], inputs: Doc) -> None:
-        """Our ``action.yml``: its steps see its inputs, the variables of the step, and each other's outputs only."""
+        """Our ``action.yml``: its steps see its inputs, the step's variables, each other's outputs and failures."""
         action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
         given = {name: self.text(value, inputs) for name, value in step.get("with", {}).items()}
         assert given.keys() <= action["inputs"].keys()
         defaults = {name: self.text(each.get("default", "")) for name, each in action["inputs"].items()}
-        inner = Job(
-            self.checkout, self.temp, {**self.contexts, "steps": {}}, {**self.environ, **environ}, failed=self.failed
-        )
+        inner = Job(self.checkout, self.temp, {**self.contexts, "steps": {}}, {**self.environ, **environ})
         for each in action["runs"]["steps"]:
-            inner.step(each, defaults | given)
+            inner.step(each, defaults | given | self.installed)
         self.log += inner.log
         self.used += inner.used
         self.failed |= inner.failed
@@ -186,6 +186,14 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> str:
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m reconciler "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+@pytest.fixture
+def forge() -> Iterator[Forge]:
+    """GitHub's comments on pull request 12 of ``acme/bots``, written with ``TOKEN``."""
+    made = Forge()
+    with running(made) as made.url:
+        yield made
 
 
 @pytest.fixture

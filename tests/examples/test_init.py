@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import yaml
@@ -66,24 +67,31 @@ def test_a_folder_that_can_not_be_made_is_one_sentence(reconciler: Run, scratch:
 
 
 def test_the_workflow_of_the_starter_has_few_rights_and_pinned_actions() -> None:
-    """Nothing that a pull request can write stands in a shell line."""
+    """Nothing that a pull request can write stands in a shell line.  Only the job that comments may write comments."""
     text = dict(starter())[".github/workflows/evaluations.yml"].decode()
     workflow = yaml.safe_load(text)
     assert workflow["permissions"] == {"contents": "read"}
+    more = {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert more == {"plan": {"contents": "read", "pull-requests": "write"}}
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-    assert all(re.fullmatch(r"[\w/-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
 
 
 def test_the_workflow_of_the_starter_shows_its_key_to_no_pull_request_from_a_fork() -> None:
     workflow = yaml.safe_load(dict(starter())[".github/workflows/evaluations.yml"])
     keyed = {
-        name: str(job.get("if", ""))
+        name: [str(job["if"]), *(str(step.get("if", "")) for step in job["steps"] if _has_a_secret(step))]
         for name, job in workflow["jobs"].items()
-        if any("OPENLAYER_API_KEY" in step.get("env", {}) for step in job["steps"])
+        if any(_has_a_secret(step) for step in job["steps"])
     }
-    assert "head.repo.full_name == github.repository" in keyed.pop("plan")
+    ours = "github.event.pull_request.head.repo.full_name == github.repository"
     assert keyed == {
-        "apply": "github.event_name == 'push' || github.event_name == 'workflow_dispatch'",
-        "drift": "github.event_name == 'schedule'",
+        "plan": ["github.event_name == 'pull_request'", ours, f"(!cancelled()) && {ours}"],
+        "apply": ["github.event_name == 'push' || github.event_name == 'workflow_dispatch'", ""],
+        "drift": ["github.event_name == 'schedule'", ""],
     }
+
+
+def _has_a_secret(step: dict[str, Any]) -> bool:
+    return any("secrets." in value or "github.token" in value for value in step.get("env", {}).values())
