@@ -25,8 +25,8 @@ from benchmarks.world import Size
 
 TESTS_IN_A_PROJECT = 100
 PEERS = ("floor", "sdk", "octodns")
-PEERS_UP_TO = 10_000
-"""A sequential peer needs minutes for more."""
+PEERS_UP_TO = {False: 10_000, True: 1_000}
+"""Without and with latency: a sequential peer needs minutes for more."""
 WIDTHS = (8, 16, 32, 64, 100)
 
 
@@ -67,7 +67,8 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, dict[str, dict
     for latency_ms in asked.latency:
         for tests in asked.tests:
             size = Size(max(1, tests // TESTS_IN_A_PROJECT), asked.pipelines, min(tests, TESTS_IN_A_PROJECT))
-            peers = frozenset(asked.peers if tests <= PEERS_UP_TO else ())
+            sequential = tests <= PEERS_UP_TO[latency_ms > 0]
+            peers = frozenset(peer for peer in asked.peers if sequential or peer == "floor")
             name = f"{tests:,} tests, {latency_ms} ms"
             setting = scenarios.Setting(size, latency_ms, asked.rounds, asked.in_flight, peers, _teller(name))
             settings[name] = {
