@@ -9,8 +9,8 @@ from reconciler import errors
 from reconciler.errors import ReconcilerError
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-NO_ERRORS = {0, 2, 143}
-"""Done, there are changes, and the second of the two signals that share an error."""
+NO_ERRORS = {0, 2, 141, 143}
+"""Done, there are changes, nobody read the answer, and the second of the two signals that share an error."""
 
 
 def test_the_readme_lists_every_exit_code() -> None:
