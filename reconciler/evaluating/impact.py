@@ -32,6 +32,8 @@ them can come out wrong while 98 % agree."""
 PERCENT = 100.0
 FAR = 5.0
 """A limit this many times smaller than every value is not one of their scale."""
+TOO_FAR = 20.0
+"""A limit that grows so many times at once, above fractions, is one in percent: 0.3 s may become 2 s, and not 15 s."""
 MOST_DIGITS = 6
 NEAREST = 3
 
@@ -90,7 +92,8 @@ def replay(
     if checked.why:
         return base
     values = [values_of(each, before, after) for each in told]
-    strange = _other_scale([limit for limit in after if limit not in before], values, before)
+    changed = [limit for limit in after if limit not in before]
+    strange = _other_scale(changed, values, before) or _became_percent(changed, values, before)
     if strange:
         return replace(base, why=strange)
     pairs = [(flags(each, before), flags(each, after)) for each in values]
@@ -285,6 +288,22 @@ def _other_scale(limits: Sequence[Criterion], values: Sequence[Mapping[str, Json
         sizes = [abs(v) for v in numbers if isinstance(v, int | float) and not isinstance(v, bool) and v]
         if sizes and min(sizes) >= FAR * limit and 1 < max(sizes) <= PERCENT:
             return _scales("percent", values, [criterion])
+    return ""
+
+
+def _became_percent(
+    limits: Sequence[Criterion], values: Sequence[Mapping[str, Json]], before: Sequence[Criterion]
+) -> str:
+    """Why a new limit is percent, where the limit until now and all values are fractions; else ""."""
+    for criterion in limits:
+        limit = criterion.value
+        former = [c.value for c in before if c.key == criterion.key and isinstance(c.value, int | float)]
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not former or not 1 < limit <= PERCENT:
+            continue
+        numbers = [v for each in values if isinstance(v := each.get(criterion.key), int | float)]
+        fractions = all(0 <= v <= 1 for v in numbers) and any(0 < v < 1 for v in numbers)
+        if fractions and all(0 < each <= 1 and limit >= TOO_FAR * each for each in former):
+            return _scales("fractions", values, [criterion])
     return ""
 
 

@@ -210,6 +210,20 @@ def test_a_new_limit_of_another_scale_is_refused() -> None:
     assert why_not(found) == f"{PERCENT} (they reach 97, the limit is 0.7)"
 
 
+def test_a_new_limit_in_percent_is_refused_where_all_was_fractions() -> None:
+    """15 for 0.15 would be missed by nothing for ever."""
+    found = ask(judged([0.1, 0.4, 0.0, 0.3], limit("<= 0.2")), "<= 15", before="<= 0.2")
+    assert (
+        why_not(found) == "the values are fractions, while the threshold is percent (they reach 0.4, the limit is 15)"
+    )
+
+
+@pytest.mark.parametrize("after", ["<= 0.9", "<= 2"])
+def test_a_limit_may_grow_beyond_one(after: str) -> None:
+    """Seconds, not percent: 0.3 s becomes 2 s."""
+    assert ask(judged([0.1, 0.4, 0.2], limit("<= 0.3")), after, before="<= 0.3").state is ReplayState.CALIBRATED
+
+
 def test_seconds_below_one_are_no_fraction() -> None:
     """A latency limit goes from 2 s to 0.9 s, and the values lie around it."""
     found = ask(judged([0.7, 1.2, 3.1, 2.4], limit("<= 2")), "<= 0.9", before="<= 2")
