@@ -62,22 +62,25 @@ def keyed(platform: str) -> dict[str, str]:
     return {"OPENLAYER_BASE_URL": platform, "OPENLAYER_API_KEY": KEY}
 
 
-def test_a_push_is_applied_without_asking_and_planned_to_nothing(start: Start, keyed: dict[str, str]) -> None:
+def test_a_push_is_applied_without_asking_and_a_failed_gate_is_told(
+    start: Start, forge: Forge, keyed: dict[str, str]
+) -> None:
     """The key stands in the ``env`` of the step that uses the action, and reaches the tool."""
     applied = start().action(keyed, command="apply")
     assert (applied.failed, applied.outputs["exit-code"]) == (False, "0")
     assert "Apply: 3 done." in applied.log
     again = start().action(keyed, command="plan", arguments="--detailed-exitcode")
     assert (again.failed, again.outputs["has-changes"]) == (False, "false")
-    assert "# " in again.summary
+    assert "No changes" in again.summary
+    event = pull_request()
+    gate = start("pull_request", event).action(keyed, command="evaluate", arguments="--since 2h", comment="true")
+    assert (gate.failed, gate.outputs["exit-code"], gate.outputs["gate"]) == (True, "5", "failed")
+    assert "Enough rows" in forge.bodies("ci-bot")[0]
 
 
 def test_the_exit_code_of_the_tool_is_the_step_s(start: Start, keyed: dict[str, str]) -> None:
     changes = start().action(keyed, command="plan", arguments="--detailed-exitcode")
     assert (changes.failed, changes.outputs["exit-code"], changes.outputs["has-changes"]) == (True, "2", "true")
-    start().action(keyed, command="apply")
-    gate = start().action(keyed, command="evaluate", arguments="--since 2h")
-    assert (gate.failed, gate.outputs["exit-code"], gate.outputs["gate"]) == (True, "5", "failed")
 
 
 def test_a_command_line_that_makes_no_sense_has_an_exit_code_too(start: Start) -> None:
@@ -150,15 +153,6 @@ def test_a_plan_is_told_on_the_pull_request_and_brought_up_to_date(
     start("pull_request", pull_request()).action(keyed, command="plan", comment="true")
     assert len(forge.comments) == 1
     assert "2 to create" in forge.bodies("ci-bot")[0]
-
-
-def test_a_failed_gate_is_told_too_and_still_fails(start: Start, forge: Forge, keyed: dict[str, str]) -> None:
-    start().action(keyed, command="apply")
-    done = start("pull_request", pull_request()).action(
-        keyed, command="evaluate", arguments="--since 2h", comment="true"
-    )
-    assert (done.failed, done.outputs["exit-code"]) == (True, "5")
-    assert "Enough rows" in forge.bodies("ci-bot")[0]
 
 
 def test_a_run_that_could_not_plan_is_told_too(start: Start, forge: Forge, platform: str) -> None:
@@ -235,7 +229,7 @@ def test_a_fork_s_mistakes_are_shown_on_their_lines(start: Start, checkout: Path
 @pytest.mark.parametrize("command", ["apply", "evaluate", "drift", "status"])
 def test_a_fork_s_pull_request_reaches_no_platform(command: str, start: Start) -> None:
     refused = start("pull_request_target", pull_request("stranger/bots")).action(command=command)
-    assert "a pull request from a fork does not get" in refused.log
+    assert "which this pull request does not get" in refused.log
     assert refused.outputs["exit-code"] == "64"
 
 
@@ -252,6 +246,13 @@ def test_whoever_has_no_key_can_ask_for_the_offline_plan(start: Start) -> None:
 def test_offline_means_nothing_without_a_pull_request(start: Start, keyed: dict[str, str]) -> None:
     done = start().action(keyed, command="plan", offline="true")
     assert (done.failed, done.outputs["offline"]) == (False, "false")
+
+
+def test_a_target_branch_that_can_not_be_fetched_is_said(start: Start, fork: Path) -> None:
+    shutil.rmtree(fork)
+    done = start("pull_request", pull_request("stranger/bots")).action(command="plan")
+    assert "the target branch can not be fetched" in done.log
+    assert (done.failed, done.outputs["exit-code"]) == (True, "1")
 
 
 class Private(BaseHTTPRequestHandler):

@@ -96,33 +96,26 @@ def _merge_request(source: str = "42", base: str = "") -> dict[str, str]:
     }
 
 
-def test_what_is_merged_is_applied_with_the_state_at_gitlab_and_planned_to_nothing(
+def test_merge_night_gate_refusal_and_agreement_with_the_state_at_gitlab(
     run: Run, checkout: Path, terraform_server: TerraformServer
 ) -> None:
+    """A gate that fails leaves its reports.  Arguments are words, and globs in them stay what they are."""
     applied = run(".reconciler-apply")
     assert applied.returncode == 0, applied.stdout
     assert list(terraform_server.documents) == ["/api/v4/projects/42/terraform/state/evaluations-production"]
     assert json.loads((checkout / "tfplan.json").read_text()) == {"create": 3, "update": 0, "delete": 0}
     assert run(".reconciler-drift").returncode == 0
-    run(".reconciler-plan", _merge_request())
-    assert json.loads((checkout / "tfplan.json").read_text()) == {"create": 0, "update": 0, "delete": 0}
-
-
-def test_arguments_are_words_and_globs_stay_what_they_are(run: Run, checkout: Path) -> None:
-    run(".reconciler-apply")
-    (checkout / "bot.yaml").write_text(PRODUCTION.replace("value: 3}", "value: 2}"), encoding="utf-8")
-    assert run(".reconciler-apply").returncode == 3
-    (checkout / "bot").mkdir()
-    (checkout / "bot/file").touch()
-    assert run(".reconciler-apply", {"RECONCILER_ARGUMENTS": "--ack loosen=1 --select bot/*"}).returncode == 0
-
-
-def test_a_gate_that_fails_leaves_its_reports(run: Run, checkout: Path) -> None:
-    run(".reconciler-apply")
     assert run(".reconciler-evaluate").returncode == 5
     suites = ET.parse(checkout / "junit.xml").getroot()
     assert [case.get("name") for case in suites.iter("testcase")] == ["monitoring/Enough rows [live]"]
     assert (checkout / "metrics.txt").read_text().endswith("# EOF\n")
+    (checkout / "bot.yaml").write_text(PRODUCTION.replace("value: 3}", "value: 2}"), encoding="utf-8")
+    assert run(".reconciler-plan", _merge_request()).returncode == 3
+    assert json.loads((checkout / "tfplan.json").read_text()) == {"create": 0, "update": 1, "delete": 0}
+    (checkout / "bot").mkdir()
+    (checkout / "bot/file").touch()
+    arguments = "--ack loosen=1 --select bot/*"
+    assert run(".reconciler-apply", {"RECONCILER_ARGUMENTS": arguments}).returncode == 0
 
 
 def test_a_mistake_is_code_quality_on_its_line(run: Run, checkout: Path) -> None:
