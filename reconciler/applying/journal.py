@@ -26,6 +26,9 @@ FRESH_S = 2.0
 MOST_QUESTIONS = 3
 """So often at the most: a store may be so slow that its answer is never fresh."""
 
+AT_ONCE = 1000
+"""So many records go into one append of ``write_all``: a store may have limits."""
+
 
 class Journal:
     """Writes records through ``append``, a blocking function such as a state store's.
@@ -57,6 +60,11 @@ class Journal:
         ``close``.
         """
         await self._take(record)
+
+    async def write_all(self, records: Sequence[Record]) -> None:
+        """Return when all of ``records`` are durable, in few appends; raise as ``write`` does."""
+        for start in range(0, len(records), AT_ONCE):
+            await asyncio.gather(*map(self.write, records[start : start + AT_ONCE]))
 
     async def confirm(self) -> None:
         """Return when this run still held the lock a moment ago; raise what the store raised when it does not."""

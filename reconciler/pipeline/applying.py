@@ -127,8 +127,7 @@ async def _apply_planned(
             outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal))
         applied = Applied(planned, outcomes)
         after = await _look_again(here, applied, fold(planned.state, journal.records))
-        for record in _refreshed(planned, after):
-            await journal.write(record)
+        await journal.write_all(_refreshed(planned, after))
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})

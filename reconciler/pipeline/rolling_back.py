@@ -140,8 +140,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
                 left.append(await _left(here, planned, step, outcome))
         stuck = {each.address for each in left}
         settled = {address: before for address, before in befores.items() if not stuck & concerned({address: before})}
-        for record in memory_last(settled, fold(state, journal.records)):
-            await journal.write(record)
+        await journal.write_all(memory_last(settled, fold(state, journal.records)))
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
             await journal.write({"record": "settled", "kept": False, "left": [str(each) for each in earlier]})
@@ -161,8 +160,7 @@ async def _plan_back(here: Session, state: State, befores: Mapping[Address, Befo
     live = await read_vendors(here, here.vendors(state), state, replace(here.desired, resources=both))
     befores = still_there(befores, live)
     desired = as_it_was(befores, here.desired, KINDS)
-    for record in memory_first(befores, state, live):
-        await journal.write(record)
+    await journal.write_all(memory_first(befores, state, live))
     state = fold(state, journal.records)
     origins = {name: provider.origin for name, provider in here.providers.items()}
     basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.applying.journal import FRESH_S, Journal
+from reconciler.applying.journal import AT_ONCE, FRESH_S, Journal
 from reconciler.errors import StateUnreadable
 from reconciler.model.state import Record
 from reconciler.storage.file import FileStore
@@ -241,6 +241,18 @@ class Watch:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+def test_many_records_are_written_in_few_appends() -> None:
+    async def run() -> None:
+        disk = Disk()
+        journal = Journal(disk.append, Watch())
+        await journal.write_all([record(number) for number in range(AT_ONCE + 1)])
+        await journal.write_all([])
+        assert [len(appended) for appended in disk.appends] == [AT_ONCE, 1]
+        assert journal.records == tuple(record(number) for number in range(AT_ONCE + 1))
+
+    asyncio.run(run())
 
 
 def test_the_lock_counts_as_held_for_a_moment_after_each_append_and_is_then_asked_for() -> None:
