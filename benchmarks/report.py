@@ -56,13 +56,15 @@ def picture(settings: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         for scenario, each in scenarios.items():
             if not each["latency_ms"]:
                 lines.setdefault(scenario, []).append((each["tests"], each["median_s"]))
-    figure, axes = pyplot.subplots(figsize=(8, 5))
-    for scenario, points in lines.items():
+    figure, axes = pyplot.subplots(figsize=(10, 5))
+    colors = iter(pyplot.get_cmap("tab20").colors)
+    for scenario, points in sorted(lines.items(), key=lambda line: -max(seconds for _, seconds in line[1])):
         x, y = zip(*sorted(points), strict=True)
         ours = not scenario.startswith(("SDK", "octoDNS", "floor"))
-        axes.loglog(x, y, marker="o", label=scenario, linewidth=2 if ours else 1, linestyle="-" if ours else "--")
+        style = "-" if ours else "--"
+        axes.loglog(x, y, marker="o", label=scenario, linewidth=2 if ours else 1, linestyle=style, color=next(colors))
     axes.set(xlabel="tests", ylabel="seconds, whole process (median)", title="No added latency, one core each")
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend(fontsize=7, loc="upper left")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), title="dashed: peers")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
