@@ -12,6 +12,7 @@ from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import Journal
 from reconciler.errors import (
     ApiError,
+    LooksLikeOutage,
     RefusedByPolicy,
     StalePlan,
 )
@@ -197,10 +198,10 @@ async def _look_again(here: Session, applied: Applied, state: State) -> Planned 
     vendors = [vendor for vendor in VENDORS if vendor.name in {name for name, _ in roots}]
     try:
         live = await read_vendors(here, vendors, state, desired)
-    except ApiError as error:
+        fresh = make_plan(desired, live, state, ALL_KINDS, Options(), applied.planned.plan.basis)
+    except (ApiError, LooksLikeOutage) as error:  # what was done is done, and recorded
         here.hooks.note(f"could not read back what was written: {error.message}")
         return None
-    fresh = make_plan(desired, live, state, ALL_KINDS, Options(), applied.planned.plan.basis)
     return Planned(fresh, desired, live, state)
 
 

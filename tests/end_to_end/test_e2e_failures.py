@@ -222,3 +222,17 @@ def test_an_empty_platform_looks_like_an_outage(bot: Any, platform: Any) -> None
     ended = bot("apply", "--yes", code=1)
     assert "the platform lists nothing of 5 resources that are ours; this looks like an outage" in ended.err
     assert platform.writes == []
+
+
+def test_a_platform_that_can_not_be_read_back_undoes_no_success(cli: Any, platform: Any, make_project: Any) -> None:
+    """The lists show one test of ten after the update: that is said, and the apply has worked all the same."""
+    cli.write("bot.yaml", make_project("bot", 10))
+    cli("apply", "--yes")
+    cli.write("bot.yaml", make_project("bot", 10, least=2))
+    later = {"method": "GET", "path": "*/tests", "nth": list(range(2, 40))}
+    platform.fail({**later, "action": "clamp-page", "perPage": 1}, {**later, "action": "same-page"})
+    ended = cli("apply", "--yes")
+    assert "could not read back what was written: the platform lists only" in ended.err
+    assert "10 done." in ended.out
+    platform.fail()
+    assert cli("plan", "--detailed-exitcode").code == 0
