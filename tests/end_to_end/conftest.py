@@ -22,6 +22,7 @@ from reconciler.emulator.app import create_app
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
+from reconciler.evaluating import runner
 
 Doc = dict[str, Any]
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -196,6 +197,13 @@ def platform(_platform: Platform) -> Platform:
     """An empty platform that speaks the official way."""
     _platform.renew()
     return _platform
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the emulator, which is done at once, more often than one asks a platform."""
+    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(runner, "LONGEST_PAUSE_S", 0.2)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_nothing_unreadable_passes(world: World) -> None:
 
 
 @given(worlds, evaluations())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_a_failing_result_more_never_improves_a_verdict(world: World, more: Evaluation) -> None:
     expected, found, seen = world
     failing = replace(more, status=EvaluationStatus.FAILING)
@@ -195,7 +195,7 @@ operators = st.sampled_from([">", ">=", "<", "<=", "is", "!="])
 
 
 @given(floats, near, operators)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 def test_what_is_shown_says_the_same_as_what_was_decided(limit: float, distance: float, operator: str) -> None:
     """0.84996 is never shown as 0.85 beside >= 0.85."""
     criterion = Criterion("m|score", operator, limit, label="score")  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_what_is_shown_says_the_same_as_what_was_decided(limit: float, distance:
 
 
 @given(floats, floats, near, st.sampled_from([0.05, 0.5, 0.0123]), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 def test_a_drop_that_is_shown_is_one_to_whoever_calculates(
     base: float, other: float, distance: float, most: float, relative: bool, near_the_limit: bool
 ) -> None:

@@ -39,8 +39,8 @@ ROOTS = ("alpha", "beta", "gamma")
 PLACES = ("live", "canary")
 NAMES = ("Faithful", "Rows", "Polite")
 TEXTS = (None, "", "Old", "New")
-BRIEF = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-THOROUGH = settings(BRIEF, max_examples=250)
+BRIEF = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+THOROUGH = settings(BRIEF, max_examples=80)
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,7 +15,7 @@ import pytest
 from tests.simulation.world import Broken, Tally, live_through, shrunk
 
 CHUNK = 20
-USUAL = 160
+USUAL = 100
 MANY = int(os.environ.get("RECONCILER_SIMULATIONS", "10000"))
 FIRST_OF_MANY = 1_000_000
 """The many are other seeds than the usual ones."""
