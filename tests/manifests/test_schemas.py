@@ -54,7 +54,7 @@ def is_manifest(path: Path) -> bool:
     return "examples" in path.parts and not hidden and not path.name.endswith(".gitlab-ci.yml")
 
 
-@pytest.mark.parametrize("path", list(filter(is_manifest, EXAMPLES)), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if is_manifest(path)], ids=lambda path: path.name)
 def test_every_example_manifest_is_valid(path: Path) -> None:
     for document in parse(path.read_bytes(), str(path)):
         errors = [error.message for error in Draft7Validator(SCHEMAS[schema_for(document)]).iter_errors(document)]
