@@ -177,11 +177,14 @@ PINS = st.lists(st.builds(pin, NUMBERS, st.sampled_from(["flagged", "passes"])),
 
 
 @settings(deadline=None)
-@given(st.lists(NUMBERS, min_size=2, max_size=40), NUMBERS, st.sampled_from(sorted(COMPARE)), st.floats(0.5, 7), PINS)
+@given(st.lists(NUMBERS, min_size=2, max_size=40), NUMBERS, st.sampled_from(sorted(COMPARE)), st.floats(0.5, 6.9), PINS)
 def test_no_stricter_limit_would_do(
     values: list[float], current: float, operator: str, a_week: float, pins: list[PinnedPoint]
 ) -> None:
-    """The answer keeps the budget and the pins, and everything that flags more windows breaks one of them."""
+    """The answer keeps the budget and the pins, and everything that flags more windows breaks one of them.
+
+    With seven alarms a week every window may be flagged, and there is nothing to suggest.
+    """
     holds = COMPARE[operator]
     made = ask(values, limit(operator, current), a_week, *pins)
 
