@@ -24,7 +24,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -208,31 +208,23 @@ class ObjectStateStore(RemoteStore):
 
     # ------------------------------------------------------------------------------------------ errors
 
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except ReconcilerError:
-            raise
-        except FileNotFoundError as error:
-            if _is_no_bucket(error):
-                raise self._no_bucket() from None
-            raise Missing(f"{self._url}/{name}") from None
-        except Exception as error:  # noqa: BLE001 - the library's own, which may print requests and answers
-            raise self._refused(name, error) or Unavailable(f"{name}: {_why(error)}") from None
+    def _reading(self, name: str) -> AbstractContextManager[None]:
+        return self._told(name, Missing(f"{self._url}/{name}"), Unavailable)
+
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        return self._told(name, Unsure(f"{name}: it is not there any more"), Unsure)
 
     @contextmanager
-    def _writing(self, name: str) -> Iterator[None]:
+    def _told(self, name: str, missing: Exception, failed: type[Exception]) -> Iterator[None]:
+        """Raise our own errors for the library's: ``missing`` where the object is, ``failed`` for the rest."""
         try:
             yield
         except ReconcilerError:
             raise
         except FileNotFoundError as error:
-            if _is_no_bucket(error):
-                raise self._no_bucket() from None
-            raise Unsure(f"{name}: it is not there any more") from None
+            raise (self._no_bucket() if _is_no_bucket(error) else missing) from None
         except Exception as error:  # noqa: BLE001 - the library's own, which may print requests and answers
-            raise self._refused(name, error) or Unsure(f"{name}: {_why(error)}") from None
+            raise self._refused(name, error) or failed(f"{name}: {_why(error)}") from None
 
     def _refused(self, name: str, error: Exception) -> ReconcilerError | None:
         """The error for what trying again does not mend."""

@@ -145,7 +145,8 @@ def test_a_past_that_can_not_be_read_is_not_taken_for_none(bot: Any, stream: Any
     bot("evaluate", *day(10))
     (kept,) = bot.folder.rglob("*history*.db")
     kept.write_bytes(b"not a database, and long enough to be read as one" * 100)
-    bot("status", *day(10), code=1)
+    ended = bot("status", *day(10), code=1)
+    assert "default.history.db can not be read: file is not a database" in ended.words
 
 
 # ------------------------------------------------------------------------------------------- flaky

@@ -183,7 +183,7 @@ def test_a_report_that_makes_no_sense_says_why(bot: Any, command: str, report: s
 
 
 def test_two_reports_do_not_share_a_file(bot: Any) -> None:
-    bot("plan", "--report=json=x", "--report=markdown=./x", code=64)
+    assert "two reports go to the same file" in bot("plan", "--report=json=x", "--report=markdown=./x", code=64).words
 
 
 def test_a_report_of_verdicts_needs_verdicts(bot: Any, platform: Any) -> None:
