@@ -122,9 +122,9 @@ def verdicts_markdown(verdicts: Sequence[Verdict], *, environment: str = "", lim
     passed = [_row(verdict) for verdict in ordered if verdict.level is Level.PASS]
     others = [_row(verdict) for verdict in ordered if verdict.level is not Level.PASS]
     body, room = [head], limit - len(head) - RESERVE
-    shown_others = _fitting(others, room - len(_HEADER))
+    shown_others = rows_fitting(others, room - len(_HEADER))
     room -= sum(len(row) + 1 for row in others[:shown_others]) + len(_HEADER)
-    shown_passed = _fitting(passed, room - len(_HEADER) - 100) if shown_others == len(others) else 0
+    shown_passed = rows_fitting(passed, room - len(_HEADER) - 100) if shown_others == len(others) else 0
     if shown_others:
         body.append("\n".join([_HEADER, *others[:shown_others]]))
     if shown_passed:
@@ -139,7 +139,7 @@ def verdicts_markdown(verdicts: Sequence[Verdict], *, environment: str = "", lim
 _HEADER = "| | Test | Pipeline | Measured | Wanted | Margin | Why |\n|---|---|---|---|---|---|---|"
 
 
-def _fitting(rows: Sequence[str], room: int) -> int:
+def rows_fitting(rows: Sequence[str], room: int) -> int:
     """How many of the rows fit into ``room`` characters."""
     used = 0
     for shown, row in enumerate(rows):

@@ -16,7 +16,7 @@ from reconciler.model.plan import Plan, Step
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.lines import counted, is_to_be_copied
-from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, verdicts_markdown
+from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, rows_fitting, verdicts_markdown
 from reconciler.reporting.tables import short_address
 
 SMALLEST = 1_000
@@ -120,7 +120,7 @@ def error_markdown(error: ReconcilerError, *, limit: int = LIMIT) -> str:
     lines = error.message.split("\n")
     quoted = [f"> {(markdown_code if is_to_be_copied(line) else markdown)(_short(line))}  " for line in lines]
     hint = f"\n> *{markdown(_short(error.hint))}*" if error.hint else ""
-    kept = _fitting(quoted, limit - len(hint) - RESERVE)
+    kept = rows_fitting(quoted, limit - len(hint) - RESERVE)
     more = f"\n> … {counted(len(lines) - kept, 'more line')}" if kept < len(lines) else ""
     return "> [!CAUTION]\n" + "\n".join(quoted[:kept]) + more + hint + "\n"
 
@@ -163,19 +163,9 @@ def _place(problem: Problem) -> str:
 
 
 def _table(head: str, rows: Sequence[str], limit: int) -> str:
-    kept = _fitting(rows, limit - len(head) - RESERVE)
+    kept = rows_fitting(rows, limit - len(head) - RESERVE)
     more = f"\n\n… {len(rows) - kept:,} more, left out because this page would be too long." if kept < len(rows) else ""
     return "\n".join([head, *rows[:kept]]) + more + "\n"
-
-
-def _fitting(rows: Sequence[str], room: int) -> int:
-    """How many of the rows fit into ``room`` characters."""
-    used = 0
-    for shown, row in enumerate(rows):
-        used += len(row) + 1
-        if used > room:
-            return shown
-    return len(rows)
 
 
 def _short(text: str) -> str:
@@ -192,7 +182,7 @@ def cut(text: str, limit: int = LIMIT) -> str:
     if len(text) <= limit:
         return text
     lines = text.rstrip("\n").split("\n")
-    kept = _fitting(lines, limit - RESERVE)
+    kept = rows_fitting(lines, limit - RESERVE)
     while True:
         closing = _closing(lines[:kept])
         more = f"… {counted(len(lines) - kept, 'more line')}, left out because this would be too long."
