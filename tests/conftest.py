@@ -24,6 +24,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import settings
+
+# A property is about values: how long one example takes depends on who else uses the machine.
+settings.register_profile("reconciler", deadline=None)
+settings.load_profile("reconciler")
 
 STATE_PASSWORD = "canary-state-password-5e1f"
 AWS_SECRET = "canary-aws-secret-83c2"

@@ -112,7 +112,7 @@ def expected_ones(verdicts: tuple[Verdict, ...]) -> list[Verdict]:
 
 
 @given(worlds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_expectation_gets_exactly_one_verdict(world: World) -> None:
     expected, found, seen = world
     verdicts = expected_ones(judge(expected, found, None, past_of(seen)))
@@ -123,7 +123,7 @@ def test_every_expectation_gets_exactly_one_verdict(world: World) -> None:
 
 
 @given(worlds, st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_neither_the_order_of_results_nor_of_the_past_matters(world: World, data: st.DataObject) -> None:
     expected, found, seen = world
     shuffled, earlier = data.draw(st.permutations(found)), data.draw(st.permutations(seen))
@@ -131,7 +131,7 @@ def test_neither_the_order_of_results_nor_of_the_past_matters(world: World, data
 
 
 @given(worlds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_nothing_counts_more_than_its_severity_and_flaky_never_blocks(world: World) -> None:
     expected, found, seen = world
     for each in judge(expected, found, None, past_of(seen)):
@@ -141,7 +141,7 @@ def test_nothing_counts_more_than_its_severity_and_flaky_never_blocks(world: Wor
 
 
 @given(worlds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_nothing_unreadable_passes(world: World) -> None:
     """A pass rests on a passing result, or on something that the gate forgives and says so."""
     expected, found, seen = world
@@ -153,7 +153,7 @@ def test_nothing_unreadable_passes(world: World) -> None:
 
 
 @given(worlds, evaluations())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_failing_result_more_never_improves_a_verdict(world: World, more: Evaluation) -> None:
     expected, found, seen = world
     failing = replace(more, status=EvaluationStatus.FAILING)
@@ -169,7 +169,7 @@ def _levels(verdicts: list[Verdict], address: Address) -> list[int]:
 
 
 @given(worlds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_was_judged_once_is_judged_the_same_when_it_is_part_of_the_past(world: World) -> None:
     """To look a second time at the same results changes no verdict: none is its own past, none is counted twice."""
     expected, found, _ = world
@@ -195,7 +195,7 @@ operators = st.sampled_from([">", ">=", "<", "<=", "is", "!="])
 
 
 @given(floats, near, operators)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_what_is_shown_says_the_same_as_what_was_decided(limit: float, distance: float, operator: str) -> None:
     """0.84996 is never shown as 0.85 beside >= 0.85."""
     criterion = Criterion("m|score", operator, limit, label="score")  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_what_is_shown_says_the_same_as_what_was_decided(limit: float, distance:
 
 
 @given(floats, floats, near, st.sampled_from([0.05, 0.5, 0.0123]), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_drop_that_is_shown_is_one_to_whoever_calculates(
     base: float, other: float, distance: float, most: float, relative: bool, near_the_limit: bool
 ) -> None:

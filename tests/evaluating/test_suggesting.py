@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.evaluating.impact import Window, wilson
@@ -176,7 +176,6 @@ NUMBERS = st.integers(0, 40).map(lambda number: number / 40)
 PINS = st.lists(st.builds(pin, NUMBERS, st.sampled_from(["flagged", "passes"])), max_size=2)
 
 
-@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=2, max_size=40), NUMBERS, st.sampled_from(sorted(COMPARE)), st.floats(0.5, 6.9), PINS)
 def test_no_stricter_limit_would_do(
     values: list[float], current: float, operator: str, a_week: float, pins: list[PinnedPoint]

@@ -135,7 +135,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(mutated(), st.sampled_from([None, "local"]))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_manifest_gives_problems_with_a_place(
     tmp_path: Path, documents: dict[str, Any], environment: str | None
 ) -> None:

@@ -39,7 +39,7 @@ ROOTS = ("alpha", "beta", "gamma")
 PLACES = ("live", "canary")
 NAMES = ("Faithful", "Rows", "Polite")
 TEXTS = (None, "", "Old", "New")
-BRIEF = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+BRIEF = settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
 THOROUGH = settings(BRIEF, max_examples=80)
 
 

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.kind import Criterion
@@ -184,19 +184,16 @@ ANY_BOOL = some(BOOLS, ["is", "!="])
 ANY_STRING = some(STRINGS, ["is", "!="])
 
 
-@settings(deadline=None)
 @given(ANY_NUMBER, ANY_NUMBER)
 def test_numbers_agree_with_trying_every_quarter(before: list[Criterion], after: list[Criterion]) -> None:
     assert classify(before, after) is expected(before, after, EVERY_NUMBER)
 
 
-@settings(deadline=None)
 @given(ANY_BOOL, ANY_BOOL)
 def test_truth_values_agree_with_trying_both(before: list[Criterion], after: list[Criterion]) -> None:
     assert classify(before, after) is expected(before, after, BOOLS)
 
 
-@settings(deadline=None)
 @given(ANY_STRING, ANY_STRING)
 def test_strings_agree_with_trying_each_and_another(before: list[Criterion], after: list[Criterion]) -> None:
     named = {c.value for c in (*before, *after) if isinstance(c.value, str)}
@@ -207,7 +204,6 @@ LISTS: list[Json] = [[], ["a"], ["b"], ["a", "b"], ["b", "a"]]
 EVERY_LIST = [*LISTS, ["something else"]]
 
 
-@settings(deadline=None)
 @given(some(LISTS, ["is", "!="]), some(LISTS, ["is", "!="]))
 def test_lists_agree_with_trying_each_and_another(before: list[Criterion], after: list[Criterion]) -> None:
     assert classify(before, after) is expected(
@@ -224,7 +220,6 @@ WORST_FIRST = [LOOSENED, REDEFINED, MOVED, TIGHTENED, SAME]
 EITHER: st.SearchStrategy[list[Criterion]] = st.one_of(st.just([]), ANY_NUMBER)
 
 
-@settings(deadline=None)
 @given(EITHER, EITHER, EITHER, EITHER)
 def test_of_several_measurements_the_worst_counts(
     precision: list[Criterion], recall: list[Criterion], new_precision: list[Criterion], new_recall: list[Criterion]
@@ -252,7 +247,6 @@ ANY_LIMIT = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ANY_LIMIT, ANY_LIMIT, st.lists(NUMERIC))
 def test_no_number_contradicts_the_effect(before: list[Criterion], after: list[Criterion], values: list[Json]) -> None:
     """Limits of any size: a value that newly passes rules out "tightened", one that newly fails "loosened"."""
@@ -266,14 +260,12 @@ def test_no_number_contradicts_the_effect(before: list[Criterion], after: list[C
 MIXED = some([*NUMBERS, *BOOLS, *STRINGS], ["is", "!="])
 
 
-@settings(deadline=None)
 @given(MIXED, MIXED)
 def test_the_way_back_has_the_opposite_effect(before: list[Criterion], after: list[Criterion]) -> None:
     opposite = {LOOSENED: TIGHTENED, TIGHTENED: LOOSENED, MOVED: MOVED, SAME: SAME}
     assert classify(after, before) is opposite[classify(before, after)]
 
 
-@settings(deadline=None)
 @given(MIXED)
 def test_the_order_and_repetition_of_thresholds_mean_nothing(criteria: list[Criterion]) -> None:
     assert classify(criteria, [*reversed(criteria), *criteria]) is SAME

@@ -157,7 +157,7 @@ def test_no_form_of_output_holds_anything_that_acts(hostile: str, renderings: Ca
         assert text.encode("utf-8"), form
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(text=st.text(st.characters(), min_size=1, max_size=12))
 def test_no_form_of_output_holds_a_control_character_whatever_the_text(
     text: str, renderings: Callable[[str], dict[str, str]]

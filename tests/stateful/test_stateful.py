@@ -455,7 +455,6 @@ def explore(*, examples: int, steps: int, anew: bool = False) -> None:
     profile = settings(
         max_examples=examples,
         stateful_step_count=steps,
-        deadline=None,
         suppress_health_check=checks,
         database=None,
         derandomize=not anew,
