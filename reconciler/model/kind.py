@@ -419,6 +419,10 @@ def _no_criteria(_: Fields, __: LookUp) -> tuple[Criterion, ...]:
     return ()
 
 
+def _nothing_to_refuse(_: Fields, __: LookUp) -> Iterable[tuple[str, str]]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Kind(Generic[S]):
     """Everything the program knows of a kind.
@@ -471,7 +475,7 @@ class Kind(Generic[S]):
     criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
     check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
-    refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = lambda _, __: ()
+    refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)
@@ -519,6 +523,11 @@ class Kind(Generic[S]):
     def judges(self) -> bool:
         """Whether resources of this kind have thresholds."""
         return self.criteria is not _no_criteria
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the platform is looked at before resources of this kind are accepted."""
+        return self.refuse is not _nothing_to_refuse
 
     @property
     def document(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,12 +16,12 @@ OnUnusual = Literal["fail", "warn", "pass"]
 PinnedVerdict = Literal["flagged", "passes"]
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a resource stands: its kind and the names that lead to it, outermost first.
 
     Prints as ``openlayer.Test/support-bot/monitoring/Faithful``; a slash or a percent sign inside a name is
-    percent-encoded, so the text form can be parsed back.
+    percent-encoded, so the text form can be parsed back.  A named tuple, because every table is keyed by it: it is
+    hashed, compared and sorted many times for each resource.
     """
 
     kind: str

@@ -15,6 +15,37 @@ DURATION_PATTERN = r"^[0-9]+(s|m|h|d|w)$"
 DIGEST_DIGITS = 12
 """How many hexadecimal digits of a SHA-256 stand for the content of a file, in fields and in names."""
 
+_NUMBERS = frozenset({int, float})  # bool is none: true is not 1
+_NOTHING = object()
+
+
+def alike(one: object, other: object) -> bool:
+    """Whether two JSON values are equal all the way down, in whatever order their keys stand; true is not 1.
+
+    Texts come first and mappings are walked through here, for nearly all there is to compare are texts in mappings.
+    """
+    if one is other:
+        return True
+    kind = one.__class__
+    if kind is str:
+        return one == other
+    if isinstance(one, dict):
+        if not isinstance(other, dict) or len(one) != len(other):
+            return False
+        for key, value in one.items():
+            there = other.get(key, _NOTHING)
+            if value.__class__ is str:
+                if value != there:
+                    return False
+            elif not alike(value, there):
+                return False
+        return True
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(alike, one, other))
+    if kind in _NUMBERS:
+        return other.__class__ in _NUMBERS and one == other
+    return False  # null, true and false are each one object
+
 
 def parse_duration(text: object) -> int:
     """Seconds in ``"90s"``, ``"15m"``, ``"24h"``, ``"7d"`` or ``"2w"``.

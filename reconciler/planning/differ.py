@@ -21,11 +21,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 
 from reconciler.model.kind import AnyKind, Mark, Shape
 from reconciler.model.plan import Cause, FieldChange
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, alike
 from reconciler.planning.alignment import aligned, has_keys
 
 _BLANK: tuple[Json, ...] = (None, "", {}, [])
@@ -40,16 +40,38 @@ def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields |
     ``applied`` is what we wrote last, None when we never did; it tells who made each difference, stands in for what
     the vendor does not show, and brings back to its default what was written once and is written no more.
     """
+    if _holds(live, wanted, kind.shapes) and (not applied or applied.keys() <= wanted.keys()):
+        return ()  # spelled alike, as nearly all are: nothing to look into
     found: list[FieldChange] = []
     for name, shape in kind.shapes.items():
         if name in wanted:
-            if name in live and repr(wanted[name]) == repr(live[name]):
-                continue  # spelled alike, as nearly all are: nothing to compare
+            if name in live and _stands(wanted[name], live[name], shape):
+                continue
             last = _ABSENT if applied is None else applied.get(name, _ABSENT)
             found += _leaves(name, _as_shown(name, shape, live), wanted[name], live.get(name), last, shape.marks)
         elif applied and name in applied and name in live:
             found += _reset(name, shape, kind.complete(wanted).get(name), live[name], applied)
     return tuple(found)
+
+
+def _holds(live: Fields, wanted: Fields, shapes: Mapping[str, Shape]) -> bool:
+    """Whether everything that is wanted stands among the live fields just as it is written."""
+    for name, value in wanted.items():
+        there = live.get(name, _ABSENT)
+        if value.__class__ is str:  # as nearly all are
+            if value != there:
+                return False
+        elif not _stands(value, there, shapes.get(name, _OPAQUE)):
+            return False
+    return True
+
+
+def _stands(wanted: Json, live: object, shape: Shape) -> bool:
+    if isinstance(wanted, dict) and shape.fields is not None:
+        return isinstance(live, dict) and _holds(live, wanted, shape.fields)
+    if isinstance(wanted, list) and isinstance(live, list) and shape.item is not None:
+        return len(wanted) == len(live) and all(map(_stands, wanted, live, repeat(shape.item)))
+    return alike(wanted, live)
 
 
 def _as_shown(name: str, shape: Shape, live: Fields) -> Shape:
@@ -237,13 +259,8 @@ def _json(value: object) -> Json:
 def _same_mapping(wanted: dict[str, Json], live: dict[str, Json], shape: Shape) -> bool:
     if shape.fields is None:
         return wanted.keys() == live.keys() and all(same(value, live[key]) for key, value in wanted.items())
-    for key, value in wanted.items():  # written out: this runs for every threshold of every test
-        there = live.get(key)
-        if value.__class__ is there.__class__ and value.__class__ in _SCALARS and value == there:
-            continue
-        if not same(value, there, shape.fields.get(key, _OPAQUE)):
-            return False
-    return True
+    fields = shape.fields
+    return all(same(value, live.get(key), fields.get(key, _OPAQUE)) for key, value in wanted.items())
 
 
 def _same_list(wanted: list[Json], live: list[Json], shape: Shape) -> bool:

@@ -68,7 +68,8 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         named[_moved(item.address, homes, renames)].append(item)
     doubts = _doubts(state, renames, named)
     matches: dict[Address, Match] = {}
-    for address in sorted({*desired.resources, *entries, *doubts}, key=lambda each: (each.kind, each.path)):
+    # What is remembered was sorted when it was written: put first, it leaves little to sort.
+    for address in sorted({**entries, **desired.resources, **doubts}):
         resource, kind = desired.resources.get(address), kinds[address.kind]
         matches[address] = _match_one(
             address, entries.get(address), doubts.get(address), named.get(address, []), by_id, resource, kind

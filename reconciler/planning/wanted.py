@@ -34,7 +34,7 @@ def for_wanted(world: World) -> Iterator[Decision]:
         resource, kind = world.desired.resources.get(address), world.kinds[address.kind]
         if resource is None:
             continue
-        refused = tuple(_refused_by_kind(resource, kind, world))
+        refused = tuple(_refused_by_kind(resource, kind, world)) if kind.refuses else ()
         yield from refused
         if not refused and not kind.virtual:
             yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, world)
@@ -297,6 +297,8 @@ def differences(
 ) -> tuple[FieldChange, ...]:
     there = _with_our_names(live, kind, world.matches.aliases)
     changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
+    if not changes and not live.refs and not live.archived:
+        return ()
     changes = (*changes, *_repointed(resource, live, kind, world, {change.path for change in changes}))
     judged = with_effects(kind, resource.fields, there, changes, world.around(resource.address))
     if not live.archived:

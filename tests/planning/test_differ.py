@@ -126,6 +126,31 @@ def test_unwritten_fields_are_not_compared() -> None:
     assert changed({"size": 1}, {"size": 1, "text": "filled in", "tags": ["x"], "fixed": "y"}) == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "live", "paths"),
+    [
+        ({"size": 1}, {"size": True}, ["size"]),
+        ({"size": 1}, {"size": 1.0}, []),
+        ({"limits": [{"operator": "<=", "value": 1}]}, {"limits": [{"operator": "<=", "value": 1.0, "mode": "x"}]}, []),
+        (
+            {"limits": [{"operator": "<=", "value": 1}]},
+            {"limits": [{"operator": "<=", "value": True}]},
+            ["limits.0.value"],
+        ),
+        (
+            {"limits": [{"operator": "<=", "value": 1, "mode": "y"}]},
+            {"limits": [{"operator": "<=", "value": 1}]},
+            ["limits.0.mode"],
+        ),
+        ({"limits": [{"operator": "<=", "value": 1}]}, {"limits": []}, ["limits.0"]),
+        ({"limits": [{"operator": "<=", "value": 1}]}, {"limits": "none"}, ["limits"]),
+    ],
+)
+def test_what_is_spelled_alike_is_told_from_what_only_seems_so(wanted: Fields, live: Fields, paths: list[str]) -> None:
+    """Most fields are never looked into; those that are must be found, however deep."""
+    assert [path for path, *_ in changed(wanted, live)] == paths
+
+
 def test_differences_stand_in_the_order_of_the_kinds_fields() -> None:
     assert [path for path, *_ in changed({"size": 1, "tags": ["a"], "text": "t"}, {})] == ["text", "size", "tags"]
 

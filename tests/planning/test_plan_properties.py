@@ -298,7 +298,7 @@ def _written(step: Step, objects: dict[str, LiveObject]) -> None:
     item, kind = objects[str(step.remote_id)], KINDS[step.address.kind]
     changed = {change.path.partition(".")[0] for change in step.changes} & kind.shapes.keys()
     fields = {**item.fields, **{name: step.fields.get(name) for name in changed if name != "referenceDatasetUri"}}
-    address = replace(item.address, path=(*item.address.path[:-1], str(fields["name"])))
+    address = item.address._replace(path=(*item.address.path[:-1], str(fields["name"])))
     objects[item.remote_id] = replace(item, fields=fields, address=address, archived=False)
     for other in list(objects.values()):
         objects[other.remote_id] = _following(other, item.address, address)
@@ -306,7 +306,7 @@ def _written(step: Step, objects: dict[str, LiveObject]) -> None:
 
 def _following(item: LiveObject, before: Address, after: Address) -> LiveObject:
     if before.kind == PROJECT.id and item.address.root == before.root and len(item.address.path) > 1:
-        return replace(item, address=replace(item.address, path=(after.root, *item.address.path[1:])))
+        return replace(item, address=item.address._replace(path=(after.root, *item.address.path[1:])))
     named = item.fields.get("pipelines")
     if before.kind == INFERENCE_PIPELINE.id and item.address.root == before.root and isinstance(named, list):
         names: list[Json] = [after.name if name == before.name else name for name in named]
@@ -325,7 +325,7 @@ def _deleted(remote_id: str, objects: dict[str, LiveObject]) -> None:
 def _renamed(step: Step) -> dict[str, Any]:
     """A root that was renamed before has carried the memory of what is in it along already."""
     assert step.former is not None
-    inside = replace(step.former, path=(step.address.root, *step.former.path[1:]))
+    inside = step.former._replace(path=(step.address.root, *step.former.path[1:]))
     former = step.former if len(step.former.path) == 1 else inside
     return {"record": "renamed", "address": str(step.address), "former": str(former)}
 

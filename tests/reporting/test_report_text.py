@@ -25,10 +25,10 @@ def _plan() -> Plan:
     steps = (
         Step("1", Action.CREATE, PROJECT, "not at the platform yet"),
         Step("2", Action.UPDATE, FAITHFUL, "changed in the manifests"),
-        Step("3", Action.ARCHIVE, replace(FAITHFUL, path=("bot", "Old")), "gone from the manifests"),
-        Step("4", Action.DELETE, replace(FAITHFUL, path=("bot", "Older")), "gone from the manifests"),
-        Step("5", Action.FORGET, replace(FAITHFUL, path=("bot", "Gone")), "gone from the platform"),
-        Step("6", Action.KEEP, replace(FAITHFUL, path=("bot", "Kept")), "it stays", idle=True),
+        Step("3", Action.ARCHIVE, FAITHFUL._replace(path=("bot", "Old")), "gone from the manifests"),
+        Step("4", Action.DELETE, FAITHFUL._replace(path=("bot", "Older")), "gone from the manifests"),
+        Step("5", Action.FORGET, FAITHFUL._replace(path=("bot", "Gone")), "gone from the platform"),
+        Step("6", Action.KEEP, FAITHFUL._replace(path=("bot", "Kept")), "it stays", idle=True),
     )
     return Plan(BASIS, steps)
 

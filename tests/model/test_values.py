@@ -1,0 +1,44 @@
+"""When two JSON values are equal all the way down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model.values import alike
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "1", "true"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES, VALUES)
+def test_alike_is_what_has_the_same_sorted_json(one: Any, other: Any) -> None:
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert alike(one, other) is same
+    assert alike(one, json.loads(json.dumps(one)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (1, 1.0, True),
+        (0, False, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": None}, {"b": None}, False),
+        ({"a": None}, {}, False),
+        ({"a": 1, "b": [2.0]}, {"b": [2], "a": 1}, True),
+        ([], {}, False),
+        ([], None, False),
+        ("", None, False),
+    ],
+)
+def test_a_number_is_a_number_and_true_is_none(one: Any, other: Any, expected: bool) -> None:
+    assert alike(one, other) is expected
+    assert alike(other, one) is expected
