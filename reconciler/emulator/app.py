@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
@@ -25,6 +26,13 @@ from reconciler.emulator.rest import ErrorBody
 from reconciler.emulator.throttle import Throttle
 
 _LONGEST_PAGE_OF_DIGITALOCEAN = 200
+
+
+class _Doors(Starlette):
+    """An application without middleware: each vendor answers errors in its own words behind its door."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.router
 
 
 def create_app(
@@ -67,7 +75,7 @@ def create_app(
     door: ASGIApp = behind_a_door(second, digitalocean.error_body, digitalocean.LISTS)
     if quotas and account.quota is not None:
         door = QuotaDoor(door, account.quota, now=now, error_body=digitalocean.error_body)
-    app = Starlette(
+    app = _Doors(
         routes=[
             Mount("/v1", app=behind_a_door(first, openlayer.error_body(spoken))),
             Mount(PREFIX, app=door),
@@ -75,6 +83,7 @@ def create_app(
         ]
     )
     app.router.redirect_slashes = False
+    app.router.default = PlainTextResponse("Not Found", 404)
     app.state.database = opened
     app.state.digitalocean = digitalocean.Console(store, now)
     return app

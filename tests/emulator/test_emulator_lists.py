@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.emulator.database import Database
+from reconciler.emulator.openlayer.storage import Store
+
 if TYPE_CHECKING:
     from tests.emulator.conftest import Api, Doc
 
@@ -60,6 +63,27 @@ def test_projects_are_filtered_by_task_type(api: Api) -> None:
     api.project(name="llm")
     api.project(name="tabular", taskType="tabular-regression")
     assert names(api.ok("GET", "/projects", taskType="tabular-regression")) == ["tabular"]
+
+
+def test_a_pipeline_counts_the_tests_that_are_run_on_it(api: Api) -> None:
+    project = api.project()
+    ours, other = api.pipeline(project)["id"], api.pipeline(project)["id"]
+    api.test(project)
+    api.test(project, includePipelines=[ours], defaultToAllPipelines=False)
+    api.test(project, includePipelines=[other], defaultToAllPipelines=False)
+    api.test(project, excludePipelines=[other], defaultToAllPipelines=False)
+    api.test(project, excludePipelines=[ours])
+    api.test(project, archived=True)
+    page = api.ok("GET", f"/projects/{project['id']}/inference-pipelines")
+    assert {item["id"]: item["totalGoalCount"] for item in page["items"]} == {ours: 3, other: 3}
+
+
+@pytest.mark.parametrize("where", ["project = ''", "project = '' AND archived = 0"])
+def test_a_page_of_tests_costs_no_sorting_of_the_project(where: str) -> None:
+    database = Database()
+    Store(database, {})
+    sql = f"EXPLAIN QUERY PLAN SELECT doc FROM openlayer_tests WHERE {where} ORDER BY number LIMIT 100"
+    assert all("TEMP B-TREE" not in str(row) for row in database.connection.execute(sql))
 
 
 def test_archived_tests_are_hidden_until_asked_for(api: Api) -> None:

@@ -30,7 +30,15 @@ def test_any_bearer_will_do_unless_the_emulator_was_given_a_key(make_api: Callab
 def test_an_unknown_route_is_404_and_a_known_one_with_the_wrong_method_405(api: Api) -> None:
     assert api.refused("GET", "/nothing")[0] == 404
     assert api.refused("PUT", "/projects")[0] == 405
-    assert api.refused("GET", f"/projects/{api.project()['id']}")[0] == 405
+    project = f"/projects/{api.project()['id']}"
+    assert api.refused("GET", project)[0] == 405
+    assert api("GET", project).headers["Allow"] == "PATCH, DELETE"
+    assert api.refused("DELETE", "/projects/")[0] == 404
+    assert api("HEAD", "/projects").status_code == 200
+
+
+def test_outside_of_the_vendors_there_is_nothing(api: Api) -> None:
+    assert api("GET", "http://emulator/v3").status_code == 404
 
 
 @pytest.mark.parametrize(

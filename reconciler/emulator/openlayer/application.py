@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from reconciler.emulator.database import Database, Document
 from reconciler.emulator.openlayer import commits, data, evaluations, resources
@@ -72,7 +72,7 @@ def error_body(dialect: Dialect) -> ErrorBody:
 
 def build(
     database: Database, *, api_key: str | None, dialect: Dialect, now: Callable[[], float], page_cap: int
-) -> Starlette:
+) -> ASGIApp:
     """The application, whose paths begin where ``/v1`` ends.  ``api_key`` None accepts every bearer."""
     store = Store(database, _new_workspace(now()))
     return application(

@@ -39,7 +39,7 @@ def list_commits(call: Call) -> Reply:
 def create_commit(call: Call) -> Reply:
     """POST /projects/{project}/versions: queued at first, running at the first look, completed at the second."""
     project, sent = project_of(call), call.body(bodies.CommitCreate)
-    tests, _ = call.store.tests(project["id"], archived=False, monitoring=False)
+    tests = call.store.tests(project["id"], archived=False, monitoring=False)
     rows = _rows(call.store.object(sent.storage_uri))
     judgements = [(test, _judged(test, rows)) for test in tests]
     statuses = [judgement.status for _, judgement in judgements]

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.storage import NameTaken
-from reconciler.emulator.openlayer.wire import Call, listed
+from reconciler.emulator.openlayer.wire import Call, listed, listed_as_stored
 from reconciler.emulator.rest import ApiError, Reply, moment
 
 _DEFAULT_WINDOW_S = 3600.0
@@ -169,8 +169,7 @@ def delete_pipeline(call: Call) -> Reply:
     """DELETE /inference-pipelines/{pipeline}; tests that target it do so no longer."""
     doc = pipeline_of(call)
     call.store.delete_pipeline(doc["id"])
-    tests, _ = call.store.tests(doc["projectId"])
-    for test in tests:
+    for test in call.store.tests(doc["projectId"]):
         targets = {key: test[key] for key in ("includePipelines", "excludePipelines") if doc["id"] in test[key]}
         if targets:
             rest = {key: [each for each in ids if each != doc["id"]] for key, ids in targets.items()}
@@ -187,9 +186,9 @@ def list_tests(call: Call) -> Reply:
     if query.origin_version_id:
         return Reply(200, listed(call, query, lambda *_: ([], 0), dict))
 
-    def read(limit: int, offset: int) -> tuple[list[Document], int]:
+    def read(limit: int, offset: int) -> tuple[list[str], int]:
         paging = {} if call.dialect == "seed" else {"limit": limit, "offset": offset}
-        return call.store.tests(
+        return call.store.tests_as_shown(
             project["id"],
             test_type=query.type,
             archived=None if query.include_archived else False,
@@ -198,7 +197,7 @@ def list_tests(call: Call) -> Reply:
             **paging,
         )
 
-    return Reply(200, listed(call, query, read, dict))
+    return Reply(200, listed_as_stored(call, query, read))
 
 
 def create_test(call: Call) -> Reply:
@@ -218,8 +217,7 @@ def create_test(call: Call) -> Reply:
         "dateArchived": moment(call.now) if sent.archived else None,
         "creatorId": call.store.workspace["creatorId"],
     }
-    call.store.add_test(project["id"], doc)
-    return Reply(201, doc)
+    return Reply(201, call.store.add_test(project["id"], doc))
 
 
 def _defaults(sent: bodies.TestFields) -> Document:

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.emulator.database import Database, Document, DocumentStore, Page, conditions
+from reconciler.emulator.database import Database, Document, DocumentStore, Encoded, Page, conditions, encoded
 
 STEPS_OF_A_TASK = 2
 """How many looks it takes until a task is done: queued, half way, done."""
 
-_SCHEMA = """
+_TARGETED = "(json_extract(doc, '$.defaultToAllPipelines') = 0 OR json_array_length(doc, '$.excludePipelines') > 0)"
+"""SQL: a test that may not apply to every pipeline of its project.  An index knows these few by the same words."""
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS openlayer_workspace (doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS openlayer_projects (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL,
@@ -37,7 +40,8 @@ CREATE TABLE IF NOT EXISTS openlayer_tests (
     archived INTEGER NOT NULL AS (json_extract(doc, '$.archived')) STORED,
     suggested INTEGER NOT NULL AS (json_extract(doc, '$.suggested')) STORED,
     monitoring INTEGER NOT NULL AS (json_extract(doc, '$.usesProductionData')) STORED);
-CREATE INDEX IF NOT EXISTS openlayer_tests_listed ON openlayer_tests (project, archived, monitoring, seq);
+CREATE INDEX IF NOT EXISTS openlayer_tests_in_order ON openlayer_tests (project, number, archived, monitoring);
+CREATE INDEX IF NOT EXISTS openlayer_tests_targeted ON openlayer_tests (project) WHERE {_TARGETED};
 CREATE TABLE IF NOT EXISTS openlayer_commits (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL,
     project TEXT NOT NULL REFERENCES openlayer_projects (id) ON DELETE CASCADE);
@@ -190,18 +194,18 @@ class Store(DocumentStore):
 
     # --- tests
 
-    def add_test(self, project_id: str, doc: Document) -> None:
-        """Keep a new test; its ``number`` is set here, the next one of its project."""
+    def add_test(self, project_id: str, doc: Document) -> Encoded:
+        """Keep a new test, as which it is given back; its ``number`` is the next one of its project."""
         sql = "SELECT coalesce(max(number), 0) + 1 FROM openlayer_tests WHERE project = ?"
-        doc["number"] = self._count(sql, (project_id,))
+        text = encoded({**doc, "number": self._count(sql, (project_id,))})
         self._sql.execute(
-            "INSERT INTO openlayer_tests (id, project, doc) VALUES (?, ?, ?)",
-            (doc["id"], project_id, json.dumps(doc)),
+            "INSERT INTO openlayer_tests (id, project, doc) VALUES (?, ?, ?)", (doc["id"], project_id, text)
         )
+        return text
 
     def put_test(self, doc: Document) -> None:
         """Replace a test."""
-        self._sql.execute("UPDATE openlayer_tests SET doc = ? WHERE id = ?", (json.dumps(doc), doc["id"]))
+        self._sql.execute("UPDATE openlayer_tests SET doc = ? WHERE id = ?", (encoded(doc), doc["id"]))
 
     def test(self, test_id: str) -> Document | None:
         """One test."""
@@ -212,18 +216,23 @@ class Store(DocumentStore):
         row = self._sql.execute("SELECT project FROM openlayer_tests WHERE id = ?", (test_id,)).fetchone()
         return str(row[0])
 
-    def tests(
+    def tests(self, project_id: str, *, archived: bool | None = None, monitoring: bool | None = None) -> list[Document]:
+        """All tests of a project, oldest first; None does not filter."""
+        where = {"project = ?": project_id, "archived = ?": archived, "monitoring = ?": monitoring}
+        return self._page("openlayer_tests", where, "number", -1, 0)[0]
+
+    def tests_as_shown(
         self,
         project_id: str,
         *,
-        test_type: str | None = None,
-        archived: bool | None = None,
-        suggested: bool | None = None,
-        monitoring: bool | None = None,
+        test_type: str | None,
+        archived: bool | None,
+        suggested: bool | None,
+        monitoring: bool | None,
         limit: int = -1,
         offset: int = 0,
-    ) -> Page:
-        """Tests of a project, oldest first; None does not filter, a negative limit is none."""
+    ) -> tuple[list[str], int]:
+        """A page of tests as JSON text, which is how they are stored; a negative limit is none."""
         where = {
             "project = ?": project_id,
             "archived = ?": archived,
@@ -231,7 +240,13 @@ class Store(DocumentStore):
             "type = ?": test_type,
             "suggested = ?": suggested,
         }
-        return self._page("openlayer_tests", where, "seq", limit, offset)
+        return self._page_as_stored("openlayer_tests", where, "number", limit, offset)
+
+    def monitoring_tests(self, project_id: str) -> tuple[int, list[Document]]:
+        """How many tests of a project look at what is streamed, and those of them that may not be for all pipelines."""
+        held = "FROM openlayer_tests WHERE project = ? AND archived = 0 AND monitoring = 1"
+        targeted = self._documents(f"SELECT doc {held} AND {_TARGETED}", (project_id,))
+        return self._count(f"SELECT count(*) {held}", (project_id,)), targeted
 
     def delete_test(self, test_id: str) -> None:
         """With its results."""

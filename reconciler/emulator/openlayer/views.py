@@ -40,7 +40,7 @@ def pipeline(store: Store, doc: Document, expand: tuple[str, ...] = ()) -> Docum
     backend = {key: value for key, value in doc["dataBackend"].items() if key != "config"}
     shown = {key: value for key, value in doc.items() if key != "referenceDatasetUri"}
     statuses = Counter(store.latest_statuses(doc["id"]))
-    monitoring, _ = store.tests(doc["projectId"], archived=False, monitoring=True)
+    monitoring, targeted = store.monitoring_tests(doc["projectId"])
     rows, newest = store.row_summary(doc["id"])
     shown |= {
         "dataBackend": backend,
@@ -48,7 +48,7 @@ def pipeline(store: Store, doc: Document, expand: tuple[str, ...] = ()) -> Docum
         "statusMessage": None,
         "passingGoalCount": statuses["passing"],
         "failingGoalCount": statuses["failing"],
-        "totalGoalCount": sum(applies(test, doc["id"]) for test in monitoring),
+        "totalGoalCount": monitoring - sum(not applies(test, doc["id"]) for test in targeted),
         "totalRecordsCount": rows,
         "dateLastSampleReceived": None if newest is None else moment(newest),
         "links": app_link("inference-pipelines", doc["id"]),
