@@ -1,11 +1,14 @@
 """``python -m benchmarks``: whole processes against peers, in ratios.
 
     python -m benchmarks                                  1,000 tests without latency
-    python -m benchmarks --tests 1000 10000 100000 --latency 0 50 --rounds 5
-    python -m benchmarks --write                          also benchmarks/results/*.json, the table and the picture
+    python -m benchmarks --tests 1000 10000 100000 --latency 0 50 --in-flight 32 --sweep
+    python -m benchmarks --write                          also benchmarks/results/*.json, the tables and the picture
 
-Every candidate runs in turn, round by round, so that a slow minute of the machine hits all of them; the median counts.
-Quote ratios from one run, not seconds.  The peers need ``pip install '.[benchmark]'``.
+Every candidate runs once a round, so that a slow minute of the machine hits all of them; the median counts.  Above
+10,000 tests there is one round, and of the peers only the floor; with latency, peers that wait for each answer before
+they ask again run on 1,000.  Quote ratios from one run, not seconds.  The peers need ``pip install '.[benchmark]'``;
+dbt-jobs-as-code wants an older deepdiff than ours and brings rich, which changes how fast we start: it runs from a
+virtual environment of its own, whose command ``--dbt`` names.
 """
 
 from __future__ import annotations
@@ -15,23 +18,38 @@ import json
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from benchmarks import pure, report, scenarios
+from benchmarks import pure, ratios, report, scenarios
+from benchmarks.goals import BARE, GOALS
 from benchmarks.processes import ROOT
 from benchmarks.world import Size
 
 TESTS_IN_A_PROJECT = 100
 PEERS = ("floor", "sdk", "octodns")
-PEERS_UP_TO = {False: 10_000, True: 1_000}
-"""Without and with latency: a sequential peer needs minutes for more."""
+SEQUENTIAL_UP_TO = {False: 10_000, True: 1_000}
+"""Tests, without and with latency: a sequential peer needs minutes for more."""
+ROUNDS_UP_TO = 10_000
 WIDTHS = (8, 16, 32, 64, 100)
+SWEEP_MS = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
+    asked = _parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(Path(folder), asked, _Teller())
+    tables = report.goals_table(results["ratios"], GOALS), report.table(results["settings"])
+    print("\n".join(tables))
+    if asked.write:
+        _write(results, "\n".join(tables))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,49 +61,70 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=16, metavar="N")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--dbt", metavar="COMMAND", help="dbt-jobs-as-code as one more peer")
+    parser.add_argument(
+        "--dbt-up-to", type=int, default=1000, metavar="N", help="tests; it needs a minute for each 10,000"
+    )
     parser.add_argument("--sweep", action="store_true", help="creates at 50 ms with 8 to 100 requests in flight")
+    parser.add_argument("--sweep-tests", type=int, nargs="+", default=[10_000], metavar="N", help="how many of them")
     parser.add_argument("--write", action="store_true", help="keep the results, and draw them")
-    asked = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        results = measure(Path(folder), asked)
-    print(report.table(results["settings"]))
-    for name, ratio in results["ratios"].items():
-        print(f"{name}: {ratio:.3f}")
-    if asked.write:
-        _write(results)
+    return parser
 
 
-def measure(folder: Path, asked: argparse.Namespace) -> dict[str, dict[str, dict[str, object]]]:
-    """Everything that was asked for, as plain data."""
-    settings: dict[str, dict[str, object]] = {}
+def measure(folder: Path, asked: argparse.Namespace, say: scenarios.Say) -> dict[str, Any]:
+    """Everything that was asked for, as plain data: ``settings`` and ``ratios``."""
+    say("start-up")
     started = scenarios.startup(folder, max(asked.rounds, 5))
     bare = started["python -c pass"].median_s
-    ratios: dict[str, object] = {
-        f"{name} / python -c pass": started[name].median_s / bare for name in ("--version", "--help")
-    }
-    ratios |= pure.ratios(folder)
+    found = {BARE.format(name): started[name].median_s / bare for name in ("--version", "--help")}
+    say("reading and comparing alone")
+    found |= pure.ratios(folder)
+    settings: dict[str, dict[str, dict[str, object]]] = {}
     for latency_ms in asked.latency:
         for tests in asked.tests:
-            size = Size(max(1, tests // TESTS_IN_A_PROJECT), asked.pipelines, min(tests, TESTS_IN_A_PROJECT))
-            sequential = tests <= PEERS_UP_TO[latency_ms > 0]
-            peers = frozenset(peer for peer in asked.peers if sequential or peer == "floor")
-            name = f"{tests:,} tests, {latency_ms} ms"
-            setting = scenarios.Setting(size, latency_ms, asked.rounds, asked.in_flight, peers, _teller(name))
+            name = ratios.name_of(tests, latency_ms)
+            timings = scenarios.run(_setting(asked, tests, latency_ms), folder / "run", _within(name, say))
             settings[name] = {
                 scenario: {"tests": tests, "latency_ms": latency_ms, **timing.to_json()}
-                for scenario, timing in scenarios.run(setting, folder / "run").items()
+                for scenario, timing in timings.items()
             }
-    if asked.sweep:
-        reached = scenarios.sweep(folder / "sweep", Size(10, 2, 100), 50, WIDTHS, _teller("sweep"))
-        ratios |= {f"create 1,000 at 50 ms, {width} in flight: share of the limit": r for width, r in reached.items()}
-    return {"settings": settings, "ratios": ratios}  # type: ignore[dict-item]
+    found |= ratios.ratios(settings)
+    for tests in asked.sweep_tests if asked.sweep else ():
+        size = _size(asked, tests)
+        took = scenarios.sweep(folder / "sweep", size, SWEEP_MS, WIDTHS, _within(f"sweep of {tests:,}", say))
+        found |= ratios.of_a_sweep(tests, size.resources, SWEEP_MS, took)
+    return {"settings": settings, "ratios": found}
 
 
-def _teller(name: str) -> object:
-    return lambda what: print(f"{name}: {what}", file=sys.stderr, flush=True)
+def _size(asked: argparse.Namespace, tests: int) -> Size:
+    return Size(max(1, tests // TESTS_IN_A_PROJECT), asked.pipelines, min(tests, TESTS_IN_A_PROJECT))
 
 
-def _write(results: dict[str, dict[str, dict[str, object]]]) -> None:
+def _setting(asked: argparse.Namespace, tests: int, latency_ms: int) -> scenarios.Setting:
+    peers = set(asked.peers) if tests <= SEQUENTIAL_UP_TO[latency_ms > 0] else {"floor"} & set(asked.peers)
+    if latency_ms:  # Their stand-ins have none.
+        peers.discard("octodns")
+    elif asked.dbt and tests <= asked.dbt_up_to:
+        peers.add("dbt")
+    rounds = asked.rounds if tests <= ROUNDS_UP_TO else 1
+    return scenarios.Setting(_size(asked, tests), latency_ms, rounds, asked.in_flight, frozenset(peers), asked.dbt)
+
+
+class _Teller:
+    """Say on stderr what goes on, and since when."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        print(f"{time.monotonic() - self._began:7.1f} s  {what}", file=sys.stderr, flush=True)
+
+
+def _within(name: str, say: scenarios.Say) -> scenarios.Say:
+    return lambda what: say(f"{name}: {what}")
+
+
+def _write(results: dict[str, Any], tables: str) -> None:
     now = datetime.now(UTC)
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
@@ -95,7 +134,7 @@ def _write(results: dict[str, dict[str, dict[str, object]]]) -> None:
         "machine": platform.machine(),
     }
     (folder / f"{now:%Y-%m-%d}.json").write_text(json.dumps({**about, **results}, indent=1) + "\n", encoding="utf-8")
-    (folder / "table.md").write_text(report.table(results["settings"]), encoding="utf-8")
+    (folder / "table.md").write_text(tables, encoding="utf-8")
     report.picture(results["settings"], ROOT / "docs" / "performance.png")
 
 

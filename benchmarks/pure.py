@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.goals import COMPARE, LOAD
 from benchmarks.processes import environ, measured
 from benchmarks.world import Size, write_manifests
 
@@ -20,8 +21,8 @@ def ratios(folder: Path) -> dict[str, float]:
     """Each in processes of its own, medians of three rounds."""
     write_manifests(folder / "one", Size(1, 2, 10_000))
     return {
-        "load and validate 10,000 / PyYAML's C loader": _part("load", folder) / _part("pyyaml", folder),
-        "compare equal pairs / DeepDiff": _part("compare", folder) / _part("deepdiff", folder),
+        LOAD: _part("load", folder) / _part("pyyaml", folder),
+        COMPARE: _part("compare", folder) / _part("deepdiff", folder),
     }
 
 

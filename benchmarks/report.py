@@ -1,70 +1,91 @@
-"""Turn results into a table of ratios and a picture."""
+"""Turn results into tables and a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-RATIOS = (
-    ("plan, no changes", "SDK script, plan"),
-    ("plan, no changes", "octoDNS, plan"),
-    ("plan, no changes", "floor: the same reads, bare"),
-    ("plan, unchanged files", "plan, no changes"),
-    ("apply, create all", "SDK script, create"),
-    ("apply, create all", "octoDNS, create"),
-    ("apply, create all", "floor: the same creates, bare"),
-)
+from benchmarks.goals import Goal
+from benchmarks.ratios import PEERS, Settings, growth, name_of
+
+_HEAD = ("min s", "median s", "max s", "CPU s", "peak MB", "requests")
 
 
-def table(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: one block for each size and latency, its scenarios and its ratios."""
-    blocks = []
-    for name, scenarios in settings.items():
-        rows = [
-            f"| {scenario} | {each['min_s']:.2f} | {each['median_s']:.2f} | {each['max_s']:.2f} | {each['cpu_s']:.2f} "
-            f"| {each['peak_mb']:.0f} | {_requests(each.get('requests'))} |"
-            for scenario, each in scenarios.items()
+def table(settings: Settings) -> str:
+    """Markdown: one block for each size and latency.
+
+    ``s x`` and ``MB x`` say how much faster than linearly a scenario grew from a tenth as many tests.
+    """
+    return "\n".join(_block(name, scenarios, settings) for name, scenarios in settings.items())
+
+
+def _block(name: str, scenarios: Mapping[str, Any], settings: Settings) -> str:
+    first = next(iter(scenarios.values()))
+    smaller = settings.get(name_of(first["tests"] // 10, first["latency_ms"]), {})
+    grown = [growth(smaller, scenarios, key) for key in ("median_s", "peak_mb")] if smaller else []
+    rows = [
+        [
+            scenario,
+            *(f"{each[key]:.2f}" for key in ("min_s", "median_s", "max_s", "cpu_s")),
+            f"{each['peak_mb']:.0f}",
+            _requests(each.get("requests")),
+            *(f"{ratio[scenario]:.2f}" if scenario in ratio else "" for ratio in grown),
         ]
-        ratios = [
-            f"| {ours} / {theirs} | {scenarios[ours]['median_s'] / scenarios[theirs]['median_s']:.2f} |"
-            for ours, theirs in RATIOS
-            if ours in scenarios and theirs in scenarios
-        ]
-        blocks.append("\n".join([
-            f"### {name}\n",
-            "| | min s | median s | max s | CPU s | peak MB | requests |",
-            "|---|--:|--:|--:|--:|--:|---|",
-            *rows, "", *(["| ratio of medians | |", "|---|--:|", *ratios, ""] if ratios else []),
-        ]))  # fmt: skip
-    return "\n".join(blocks)
+        for scenario, each in scenarios.items()
+    ]
+    return "\n".join([f"### {name}\n", *_markdown(("", *_HEAD, *(("s x", "MB x") if grown else ())), rows), ""])
+
+
+def goals_table(found: Mapping[str, float], goals: Sequence[Goal]) -> str:
+    """Markdown: every goal and whether this run has reached it, then the ratios that have no goal."""
+    rows = [[goal.ratio, *_verdict(goal, found.get(goal.ratio))] for goal in goals]
+    with_goal = {goal.ratio for goal in goals}
+    rows += [[name, f"{value:.3g}", "", ""] for name, value in found.items() if name not in with_goal]
+    return "\n".join(_markdown(("ratio", "measured", "goal", "reached"), rows)) + "\n"
+
+
+def _verdict(goal: Goal, value: float | None) -> tuple[str, str, str]:
+    if value is None:
+        return "", str(goal), "not measured"
+    return f"{value:.3g}", str(goal), "yes" if goal.is_reached(value) else "**no**"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; what is not the first column is figures, to the right."""
+    return [f"| {' | '.join(row)} |" for row in (head, ("---", *("--:" for _ in head[1:])), *rows)]
 
 
 def _requests(counts: Mapping[str, int] | None) -> str:
     return ", ".join(f"{count:,} {method}" for method, count in sorted(counts.items())) if counts else ""
 
 
-def picture(settings: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Seconds over the number of tests, both logarithmic; settings without latency only."""
+def picture(settings: Settings, path: Path) -> None:
+    """Seconds over the number of tests, both logarithmic; settings without latency only.  Peers are dashed."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     lines: dict[str, list[tuple[int, float]]] = {}
     for scenarios in settings.values():
         for scenario, each in scenarios.items():
             if not each["latency_ms"]:
                 lines.setdefault(scenario, []).append((each["tests"], each["median_s"]))
-    figure, axes = pyplot.subplots(figsize=(10, 5))
-    colors = iter(pyplot.get_cmap("tab20").colors)
-    for scenario, points in sorted(lines.items(), key=lambda line: -max(seconds for _, seconds in line[1])):
+    figure, axes = pyplot.subplots(figsize=(11, 6.5))
+    colors = iter(pyplot.get_cmap("tab20").colors)  # type: ignore[attr-defined]
+    for scenario, points in sorted(lines.items(), key=lambda line: -max(line[1])[1]):
         x, y = zip(*sorted(points), strict=True)
-        ours = not scenario.startswith(("SDK", "octoDNS", "floor"))
-        style = "-" if ours else "--"
-        axes.loglog(x, y, marker="o", label=scenario, linewidth=2 if ours else 1, linestyle=style, color=next(colors))
+        is_peer = scenario.startswith(PEERS)
+        style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2} if is_peer else {"linewidth": 2.2}
+        axes.loglog(x, y, marker="s" if is_peer else "o", markersize=5, label=scenario, color=next(colors), **style)
     axes.set(xlabel="tests", ylabel="seconds, whole process (median)", title="No added latency, one core each")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), title="dashed: peers")
+    axes.set_xticks(sorted({tests for points in lines.values() for tests, _ in points}))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axes.grid(visible=True, which="major", alpha=0.5)
+    axes.grid(visible=True, which="minor", alpha=0.15)
+    axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.02, 1), title="dashed: peers")
     figure.tight_layout()
     figure.savefig(path, dpi=120)

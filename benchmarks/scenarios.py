@@ -1,13 +1,11 @@
-"""What is measured: every scenario of one size at one latency, ours and the peers', round by round in turn."""
+"""What is measured: every scenario of one size at one latency, ours and the peers', one after the other in a round."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import CLI, KEY, Run, Timing, emulator, environ, measured, requests_of, serving
@@ -15,17 +13,20 @@ from benchmarks.world import Size, write_manifests
 
 PYTHON = sys.executable
 
+Say = Callable[[str], None]
+Found = Iterator[tuple[str, Run]]
+
 
 @dataclass(frozen=True)
 class Setting:
-    """One size at one latency.  ``peers`` names those to run beside us."""
+    """One size at one latency.  ``peers`` names those to run beside us; ``dbt`` is the command of dbt-jobs-as-code."""
 
     size: Size
     latency_ms: int
     rounds: int
     in_flight: int
     peers: frozenset[str]
-    say: Callable[[str], None]
+    dbt: str | None = None
 
 
 def startup(folder: Path, rounds: int) -> dict[str, Timing]:
@@ -35,121 +36,119 @@ def startup(folder: Path, rounds: int) -> dict[str, Timing]:
         "--version": (*CLI, "--version"),
         "--help": (*CLI, "--help"),
     }
-    return _in_turn(
-        {name: lambda c=command: measured(c, folder, environ()) for name, command in commands.items()}, rounds
-    )  # type: ignore[misc]
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            runs[name].append(measured(command, folder, environ()))
+    return {name: Timing(tuple(each)) for name, each in runs.items()}
 
 
-def run(setting: Setting, folder: Path) -> dict[str, Timing]:
-    """Every scenario by name."""
+def run(setting: Setting, folder: Path, say: Say) -> dict[str, Timing]:
+    """Every scenario by name.
+
+    Each candidate runs once a round, on a platform that is new in each round, so that a slow minute of the machine hits
+    all of them.  Requests are counted in the first round.
+    """
+    runs: dict[str, list[Run]] = {}
+    requests: dict[str, Mapping[str, int]] = {}
+    for number in range(setting.rounds):
+        for name, one in _round(setting, folder, requests if number == 0 else None):
+            say(f"round {number + 1} of {setting.rounds}: {name}: {one.wall_s:.2f} s")
+            runs.setdefault(name, []).append(one)
+    return {name: Timing(tuple(each), requests.get(name)) for name, each in runs.items()}
+
+
+def _round(setting: Setting, folder: Path, requests: dict[str, Mapping[str, int]] | None) -> Found:
     shutil.rmtree(folder, ignore_errors=True)
     for name, changed in (("same", 0.0), ("few", 0.01), ("all", 1.0)):
         write_manifests(folder / name, setting.size, changed=changed)
-    with ExitStack() as stack:
-        url = stack.enter_context(serving(emulator(f"{setting.latency_ms}ms")))
-        found = _ours(setting, folder, url)
-        found |= _peers_that_read(setting, folder, url)
-    found |= _peers_that_write(setting, folder)
-    if "octodns" in setting.peers and not setting.latency_ms:
-        found |= _octodns(setting, folder)
-    return found
+    with serving(emulator(f"{setting.latency_ms}ms")) as url:
+        yield from _ours(setting, folder, url, requests)
+    for name, peer, command in _peers_that_write(setting.size, setting.in_flight):
+        if peer in setting.peers:
+            with serving(emulator(f"{setting.latency_ms}ms")) as url:
+                yield name, measured((*command, url, KEY), folder, environ())
+    if "octodns" in setting.peers:
+        yield from _octodns(setting.size, folder)
+    if "dbt" in setting.peers and setting.dbt is not None:
+        yield from _dbt(setting.size, folder, setting.dbt)
 
 
-def _ours(setting: Setting, folder: Path, url: str) -> dict[str, Timing]:
+def _ours(setting: Setting, folder: Path, url: str, requests: dict[str, Mapping[str, int]] | None) -> Found:
+    """Our commands in the order of a workspace's life, and between them the peers that read what we have made."""
     here = environ(OPENLAYER_BASE_URL=url, OPENLAYER_API_KEY=KEY)
     cached = {**here, "RECONCILER_CACHE": str(folder / "cache")}
     flags = ("--parallelism", str(setting.in_flight))
-    found: dict[str, Timing] = {}
 
-    def once(name: str, *arguments: str) -> None:
-        setting.say(name)
-        one, requests = requests_of([*arguments, *flags], folder, here)
-        found[name] = Timing((one,), requests)
+    def counted(name: str, *arguments: str) -> Run:
+        if requests is None:
+            return measured([*CLI, *arguments, *flags], folder, here)
+        one, requests[name] = requests_of([*arguments, *flags], folder, here)
+        return one
 
-    once("apply, create all", "apply", "same", "--yes")
+    yield (name := "apply, create all"), counted(name, "apply", "same", "--yes")
     measured([*CLI, "plan", "same", *flags], folder, cached)  # fills the cache
-    reads = {
-        "validate": lambda: measured([*CLI, "validate", "same"], folder, here),
-        "plan, no changes": lambda: measured([*CLI, "plan", "same", *flags], folder, here),
-        "plan, unchanged files": lambda: measured([*CLI, "plan", "same", *flags], folder, cached),
-        "plan, 1 % changed": lambda: measured([*CLI, "plan", "few", *flags], folder, here),
-        "plan, 100 % changed": lambda: measured([*CLI, "plan", "all", *flags], folder, here),
-    }
-    setting.say("plans")
-    found |= _in_turn(reads, setting.rounds)
-    _, requests = requests_of(["plan", "same", *flags], folder, here)
-    found["plan, no changes"] = Timing(found["plan, no changes"].runs, requests)
+    yield "validate", measured([*CLI, "validate", "same"], folder, here)
+    yield (name := "plan, no changes"), measured([*CLI, "plan", "same", *flags], folder, here)
+    if requests is not None:
+        counted(name, "plan", "same")
+    yield "plan, unchanged files", measured([*CLI, "plan", "same", *flags], folder, cached)
+    yield "plan, 1 % changed", measured([*CLI, "plan", "few", *flags], folder, here)
+    yield "plan, 100 % changed", measured([*CLI, "plan", "all", *flags], folder, here)
+    for name, peer, command in _peers_that_read(setting.size, setting.in_flight):
+        if peer in setting.peers:
+            yield name, measured((*command, url, KEY), folder, environ())
     # From another folder on, the manifests are others' for the state: the update is made where they were created.
     shutil.rmtree(folder / "same")
-    (folder / "all").rename(folder / "same")
-    once("apply, update all", "apply", "same", "--yes")
-    return found
+    shutil.copytree(folder / "all", folder / "same")
+    yield (name := "apply, update all"), counted(name, "apply", "same", "--yes")
 
 
-def _peers_that_read(setting: Setting, folder: Path, url: str) -> dict[str, Timing]:
-    size = setting.size
-    shape = (str(size.projects), str(size.pipelines), str(size.tests), str(setting.in_flight))
-    commands = {
-        "floor: the same reads, bare": ("floor", (PYTHON, "-m", "benchmarks.peers.floor", "plan", *shape, url, KEY)),
-        "SDK script, plan": ("sdk", (PYTHON, "-m", "benchmarks.peers.sdk", "plan", "same", url, KEY)),
-    }
-    setting.say("peers that read")
-    asked = {name: command for name, (peer, command) in commands.items() if peer in setting.peers}
-    return _in_turn(_measuring(asked, folder), setting.rounds if size.all_tests <= 1000 else 1)
+def _peers_that_read(size: Size, in_flight: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    yield "floor: the same reads, bare", "floor", (*_module("floor"), "plan", *_shape(size, in_flight))
+    yield "SDK script, plan", "sdk", (*_module("sdk"), "plan", "same")
 
 
-def _peers_that_write(setting: Setting, folder: Path) -> dict[str, Timing]:
-    size = setting.size
-    shape = (str(size.projects), str(size.pipelines), str(size.tests), str(setting.in_flight))
-    found: dict[str, Timing] = {}
-    for name, peer, command in (
-        ("floor: the same creates, bare", "floor", ("benchmarks.peers.floor", "create", *shape)),
-        ("SDK script, create", "sdk", ("benchmarks.peers.sdk", "create", "same")),
-    ):
-        if peer in setting.peers:
-            setting.say(name)
-            with serving(emulator(f"{setting.latency_ms}ms")) as url:
-                found[name] = Timing((measured((PYTHON, "-m", *command, url, KEY), folder, environ()),))
-    return found
+def _peers_that_write(size: Size, in_flight: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    yield "floor: the same creates, bare", "floor", (*_module("floor"), "create", *_shape(size, in_flight))
+    # Both folders have the same tests by now, with other values.
+    yield "SDK script, create", "sdk", (*_module("sdk"), "create", "same")
 
 
-def _octodns(setting: Setting, folder: Path) -> dict[str, Timing]:
-    program, zone = (PYTHON, "-m", "benchmarks.peers.octodns"), str(folder / "zone")
-    measured((*program, "write", zone, str(setting.size.all_tests)), folder, environ())
-    setting.say("octoDNS")
-    with serving((*program, "serve")) as url:
-        made = measured((*program, "apply", zone, url), folder, environ())
-        plans = tuple(
-            measured((*program, "plan", zone, url), folder, environ())
-            for _ in range(setting.rounds if setting.size.all_tests <= 1000 else 1)
-        )
-    return {"octoDNS, create": Timing((made,)), "octoDNS, plan": Timing(plans)}
+def _module(peer: str) -> tuple[str, ...]:
+    return PYTHON, "-m", f"benchmarks.peers.{peer}"
 
 
-def sweep(
-    folder: Path, size: Size, latency_ms: int, widths: Sequence[int], say: Callable[[str], None]
-) -> dict[int, float]:
-    """For each number of requests in flight, the share that a first apply reaches of what latency alone allows."""
-    reached: dict[int, float] = {}
+def _shape(size: Size, in_flight: int) -> tuple[str, ...]:
+    return str(size.projects), str(size.pipelines), str(size.tests), str(in_flight)
+
+
+def _octodns(size: Size, folder: Path) -> Found:
+    zone = str(folder / "zone")
+    measured((*_module("octodns"), "write", zone, str(size.all_tests)), folder, environ())
+    with serving((*_module("octodns"), "serve")) as url:
+        yield "octoDNS, create", measured((*_module("octodns"), "apply", zone, url), folder, environ())
+        yield "octoDNS, plan", measured((*_module("octodns"), "plan", zone, url), folder, environ())
+
+
+def _dbt(size: Size, folder: Path, command: str) -> Found:
+    jobs = str(folder / "jobs.yml")
+    measured((*_module("dbt"), "write", jobs, str(size.all_tests)), folder, environ())
+    with serving((*_module("dbt"), "serve")) as url:
+        here = environ(DBT_BASE_URL=url, DBT_API_KEY=KEY)
+        yield "dbt-jobs-as-code, create", measured((command, "sync", jobs), folder, here)
+        yield "dbt-jobs-as-code, plan", measured((command, "plan", jobs), folder, here)
+
+
+def sweep(folder: Path, size: Size, latency_ms: int, widths: Sequence[int], say: Say) -> dict[int, float]:
+    """For each number of requests in flight, the seconds that a first apply takes."""
+    took: dict[int, float] = {}
     for width in widths:
-        say(f"{width} in flight at {latency_ms} ms")
         shutil.rmtree(folder, ignore_errors=True)
         write_manifests(folder / "same", size)
         with serving(emulator(f"{latency_ms}ms")) as url:
             here = environ(OPENLAYER_BASE_URL=url, OPENLAYER_API_KEY=KEY)
-            took = measured([*CLI, "apply", "same", "--yes", "--parallelism", str(width)], folder, here)
-        reached[width] = size.resources / width * latency_ms / 1000 / took.wall_s
-    return reached
-
-
-def _measuring(commands: Mapping[str, Sequence[str]], folder: Path) -> dict[str, Callable[[], Run]]:
-    return {name: partial(measured, command, folder, environ()) for name, command in commands.items()}
-
-
-def _in_turn(candidates: dict[str, Callable[[], Run]], rounds: int) -> dict[str, Timing]:
-    """Each candidate once a round, so that a slow minute of the machine hits all of them."""
-    found: dict[str, list[Run]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, candidate in candidates.items():
-            found[name].append(candidate())
-    return {name: Timing(tuple(runs)) for name, runs in found.items()}
+            one = measured([*CLI, "apply", "same", "--yes", "--parallelism", str(width)], folder, here)
+        say(f"{width} in flight at {latency_ms} ms: {one.wall_s:.2f} s")
+        took[width] = one.wall_s
+    return took

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.peers.stand_in import serve
 
 ZONE = "example.test."
 CONFIG = """\
@@ -42,58 +44,37 @@ def run(folder: Path, url: str, *, apply: bool) -> None:
 
 
 class StandIn:
-    """DigitalOcean's domains and records, 100 a page (docs.digitalocean.com, 2026-11), one zone, in memory."""
+    """One zone of DigitalOcean's.
+
+    A page has 20 records unless ``per_page`` asks for up to 200, and octodns-digitalocean 1.0.1 does not ask
+    (``PerPage`` in github.com/digitalocean/openapi, specification/shared/parameters.yml, 2026-11).
+    """
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, query: Mapping[str, str], document: Any) -> tuple[int, Any]:
         """(status, document)."""
-        path, _, query = path.partition("?")
         if method == "POST" and path.endswith("/records"):
-            record = {**json.loads(body), "id": len(self.records) + 1}
+            record = {**document, "id": len(self.records) + 1}
             self.records.append(record)
             return 201, {"domain_record": record}
         if method == "GET" and path.endswith("/records"):
-            page = int(dict(each.split("=") for each in query.split("&"))["page"])
-            found = self.records[100 * (page - 1) : 100 * page]
-            more = {"last": "x", "next": "x"} if 100 * page < len(self.records) else {}
-            return 200, {"domain_records": found, "links": {"pages": more}}
+            return 200, self.page(int(query.get("page", 1)), min(int(query.get("per_page", 20)), 200))
         return 200, {"domains": [{"name": ZONE.rstrip(".")}], "domain": {"name": ZONE.rstrip(".")}, "links": {}}
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection's requests."""
-        try:
-            while line := await reader.readline():
-                method, path, _ = line.decode().split()
-                length = 0
-                while (header := await reader.readline()).strip():
-                    name, _, value = header.decode().partition(":")
-                    length = int(value) if name.lower() == "content-length" else length
-                status, document = self.answer(method, path, await reader.readexactly(length))
-                content = json.dumps(document).encode()
-                head = (
-                    f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-                )
-                writer.write(head.encode() + content)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-
-async def serve() -> None:
-    """Until killed; the first line of output is the URL."""
-    server = await asyncio.start_server(StandIn().serve, "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    await server.serve_forever()
+    def page(self, number: int, length: int) -> dict[str, Any]:
+        """A page of records; all but the last one link to the last."""
+        end = number * length
+        more = {"last": "x", "next": "x"} if end < len(self.records) else {}
+        found = self.records[end - length : end]
+        return {"domain_records": found, "links": {"pages": more}, "meta": {"total": len(self.records)}}
 
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "serve":
-        asyncio.run(serve())
+        asyncio.run(serve(StandIn().answer))
     elif what == "write":
         write(Path(rest[0]).resolve(), int(rest[1]))
     else:
