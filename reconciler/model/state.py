@@ -211,6 +211,14 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
     )
 
 
+def entries_from_json(data: Mapping[str, Any]) -> dict[Address, Entry]:
+    """The entries of a state, or some of them.  Raises StateUnreadable."""
+    try:
+        return {Address.parse(key): entry_from_json(value) for key, value in data.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
+
+
 def state_to_json(state: State) -> dict[str, Any]:
     """Plain data for the snapshot file, sorted, so that the same state has the same bytes."""
     return {
@@ -256,7 +264,7 @@ def state_from_json(data: Mapping[str, Any]) -> State:
             origins=_texts_by_text(data["origins"]),
             consumed=_texts(data["consumed"]),
             started=_text(data["started"]),
-            entries={Address.parse(key): entry_from_json(value) for key, value in data["entries"].items()},
+            entries=entries_from_json(data["entries"]),
             in_doubt={
                 Address.parse(key): Intent(_text(value["op"]), _whole(value["attempts"]))
                 for key, value in data["in_doubt"].items()
@@ -294,7 +302,7 @@ def _whole(value: object) -> int:
 
 def _mapping(value: object) -> Fields:
     if isinstance(value, dict):
-        return dict(value)
+        return value
     raise TypeError(f"{str(value)[:40]!r} stands where a mapping belongs")
 
 

@@ -19,16 +19,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.errors import StateUnreadable
-from reconciler.model.state import STATE_FORMAT, Record, State, state_from_json, state_to_json
+from reconciler.model.resource import Address
+from reconciler.model.state import (
+    STATE_FORMAT,
+    Entry,
+    Record,
+    State,
+    entries_from_json,
+    state_from_json,
+    state_to_json,
+)
 
 JOURNAL_FORMAT = 1
-SIZE_CAP = 64 * 1024 * 1024
-"""Bytes.  A state of 10,000 tests takes about 10 MiB; anything above the cap is not one of ours."""
+SIZE_CAP = 256 * 1024 * 1024
+"""Bytes.  A state of 100,000 tests takes 50 MiB, the journal of creating them three times that; anything above the cap
+is not one of ours."""
+PART_BYTES = 256 * 1024
+"""How much of a snapshot is decoded at a time, up to the end of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +63,85 @@ class Lines:
 
 def canonical(data: object) -> bytes:
     """The one spelling of plain JSON data.  Raises StateUnreadable for what JSON can not hold, such as NaN."""
+    return _encoded(_spelled(data))
+
+
+_SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _spelled(data: object) -> str:
     try:
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _SPELLING.encode(data)
     except (RecursionError, TypeError, ValueError) as error:
         raise StateUnreadable(f"this can not be written to a state: {error}") from error
-    return _encoded(text)
 
 
 def snapshot_bytes(state: State, absorbed: str) -> bytes:
-    """The snapshot file: sorted JSON, one resource a line, so that the same state has the same bytes."""
+    """The snapshot file: sorted JSON, one resource a line, so that the same state has the same bytes.
+
+    But for the white space at the line ends it is the canonical JSON, so that nothing has to be encoded twice.
+    """
     data = {**state_to_json(state), "absorbed": absorbed}
-    data["checksum"] = hashlib.sha256(canonical(data)).hexdigest()
-    return _encoded("{\n" + ",\n".join(f'  "{key}": {_laid_out(data[key])}' for key in sorted(data)) + "\n}\n")
+    members = {key: f'  "{key}":{_laid_out(data[key])}' for key in sorted(data)}
+    checksum = hashlib.sha256(_one_line(_braced(members.values()))).hexdigest()
+    members["checksum"] = f'  "checksum":"{checksum}"'
+    return _braced(members[key] for key in sorted(members))
 
 
-_ONE_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+def _braced(members: Iterable[str]) -> bytes:
+    return _encoded("{\n" + ",\n".join(members) + "\n}\n")
+
+
+def _one_line(content: bytes) -> bytes:
+    """JSON without its line ends and indentation: in a text a line end is spelled otherwise."""
+    return content.replace(b"\n    ", b"").replace(b"\n  ", b"").replace(b"\n", b"")
 
 
 def _laid_out(value: object) -> str:
-    """JSON with the members of a mapping on lines of their own; indenting all of it takes twice as long."""
+    """JSON with the members of a mapping on lines of their own."""
     if not isinstance(value, dict) or not value:
-        return _ONE_LINE.encode(value)
-    members = (f"    {_ONE_LINE.encode(key)}: {_ONE_LINE.encode(value[key])}" for key in sorted(value))
+        return _spelled(value)
+    members = (f"    {_spelled(key)}:{_spelled(value[key])}" for key in sorted(value))
     return "{\n" + ",\n".join(members) + "\n  }"
 
 
 def parse_snapshot(content: bytes) -> Snapshot:
     """The inverse of ``snapshot_bytes``.  Raises StateUnreadable for anything but a whole, unchanged snapshot."""
+    return _parsed_in_parts(content) or _parsed_as_a_whole(content)
+
+
+def _parsed_in_parts(content: bytes) -> Snapshot | None:
+    """What a snapshot holds that is laid out as we do it; None for any other, and for one that is damaged.
+
+    Nothing is encoded again to check it, and a large one never is in memory twice.
+    """
+    head, entries_begin, _ = content.partition(b'\n  "entries":{\n')
+    before, _, rest = head.partition(b'\n  "checksum":"')
+    checksum, _, after = rest.partition(b'",')
+    begin = len(head) + len(entries_begin)
+    end = content.find(b"\n  }", begin)
+    if not entries_begin or end < 0:
+        return None
+    tail = content[end:]
+    entries: dict[Address, Entry] = {}
+    digest = hashlib.sha256(_one_line(before + after + entries_begin))
+    try:
+        while begin < end:
+            stop = content.find(b"\n", min(begin + PART_BYTES, end))
+            part = _one_line(content[begin - 1 : stop])
+            digest.update(part)
+            entries.update(entries_from_json(_decoded(b"{%b}" % part.removesuffix(b","))))
+            begin = stop + 1
+        digest.update(_one_line(tail))
+        if digest.hexdigest().encode() != checksum:
+            return None
+        data = _decoded(head + entries_begin + tail)
+    except StateUnreadable:
+        return None
+    return Snapshot(replace(state_from_json(data), entries=entries), str(data.get("absorbed", "")))
+
+
+def _parsed_as_a_whole(content: bytes) -> Snapshot:
     data = _decoded(content)
     if not isinstance(data, dict):
         raise StateUnreadable("this is not a state")

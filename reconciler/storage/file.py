@@ -22,10 +22,11 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
@@ -184,16 +185,15 @@ class FileStore:
     def _read(self) -> OnDisk:
         """Snapshot and journal as they were at one moment.
 
-        A commit replaces the snapshot first and the journal then.  So a journal that was read between two
-        equal snapshots belongs to them.
+        A commit replaces the snapshot first and the journal then.  So a journal belongs to a snapshot that is still
+        in place after it was read; held open meanwhile, for the file system to have no other file look like it.
         """
         with _sentences(f"the state {self._snapshot} can not be read"):
-            snapshot = _content(self._snapshot)
             for _ in range(READ_TRIES):
-                journal = _content(self._journal)
-                before, snapshot = snapshot, _content(self._snapshot)
-                if before == snapshot:
-                    return self._understood(snapshot, journal)
+                with _opened(self._snapshot) as file:
+                    snapshot, journal = _limited(self._snapshot, file), _content(self._journal)
+                    if _is_in_place(file, self._snapshot):
+                        return self._understood(snapshot, journal)
         raise StateUnreadable(f"{self._snapshot} changes faster than it can be read", hint="try again")
 
     def _understood(self, snapshot_content: bytes | None, journal_content: bytes | None) -> OnDisk:
@@ -336,14 +336,34 @@ def _moved(where: str, found: Position, lineage: str, serial: int) -> StalePlan:
 
 def _content(path: Path) -> bytes | None:
     """The file's bytes; None when there is none."""
+    with _opened(path) as file:
+        return _limited(path, file)
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO | None]:
+    """The file, to be closed; None when there is none."""
     try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_CAP + 1)
+        return path.open("rb")
     except FileNotFoundError:
+        return nullcontext()
+
+
+def _is_in_place(file: BinaryIO | None, path: Path) -> bool:
+    """Whether the path leads to this file still, or to none as before."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return file is None
+    return file is not None and os.path.samestat(os.fstat(file.fileno()), now)
+
+
+def _limited(path: Path, file: BinaryIO | None) -> bytes | None:
+    if file is None:
         return None
-    if len(content) > SIZE_CAP:
+    size = os.fstat(file.fileno()).st_size
+    if size > SIZE_CAP:
         raise StateUnreadable(f"{path} is larger than the {SIZE_CAP:,} bytes a state may have")
-    return content
+    return file.read(size)  # what a running apply adds to its journal meanwhile comes too late
 
 
 def _write(descriptor: int, content: bytes) -> None:

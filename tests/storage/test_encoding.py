@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from reconciler.errors import StateUnreadable
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State
 from reconciler.storage.encoding import (
+    PART_BYTES,
+    Snapshot,
     empty_tip,
     header_line,
     parse_journal,
@@ -30,21 +33,21 @@ HEADER = header_line("l1", 3, "0123456789ab")
 JOURNAL = HEADER + record_lines(empty_tip("l1", 3), RECORDS)[0]
 
 SNAPSHOT_TEXT = """{
-  "absorbed": "tip",
-  "checksum": "CHECKSUM",
-  "consumed": [],
-  "entries": {
-    "openlayer.Project/bot%2Fé": {"applied": {"n": 1.0}, "remote_id": "p1"}
+  "absorbed":"tip",
+  "checksum":"CHECKSUM",
+  "consumed":[],
+  "entries":{
+    "openlayer.Project/bot%2Fé":{"applied":{"n":1.0},"remote_id":"p1"}
   },
-  "format": 1,
-  "in_doubt": {},
-  "lineage": "l1",
-  "origins": {
-    "openlayer": "https://a"
+  "format":1,
+  "in_doubt":{},
+  "lineage":"l1",
+  "origins":{
+    "openlayer":"https://a"
   },
-  "serial": 3,
-  "started": "",
-  "tasks": {}
+  "serial":3,
+  "started":"",
+  "tasks":{}
 }
 """
 
@@ -57,6 +60,18 @@ def test_a_snapshot_can_be_read_by_a_person() -> None:
 def test_a_snapshot_comes_back_with_the_journal_it_absorbed() -> None:
     snapshot = parse_snapshot(snapshot_bytes(STATE, "tip"))
     assert (snapshot.state, snapshot.absorbed) == (STATE, "tip")
+
+
+def test_a_large_snapshot_comes_back_whole() -> None:
+    """It is decoded in parts, and what a text holds is never taken for the layout."""
+    told = 'a\n  }\n  "checksum":"é\ud800'
+    entries = {Address("openlayer.Project", (f"bot {n} \n}}",)): Entry(f"p{n}", {"n": told * 40}) for n in range(999)}
+    state = State(lineage="l", serial=1, entries=entries, before={next(iter(entries)): {"checksum": told}})
+    content = snapshot_bytes(state, "tip")
+    assert len(content) > 3 * PART_BYTES
+    assert parse_snapshot(content) == Snapshot(state, "tip")
+    indented = json.dumps(json.loads(content), indent=1).encode()
+    assert parse_snapshot(indented) == Snapshot(state, "tip")
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])

@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import IO, cast
 
 import pytest
 
 from reconciler.errors import LockHeld, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Intent, Record, State
+from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.file import FileStore
 
 OpenFileStore = Callable[[], FileStore]
@@ -288,7 +288,7 @@ class Crash(BaseException):
 
 @contextmanager
 def at_call(
-    patch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], None], *, skip: int = 0
+    patch: pytest.MonkeyPatch, module: ModuleType | type, name: str, act: Callable[[], None], *, skip: int = 0
 ) -> Iterator[None]:
     """Do ``act`` once, just before a call of a function of the system: the next, or one later."""
     real = getattr(module, name)
@@ -476,28 +476,25 @@ def test_a_lock_broken_while_a_record_is_written_is_noticed_before_anything_is_s
 
 
 @pytest.mark.parametrize("commits", [1, 2])
-@pytest.mark.parametrize("moment", ["production.journal.jsonl", "production.state.json"])
+@pytest.mark.parametrize("place", [(Path, "open", 1), (os, "stat", 0)], ids=["before the journal", "after it"])
 def test_commits_while_a_reader_is_between_snapshot_and_journal_are_not_missed(
-    open_file_store: OpenFileStore, monkeypatch: pytest.MonkeyPatch, moment: str, commits: int
+    open_file_store: OpenFileStore,
+    monkeypatch: pytest.MonkeyPatch,
+    place: tuple[ModuleType | type, str, int],
+    commits: int,
 ) -> None:
     """Snapshot and journal of different moments would lose the record, or look damaged."""
     writer, reader = open_file_store(), open_file_store()
-    real = Path.open
-    has_read_journal = False
 
-    def opened(path: Path, mode: str) -> IO[bytes]:
-        nonlocal has_read_journal
-        has_read_journal = has_read_journal or path.name == "production.journal.jsonl"
-        if has_read_journal and path.name == moment:
-            monkeypatch.setattr(Path, "open", real)
-            for _ in range(commits):
-                writer.commit(writer.load())
-        return cast(IO[bytes], real(path, mode))
+    def commit() -> None:
+        for _ in range(commits):
+            writer.commit(writer.load())
 
+    owner, name, skip = place
     with writer.lock("apply"):
         writer.append([DONE])
-        monkeypatch.setattr(Path, "open", opened)
-        state = reader.load()
+        with at_call(monkeypatch, owner, name, commit, skip=skip):
+            state = reader.load()
     assert (state.serial, state.entries) == (commits, {BOT: Entry("p1")})
 
 
@@ -776,8 +773,8 @@ def test_a_file_too_large_to_be_a_state_is_refused_before_it_is_parsed(
 ) -> None:
     folder.mkdir()
     with (folder / "production.state.json").open("wb") as file:
-        file.truncate(64 * 1024 * 1024 + 1)
-    with pytest.raises(StateUnreadable, match="larger than the 67,108,864 bytes a state may have"):
+        file.truncate(SIZE_CAP + 1)
+    with pytest.raises(StateUnreadable, match=f"larger than the {SIZE_CAP:,} bytes a state may have"):
         open_file_store().load()
 
 

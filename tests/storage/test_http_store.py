@@ -13,6 +13,7 @@ from reconciler.errors import LockHeld, SettingsInvalid, StateUnreadable, UsageI
 from reconciler.model.places import parse_place
 from reconciler.model.provider import StateStore
 from reconciler.model.state import Record, State
+from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.http import HttpStateStore, credential_for, doors
 
 OpenStore = Callable[..., StateStore]
@@ -121,8 +122,8 @@ def test_what_is_no_document_is_a_sentence(open_http: OpenStore, terraform_serve
 def test_an_enormous_document_is_cut_off(open_http: OpenStore, terraform_server: Any) -> None:
     store = open_http()
     store.load()
-    terraform_server.documents[PLAIN_PATH].content = b" " * (64 * 1024 * 1024 + 1)
-    with pytest.raises(StateUnreadable, match="larger than the 67,108,864 bytes"):
+    terraform_server.documents[PLAIN_PATH].content = b" " * (SIZE_CAP + 1)
+    with pytest.raises(StateUnreadable, match=f"larger than the {SIZE_CAP:,} bytes"):
         store.load()
 
 

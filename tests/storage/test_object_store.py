@@ -14,7 +14,7 @@ from reconciler.errors import SettingsInvalid, StateUnreadable
 from reconciler.model.places import parse_place
 from reconciler.model.provider import StateStore
 from reconciler.model.state import Record, State
-from reconciler.storage.encoding import header_line
+from reconciler.storage.encoding import SIZE_CAP, header_line
 from reconciler.storage.object_store import ObjectStateStore
 
 
@@ -184,8 +184,8 @@ def test_a_head_can_not_lead_to_other_objects(open_s3: OpenStore, bucket: Bucket
 
 @pytest.mark.simulation
 def test_an_enormous_object_is_not_fetched(open_s3: OpenStore, bucket: Bucket) -> None:
-    bucket.put("head.jsonl", b" " * (64 * 1024 * 1024 + 1))
-    with pytest.raises(StateUnreadable, match="larger than the 67,108,864 bytes"):
+    bucket.put("head.jsonl", b" " * (SIZE_CAP + 1))
+    with pytest.raises(StateUnreadable, match=f"larger than the {SIZE_CAP:,} bytes"):
         open_s3().load()
 
 
@@ -201,11 +201,11 @@ def test_a_forged_head_is_a_sentence(open_s3: OpenStore, bucket: Bucket, change:
 @pytest.mark.simulation
 def test_a_journal_has_a_greatest_length(open_s3: OpenStore, bucket: Bucket) -> None:
     store: Any = open_s3()
-    store.segment_bytes = 40 * 1024 * 1024
+    store.segment_bytes = SIZE_CAP * 5 // 8
     with store.lock("apply"):
-        store.append([done(1, 41 * 1024 * 1024)])
-        with pytest.raises(StateUnreadable, match="the journal is longer than the 67,108,864 bytes"):
-            store.append([done(2, 41 * 1024 * 1024)])
+        store.append([done(1, SIZE_CAP * 5 // 8)])
+        with pytest.raises(StateUnreadable, match=f"the journal is longer than the {SIZE_CAP:,} bytes"):
+            store.append([done(2, SIZE_CAP * 5 // 8)])
     assert len(open_s3().load().entries) == 1
     assert sum(name.startswith("journal-") for name in bucket.names()) == 1
 

@@ -13,6 +13,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -356,10 +357,12 @@ def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], s
         archived=item.get("archived") is True,
         op=op,
         rank=(item.get("dateCreated"), item.get("number"), str(item["id"])),
-        unmanaged=tuple(
-            sorted(key for key in item if key not in _KNOWN and item[key] not in (None, "", [], {}, False))
-        ),
+        unmanaged=() if item.keys() <= _KNOWN else _unmanaged(item),
     )
+
+
+def _unmanaged(item: Fields) -> tuple[str, ...]:
+    return tuple(sorted(key for key in item if key not in _KNOWN and item[key] not in (None, "", [], {}, False)))
 
 
 def _plain_text(description: Json) -> str | None:
@@ -378,13 +381,14 @@ def _read_threshold(item: Json) -> Json:
     """Raises TypeError for what is no threshold: a gate must not be judged by half of one."""
     if not isinstance(item, dict):
         raise TypeError("a threshold is no mapping")
-    if not isinstance(item.get("insightParameters"), list | dict | None):
+    parameters = item.get("insightParameters")
+    if not isinstance(parameters, (list, dict, NoneType)):
         raise TypeError("insightParameters is neither a list nor a mapping")
-    if not isinstance(item.get("operator"), str | None):
+    if not isinstance(item.get("operator"), (str, NoneType)):
         raise TypeError("operator is no text")
     threshold: Fields = {key: value for key, value in item.items() if value is not None}
-    if isinstance(item.get("insightParameters"), list):
-        pairs = [pair for pair in _listed(item["insightParameters"]) if isinstance(pair, dict)]
+    if isinstance(parameters, list):
+        pairs = [pair for pair in parameters if isinstance(pair, dict)]
         threshold["insightParameters"] = {str(pair.get("name")): pair.get("value") for pair in pairs}
     if threshold.get("thresholdMode") == "automatic":
         threshold.pop("value", None)  # learned by the platform; its moves are not drift
@@ -398,6 +402,8 @@ def _read_targets(item: Fields, name_of: Callable[[str, str], str | None]) -> Js
 
 
 def _names(ids: Json, name_of: Callable[[str, str], str | None]) -> list[Json]:
+    if not ids:
+        return []
     names = sorted(name_of("openlayer.InferencePipeline", str(each)) or str(each) for each in _listed(ids))
     return list[Json](names)
 
