@@ -27,11 +27,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 
 HOMES = {
     # library: the folders that may import it
-    "aiohttp": {"providers"},
     "click": {"cli"},
     "deepdiff": {"reporting"},
+    "httptools": {"providers"},
     "httpx": {"providers", "storage"},
-    "httpx_aiohttp": {"providers"},
     "obstore": {"storage"},
     "psycopg": {"storage"},
     "pydantic": {"model", "manifests", "providers", "emulator"},
@@ -42,7 +41,7 @@ HOMES = {
 _NOT_OURS = ("test", "benchmark")
 """Extras that the package itself does not import."""
 HEAVY = [
-    "aiohttp", "asyncio", "deepdiff", "httpx", "obstore", "psycopg", "pydantic", "rich", "sqlite3", "starlette",
+    "asyncio", "deepdiff", "httptools", "httpx", "obstore", "psycopg", "pydantic", "rich", "sqlite3", "starlette",
     "uvicorn", "yaml",
 ]  # fmt: skip
 

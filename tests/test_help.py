@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.cli.main import COMMANDS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-HEAVY = ("aiohttp", "deepdiff", "httpx", "pydantic", "yaml")
+HEAVY = ("deepdiff", "httptools", "httpx", "pydantic", "yaml")
 SCRIPT = """
 import json, sys
 from reconciler.cli.main import main

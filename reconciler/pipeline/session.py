@@ -219,7 +219,7 @@ class Session:
     def _connect(self, vendor: Vendor) -> Provider:
         if self.environment == LOCAL:
             return self._connect_emulator(vendor)
-        # Imported here: aiohttp and httpx take longer to load than a help text may take.
+        # Imported here: httpx takes longer to load than a help text may take.
         from reconciler.providers.http import connect
         from reconciler.settings import base_url, credential, dialect
 

@@ -122,6 +122,8 @@ def _no_answer(call: Call, broken: Exception | None, advice: Advice) -> Failure:
             hint = "set SSL_CERT_FILE to the certificate authority of a self-hosted server"
         message = f"the server can not be reached: {reason}"
         return Failure(Unreachable, message, None, hint, Again.ALWAYS, cost, broken)
+    if isinstance(broken, httpx.LocalProtocolError):
+        return Failure(InvalidRequest, f"not sent: {reason}", None, "", Again.NEVER, 0, broken)
     return _unsure(call, f"no answer: {reason}", None, broken)
 
 
