@@ -9,19 +9,21 @@ import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
-from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, file_of, line_of, unpack
+from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.model.gating import incomparable
 from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
+
+_NO_FILES: Final[Mapping[str, str]] = {}
 
 
 @dataclass
@@ -38,13 +40,16 @@ class Assembly:
     partial: bool = False
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     taken: dict[Address, Spot] = field(default_factory=dict)
-    look_alikes: dict[Address, tuple[str, Spot]] = field(default_factory=dict)
+    look_alikes: dict[Address, Address] = field(default_factory=dict)
+    layouts: dict[tuple[str | int | None, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
         """The resources, in the order of the items, without those that are switched off."""
+        named = {ref.kind for kind in self.kinds.values() for _, _, ref, _ in kind.referring}
         for item in items:
-            self.declared.setdefault((item.kind.id, item.parent_path), {})[item.name] = item.labels
+            if item.kind.id in named:
+                self.declared.setdefault((item.kind.id, item.parent_path), {})[item.name] = item.labels
         made = {each.address: each for item in items if (each := self._resource(item))}
         self._check_renames(items)
         self._check_regress(made)
@@ -52,16 +57,18 @@ class Assembly:
 
     def _resource(self, item: Item) -> Resource | None:
         kind = item.kind
-        data = self.overrides.apply(kind, item.parent_path, item.identity(), item.data)
+        data = self.overrides.apply(kind, item.parent_path, item.identity(), item.data) if self.overrides else item.data
         data = self._with_references(item, data)
-        address = Item(kind, item.parent, data).address()
+        address = (item if data is item.data else Item(kind, item.parent, data)).address()
         self._check_name(data)
         is_new = address is not None and all(address.path) and self._claim(address, data)
         attached = self.attachments.of(kind, data)
         spec = self._validated(kind, data)
         if spec is None or address is None:
             return None
-        fields = spec.written() | {name: file.value for name, file in attached.items()}
+        fields = spec.written()
+        if attached:
+            fields.update((name, file.value) for name, file in attached.items())
         self._check(kind, fields, data)
         lookup = kind.lookup(spec)
         if lookup:
@@ -72,18 +79,19 @@ class Assembly:
         self._check_runs(kind, fields, gate, data)
         if gate.regress is not None:
             self.compared[address] = data.value_spot("regress")
+        spot = data.spot if kind.document else data.key_spot("name")
         return Resource(
             address=address,
             fields=fields,
-            source=self._source(data.spot if kind.document else data.key_spot("name")),
+            source=self._source(spot),
             lifecycle=spec.lifecycle,
             gate=gate,
             references=self._references(item, spec),
             renamed_from=self._former(item, data),
-            labels=dict(spec.labels),
-            lines=_lines(data),
+            labels=spec.labels,
+            lines=self._lines(data, spot),
             lookup=lookup,
-            files={name: file.name for name, file in attached.items()},
+            files={name: file.name for name, file in attached.items()} if attached else _NO_FILES,
         )
 
     # ---------------------------------------------------------------------------------------- fields
@@ -145,13 +153,25 @@ class Assembly:
         found = {item.parent} if item.parent else set()
         for _, attribute, ref, is_list in item.kind.referring:
             value = getattr(spec, attribute)
-            names = value if isinstance(value, list) else [value] if value and not is_list else []
-            found.update(Address(ref.kind, (*self._home(item, ref), str(each))) for each in names)
+            names = value if isinstance(value, list) else [value] if value and not is_list else ()
+            for each in names:
+                found.add(Address(ref.kind, (*self._home(item, ref), str(each))))
         return tuple(sorted(found)) if len(found) > 1 else tuple(found)
 
     def _source(self, spot: Spot) -> Source:
         number, line, column = unpack(spot)
         return Source(self.problems.files[number].file, line, column)
+
+    def _lines(self, data: Map, spot: Spot) -> Mapping[str, int]:
+        """Where the fields stand that are in the same file as the resource at ``spot``; see ``Resource.lines``.
+
+        Most resources are laid out like the one before: one mapping serves them all.
+        """
+        places = lines_below(spot, data.spots[::2])
+        layout = (*data, *places)
+        if layout not in self.layouts:
+            self.layouts[layout] = {name: place for name, place in zip(data, places, strict=True) if place is not None}
+        return self.layouts[layout]
 
     def _check_runs(self, kind: AnyKind, fields: dict[str, Any], gate: Gate, data: Map) -> None:
         """What is not measured on demand can not be measured several times."""
@@ -176,9 +196,12 @@ class Assembly:
     # ----------------------------------------------------------------------------------------- names
 
     def _check_name(self, data: Map) -> None:
-        name, spot = data.get("name"), data.value_spot("name")
+        name = data.get("name")
         if not isinstance(name, str):
             return
+        if name.isascii() and name.isprintable() and name == name.strip():
+            return
+        spot = data.value_spot("name")
         if is_unusable(name):
             self.problems.add(spot, "a name can not hold line breaks, tabs or characters that nobody can see")
         elif name != name.strip():
@@ -197,12 +220,11 @@ class Assembly:
             return False
         self.taken[address] = spot
         alike = folded(address)
-        if alike in self.look_alikes:
-            name, there = self.look_alikes[alike]
-            message = f"{quoted(address.name)} can not be told from {quoted(name)}"
-            self.problems.add(spot, message, f"see {self.problems.place(there)}")
+        other = self.look_alikes.setdefault(alike, address)
+        if other is not address:
+            message = f"{quoted(address.name)} can not be told from {quoted(other.name)}"
+            self.problems.add(spot, message, f"see {self.problems.place(self.taken[other])}")
             return False
-        self.look_alikes[alike] = (address.name, spot)
         return True
 
     def _former(self, item: Item, data: Map) -> Address | None:
@@ -216,6 +238,8 @@ class Assembly:
         """A former name must be free, and belong to one resource only."""
         claimed: dict[Address, Spot] = {}
         for item in items:
+            if "renamedFrom" not in item.data:
+                continue
             former, spot = self._former(item, item.data), item.data.value_spot("renamedFrom")
             if former is None or spot in claimed.values():
                 continue
@@ -250,12 +274,6 @@ def _find(data: Map, path: str) -> tuple[Spot, str]:
     return spot, ""
 
 
-def _lines(data: Map) -> dict[str, int]:
-    """Field -> line, for fields that stand in the same file as the resource."""
-    home = file_of(data.spot)
-    return {name: line_of(spot) for name, spot in zip(data, data.spots[::2], strict=True) if file_of(spot) == home}
-
-
 def is_unusable(name: str) -> bool:
     """Whether a name holds what nobody can see."""
     if name.isascii():
@@ -265,10 +283,14 @@ def is_unusable(name: str) -> bool:
 
 def folded(address: Address) -> Address:
     """What an address has in common with all that can not be told from it."""
-    return Address(address.kind, tuple(map(_folded, address.path)))
+    return Address(address.kind, (*_folded_path(address.path[:-1]), _folded(address.name)))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache
+def _folded_path(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_folded, path))
+
+
 def _folded(name: str) -> str:
     return (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold().strip()
 

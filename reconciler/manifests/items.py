@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.manifests.documents import Document, listed_in
 from reconciler.manifests.expansion import glob_matches, items_of, merged, without
@@ -21,8 +21,7 @@ from reconciler.model.resource import Address
 _IN_METADATA = ("name", "labels", "renamedFrom")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One resource as written.  ``parent`` is None for what lives in nothing, wherever it is declared."""
 
     kind: AnyKind

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -59,6 +59,19 @@ def file_of(spot: Spot) -> int:
 def line_of(spot: Spot) -> int:
     """The line, from 1."""
     return (spot >> _LINE & _LINE_MASK) + 1
+
+
+def lines_below(home: Spot, spots: Iterable[Spot]) -> list[int | None]:
+    """How many lines below ``home`` each spot is; minus its own line when it is above, None when in another file."""
+    start = home & ~COLUMN_MASK
+    below = [spot - start >> _LINE for spot in spots]
+    if min(below, default=0) >= 0 and max(below, default=0) <= _LINE_MASK:
+        return list(below)
+    number = file_of(home)
+    return [
+        None if file_of(spot) != number else lines if lines >= 0 else -line_of(spot)
+        for spot, lines in zip(spots, below, strict=True)
+    ]
 
 
 class Map(dict[str, Any]):
@@ -156,6 +169,8 @@ def no_garbage_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()  # with the next line: all that was built counts as old, instead of being walked through now
+            gc.unfreeze()
             gc.enable()
 
 
@@ -345,8 +360,8 @@ class _Builder:
             if type(event) is ScalarEvent and event.implicit[0] and event.anchor is None and event.value in known:
                 key = known[event.value]
             else:
-                key = self._key(event, key_spot)
-            if type(key) is not str or key in made or key == "<<":
+                key = self._key(event, key_spot, made)
+            if type(key) is not str or key in made:
                 key = self._odd_key(event, key, key_spot, made)
 
             event = get_event()
@@ -373,9 +388,12 @@ class _Builder:
             return self._scalar(event, spot)
         return self._alias(event, spot) if type(event) is AliasEvent else self._container(event, spot)
 
-    def _key(self, event: Any, spot: Spot) -> Any:
+    def _key(self, event: Any, spot: Spot, made: Map) -> Any:
         if type(event) is ScalarEvent:
-            return event.value if event.value == "<<" and event.implicit[0] else self._scalar(event, spot)
+            if event.value == "<<" and event.implicit[0]:
+                self._problem(spot, "merge keys (<<) are not used here", "YAML 1.2 has none; write the fields out")
+                return self._stand_in(made)
+            return self._scalar(event, spot)
         if type(event) is AliasEvent:
             return self._alias(event, spot)
         self._problem(spot, "a key must be text", "a mapping or list can not be one")
@@ -464,12 +482,6 @@ class _Builder:
 
     def _odd_key(self, event: Any, value: Any, spot: Spot, container: Map) -> str:
         """The name under which an entry goes whose key can not be used as it is."""
-        if value == "<<" and not (type(event) is ScalarEvent and event.implicit[0]):
-            if value not in container:
-                return "<<"
-        elif value == "<<":
-            self._problem(spot, "merge keys (<<) are not used here", "YAML 1.2 has none; write the fields out")
-            return self._stand_in(container)
         if type(value) is not str:
             text = event.value if type(event) is ScalarEvent else ""
             self._problem(spot, "a key must be text", f'write "{text}" in quotes' if text else "")

@@ -51,6 +51,9 @@ class Overrides:
         self.problems = problems
         self.overrides = list(self._usable(written)) if isinstance(written, Seq) else []
 
+    def __bool__(self) -> bool:
+        return bool(self.overrides)
+
     def _usable(self, written: Seq) -> Iterator[_Override]:
         for item in written:
             match, settings = (item.get("match"), item.get("set")) if isinstance(item, Map) else (None, None)

@@ -110,9 +110,16 @@ RegressField = Annotated[
 ]
 
 
-class Gated(Protocol):
-    """A spec with the fields above."""
+_GATE_FIELDS = frozenset({"severity", "flaky", "gate", "regress"})
+_USUAL = Gate()
+"""That of every resource that says nothing about it."""
 
+
+class Gated(Protocol):
+    """A spec with the fields above.  ``model_fields_set`` are those that were written."""
+
+    @property
+    def model_fields_set(self) -> set[str]: ...
     @property
     def severity(self) -> Severity: ...
     @property
@@ -125,6 +132,8 @@ class Gated(Protocol):
 
 def gate_of(spec: Gated, warn: Fields | None = None) -> Gate:
     """The gate that a spec asks for; ``warn`` are its stricter thresholds, as fields that its kind reads."""
+    if not warn and spec.model_fields_set.isdisjoint(_GATE_FIELDS):
+        return _USUAL
     policy = spec.gate
     return Gate(
         severity=spec.severity,

@@ -106,7 +106,7 @@ class Spec(Part):
         Mark.LOCAL,
         Field(description="For selecting in manifests; never sent to the platform."),
     ] = Field(default_factory=dict)
-    lifecycle: Annotated[Lifecycle, Mark.LOCAL] = Field(default_factory=Lifecycle)
+    lifecycle: Annotated[Lifecycle, Mark.LOCAL] = Field(default_factory=functools.cache(Lifecycle))
 
     def written(self) -> Fields:
         """The vendor's fields that the user wrote, by manifest name, in canonical spelling."""

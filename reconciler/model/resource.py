@@ -128,7 +128,8 @@ class Resource:
     ``fields`` holds only what the user wrote, in canonical spelling and by manifest name; fields that are ours
     alone (severity, lifecycle, ...) are not in it.  ``references`` are the addresses that must exist first, the
     parent among them.  ``renamed_from`` is the former address.  ``lookup``: it must be there already, and is never
-    made, changed or removed.  ``files`` are the paths behind the fields that name a file.
+    made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells ``line_of``
+    where fields stand: how many lines below the resource, or minus the line for those above (defaults).
     """
 
     address: Address
@@ -142,6 +143,11 @@ class Resource:
     lines: Mapping[str, int] = field(default_factory=dict)
     lookup: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+
+    def line_of(self, name: str) -> int:
+        """The line where a field is written; the resource's own for one that is not, or that is in another file."""
+        place = self.lines.get(name, 0)
+        return self.source.line + place if place >= 0 else -place
 
 
 @dataclass(frozen=True, slots=True)

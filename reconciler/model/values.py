@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Any, TypeAlias
 
@@ -53,11 +54,18 @@ def parse_duration(text: object) -> int:
     Raises ValueError for anything else: a bare number has no unit, and the vendor's own sources disagree
     about which one it would be.
     """
-    if not isinstance(text, str) or not re.match(DURATION_PATTERN, text):
+    seconds = _seconds(text) if isinstance(text, str) else None
+    if seconds is None:
         raise ValueError('a duration is a whole number with a unit: "90s", "15m", "24h", "7d", "2w"')
-    return int(text[:-1]) * SECONDS[text[-1]]
+    return seconds
 
 
+@functools.lru_cache
+def _seconds(text: str) -> int | None:
+    return int(text[:-1]) * SECONDS[text[-1]] if re.fullmatch(DURATION_PATTERN, text) else None
+
+
+@functools.lru_cache
 def format_duration(seconds: float) -> str:
     """The one spelling of a duration: the largest unit that divides it, but hours up to one day.
 

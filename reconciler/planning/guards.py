@@ -99,7 +99,7 @@ def _line_of(field: str, step: Step, world: World) -> Source | None:
     resource = world.desired.resources.get(step.address)
     if resource is None or step.source is None:
         return step.source
-    return replace(step.source, line=resource.lines.get(field, step.source.line))
+    return replace(step.source, line=resource.line_of(field))
 
 
 def _denial(step: Step, reason: str, effects: Sequence[str], source: Source | None) -> Refusal:

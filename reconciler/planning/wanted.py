@@ -45,8 +45,8 @@ def for_wanted(world: World) -> Iterator[Decision]:
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
     """What the kind itself refuses, now that the platform can be looked at."""
     for path, message in kind.refuse(resource.fields, world.around(resource.address)):
-        line = resource.lines.get(path.partition(".")[0], resource.source.line)
-        yield Refusal(resource.address, f"{path}: {message}", "", replace(resource.source, line=line))
+        source = replace(resource.source, line=resource.line_of(path.partition(".")[0]))
+        yield Refusal(resource.address, f"{path}: {message}", "", source)
 
 
 def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[Decision]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 import tracemalloc
+import weakref
 
 import pytest
 import yaml
@@ -161,3 +163,15 @@ def test_the_fallback_parser_gives_the_same_answer(monkeypatch: pytest.MonkeyPat
 def test_problems_are_capped() -> None:
     """A file of nothing but mistakes does not fill the memory with reports."""
     assert len(read("[" + "no, " * 5000 + "]", "f").problems) == 1000
+
+
+def test_garbage_is_found_after_reading_as_before() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    gone = weakref.ref(Circle())
+    parse("a: [b, c]")
+    assert gc.isenabled()
+    gc.collect()
+    assert gone() is None

@@ -82,13 +82,33 @@ def test_a_project_its_pipelines_and_its_tests_are_resources(tmp_path: Path) -> 
         Address("openlayer.Project", ("support-bot",)),
     )
     assert str(found.source) == "project.yaml:13:7"
-    assert found.lines["thresholds"] == 22
+    assert found.line_of("thresholds") == 22
     assert [str(each.address) for each in loaded(tmp_path).desired] == [
         "openlayer.Project/support-bot",
         "openlayer.InferencePipeline/support-bot/production",
         "openlayer.InferencePipeline/support-bot/canary",
         "openlayer.Test/support-bot/monitoring/Rows",
     ]
+
+
+def test_the_line_of_a_field_is_where_it_was_written(tmp_path: Path) -> None:
+    """In the item, in the defaults above it or below it; the item's own where it stands in another file or nowhere."""
+    settings = (
+        "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: staging}\n"
+        "spec: {overrides: [{match: {test: Rows 2}, set: {enabled: true}}]}\n"
+    )
+    tests = "".join(
+        f"    - name: Rows {number}\n      subtype: rowCount\n      thresholds: [{ROW_COUNT}]\n" for number in (1, 2)
+    )
+    above = f"  testDefaults:\n    type: integrity\n  tests:\n{tests}"
+    below = f"  tests:\n{tests}  testDefaults:\n    type: integrity\n"
+    for defaults, one, two, shared in ((above, 15, 18, 13), (below, 13, 16, 20)):
+        write(tmp_path, project=PROJECT + defaults, a=settings, z=settings.replace("staging", "other"))
+        found = loaded(tmp_path, environment="staging").desired.resources
+        for number, line in ((1, one), (2, two)):
+            rows = found[Address.parse(f"openlayer.Test/support-bot/monitoring/Rows {number}")]
+            fields = ("name", "subtype", "thresholds", "type", "enabled", "mode")
+            assert [rows.line_of(name) for name in fields] == [line, line + 1, line + 2, shared, line, line]
 
 
 def test_defaults_are_laid_under_each_item_and_mappings_merge(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -61,7 +62,7 @@ class EvaluationRun(Spec):
     severity: SeverityField = "error"
     flaky: FlakyField = False
     regress: RegressField = None
-    gate: GateField = Field(default_factory=GatePolicy)
+    gate: GateField = Field(default_factory=functools.cache(GatePolicy))
 
 
 def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:

@@ -10,6 +10,7 @@ types/test_evaluate_params.py; docs.openlayer.com/api-reference/rest/tests/evalu
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -178,7 +179,7 @@ class Test(Spec):
         list[Threshold], Mark.LOCAL, Mark.OVERRIDABLE, Field(description="Stricter thresholds that only warn.")
     ] = Field(default_factory=list)
     regress: RegressField = None
-    gate: GateField = Field(default_factory=GatePolicy)
+    gate: GateField = Field(default_factory=functools.cache(GatePolicy))
     enabled: Annotated[
         bool, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="false: treated as if it stood in no manifest.")
     ] = True
