@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reconciler.applying.lost_creates import Absence, LostCreates
+from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates
+from reconciler.applying.ready import Ready
 from reconciler.applying.second_looks import SecondLooks
 from reconciler.errors import (
     ApiError,
@@ -44,6 +45,13 @@ MOST_SENDS = 3
 
 GREATEST_AGE_S = 10.0
 """How old the proof of absence may be when a create leaves."""
+
+IN_GOOD_TIME_S = 2.0
+"""So long before it gets too old a proof is not relied on any more: a create may wait for its turn."""
+
+LOOK_AHEAD = 4
+"""A proof is renewed so many times as many steps ahead as requests may be under way.  A step takes little longer than
+a request, so the list is there when the create is, and nobody waits for it."""
 
 MOST_PROOFS = 20
 """How often absence is proven anew for one send at the most, while something holds it up each time."""
@@ -122,7 +130,11 @@ class _Run:
             for step in plan.pending
             if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
         }
-        self.ready: dict[object, deque[Step]] = defaultdict(deque)
+        self.born: dict[str, float] = {}
+        """When we began to make an object, by its id: nothing can have stood inside it then."""
+        self.ready = Ready(means.kinds, self._opens)
+        self.opening: dict[str, int] = {}
+        """How many steps wait for the roots that are under way."""
         self.refused = ""
         self.second_looks = SecondLooks(means.clock.sleep)
         owned = frozenset(each for entry in self.entries.values() for each in (entry.remote_id, *entry.retiring))
@@ -132,45 +144,52 @@ class _Run:
     async def go(self) -> tuple[StepOutcome, ...]:
         for step in self.steps.values():
             if not self.waits[step.id]:
-                self._make_ready(step)
-        in_flight = _InFlight()
-        while True:
-            while self.ready and len(in_flight) < self.means.parallelism and self._may_start():
-                in_flight.start(self._carry_out(self._next_unit()))
-            if not in_flight:
-                break
-            await in_flight.one_less()
+                self.ready.put(step)
+        try:
+            await self._carry_out_all(_InFlight())
+        finally:
+            await self.lost.close()
         for step in self.steps.values():
             if step.id not in self.outcomes:
                 why = self.refused or "the run was interrupted before it was its turn"
                 self._finish(step, StepOutcome(step.id, StepStatus.SKIPPED, why))
         return tuple(self.outcomes[step_id] for step_id in self.steps)
 
-    def _may_start(self) -> bool:
-        return not self.means.stop.is_set() and not self.refused
+    async def _carry_out_all(self, in_flight: _InFlight) -> None:
+        while True:
+            while unit := self._next_unit(len(in_flight)):
+                in_flight.start(self._carry_out(unit))
+                self._look_ahead()
+            if not in_flight:
+                return
+            await in_flight.one_less()
+
+    def _next_unit(self, in_flight: int) -> list[Step]:
+        """What may start now that so many are under way, if anything.
+
+        More steps than requests: while one waits for its record, another one's request is sent.  The provider holds
+        back what is too much.  Who asks for one request at a time gets one step after the other.  A root is begun in
+        time for what waits for it to go on where the others end.
+        """
+        most = self.means.parallelism
+        if in_flight >= 2 * most - 1 or self.means.stop.is_set() or self.refused:
+            return []
+        if len(self.ready) + sum(self.opening.values()) < LOOK_AHEAD * most and (roots := self.ready.next_root()):
+            self.opening.update((step.id, self._opens(step)) for step in roots)
+            return roots
+        return self.ready.next_unit()
 
     # -- scheduling
 
-    def _make_ready(self, step: Step) -> None:
-        kind = self.means.kinds[step.address.kind]
-        together = kind.batch > 1 and step.action in (Action.UPDATE, Action.RENAME, Action.ARCHIVE)
-        self.ready[(kind.id, self._parent_path(step.address)) if together else step.id].append(step)
-
-    def _next_unit(self) -> list[Step]:
-        """The next steps to carry out with one flow: one, or several updates that share a parent."""
-        key = next(iter(self.ready))
-        queue = self.ready[key]
-        size = min(len(queue), self.means.kinds[queue[0].address.kind].batch)
-        unit = [queue.popleft() for _ in range(size)]
-        if not queue:
-            del self.ready[key]
-        return unit
+    def _opens(self, step: Step) -> int:
+        return len(self.waited_for.get(step.id, ()))
 
     def _parent_path(self, address: Address) -> tuple[str, ...]:
         return address.path[: -len(self.means.kinds[address.kind].identity)]
 
     def _finish(self, step: Step, outcome: StepOutcome) -> None:
         self.outcomes[step.id] = outcome
+        self.opening.pop(step.id, None)
         self.means.on_end(step, outcome)
         for waiting in self.waited_for[step.id]:
             self.waits[waiting].discard(step.id)
@@ -178,7 +197,7 @@ class _Run:
                 reason = f"it waits for {step.address}, which is {outcome.status.value}"
                 self._finish(self.steps[waiting], StepOutcome(waiting, StepStatus.SKIPPED, reason))
             elif not self.waits[waiting] and waiting not in self.outcomes:
-                self._make_ready(self.steps[waiting])
+                self.ready.put(self.steps[waiting])
 
     # -- carrying out
 
@@ -210,7 +229,8 @@ class _Run:
         match step.action:
             case Action.CREATE:
                 known = self._known(step.former or step.address)
-                await self._remember(step, await self._create(step, known.retiring if known else ()))
+                retiring = self._replaced_by(step) or (known.retiring if known else ())
+                await self._remember(step, await self._create(step, retiring))
             case Action.REPLACE:
                 await self._replace(step)
             case Action.ADOPT:
@@ -229,6 +249,7 @@ class _Run:
         op = doubt.op if doubt else self.means.new_op()
         missing = self._missing(step.address)
         lagging = missing.remote_id if missing is not None and missing.unlisted else None
+        retiring = tuple(each for each in retiring if each != lagging)
         since = self.lost.began if doubt or lagging else None
         if missing is not None and since is None:
             there = await self._still_there(step.address, missing)
@@ -236,7 +257,7 @@ class _Run:
                 return await self._found(step, there, missing.op, retiring)
         if doubt is None:
             await self._require_no_former(step)
-        absence = Absence(self.world.read_at) if since is None else None
+        absence = await self._absent(step, op) if since is None else None
         for attempt in range(1, MOST_SENDS + 1):
             if absence is None:
                 looked = await self._look_for(step, op, since, lagging)
@@ -286,6 +307,41 @@ class _Run:
         await self._not_applied(step)
         raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
 
+    # Nothing is fetched twice in a run, but for the lists that prove absence.  No vendor knows "create it unless it is
+    # there", so all that keeps two objects of one name apart is how young the list is that shows none.  A long run
+    # reads the list of a parent again, once for all creates of some seconds, unless it made that parent just now.
+
+    async def _absent(self, step: Step, op: str) -> Absence:
+        """The proof that there is no such object, for a create that was never sent.  Raises ApiError.
+
+        When it is about to grow too old a new one is read beside the creates that can still rely on it.
+        """
+        known = self._absent_since(step.address)
+        age_s = self.means.clock.monotonic() - known
+        if age_s <= SHARED_UNSENT_S or (not self._renew(step) and age_s <= GREATEST_AGE_S - IN_GOOD_TIME_S):
+            return Absence(known)
+        found = await self._look_for(step, op, None, None)
+        assert isinstance(found, Absence)
+        return found
+
+    def _absent_since(self, address: Address) -> float:
+        """When what was read for the plan, or the making of its parent, showed that there is no such object."""
+        return max(self.world.read_at, self.born.get(self._parent_id(address) or "", -math.inf))
+
+    def _renew(self, step: Step) -> bool:
+        """Have a young list read that shows the step's object if it is there; whether there is one already."""
+        kind, path = self.means.kinds[step.address.kind], self._parent_path(step.address)
+        send = self._provider(step).send
+        return self.lost.renew(kind, self._parent_id(step.address), path, send, self._wire(step))
+
+    def _look_ahead(self) -> None:
+        """Renew the proofs that creates will need soon."""
+        step = self.ready.soon(LOOK_AHEAD * self.means.parallelism)
+        if step is None or step.action is not Action.CREATE:
+            return
+        if self.means.clock.monotonic() - self._absent_since(step.address) > SHARED_UNSENT_S:
+            self._renew(step)
+
     async def _proven_anew(self, step: Step, op: str, since: float | None) -> LiveObject | Absence:
         try:
             return await self._look_for(step, op, since, None)
@@ -298,7 +354,7 @@ class _Run:
         kind = self.means.kinds[step.address.kind]
         assert kind.create is not None
         accepted: list[Call] = []
-        send_one = self._sender(step, absence)
+        send_one, began = self._sender(step, absence), self.means.clock.monotonic()
 
         async def send(call: Call) -> Reply:
             reply = await send_one(call)
@@ -307,7 +363,7 @@ class _Run:
             return reply
 
         try:
-            return await drive(kind.create(self._to_write(step, op), self._wire(step)), send, self.means.clock.sleep)
+            made = await drive(kind.create(self._to_write(step, op), self._wire(step)), send, self.means.clock.sleep)
         except NotApplied as error:
             if accepted:  # the object exists; a later request of the same create was refused
                 raise OutcomeUnknown(
@@ -316,6 +372,9 @@ class _Run:
                 ) from error  # fmt: skip
             await self._not_applied(step)
             raise
+        if made not in self.lost.known and made not in self.lost.owned:
+            self.born[made] = began
+        return made
 
     async def _look_for(self, step: Step, op: str, since: float | None, remote_id: str | None) -> LiveObject | Absence:
         """What the create of ``op`` made that was abandoned at ``since``, or the proof of its absence.
@@ -440,7 +499,7 @@ class _Run:
         await self._remember(step, self._entry(step, str(step.remote_id), op, retiring))
 
     def _replaced_by(self, step: Step) -> tuple[str, ...]:
-        """What stays to be let go when the new object of a replace is found, and a list has left the old one out."""
+        """What stays to be let go when a list has left out the old object of a replace that is in doubt."""
         address = step.former or step.address
         known, kind = self._known(address), self.means.kinds[step.address.kind]
         if known is None or address not in self.world.state.in_doubt or kind.replace is not Replace.CREATE_FIRST:

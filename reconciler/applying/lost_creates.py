@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import AnyKind, Replace, Wire
+from reconciler.model.kind import AnyKind, Call, Replace, Reply, Wire
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields
@@ -114,9 +114,30 @@ class LostCreates:
         shared = self._lists.get(key)
         if shared is None or shared.began < since or shared.is_broken:
             began = self.clock.monotonic()
-            reading = _read(kind, drive(kind.list(parent_id, wire), send, self.clock.sleep), path)
-            shared = self._lists[key] = _List(began, asyncio.create_task(reading))
+            shared = _List(began, asyncio.create_task(self._read(kind, parent_id, path, send, wire)))
+            shared.there.add_done_callback(_heard)
+            self._lists[key] = shared
         return shared
+
+    async def _read(
+        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
+    ) -> _There:
+        async def send_all(calls: Sequence[Call]) -> list[Reply]:
+            return await asyncio.gather(*map(send, calls))
+
+        items = await drive(kind.list(parent_id, wire), send, self.clock.sleep, send_all)
+        return _understood(kind, items, path)
+
+    def renew(self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire) -> bool:
+        """See to it that a list is read which proves what was not sent yet; whether it is there already."""
+        return self._list(kind, parent_id, path, send, wire, self.clock.monotonic() - SHARED_UNSENT_S).there.done()
+
+    async def close(self) -> None:
+        """Read no further."""
+        reading = [each.there for each in self._lists.values() if not each.there.done()]
+        for each in reading:
+            each.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
     def _may_be_ours(self, item: LiveObject, fields: Fields) -> bool:
         """Whether an object without a marker was not there when the run began, and has the files of ``fields``."""
@@ -133,10 +154,10 @@ class _There:
     by_address: Mapping[Address, Sequence[LiveObject]]
 
 
-async def _read(kind: AnyKind, reading: Awaitable[list[Fields]], path: tuple[str, ...]) -> _There:
+def _understood(kind: AnyKind, items: Sequence[Fields], path: tuple[str, ...]) -> _There:
     by_op, by_address = defaultdict[str, list[LiveObject]](list), defaultdict[Address, list[LiveObject]](list)
     by_id: dict[str, LiveObject] = {}
-    for each in await reading:
+    for each in items:
         item = kind.understand(each, path, lambda _, __: None)
         if item is None:
             continue
@@ -145,6 +166,12 @@ async def _read(kind: AnyKind, reading: Awaitable[list[Fields]], path: tuple[str
         if item.op is not None:
             by_op[item.op].append(item)
     return _There(by_id, by_op, by_address)
+
+
+def _heard(reading: asyncio.Task[_There]) -> None:
+    """What failed is read again by whoever needs it; nobody may have waited for this one."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 @dataclass(frozen=True, slots=True)

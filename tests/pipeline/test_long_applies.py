@@ -1,0 +1,145 @@
+"""What an apply reads while it creates much: nothing that it knows, and no create waits for what is read again.
+
+In virtual time: every write takes a while, every read is there at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from reconciler.applying.applier import GREATEST_AGE_S
+from reconciler.emulator.app import create_app
+from reconciler.model.outcome import StepStatus
+from reconciler.model.values import Secret
+from reconciler.pipeline.applying import Applied, apply
+from reconciler.pipeline.session import Hooks, Request, session
+from reconciler.providers import VENDORS
+from reconciler.providers.http import RestProvider
+from reconciler.settings import Settings
+
+KEY = "canary-key-long"
+
+
+class Platform:
+    """The emulator, where each write takes ``write_s`` of virtual time.  ``requests`` tells what came when."""
+
+    def __init__(self, write_s: float) -> None:
+        self.app = create_app(":memory:")
+        self.write_s = write_s
+        self.passed = 0.0
+        self.requests: list[tuple[float, str, str]] = []
+        self._began = time.time()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests.append((self.passed, scope["method"], scope["path"]))
+        if scope["method"] != "GET":
+            self.passed += self.write_s
+        await self.app(scope, receive, send)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def now(self) -> float:
+        return self._began + self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+    def lists_between_writes(self) -> Counter[str]:
+        """What was listed after the first write and before the last one."""
+        writes = [number for number, (_, method, _) in enumerate(self.requests) if method != "GET"]
+        between = self.requests[writes[0] : writes[-1]]
+        return Counter(path for _, method, path in between if method == "GET")
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    made = Platform(write_s=0.1)
+    yield made
+    made.app.state.database.close()
+
+
+def declare(root: Path, name: str, tests: int) -> None:
+    threshold = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 1}
+    test = {"type": "integrity", "subtype": "rowCount", "thresholds": [threshold]}
+    document = {
+        "apiVersion": "openlayer/v1",
+        "kind": "Project",
+        "metadata": {"name": name},
+        "spec": {"taskType": "llm-base", "tests": [{"name": f"test {number}", **test} for number in range(tests)]},
+    }
+    (root / f"{name}.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+
+def run(root: Path, platform: Platform, parallelism: int = 4) -> Applied:
+    async def whole() -> Applied:
+        environ = {"OPENLAYER_BASE_URL": "http://platform.invalid/v1", "OPENLAYER_API_KEY": KEY}
+        request = Request(root=root, parallelism=parallelism)
+        async with session(request, Settings.from_environ(environ), Hooks()) as here:
+            here.clock = platform
+            here.providers["openlayer"] = RestProvider(
+                VENDORS[0],
+                base_url="http://platform.invalid/v1",
+                credential=Secret(KEY),
+                clock=platform,
+                transport=httpx.ASGITransport(app=platform),
+                parallelism=parallelism,
+            )
+            return await apply(here)
+
+    return asyncio.run(whole())
+
+
+def test_a_new_project_is_filled_right_after_it_was_made_and_never_looked_into(
+    tmp_path: Path, platform: Platform
+) -> None:
+    """Half a minute of creates: only the list of the projects is read again, every few seconds."""
+    for number in range(30):
+        declare(tmp_path, f"project {number:02}", tests=9)
+    applied = run(tmp_path, platform)
+    assert {outcome.status for outcome in applied.outcomes} == {StepStatus.DONE}
+    assert platform.passed == pytest.approx(30)
+    listed = platform.lists_between_writes()
+    assert listed.keys() == {"/v1/projects"}
+    assert 3 <= listed["/v1/projects"] <= 6
+
+
+def test_a_large_project_is_listed_once_for_all_creates_of_some_seconds(tmp_path: Path, platform: Platform) -> None:
+    declare(tmp_path, "project", tests=1)
+    run(tmp_path, platform)
+    platform.requests.clear()
+    declare(tmp_path, "project", tests=251)
+    assert len(run(tmp_path, platform).outcomes) == 250
+    listed = platform.lists_between_writes()
+    assert len(listed) == 1
+    assert 3 <= listed.total() <= 10  # 25 s, of up to three pages
+
+
+def test_the_next_project_is_listed_before_its_creates_have_their_turn(tmp_path: Path, platform: Platform) -> None:
+    """Each project is listed once, before its creates begin; only the first ones rest on the lists of the plan."""
+    for number in range(10):
+        declare(tmp_path, f"project {number}", tests=1)
+    run(tmp_path, platform)
+    platform.requests.clear()
+    for number in range(10):
+        declare(tmp_path, f"project {number}", tests=17)
+    run(tmp_path, platform)
+    listed = platform.lists_between_writes()
+    assert 5 <= len(listed) <= 8
+    assert set(listed.values()) == {1}
+    began = min(at for at, method, _ in platform.requests if method == "POST")
+    first = {path: at for at, method, path in reversed(platform.requests) if method == "POST"}
+    read = {path: at for at, method, path in reversed(platform.requests) if method == "GET" and at > began}
+    late = [path for path in first if first[path] > began + GREATEST_AGE_S]
+    assert len(late) >= 2
+    assert all(read[path] <= first[path] for path in late)
