@@ -40,6 +40,7 @@ from reconciler.providers.rate_limit import (
 Observe = Callable[[str, str, int | None, float], None]
 """Called after every attempt: method, path, status (None when no answer came), seconds."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _JSON_TYPE = b"application/json"
 _HEADERS = (
     (b"Accept", _JSON_TYPE),
@@ -322,17 +323,22 @@ def _url(base: str, call: Call) -> httpx.URL:
 
     Such a path comes from an id that is no id: empty, ``..``, or not encoded.
     """
-    steps = (unquote(step) for step in call.path.split("/"))
-    if not _PATH.fullmatch(call.path) or any(step in (".", "..") for step in steps):
+    address = _below(base, call.path)
+    if address is None:
         raise InvalidRequest("not sent: the path is not a valid one", method=call.method, path=printable(call.path))
+    if not call.query:
+        return address
     query = urlencode({key: _query_text(value) for key, value in call.query.items()}, safe=",", quote_via=quote)
-    return httpx.URL(f"{base}{call.path}?{query}") if query else _parsed(base + call.path)
+    return httpx.URL(f"{base}{call.path}?{query}")
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    """Creates of one project go to one address, and httpx looks at each of its characters."""
-    return httpx.URL(url)
+def _below(base: str, path: str) -> httpx.URL | None:
+    """Creates of one project go to one address; it is looked at once.  None for a path that could lead elsewhere."""
+    steps = (unquote(step) for step in path.split("/"))
+    if not _PATH.fullmatch(path) or any(step in (".", "..") for step in steps):
+        return None
+    return httpx.URL(base + path)
 
 
 async def _signed(call: Call, base: str) -> _Outgoing:
@@ -413,7 +419,7 @@ def _content(call: Call) -> bytes | None:
     if call.body is None:
         return None
     try:
-        return json.dumps(call.body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _JSON.encode(call.body).encode()
     except (ValueError, RecursionError) as exc:
         why = f"not sent: the body can not be written as JSON ({printable(str(exc))})"
         raise InvalidRequest(why, method=call.method, path=printable(call.path)) from exc

@@ -65,8 +65,7 @@ def quota_pause(headers: Mapping[str, str], now: float) -> float | None:
     Reads the three-header form (``ratelimit-remaining`` and ``ratelimit-reset``, with or without ``x-``; the reset
     counts seconds, or is a Unix time as at DigitalOcean, 2026-11) and the IETF draft's single ``RateLimit`` field.
     """
-    single = _exhausted_policies(headers.get("ratelimit", ""))
-    if single is not None:
+    if "ratelimit" in headers and (single := _exhausted_policies(headers["ratelimit"])) is not None:
         return single
     for prefix in ("ratelimit-", "x-ratelimit-"):
         if headers.get(f"{prefix}remaining", "").strip() == "0":
