@@ -41,14 +41,14 @@ def goals_table(found: Mapping[str, float], goals: Sequence[Goal]) -> str:
     """Markdown: every goal and whether this run has reached it, then the ratios that have no goal."""
     rows = [[goal.ratio, *_verdict(goal, found.get(goal.ratio))] for goal in goals]
     with_goal = {goal.ratio for goal in goals}
-    rows += [[name, f"{value:.3g}", "", ""] for name, value in found.items() if name not in with_goal]
+    rows += [[name, f"{value:.4g}", "", ""] for name, value in found.items() if name not in with_goal]
     return "\n".join(_markdown(("ratio", "measured", "goal", "reached"), rows)) + "\n"
 
 
 def _verdict(goal: Goal, value: float | None) -> tuple[str, str, str]:
     if value is None:
         return "", str(goal), "not measured"
-    return f"{value:.3g}", str(goal), "yes" if goal.is_reached(value) else "**no**"
+    return f"{value:.4g}", str(goal), "yes" if goal.is_reached(value) else "**no**"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -71,14 +71,14 @@ def test_every_goal_is_one_of_a_ratio_that_a_whole_run_measures() -> None:
 
 def test_goals_come_first_and_say_whether_they_are_reached() -> None:
     goals = [Goal("a", 0.2), Goal("b", 0.85, is_least=True), Goal("c", 1.0), Goal("d", 2.0)]
-    assert goals_table({"other": 12.345, "a": 0.2, "b": 0.8, "c": 1.01}, goals) == (
+    assert goals_table({"other": 12.346, "a": 0.2, "b": 0.8, "c": 1.01}, goals) == (
         "| ratio | measured | goal | reached |\n"
         "| --- | --: | --: | --: |\n"
         "| a | 0.2 | ≤ 0.2 | yes |\n"
         "| b | 0.8 | ≥ 0.85 | **no** |\n"
         "| c | 1.01 | ≤ 1 | **no** |\n"
         "| d |  | ≤ 2 | not measured |\n"
-        "| other | 12.3 |  |  |\n"
+        "| other | 12.35 |  |  |\n"
     )
 
 
