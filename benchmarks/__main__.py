@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import pure, ratios, report, scenarios
 from benchmarks.goals import BARE, GOALS
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, compile_package
 from benchmarks.world import Size
 
 TESTS_IN_A_PROJECT = 100
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure(folder: Path, asked: argparse.Namespace, say: scenarios.Say) -> dict[str, Any]:
     """Everything that was asked for, as plain data: ``settings`` and ``ratios``."""
+    compile_package()
     say("start-up")
     started = scenarios.startup(folder, max(asked.rounds, 5))
     bare = started["python -c pass"].median_s

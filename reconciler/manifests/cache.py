@@ -189,8 +189,6 @@ def _gate(row: dict[str, Any]) -> Gate:
 
 
 def _pin(row: dict[str, Any]) -> Pin:
-    address, source = row.pop("address"), row.pop("source")
+    (kind, path), source = row.pop("address"), row.pop("source")
     measured = tuple(Evidence(**each) for each in row.pop("measured"))
-    return Pin(
-        address=Address(address["kind"], tuple(address["path"])), source=Source(**source), measured=measured, **row
-    )
+    return Pin(address=Address(kind, tuple(path)), source=Source(**source), measured=measured, **row)

@@ -44,6 +44,17 @@ spec:
   vars: {why: because}
   overrides: [{match: {test: Test 3}, set: {severity: info}}]
 """
+PIN = """\
+apiVersion: reconciler/v1
+kind: Pin
+metadata: {name: leak}
+spec:
+  project: support-bot
+  test: Test 3
+  result: a
+  measured: [{measurement: containsPIIRowCount, value: 7}]
+  verdict: flagged
+"""
 MANY = 300
 """Enough tests to be worth keeping."""
 
@@ -55,6 +66,7 @@ def root(tmp_path: Path) -> Path:
     tests = "".join(TEST.format(number=number) for number in range(MANY))
     (folder / "bot.yaml").write_text(PROJECT.format(tests=tests))
     (folder / "staging.yaml").write_text(ENVIRONMENT)
+    (folder / "leak.yaml").write_text(PIN)
     return folder
 
 
@@ -85,6 +97,7 @@ def test_what_comes_out_is_what_went_in(root: Path, cache: Cache) -> None:
     assert kept is not None
     assert fresh == first == kept == read(root, cache)
     assert list(fresh.desired) == list(kept.desired)
+    assert [pin.name for pin in kept.desired.pins] == ["leak"]
     assert {resource.gate.severity for resource in kept.desired} == {"error", "warn", "info"}
 
 
