@@ -35,7 +35,8 @@ blindly repeat ``OutcomeUnknown``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class ReconcilerError(Exception):
@@ -49,8 +50,7 @@ class ReconcilerError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(Struct, frozen=True, order=True):
     """One mistake in a manifest.  ``line`` and ``column`` count from 1; 0 means the file as a whole."""
 
     file: str

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
+from msgspec import Struct
+
 from reconciler.errors import SettingsInvalid
 from reconciler.model.kind import Vendor
 from reconciler.model.places import is_loopback
@@ -26,8 +28,7 @@ _YES = {"1", "true", "yes"}
 _NO = {"", "0", "false", "no"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ci:
+class Ci(Struct, frozen=True):
     """Where the run takes place, as far as the CI system tells.  Texts are empty when it does not.
 
     ``system`` is "github", "gitlab" or "".  ``summary_file`` and ``output_file`` are the files that GitHub reads;

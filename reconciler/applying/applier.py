@@ -15,10 +15,12 @@ import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates
 from reconciler.applying.ready import Ready
@@ -57,8 +59,7 @@ MOST_PROOFS = 20
 """How often absence is proven anew for one send at the most, while something holds it up each time."""
 
 
-@dataclass(frozen=True)
-class Means:
+class Means(Struct, frozen=True):
     """What the applier works with.
 
     ``write`` makes one journal record durable; ``confirm`` raises when this run must not write to the platform any
@@ -84,8 +85,7 @@ class Means:
     on_wait: Callable[[str], None] = lambda _: None
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True):
     """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address.
 
     ``live`` was read from the monotonic second ``read_at`` on.

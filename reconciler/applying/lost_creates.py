@@ -11,7 +11,8 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.model.flow import Send, drive
 from reconciler.model.kind import AnyKind, Call, Replace, Reply, Wire
@@ -27,8 +28,7 @@ SHARED_UNSENT_S = 5.0
 """The same where nothing was sent yet: one list a parent, and not one a create, keeps a long run's proofs young."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absence:
+class Absence(Struct, frozen=True):
     """There is certainly no such object: the list that shows it was begun at the monotonic second ``at``.
 
     ``stranger`` has its identity and appeared since the run began.
@@ -38,8 +38,7 @@ class Absence:
     stranger: LiveObject | None = None
 
 
-@dataclass(frozen=True)
-class LostCreates:
+class LostCreates(Struct, frozen=True):
     """``known`` are the remote ids that were listed before this run sent anything, ``owned`` those that we remember;
     ``began`` is when the run began.
 
@@ -145,8 +144,7 @@ class LostCreates:
         return new and self.kinds[item.address.kind].has_files(item.fields, fields)
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
+class _There(Struct, frozen=True):
     """What one list showed: understood once, however many creates look into it."""
 
     by_id: Mapping[str, LiveObject]
@@ -174,8 +172,7 @@ def _heard(reading: asyncio.Task[_There]) -> None:
         reading.exception()
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(Struct, frozen=True):
     """A list that is being read, and when that was begun (monotonic seconds)."""
 
     began: float

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os.path
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from reconciler.pipeline.session import Request
@@ -22,8 +22,7 @@ PROBLEM_FORMS = ("text", "json", "markdown", "github", "gitlab", "sarif")
 """What can be printed of a plan, of verdicts and of mistakes: the choices of ``--format`` and ``--report``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+class Common(Struct, frozen=True):
     """What every command that reads manifests or state is asked."""
 
     environment: str | None
@@ -185,8 +184,7 @@ def output_format(*choices: str) -> Callable[[F], F]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One ``--report``: a form, and the file it goes to; ``github`` goes where GitHub's runner looks."""
 
     form: str

@@ -6,9 +6,10 @@ CI systems look for files from the top of the checkout, while ours are relative 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from reconciler.errors import Problem

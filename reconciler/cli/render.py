@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from reconciler import __version__
 from reconciler.cli.places import PLACED, placed_plan, placed_problems, placed_verdicts
@@ -41,8 +42,7 @@ class Paper(Protocol):
         """The way from the top of a CI job's checkout to where we run: ``evals/``, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file that somebody reads later, or a machine."""
 
     width: int = 100

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from reconciler.cli.main import BROKEN_PIPE
 from reconciler.cli.places import from_checkout, placed_plan, placed_problems, placed_verdicts

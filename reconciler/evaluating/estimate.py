@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address
@@ -19,8 +20,7 @@ MOST_NAMED = 3
 """So many of the largest contributors are named."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What one resource costs: each window on each pipeline in each run is one evaluation.
 
     ``width`` is the length of a window in seconds; None where there are no windows.
@@ -51,8 +51,7 @@ class Cost:
         return " × ".join(parts)
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Everything that is about to be triggered.
 
     ``asked`` is the range as it was asked for.  ``under_way`` counts triggers of an earlier run, not sent again.

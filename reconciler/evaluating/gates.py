@@ -24,8 +24,10 @@ Whatever comes out is never worse than the severity, and with ``flaky`` never wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from math import inf
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.evaluating.regress import Compared, compare, earlier, newest_first, number, passing
 from reconciler.model.criteria import (
@@ -60,8 +62,7 @@ _WORST_STATUS_FIRST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
 
     ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.  Not ``windowed``:
@@ -125,8 +126,7 @@ def _rank(verdict: Verdict) -> tuple[int, float, Address, str]:
 # ----------------------------------------------------------------------------------------- places and windows
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Struct, frozen=True):
     """A verdict, and whether it is no failure, whatever the severity makes of one.
 
     ``singles`` are the verdicts on the results of this run that it sums up.
@@ -319,8 +319,7 @@ def _numbers_first(text: str) -> tuple[float, str]:
 # ------------------------------------------------------------------------------------- what one result means
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
+class _Finding(Struct, frozen=True):
     """How one result counts and why; ``criteria`` are those that decided."""
 
     level: Level

@@ -13,9 +13,11 @@ Science 16(2), 2001).  It takes windows for independent; neighbouring windows ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import sqrt
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.criteria import family, is_defined, margin, meets, name_of, value_text
 from reconciler.model.kind import Criterion
@@ -40,8 +42,7 @@ NEAREST = 3
 VERDICTS = {EvaluationStatus.PASSING: False, EvaluationStatus.FAILING: True}
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """One recorded result.  ``judged_by`` are the thresholds of that time, None where the vendor does not tell."""
 
     evaluation: Evaluation
@@ -153,8 +154,7 @@ def _named(measured: Mapping[str, Json], criteria: Sequence[Criterion]) -> dict[
 # ------------------------------------------------------------------------------------- calibration
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """How far recorded verdicts can be recomputed; ``why`` is empty when far enough."""
 
     checked: int = 0

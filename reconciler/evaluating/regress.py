@@ -8,11 +8,12 @@ or the same window measured earlier; a result is never compared with itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
+
+from msgspec import Struct
 
 from reconciler.model.criteria import less_is_better, value_text, values_of
 from reconciler.model.history import Observation
@@ -27,8 +28,7 @@ _LARGEST, _SMALLEST = 1e150, Fraction(1, 10**150)
 """Beyond these the share of one number in another is more than a float can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """A value beside its baseline.
 
     ``why`` says in words how it misses, and is empty where it does not.  ``measured`` is the value as it is shown,

@@ -22,8 +22,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ApiError,
@@ -58,8 +60,7 @@ FAILED_READS = 3
 """So many failed reads in a row, each already retried by the transport, end the waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """What came of all triggers.
 
     ``evaluations`` are sorted by address, pipeline and window; every window in the range is there, and our own news
@@ -155,8 +156,7 @@ def task_key(trigger: Trigger) -> str:
 # --------------------------------------------------------------------------------------------------- notes
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
+class _Started(Struct, frozen=True):
     """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost.
 
     ``number`` says which of its runs it is, from 1; ``earlier`` is what those before it measured.
@@ -178,8 +178,7 @@ class _Started:
         return replace(self.trigger, overwrite=True, op=f"{self.trigger.op}-{self.number}")
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
+class _End(Struct, frozen=True):
     """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays.
 
     Not ``is_measured``: it certainly did not start.
@@ -273,8 +272,7 @@ def _continues(old: Trigger, new: Trigger, within_s: int) -> bool:
 # --------------------------------------------------------------------------------------------------- one trigger
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """What all triggers of one run share."""
 
     measuring: Callable[[Address], Measuring]
@@ -484,8 +482,7 @@ class _Run:
         )
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
 
     seen: frozenset[str]

@@ -7,10 +7,12 @@ what was seen, so a limit is suggested only where the past is long enough to pro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import ceil
 from typing import TypedDict
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.evaluating.impact import (
     ENOUGH_AGREEMENT,
@@ -37,16 +39,14 @@ _HIGHER_IS_STRICTER = frozenset({">", ">="})
 _ORDERED = frozenset({">", ">=", "<", "<="})
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """At most ``count`` flagged windows in ``period_s`` seconds."""
 
     count: float
     period_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedPoint:
+class PinnedPoint(Struct, frozen=True):
     """A pin as values by key, and the verdict it must keep."""
 
     name: str
@@ -128,8 +128,7 @@ def _what_calibrates(checked: Calibration) -> str:
     return "results whose values and verdicts agree"
 
 
-@dataclass(frozen=True)
-class _Search:
+class _Search(Struct, frozen=True):
     """The limits that differ in what they flag among the values, from the strictest to the loosest."""
 
     values: Sequence[Mapping[str, Json]]

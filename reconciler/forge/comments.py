@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from reconciler.errors import NotFound, OutcomeUnknown, ReadFailed
 from reconciler.model.kind import Call, Flow, Wait
@@ -24,8 +25,7 @@ LOOKS_S = (2.0, 5.0, 10.0)
 _MARKER = re.compile(r"<!-- reconciler:[a-z ]+ [0-9a-f]{12} -->")
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """One comment as the forge shows it.  ``author`` is an account's name; empty for an account that is gone."""
 
     comment_id: str
@@ -34,8 +34,7 @@ class Comment:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """The comments of one pull or merge request.
 
     ``path`` lists them and makes new ones; ``place`` is the path of one; ``method`` changes it; ``read`` understands
@@ -49,8 +48,7 @@ class Thread:
     query: Mapping[str, str | int | bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What came of it.
 
     ``twins`` counts further comments of ours with the same marker, which are left alone.  ``stranger`` is the account

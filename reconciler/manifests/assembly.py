@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.manifests.attachments import Attachments
@@ -26,8 +26,7 @@ from reconciler.model.resource import Address, Gate, Resource, Source
 _NO_FILES: Final[Mapping[str, str]] = {}
 
 
-@dataclass
-class Assembly:
+class Assembly(Struct):
     """Makes resources of items.  Reports what is wrong and goes on with the next item.
 
     ``partial``: some files could not be read, so what is missing may be in them.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from reconciler.errors import Problem
 from reconciler.manifests.files import MAX_CONTENT_BYTES, File, beside, read_file
@@ -22,16 +23,14 @@ _MESSAGE_WIDTH: Final = 300
 """A message about a file may quote from it; a line of a megabyte helps nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(Struct, frozen=True):
     """One file.  ``name`` is relative to the root, ``value`` what stands in the field."""
 
     name: str
     value: Fields
 
 
-@dataclass
-class Attachments:
+class Attachments(Struct):
     """Reads the files that manifests name, each once for a kind.
 
     ``digests`` collects the SHA-256 of every content, by name.

@@ -15,9 +15,10 @@ import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field, to_builtins
 
 import reconciler
 from reconciler.errors import Problem
@@ -31,8 +32,7 @@ WORTH_BYTES: Final = 65_536
 """Smaller sets of manifests are read faster than they are looked up."""
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What a run starts from.
 
     ``environments`` are the names that are declared; ``local`` is built in, and among them only when it is declared.
@@ -105,8 +105,7 @@ class Cache:
 # ------------------------------------------------------------------------------------------------- as plain data
 
 
-@dataclass
-class _Table:
+class _Table(Struct):
     """Values that many resources share, each written once."""
 
     rows: list[Any] = field(default_factory=list)
@@ -133,7 +132,7 @@ def _encoded(loaded: Loaded) -> dict[str, Any]:
             one.source.line,
             one.source.column,
             lifecycles.place(one.lifecycle, one.lifecycle.model_dump()),
-            gates.place(repr(one.gate), asdict(one.gate)),
+            gates.place(repr(one.gate), to_builtins(one.gate)),
             [place(address) for address in one.references],
             None if one.renamed_from is None else place(one.renamed_from),
             one.labels,
@@ -150,10 +149,10 @@ def _encoded(loaded: Loaded) -> dict[str, Any]:
         "gates": gates.rows,
         "lifecycles": lifecycles.rows,
         "desired": [desired.digest, desired.scope, desired.warnings],
-        "pins": [asdict(pin) for pin in desired.pins],
+        "pins": [to_builtins(pin) for pin in desired.pins],
         "environment": None if environment is None else environment.model_dump(mode="json", by_alias=True),
         "environments": loaded.environments,
-        "warnings": [asdict(problem) for problem in loaded.warnings],
+        "warnings": [to_builtins(problem) for problem in loaded.warnings],
     }
 
 

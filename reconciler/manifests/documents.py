@@ -7,8 +7,9 @@ reported once, and an empty mapping stands in, so that everything else can still
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.manifests import environment
 from reconciler.manifests.files import IGNORE_FILE
@@ -19,8 +20,7 @@ from reconciler.model.kind import AnyKind, Vendor
 ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """One document.  ``kind`` is a root kind, or the kind whose items a set document holds; None for an Environment
     or a Pin.
 
@@ -64,8 +64,7 @@ def document_kinds(vendors: Iterable[Vendor]) -> dict[str, dict[str, AnyKind | N
     return known
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What may stand in a document, and the kinds of all vendors, for telling what was meant instead."""
 
     words: dict[str, dict[str, AnyKind | None]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.manifests.loader import Map, Seq, Spot, file_of
 from reconciler.manifests.problems import Problems, described, did_you_mean
@@ -73,8 +74,7 @@ def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
         yield resolve(template, item.spot, scope.with_each(value), problems.add)
 
 
-@dataclass(frozen=True, slots=True)
-class Nameable:
+class Nameable(Struct, frozen=True):
     """The resources that a field may name.
 
     ``labels`` of each, by name.  ``what`` is such a resource in a word, ``where`` they were looked for.  ``partial``:

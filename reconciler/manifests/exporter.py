@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import ManifestsInvalid
@@ -27,8 +27,7 @@ from reconciler.model.values import Fields, Json
 _BLANK: tuple[Json, ...] = (None, "", [], {})
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """One document and where it goes.
 
     ``fields`` are what it declares, by address, without what is only looked up: that can not be taken over.
@@ -83,8 +82,7 @@ def _document(root: Address, inside: Sequence[Address], declared: _Declared, api
     return Exported(file, _escaped(document), ours)
 
 
-@dataclass
-class _Declared:
+class _Declared(Struct):
     """What of one vendor's objects a manifest can declare, as it is written there.
 
     ``warnings`` say of the rest why not.  Of what is only looked up, nothing but the identity is written.

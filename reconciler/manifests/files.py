@@ -12,9 +12,10 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from reconciler.errors import ManifestsInvalid, Problem, UsageInvalid
 from reconciler.manifests.loader import MAX_FILE_BYTES, printable
@@ -27,16 +28,14 @@ MAX_CONTENT_BYTES: Final = 100 * 1024 * 1024
 """What a file may have that a manifest names."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file.  ``name`` is relative to the root, with forward slashes; ``path`` is where it really is."""
 
     name: str
     path: Path
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """What discovery brought: files sorted by name, and what could not be taken."""
 
     files: list[File] = field(default_factory=list)
@@ -215,8 +214,7 @@ class _Walk:
                 self.take(folder / name, ignored)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ignore:
+class _Ignore(Struct, frozen=True):
     """One line of a ``.reconcilerignore``: a glob, relative to the folder of that file."""
 
     folder: Path

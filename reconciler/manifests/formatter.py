@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct, field
 from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -64,8 +64,7 @@ def _comments(text: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------ source
 
 
-@dataclass(frozen=True)
-class _Comment:
+class _Comment(Struct, frozen=True):
     """A comment.  ``beside`` says that something else stands before it on its line."""
 
     line: int
@@ -74,8 +73,7 @@ class _Comment:
     beside: bool
 
 
-@dataclass(frozen=True)
-class _Leaf:
+class _Leaf(Struct, frozen=True):
     """A scalar or an alias: its text in one line, or the lines of a block scalar."""
 
     event: Any
@@ -83,8 +81,7 @@ class _Leaf:
     column: int
 
 
-@dataclass
-class _Branch:
+class _Branch(Struct):
     """A mapping (keys and values in turn) or a list.  ``anchor`` is its ``&name``, or empty."""
 
     is_map: bool
@@ -96,8 +93,7 @@ class _Branch:
     children: list[_Leaf | _Branch] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Tree:
+class _Tree(Struct, frozen=True):
     """One document, and the line of its ``---``."""
 
     root: _Leaf | _Branch

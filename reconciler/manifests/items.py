@@ -7,8 +7,9 @@ spec, under the defaults given beside the list; a set document holds children fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from reconciler.manifests.documents import Document, listed_in
 from reconciler.manifests.expansion import glob_matches, items_of, merged, without
@@ -54,8 +55,7 @@ class Item(NamedTuple):
         return self.kind.address(self.parent_path, self.identity()) if self.name else None
 
 
-@dataclass
-class Expander:
+class Expander(Struct):
     """Makes items of documents.  ``partial``: some files could not be read, so what is missing may be in them."""
 
     kinds: Sequence[AnyKind]

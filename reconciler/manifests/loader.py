@@ -12,10 +12,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct, field
 from yaml.events import (
     AliasEvent,
     MappingEndEvent,
@@ -123,8 +123,7 @@ class Seq(list[Any]):
         return made
 
 
-@dataclass
-class Parsed:
+class Parsed(Struct):
     """One file.  ``documents`` are (value, spot); empty documents are left out.
 
     ``doubtful`` are the spots of scalars that were refused: what is said of them later is a consequence.

@@ -8,8 +8,9 @@ has all of these words and fields.  Each must do something: one that matches not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.manifests.expansion import glob_matches, merged
 from reconciler.manifests.loader import Map, Seq, Spot
@@ -31,8 +32,7 @@ def match_words(kind: AnyKind, kinds: Sequence[AnyKind]) -> dict[str, str]:
     return words
 
 
-@dataclass
-class _Override:
+class _Override(Struct):
     spot: Spot
     match: Map
     set: Map

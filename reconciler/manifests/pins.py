@@ -7,10 +7,10 @@ at the platform.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+from msgspec import Struct
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reconciler.manifests.documents import Document
@@ -86,8 +86,7 @@ class PinSpec(Part):
         return self
 
 
-@dataclass(frozen=True)
-class Pins:
+class Pins(Struct, frozen=True):
     """Makes pins.  ``taken`` are the declared addresses, ``active`` those that are not switched off.
 
     ``environment`` is the one of this run, ``environments`` are all that are declared.

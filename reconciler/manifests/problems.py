@@ -6,9 +6,9 @@ import difflib
 import json
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import Problem
@@ -80,8 +80,7 @@ def one_of(words: Sequence[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-@dataclass
-class Problems:
+class Problems(Struct):
     """Collects what is wrong (``errors``) and what is worth knowing (``warnings``)."""
 
     files: Sequence[Parsed]
@@ -152,8 +151,7 @@ def _index(value: Any, spot: Spot, path: str, values: dict[Spot, str], keys: dic
 # --------------------------------------------------------------------------------------- pydantic's errors
 
 
-@dataclass(frozen=True)
-class _Complaint:
+class _Complaint(Struct, frozen=True):
     """One error of pydantic's, found in the data."""
 
     type: str

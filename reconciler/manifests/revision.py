@@ -11,10 +11,11 @@ import subprocess
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
+
+from msgspec import Struct
 
 from reconciler.errors import UsageInvalid
 from reconciler.manifests.files import IGNORE_FILE, MAX_CONTENT_BYTES, SUFFIXES, Found, discover
@@ -29,8 +30,7 @@ _LINK, _REGULAR = "120000", ("100644", "100755")
 _QUIET: Final = ("-c", "protocol.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """A revision, taken out of its repository.
 
     ``ref`` is as it was asked for, ``commit`` the full name of what it stands for.  ``root`` is the folder that
@@ -49,8 +49,7 @@ class Revision:
         return bool(found.files or found.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """A file of the tree.  ``name`` is relative to the top of the repository, with forward slashes."""
 
     mode: str

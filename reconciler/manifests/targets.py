@@ -6,10 +6,10 @@ Touches: disk, looking whether files of rows exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import UsageInvalid
@@ -26,8 +26,7 @@ from reconciler.model.kind import AnyKind, Vendor, fields_of
 from reconciler.model.resource import Address
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """What an environment brings.  ``rows`` are the emulator's, as written, for checking whom they belong to."""
 
     environment: Environment | None
@@ -36,8 +35,7 @@ class Target:
     rows: Seq | None = None
 
 
-@dataclass
-class Targets:
+class Targets(Struct):
     """The environments of a set of manifests."""
 
     vendors: Sequence[Vendor]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.assembly import Assembly
@@ -142,8 +143,7 @@ def load_environment(
     return chosen
 
 
-@dataclass(frozen=True)
-class _Sources:
+class _Sources(Struct, frozen=True):
     """The contents of all files by name, and what could not be read.  ``size`` in bytes, all together."""
 
     contents: dict[str, bytes]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.manifests.loader import Map, Refused, Seq, Spot, plain_value
 from reconciler.manifests.problems import did_you_mean
@@ -23,8 +25,7 @@ Report = Callable[[Spot, str, str], None]
 """Called with (spot, message, hint) for each mistake."""
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What can be referred to.  ``used`` collects the names (``var.x``) that were.
 
     ``given`` are the variables of the command line, which nothing replaces.

@@ -7,16 +7,16 @@ survives its replacement by another object.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from reconciler.model.outcome import EvaluationStatus, Level
 from reconciler.model.resource import Address
 from reconciler.model.values import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """One verdict as it was given.
 
     ``measured`` maps measurement to the unrounded value; ``wanted`` is the criteria in words as they were then.

@@ -13,11 +13,11 @@ import types
 import typing
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -50,8 +50,7 @@ class Mark(Enum):
     __hash__ = object.__hash__  # Enum's own goes by the name, in Python, and marks are looked up for every field
 
 
-@dataclass(frozen=True, slots=True)
-class RefTo:
+class RefTo(Struct, frozen=True):
     """The field names resources of another kind: beside this one, or roots where that kind has no parent.
 
     Not ``declared``: they are only looked up at the platform, and stand in no manifest.
@@ -118,8 +117,7 @@ def _local_fields(spec: type[Spec]) -> set[str]:
     return {name for name, info in spec.model_fields.items() if Mark.LOCAL in info.metadata}
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """How one value compares: its marks, and the shapes inside it.
 
     ``fields`` is set for an object with known keys: only written keys are compared.  ``item`` is set for a list.
@@ -160,8 +158,7 @@ def fields_of(model: type[BaseModel]) -> dict[str, Shape]:
 # ---------------------------------------------------------------------------------------------- flows
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(Struct, frozen=True):
     """A file to be sent, and what it held when the plan was made: its size in bytes, its SHA-256 or the beginning."""
 
     path: str
@@ -169,8 +166,7 @@ class Upload:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request, described.  ``path`` is relative to the vendor's base URL, its segments already encoded.
 
     ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
@@ -190,22 +186,19 @@ class Call:
         return f"{self.method} {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """A pause, in seconds; the driver decides what a second is."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Struct, frozen=True):
     """Requests that do not depend on each other; the driver may send them at once."""
 
     calls: tuple[Call, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A successful (2xx) answer.  ``body`` is the decoded JSON, None when there was none.
 
     ``parts`` are the answers to requests that were asked together, in their order.
@@ -239,16 +232,14 @@ def delete(path: str) -> Flow[None]:
         yield Call("DELETE", path)
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """What a flow needs to know of the world: remote ids by address, and the server's dialect."""
 
     ids: Mapping[Address, str]
     dialect: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """One object to be written.
 
     ``fields`` is everything the user wrote; ``changed`` names the top-level fields that differ, for an update;
@@ -272,16 +263,14 @@ class Write:
         return str(value) if value else None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """An evaluation that was triggered and runs at the vendor.  ``pipeline`` is the vendor's id, or None."""
 
     task_id: str
     pipeline: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """One evaluation to be started: what, where (vendor's id of the place, None for all), over which range.
 
     ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.  ``runs`` times it is
@@ -297,8 +286,7 @@ class Trigger:
     runs: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A version (commit) of what is developed, whose push makes the vendor evaluate it.
 
     ``root_id`` is the remote id of the project.  ``message`` and ``created`` are for a person.  ``state`` says how its
@@ -312,8 +300,7 @@ class Version:
     state: TaskState
 
 
-@dataclass(frozen=True)
-class Versions:
+class Versions(Struct, frozen=True):
     """How results of versions are read.
 
     ``named``    the version with this id; raises NotFound.
@@ -326,8 +313,7 @@ class Versions:
     results: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A recorded result.  ``item`` is what was measured as it was then, as the kind's ``read`` takes it; None where the
     vendor keeps no such thing.
     """
@@ -336,16 +322,14 @@ class Recorded:
     item: Fields | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """Recorded results; not ``whole`` when there are more than were asked for."""
 
     results: tuple[Recorded, ...]
     whole: bool = True
 
 
-@dataclass(frozen=True)
-class Measuring:
+class Measuring(Struct, frozen=True):
     """How a kind is evaluated.
 
     ``place``    the kind of the places that it runs on: a result belongs to one of them.
@@ -379,13 +363,13 @@ class Measuring:
     past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(Struct, frozen=True, eq=False):
     """One condition that a measured value must meet; several on one key must all hold.
 
     ``key`` identifies what is measured (insight, parameters, measurement); ``measure`` is the same without the
     parameters.  ``automatic``: the vendor learns the limit by itself, so ``value`` says nothing.  ``label`` is what
-    a person calls it: the measurement.  ``path`` is where the limit stands in the fields, with dots.
+    a person calls it: the measurement.  ``path`` is where the limit stands in the fields, with dots; it is not
+    compared.
     """
 
     key: str
@@ -394,7 +378,16 @@ class Criterion:
     automatic: bool = False
     label: str = ""
     measure: str = ""
-    path: str = field(default="", compare=False)
+    path: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Criterion) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash(self._meaning())
+
+    def _meaning(self) -> tuple[Json, ...]:
+        return self.key, self.operator, self.value, self.automatic, self.label, self.measure
 
 
 S = TypeVar("S", bound=Spec)
@@ -423,8 +416,7 @@ def _nothing_to_refuse(_: Fields, __: LookUp) -> Iterable[tuple[str, str]]:
     return ()
 
 
-@dataclass(frozen=True)
-class Kind(Generic[S]):
+class Kind(Struct, Generic[S], frozen=True, dict=True):
     """Everything the program knows of a kind.
 
     ``id``        ``"openlayer.Test"``.
@@ -564,8 +556,7 @@ def _check_texts(address: Address, remote_id: object) -> None:
 AnyKind = Kind[Any]
 
 
-@dataclass(frozen=True)
-class Vendor:
+class Vendor(Struct, frozen=True):
     """One platform: its kinds, parents before children, and how to reach it.
 
     ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows

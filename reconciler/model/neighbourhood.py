@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.kind import AnyKind
 from reconciler.model.resource import Address, LiveObject
 
 
-@dataclass(frozen=True)
-class Neighbourhood:
+class Neighbourhood(Struct, frozen=True):
     """A ``LookUp`` for the resource at ``address``; ``there`` holds what is at the platform and not archived."""
 
     there: Mapping[Address, LiveObject]

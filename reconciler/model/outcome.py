@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from reconciler.model.resource import Address, Severity, Source
 from reconciler.model.values import Json
@@ -19,8 +20,7 @@ class StepStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
+class StepOutcome(Struct, frozen=True):
     """The end of one step.  ``error`` says why when it is not done."""
 
     step_id: str
@@ -30,8 +30,7 @@ class StepOutcome:
     remote_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRange:
+class TimeRange(Struct, frozen=True):
     """Unix seconds, start inclusive, end exclusive."""
 
     start: int
@@ -50,8 +49,7 @@ class EvaluationStatus(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(Struct, frozen=True):
     """How a task is doing.  ``error`` non-empty means it failed, whatever ``complete`` says.
 
     ``note`` says what is odd about a task that is not over.
@@ -68,8 +66,7 @@ class TaskState:
         return self.complete or bool(self.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """One recorded result: a resource, measured on one pipeline over one window.
 
     ``measured`` maps measurement to value where the vendor shows it.  ``pipeline`` is the name, or the vendor's
@@ -96,8 +93,7 @@ class Level(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(Struct, frozen=True):
     """How often one window was measured: ``passed`` of ``known`` results, where ``wanted`` are asked for.
 
     At least ``min_pass`` of the wanted ones must pass.
@@ -109,8 +105,7 @@ class Runs:
     min_pass: int
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """What a value is compared with: the last passing one, or the mean of the last ``count`` (``count`` 0: the former).
 
     ``value`` is None where there is no past yet.  ``ends`` is the end of the last passing window in Unix seconds.
@@ -126,8 +121,7 @@ class Baseline:
     relative: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What one evaluation means for the build.
 
     ``measured`` and ``wanted`` are ready to print; ``margin`` is how far the value is on the right side of its

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from msgspec import Struct
 
 BUCKETS: Final = ("s3", "gs", "az")
 DATABASES: Final = ("postgresql", "postgres")
@@ -22,8 +23,7 @@ EXPECTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StatePlace:
+class StatePlace(Struct, frozen=True):
     """Where states are kept.
 
     ``scheme`` is ``file``, or one of those above.  ``url`` is the text without a trailing slash.  For a bucket ``host``

@@ -6,9 +6,10 @@ A plan can be printed, saved, compared and applied by somebody else: no step hol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.model.replay import Replay, replay_to_json
 from reconciler.model.resource import Address, Source
@@ -88,8 +89,7 @@ def worst(effects: list[Effect]) -> Effect | None:
     return min(effects, key=order.index, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One field that differs.  ``path`` uses dots and list positions: ``thresholds.0.value``.
 
     Positions are those of the wanted list; of the live one for an item that is gone (``after`` is None).
@@ -107,8 +107,7 @@ class FieldChange:
     create_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One thing to do.
 
     ``id`` is unique in the plan.  ``after`` holds the ids of the steps it waits for.  ``changes`` is empty for
@@ -138,8 +137,7 @@ class Step:
     replay: Replay | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Something that was asked for and will not be done; the whole plan waits until it is settled.
 
     ``by_rule``: a rule of ours forbids it (a denied effect, a pin); what is at the platform is known all the same.
@@ -152,8 +150,7 @@ class Refusal:
     by_rule: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """The git revision that stands in for the platform: ``ref`` as it was asked for, ``commit`` its full name."""
 
     ref: str
@@ -163,8 +160,7 @@ class Base:
         return f"{self.ref} ({self.commit[:12]})"
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Struct, frozen=True):
     """What a plan was made from.  Moves in any of these make a saved plan stale.
 
     ``options`` are the command-line options that shaped it, so that it can be derived again.  ``base`` is what the
@@ -180,8 +176,7 @@ class Basis:
     base: Base | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Steps in the order of their addresses within what must come first, and what stands in their way.
 
     ``unchanged`` counts resources that need nothing; ``outside`` counts owned resources that the given paths do

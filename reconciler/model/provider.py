@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from reconciler.model.kind import Call, Reply, Vendor
 from reconciler.model.state import Record, State
@@ -51,8 +52,7 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a lock.
 
     ``since`` is an ISO 8601 time in UTC; ``job`` the CI job's URL, or empty.  ``lease`` says how long the lock lives

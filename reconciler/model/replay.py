@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.model.values import Json
 
@@ -24,8 +25,7 @@ class ReplayState(StrEnum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """``flagged`` of ``windows``, with the Wilson interval at 95 %; all three fractions are 0 to 1, not rounded."""
 
     flagged: int
@@ -35,8 +35,7 @@ class Share:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
+class Near(Struct, frozen=True):
     """A window whose value is close to the new limit.
 
     ``margin`` is how far it is on the right side, negative on the wrong one; times are Unix seconds.
@@ -51,8 +50,7 @@ class Near:
     margin: float
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """Past results, judged by the old and by the new thresholds.
 
     ``look_back_s`` is the time looked at, in seconds.  ``why`` says why there is no forecast.  ``unknown`` windows were
@@ -75,8 +73,7 @@ class Replay:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """The strictest limit within a budget of flagged windows, with its evidence; or why there is none.
 
     ``limit`` is None when there is none: ``why`` says what stands in the way, ``missing`` what would help.

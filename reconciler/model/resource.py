@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.model.values import Fields, Json
@@ -63,8 +63,7 @@ class Address(NamedTuple):
         return self.path[: len(path)] == path
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Source:
+class Source(Struct, frozen=True, order=True):
     """Where in the manifests something was written.  Line and column count from 1."""
 
     file: str
@@ -88,8 +87,7 @@ class Lifecycle(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Regress:
+class Regress(Struct, frozen=True):
     """How much worse than the past a value may be.
 
     ``max_drop`` is a fraction of the baseline where ``relative`` (0.05 for ``5%``), else in the value's own unit.
@@ -101,8 +99,7 @@ class Regress:
     against: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """How results of one resource count in a build.
 
     ``warn`` holds optional stricter thresholds, as fields that the kind reads criteria from.  Of the ``runs`` latest
@@ -121,8 +118,7 @@ class Gate:
     regress: Regress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One thing that the manifests ask for.
 
     ``fields`` holds only what the user wrote, in canonical spelling and by manifest name; fields that are ours
@@ -150,8 +146,7 @@ class Resource:
         return self.source.line + place if place >= 0 else -place
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One value as it was measured.
 
     ``definition`` is a digest of what was measured (insight, parameters, rubric, window: see ``planning.pins``); empty
@@ -163,8 +158,7 @@ class Evidence:
     definition: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """An incident that a test must flag, or a good time that must pass, with all that is needed to judge it again.
 
     ``window`` is the time that was measured, as text ready to print, and ``result`` the vendor's id of the result; at
@@ -182,8 +176,7 @@ class Pin:
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """Everything the manifests ask for in one environment.
 
     ``digest`` is a SHA-256 over all that was read (files, variables, overrides).  ``scope`` names the files and
@@ -204,8 +197,7 @@ class Desired:
         return len(self.resources)
 
 
-@dataclass(frozen=True, slots=True)
-class LiveObject:
+class LiveObject(Struct, frozen=True):
     """One object at the platform, in the manifest's spelling, made by its kind's reader.
 
     ``fields`` holds everything the vendor shows of the kind's fields.  ``op`` is the operation id of our
@@ -225,8 +217,7 @@ class LiveObject:
     refs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(Struct, frozen=True):
     """What the platform listed: all objects of the projects we looked into, and how many requests it took."""
 
     objects: tuple[LiveObject, ...]

@@ -7,8 +7,10 @@ what was about to be sent (``intent``) or what came of it (``done``, ``removed``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.resource import Address
@@ -17,8 +19,7 @@ from reconciler.model.values import Fields
 STATE_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One resource that is ours.
 
     ``applied`` is what the user had written when we last wrote or confirmed it.  ``op`` is the operation id in
@@ -38,16 +39,14 @@ class Entry:
     unlisted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """A create that was about to be sent and whose outcome nobody has written down yet."""
 
     op: str
     attempts: int = 1
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """Everything we remember of one environment.
 
     ``lineage`` says which state this is (random, made once), ``serial`` which version of it.  ``origins`` binds it

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.applying.applier import Means, World, remembered
 from reconciler.applying.applier import apply as carry_out
@@ -34,8 +36,7 @@ _GONE = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
 """What leaves nothing behind that could be evaluated."""
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What an apply did.
 
     ``unsettled`` are sentences about fields that came back different from what was sent.  ``touched`` are the
@@ -100,8 +101,7 @@ async def apply_under_lock(
     return await _apply_planned(here, planned, saved, trial)
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """An apply that is yet to be verified.
 
     ``before`` gives what the state has to remember for a roll-back, by address; ``warn`` sentences that the plan is

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ManifestsInvalid,
@@ -18,8 +19,7 @@ from reconciler.providers.reader import read_live
 from reconciler.settings import Settings
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What ``check_manifests`` found: how much there is, for which environments, and what looks odd."""
 
     resources: int
@@ -55,8 +55,7 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
     return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """One finding of ``examine``; ``works`` is None for what nobody has set up."""
 
     what: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from reconciler.errors import NotAuthorized, SettingsInvalid, UsageInvalid
 from reconciler.forge import github, gitlab
@@ -19,8 +20,7 @@ LARGEST_EVENT = 32 * 1024 * 1024
 _GO_ON = "pass --pull N"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A pull or merge request.  ``project`` is ``owner/name`` at GitHub, an id or a path at GitLab.
 
     ``from_fork`` says that it comes from somebody else's copy, whose runs may not write; None where nobody told.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from reconciler.errors import NotFound, UsageInvalid
 from reconciler.evaluating.runner import RunResult

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import (
     UsageInvalid,
@@ -21,8 +23,7 @@ from reconciler.providers import VENDORS
 from reconciler.providers.reader import all_of, read_live
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """What ``export`` wrote."""
 
     files: tuple[str, ...]

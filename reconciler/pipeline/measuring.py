@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.applying.journal import Journal
 from reconciler.errors import (
@@ -38,8 +40,7 @@ LOOKED_BACK = 250
 """How many measurements of a test on each place, before those to be judged, are looked at to compare them with."""
 
 
-@dataclass(frozen=True)
-class Evaluated:
+class Evaluated(Struct, frozen=True):
     """Verdicts, worst first; ``apart`` are resources that can not be evaluated on demand, with the reason.
 
     ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
@@ -53,8 +54,7 @@ class Evaluated:
     nothing: str = ""
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """What to measure, and how.
 
     ``changed`` limits it to what the last apply touched.  ``trigger`` False only reads what was recorded.  ``anew``

@@ -12,7 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+
+from msgspec import Struct
+from msgspec.structs import asdict, fields, replace
 
 from reconciler.applying.applier import remembered
 from reconciler.errors import ManifestsInvalid
@@ -33,8 +35,7 @@ from reconciler.reporting.declarations import Declared
 from reconciler.settings import Settings
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """What the manifests declare, in each environment that was looked at, and what looks odd."""
 
     environments: tuple[Declared, ...]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.impact import Window, flags, values_of
@@ -33,8 +35,7 @@ _VERDICTS: dict[EvaluationStatus, PinnedVerdict] = {
 }
 
 
-@dataclass(frozen=True)
-class Pinned:
+class Pinned(Struct, frozen=True):
     """A pin as a document, and what is odd about it (empty: nothing)."""
 
     document: dict[str, Any]
@@ -152,8 +153,7 @@ def one_test(looking: Looking, pattern: str) -> Resource:
 # ------------------------------------------------------------------------------------------- a limit for a budget
 
 
-@dataclass(frozen=True)
-class Suggested:
+class Suggested(Struct, frozen=True):
     """A suggestion for one test.  ``patch`` is the manifest's file with the new limit, beside how it is now.
 
     Without a patch ``unpatched`` says why the limit can not be changed in the file.  Not ``whole``: there were more

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import (
     StateUnreadable,
@@ -23,8 +25,7 @@ ALL_KINDS = tuple(KINDS.values())
 """Every kind of every vendor, parents before children."""
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A plan and what it was made from; ``live`` was read from the monotonic second ``read_at`` on."""
 
     plan: Plan

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.evaluating.impact import Window, replay
@@ -28,8 +30,7 @@ MOST_RESULTS = 10_000
 _JUDGED_ALREADY = (Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.RENAME)
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Struct, frozen=True):
     """What was recorded of one subject, pipelines by name; not ``whole`` when there was more than we read."""
 
     windows: tuple[Window, ...]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import Journal
@@ -44,8 +46,7 @@ from reconciler.providers import KINDS, VENDORS
 from reconciler.settings import base_url
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """Something that could not be put back: why, and the request that would do it, where it is known."""
 
     address: Address
@@ -69,8 +70,7 @@ class Left:
         return {"address": str(self.address), "why": self.why, "method": method, "url": self.url, "body": body}
 
 
-@dataclass(frozen=True)
-class PutBack:
+class PutBack(Struct, frozen=True):
     """What a roll-back did.  ``left`` is empty when all is as it was.
 
     ``earlier`` was changed by an apply without ``--rollback``, so nobody knows what was there; it stays unverified.

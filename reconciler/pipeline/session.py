@@ -7,11 +7,13 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ManifestsInvalid,
@@ -40,8 +42,7 @@ LOCAL = "local"
 DEFAULT = "default"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What the command line asks, whatever the command.
 
     ``root`` is the folder that paths are relative to; ``lock_timeout_s`` how long to wait for another run's lock.
@@ -116,8 +117,7 @@ def _texts(value: object) -> tuple[str, ...]:
     raise TypeError("not a list of texts")
 
 
-@dataclass(frozen=True)
-class Hooks:
+class Hooks(Struct, frozen=True):
     """Where a run tells its story while it goes on.  All of them are called on the event loop's thread."""
 
     event: Callable[[dict[str, Any]], None] = lambda _: None

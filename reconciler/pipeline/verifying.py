@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import Interrupted, ReconcilerError, RollbackFailed
 from reconciler.evaluating.estimate import Estimate
@@ -20,8 +22,7 @@ from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, 
 from reconciler.pipeline.session import Session
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """Who is told what, while it goes on.
 
     ``applied`` returns whether to go on; ``rolling_back`` is told the steps that lead back before they are carried out.
@@ -32,8 +33,7 @@ class Watch:
     rolling_back: Callable[[Plan], None] = lambda _: None
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back."""
 
     applied: Applied

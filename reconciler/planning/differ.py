@@ -20,8 +20,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import repeat, zip_longest
+
+from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind, Mark, Shape
 from reconciler.model.plan import Cause, FieldChange

@@ -6,7 +6,8 @@ Vendor-neutral: a kind tells its thresholds as ``Criterion``s; a field belongs t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind, Criterion, LookUp, Mark, Shape
 from reconciler.model.plan import Effect, FieldChange, worst

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from reconciler.errors import LooksLikeOutage, StateUnreadable
 from reconciler.model.criteria import value_text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
@@ -17,8 +18,7 @@ from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """What is known of one address.
 
     ``live``     the object that stands there, or None.   ``entry``  what we remember, or None.
@@ -40,8 +40,7 @@ class Match:
     lost: tuple[LiveObject, ...] = ()
 
 
-@dataclass(frozen=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """Matches for every address that is desired, remembered or in doubt, and the live objects that are no one's.
 
     ``by_address`` is sorted.  ``strangers`` stand with the address that they have for us.  ``aliases`` leads from the

@@ -20,7 +20,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind
 from reconciler.model.plan import (

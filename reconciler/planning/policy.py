@@ -7,7 +7,8 @@ for one plan does not cover another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.model.plan import Action, Effect, Step
 
@@ -16,8 +17,7 @@ FREE_ARCHIVES = 5
 FREE_SHARE = 0.30
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What the operator asks for.
 
     ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``deny`` names

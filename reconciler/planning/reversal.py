@@ -17,8 +17,10 @@ and without what was not there.  Only our memory needs a hand beforehand where a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind, Mark, Removal, Replace
 from reconciler.model.plan import Action, Plan, Step
@@ -27,8 +29,7 @@ from reconciler.model.state import Entry, Record, State, entry_from_json, entry_
 from reconciler.model.values import Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """What was at one address before an apply.
 
     ``address`` is the one that it had then.  ``remote_id`` None: there was no object.  ``entry`` None: it was not ours.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from reconciler.model.kind import AnyKind, LookUp
 from reconciler.model.neighbourhood import Neighbourhood
@@ -19,8 +20,7 @@ from reconciler.planning.matcher import Match, Matches
 from reconciler.planning.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What the command line asks of a plan.  ``select`` holds globs over addresses; none means everything."""
 
     adopt: bool = False
@@ -28,8 +28,7 @@ class Options:
     policy: Policy = field(default_factory=Policy)
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True, dict=True):
     """The inputs of one planning run, indexed."""
 
     desired: Desired

@@ -16,11 +16,12 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ApiError,
@@ -57,8 +58,7 @@ class Again(Enum):
     IF_REPEATABLE = "it may have been carried out"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back.  ``status`` is None when no answer did; ``broken`` is what ended it early, if anything.
 
     ``headers`` by lower-case name; ``content`` is decompressed, and may be only a part when ``broken`` is set.
@@ -70,8 +70,7 @@ class Answer:
     broken: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """One attempt that failed; ``cost`` is what a retry takes from the run's budget."""
 
     error: type[ApiError]
@@ -90,8 +89,7 @@ class Failure:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What hints may name: the variables of the credential and of the URL, and the path that the URL lacks."""
 
     key_variable: str

@@ -15,12 +15,13 @@ import random
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 import reconciler
 from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
@@ -54,8 +55,7 @@ _WITH_CONTENT = ("POST", "PUT", "PATCH")
 _SHORTEST_REDACTED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How long and how much.  Seconds, bytes.
 
     ``write_s`` and ``read_s`` bound one attempt from the first byte sent to the last one received, so that an
@@ -255,8 +255,7 @@ class RestProvider:
         return Answer(incoming.status, headers, content, broken)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
+class _Outgoing(Struct, frozen=True):
     """What goes out.  ``signed``: to an address that the vendor signed, so without our credential."""
 
     url: httpx.URL
@@ -265,8 +264,7 @@ class _Outgoing:
     signed: bool = False
 
 
-@dataclass(slots=True)
-class _Incoming:
+class _Incoming(Struct):
     """What has arrived so far."""
 
     status: int | None = None

@@ -10,7 +10,8 @@ A server that tells no number is walked page by page, until a page shows nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import ReadFailed
 from reconciler.model.kind import Call, Flow, Reply, Together
@@ -22,8 +23,7 @@ AT_ONCE = 64
 Query = Mapping[str, str | int | bool]
 
 
-@dataclass(frozen=True)
-class Paging:
+class Paging(Struct, frozen=True):
     """How a vendor pages its lists.
 
     ``size`` is the query parameter for the page size, and its value.  ``items`` reads the items of (body, path), and

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Call, Reply, Wire
@@ -23,8 +24,7 @@ _Names = dict[tuple[str, str], str]
 """Names by kind and remote id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(Struct, frozen=True):
     """The roots that matter: by name, or by a remembered id (somebody may have renamed them)."""
 
     names: frozenset[str]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
@@ -43,8 +44,7 @@ _REMOVING = (Action.DELETE, Action.ARCHIVE, Action.REPLACE)
 Group = tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Lines under one title; a group is what belongs together (a step and its fields)."""
 
     title: str

@@ -11,9 +11,10 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Step
 from reconciler.model.values import Fields, Json
@@ -41,8 +42,7 @@ _CAUSE_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Absent:
+class _Absent(Struct, frozen=True):
     """Nothing stands at a path inside a nested value."""
 
 

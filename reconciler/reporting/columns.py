@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.reporting.escape import line_start, terminal
 from reconciler.reporting.lines import Tint, cells, paint
@@ -12,8 +13,7 @@ GAP = 2
 """Spaces between two columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """The cells of one row; the first one is tinted."""
 
     cells: tuple[str, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.reporting.escape import markdown, markdown_code
@@ -13,8 +14,7 @@ from reconciler.reporting.machine import to_json
 NOTHING_COMPARED = "Offline: the manifests were read and checked, and compared with nothing."
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """What the manifests ask for in one environment.
 
     ``kinds`` is how many there are of each kind; ``roots`` is how many stand in each root, by ``vendor/name``.

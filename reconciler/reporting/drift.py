@@ -5,8 +5,9 @@ The text and the Markdown form are both made from these, so they can not disagre
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Plan, Step
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks

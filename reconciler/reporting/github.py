@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
+
+from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
@@ -37,8 +38,7 @@ _TITLES = {
 _LEVELS: dict[Level, AnnotationLevel] = {Level.FAIL: "error", Level.WARN: "warning", Level.INFO: "notice"}
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(Struct, frozen=True):
     """A remark at a place.  ``line`` and ``column`` count from 1; 0 means that there is none."""
 
     level: AnnotationLevel

@@ -13,9 +13,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
+
+from msgspec.structs import asdict
 
 from reconciler.model.criteria import family, value_text
 from reconciler.model.history import Observation

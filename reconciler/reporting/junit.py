@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.outcome import EvaluationStatus, Level, Verdict
@@ -30,8 +31,7 @@ _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _JUDGED = (EvaluationStatus.PASSING, EvaluationStatus.FAILING)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True):
     """One finished ``<testcase>``, the suite that it belongs to, and what it counts as."""
 
     suite: str

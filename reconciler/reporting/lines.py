@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
+
+from msgspec import Struct
 
 from reconciler.reporting.escape import line_start, terminal
 
@@ -29,8 +30,7 @@ _SGR: dict[Tint, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A piece of text in one tint.  A ``solid`` one is never broken (an address: people copy it)."""
 
     text: str
@@ -38,8 +38,7 @@ class Span:
     solid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line, and how it goes on when it is too long.
 
     ``tail`` stands on the same line when everything fits, else on lines of its own, ``hang`` columns further in.

@@ -10,8 +10,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from reconciler.errors import Problem
 from reconciler.model.outcome import Evaluation, Level, StepOutcome, StepStatus, Verdict

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
@@ -27,8 +28,7 @@ _ORDER = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.SKIPPED)
 _ICONS = {StepStatus.FAILED: "🔴", StepStatus.UNKNOWN: "🟠", StepStatus.SKIPPED: "⚪"}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What a run has to tell.  A part is None where the run did not get there, or has none.
 
     ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``about`` is what the

@@ -6,9 +6,10 @@ Source: OASIS SARIF 2.1.0; docs.github.com, "SARIF support for code scanning" (2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from reconciler.errors import Problem
 from reconciler.reporting.escape import terminal

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.model.criteria import value_text
 from reconciler.model.plan import FORMAT_VERSION
@@ -21,8 +22,7 @@ from reconciler.reporting.machine import to_json
 from reconciler.reporting.replays import interval, percent
 
 
-@dataclass(frozen=True, slots=True)
-class SuggestedLimit:
+class SuggestedLimit(Struct, frozen=True):
     """A suggestion, and what was asked: ``count`` flagged windows in ``period_s`` seconds, of ``look_back_s`` seconds.
 
     ``patch`` is a unified diff; without one ``unpatched`` says why, where there is anything to change.  Not ``whole``:

@@ -20,8 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.resource import Address
@@ -43,16 +45,14 @@ PART_BYTES = 256 * 1024
 """How much of a snapshot is decoded at a time, up to the end of a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A snapshot as read.  ``absorbed`` is the tip of the journal it was made from; "" before the first."""
 
     state: State
     absorbed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True):
     """A journal as read: the snapshot it continues, its whole records in order, and its tip."""
 
     lineage: str

@@ -23,10 +23,12 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
@@ -56,8 +58,7 @@ JOURNAL_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far a state goes: which snapshot, and the tip of the journal after it."""
 
     lineage: str
@@ -65,8 +66,7 @@ class Position:
     tip: str
 
 
-@dataclass(frozen=True, slots=True)
-class OnDisk:
+class OnDisk(Struct, frozen=True):
     """What the folder holds: the state with the journal folded in, and what it was read from."""
 
     state: State

@@ -15,8 +15,9 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from reconciler.errors import UsageInvalid
 from reconciler.model.provider import Holder

@@ -37,12 +37,13 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reconciler.errors import LockHeld, ReconcilerError, SettingsInvalid, StateUnreadable
 from reconciler.model.places import StatePlace, parse_place
@@ -78,16 +79,14 @@ ORIGIN_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """For basic authentication."""
 
     username: str
     password: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
+class Doors(Struct, frozen=True):
     """Where and how to lock and unlock."""
 
     lock_method: str
@@ -96,8 +95,7 @@ class Doors:
     unlock_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back, and how to speak of it."""
 
     status: int

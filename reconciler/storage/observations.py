@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import fields, replace
 from typing import Any, NamedTuple
+
+from msgspec.structs import fields, replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.history import Observation

@@ -28,11 +28,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reconciler.errors import ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
@@ -121,8 +122,7 @@ class Row(NamedTuple):
     write: str
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far a state goes: which snapshot, and the tip of the journal after it."""
 
     lineage: str
@@ -130,8 +130,7 @@ class Position:
     tip: str
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A lock of ours: the session that has it, and under which epoch."""
 
     holder: Holder

@@ -27,9 +27,11 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from reconciler.errors import ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
@@ -80,8 +82,7 @@ class Missing(Exception):
     """What a head refers to is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """One version of all that counts.
 
     ``snapshot``, ``former`` (the snapshot before it) and ``segments`` (earlier parts of the journal, in order) are
@@ -153,8 +154,7 @@ def parse_head(content: bytes) -> Head:
         raise StateUnreadable(f"line 1: this is not the head of a state: {error!r}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """A head as it stands there, and what the place calls this version."""
 
     head: Head

@@ -5,11 +5,12 @@ stands in ``samples.yaml``.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import yaml
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.app import create_app
@@ -294,7 +296,7 @@ class Loop:
         if self.sample.kind.parent is None:
             return None
         parent = Sample(KINDS[self.sample.kind.parent], SAMPLES[self.sample.kind.parent])
-        (found,) = replace(self, sample=parent).objects()
+        (found,) = dataclasses.replace(self, sample=parent).objects()
         return str(found["id"])
 
     @property

@@ -1,9 +1,9 @@
 """A value compared with the past: which past counts, how much worse is too much, and how it is said."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.evaluating.gates import Expectation, Past, judge
 from reconciler.model.history import Observation

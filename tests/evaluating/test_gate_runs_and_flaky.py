@@ -1,9 +1,9 @@
 """Several runs of one window, and tests that are known to be flaky: what they mean for the build."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.evaluating.gates import Expectation, judge, passed
 from reconciler.model.history import Observation

@@ -6,11 +6,12 @@ The platform is a script at the I/O boundary, and time is virtual: it passes onl
 import asyncio
 import selectors
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ApiError,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.cache import KEPT, Cache, Loaded
@@ -103,7 +103,7 @@ def test_what_comes_out_is_what_went_in(root: Path, cache: Cache) -> None:
 
 def test_every_field_of_what_is_loaded_is_kept() -> None:
     """A field that is added here must be added to the cache, or a second run would lose it."""
-    assert {each.__name__: [f.name for f in dataclasses.fields(each)] for each in (Loaded, Desired, Resource)} == {
+    assert {each.__name__: list(each.__struct_fields__) for each in (Loaded, Desired, Resource)} == {
         "Loaded": ["desired", "environment", "environments", "warnings"],
         "Desired": ["resources", "digest", "scope", "warnings", "pins"],
         "Resource": [
@@ -112,7 +112,7 @@ def test_every_field_of_what_is_loaded_is_kept() -> None:
         ],
     }
     gate = Gate(severity="warn", runs=3, min_pass=2, flaky=True, regress=Regress(0.05, against=5))
-    assert dataclasses.asdict(gate)["regress"] == {"max_drop": 0.05, "relative": True, "against": 5}
+    assert to_builtins(gate)["regress"] == {"max_drop": 0.05, "relative": True, "against": 5}
     assert Lifecycle(**Lifecycle(protect=True).model_dump()) == Lifecycle(protect=True)
 
 

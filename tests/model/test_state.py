@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.resource import Address
@@ -275,7 +275,7 @@ JSON = st.recursive(
 )
 FIELDS = st.dictionaries(st.text(max_size=8), JSON, max_size=3)
 ENTRIES = st.builds(
-    Entry,
+    lambda **fields: Entry(**fields),
     remote_id=st.text(max_size=12),
     applied=FIELDS,
     op=st.none() | st.text(max_size=4),
@@ -287,7 +287,7 @@ ENTRIES = st.builds(
     retiring=st.lists(st.text(max_size=4), max_size=2).map(tuple),
 )
 STATES = st.builds(
-    State,
+    lambda **fields: State(**fields),
     lineage=st.text(max_size=8),
     serial=st.integers(min_value=0),
     origins=st.dictionaries(NAMES, st.text(max_size=8), max_size=2),
@@ -314,7 +314,7 @@ def test_a_state_survives_json_whatever_its_names(state: State) -> None:
 
 @given(STATES)
 def test_writing_does_not_depend_on_the_order_things_were_learnt_in(state: State) -> None:
-    backwards = State(**{**state.__dict__, "entries": dict(reversed(list(state.entries.items())))})
+    backwards = replace(state, entries=dict(reversed(list(state.entries.items()))))
     assert json.dumps(state_to_json(backwards)) == json.dumps(state_to_json(state))
 
 

@@ -18,13 +18,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from reconciler.applying.applier import remembered
 from reconciler.errors import ReconcilerError

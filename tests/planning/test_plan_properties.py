@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.applying.applier import remembered
 from reconciler.errors import LooksLikeOutage
@@ -43,8 +45,7 @@ BRIEF = settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_
 THOROUGH = settings(BRIEF, max_examples=80)
 
 
-@dataclass(frozen=True, repr=False)
-class World:
+class World(Struct, frozen=True):
     desired: Desired
     live: Live
     state: State

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import StalePlan
 from reconciler.model.plan import LOST_REPLY, Action, Basis, FieldChange, Plan, Refusal, Step, plan_to_json

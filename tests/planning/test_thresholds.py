@@ -1,13 +1,13 @@
 """What a change of thresholds means for what passes, checked against plain comparison of sampled values."""
 
 import operator
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.model.kind import Criterion
 from reconciler.model.plan import Effect
@@ -213,7 +213,7 @@ def test_lists_agree_with_trying_each_and_another(before: list[Criterion], after
 
 def frozen(criteria: list[Criterion]) -> list[Criterion]:
     """The same with limits that can stand in a set."""
-    return [replace(c, value=tuple(c.value)) if isinstance(c.value, list) else c for c in criteria]  # type: ignore[arg-type]
+    return [replace(c, value=tuple(c.value)) if isinstance(c.value, list) else c for c in criteria]
 
 
 WORST_FIRST = [LOOSENED, REDEFINED, MOVED, TIGHTENED, SAME]

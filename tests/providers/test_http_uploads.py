@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import InvalidRequest, NotApplied, NotAuthorized
 from reconciler.model.kind import Call, Reply, Upload

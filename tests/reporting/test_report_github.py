@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import Problem, RefusedByPolicy
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict

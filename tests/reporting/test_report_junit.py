@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from junitparser import JUnitXml, TestCase
+from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.outcome import Baseline, Evaluation, EvaluationStatus, Level, Runs, Verdict

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from msgspec.structs import replace
 
 from reconciler.errors import Problem, ReconcilerError, RefusedByPolicy
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict

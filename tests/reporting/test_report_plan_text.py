@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Source
@@ -23,7 +23,7 @@ FAITHFUL = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
 
 def _update(*changes: FieldChange, **more: object) -> Plan:
     step = Step("1", Action.UPDATE, FAITHFUL, "changed in the manifests", changes=changes)
-    return Plan(BASIS, (replace(step, **more),), unchanged=2)  # type: ignore[arg-type]
+    return Plan(BASIS, (replace(step, **more),), unchanged=2)
 
 
 def _text(plan: Plan, *, width: int = 100, verbose: bool = False) -> str:

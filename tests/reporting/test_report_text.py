@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import LockHeld, ManifestsInvalid, Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -81,7 +80,7 @@ def test_verbose_lists_ids_and_what_was_not_started() -> None:
 
 def _drift(*changes: FieldChange, **more: object) -> Plan:
     step = Step("1", Action.UPDATE, FAITHFUL, "changed at the platform", Cause.DRIFT, changes)
-    return replace(Plan(BASIS, (step,), unchanged=3), **more)  # type: ignore[arg-type]
+    return replace(Plan(BASIS, (step,), unchanged=3), **more)
 
 
 def test_drift_is_told_from_the_platform() -> None:

@@ -12,11 +12,11 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import LockHeld, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.resource import Address

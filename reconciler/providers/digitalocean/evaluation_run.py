@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from reconciler.errors import NotApplied, OutcomeUnknown

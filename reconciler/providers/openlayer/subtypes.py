@@ -6,11 +6,10 @@ skills (insights, parameters); 2026-11.  Where these are silent the entry is Non
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Subtype:
+class Subtype(Struct, frozen=True):
     """``type`` and ``insight`` as documented, None if not; ``required`` names parameters it can not do without."""
 
     type: str | None
