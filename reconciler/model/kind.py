@@ -129,6 +129,16 @@ class Shape(Struct, frozen=True):
     fields: Mapping[str, Shape] | None = None
     item: Shape | None = None
 
+    @functools.cached_property
+    def keys(self) -> Mapping[str, Shape]:
+        """The fields that tell one item of this shape from another."""
+        return {name: inner for name, inner in (self.fields or {}).items() if Mark.KEY in inner.marks}
+
+    @functools.cached_property
+    def lasting_keys(self) -> Mapping[str, Shape]:
+        """Those of them that do not redefine what is measured."""
+        return {name: inner for name, inner in self.keys.items() if Mark.REDEFINES not in inner.marks}
+
 
 def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
     """The shape of a type annotation.  Looks through Annotated, Optional and lists of parts."""

@@ -9,19 +9,15 @@ An item that was put in front moves all others by one place; compared place by p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from reconciler.model.kind import Mark, Shape
+from reconciler.model.kind import Shape
 from reconciler.model.values import Json
 
 Same = Callable[[Json, Json, Shape], bool]
 Pair = tuple[int | None, int | None]
 _OPAQUE = Shape()
-
-
-def has_keys(item: Shape) -> bool:
-    """Whether items of this shape can be told apart by what they are, and not only by their place."""
-    return any(Mark.KEY in inner.marks for inner in (item.fields or {}).values())
 
 
 def aligned(wanted: Sequence[Json], live: Sequence[Json], item: Shape, same: Same) -> list[Pair]:
@@ -31,33 +27,35 @@ def aligned(wanted: Sequence[Json], live: Sequence[Json], item: Shape, same: Sam
     measured (the parameters of an insight); of several candidates the one that differs in the fewest fields.
     """
     found: dict[int, int] = {}
-    for alike in (same, _same_keys(same, without=frozenset()), _same_keys(same, without=frozenset({Mark.REDEFINES}))):
+    left = list(range(len(live)))
+    for alike in (same, _same_keys(item.keys, same), _same_keys(item.lasting_keys, same)):
         for ours, value in enumerate(wanted):
             if ours in found:
                 continue
-            left = [place for place in range(len(live)) if place not in found.values()]
             candidates = [place for place in left if alike(value, live[place], item)]
+            if len(candidates) > 1:
+                candidates.sort(key=partial(_distance, value, live, item, same))
             if candidates:
-                found[ours] = min(candidates, key=lambda place: _distance(value, live[place], item, same))
-    kept = set(found.values())
+                found[ours] = candidates[0]
+                left.remove(candidates[0])
     return [
         *((ours, found.get(ours)) for ours in range(len(wanted))),
-        *((None, theirs) for theirs in range(len(live)) if theirs not in kept),
+        *((None, theirs) for theirs in left),
     ]
 
 
-def _same_keys(same: Same, *, without: frozenset[Mark]) -> Same:
-    def alike(one: Json, other: Json, item: Shape) -> bool:
-        if not isinstance(one, dict) or not isinstance(other, dict):
+def _same_keys(keys: Mapping[str, Shape], same: Same) -> Same:
+    def alike(one: Json, other: Json, _: Shape) -> bool:
+        if not keys or not isinstance(one, dict) or not isinstance(other, dict):
             return False
-        keys = {name: inner for name, inner in (item.fields or {}).items() if Mark.KEY in inner.marks}
-        asked = {name: inner for name, inner in keys.items() if not inner.marks & without}
-        return bool(asked) and all(same(one.get(name), other.get(name), inner) for name, inner in asked.items())
+        return all(same(one.get(name), other.get(name), inner) for name, inner in keys.items())
 
     return alike
 
 
-def _distance(one: Json, other: Json, item: Shape, same: Same) -> int:
+def _distance(one: Json, live: Sequence[Json], item: Shape, same: Same, place: int) -> int:
+    """In how many fields ``one`` differs from what stands at a place of ``live``."""
+    other = live[place]
     if not isinstance(one, dict) or not isinstance(other, dict):
         return 0
     fields = item.fields or {}

@@ -27,12 +27,12 @@ from msgspec.structs import replace
 from reconciler.model.kind import AnyKind, Mark, Shape
 from reconciler.model.plan import Cause, FieldChange
 from reconciler.model.values import Fields, Json, alike
-from reconciler.planning.alignment import aligned, has_keys
+from reconciler.planning.alignment import aligned
 
 _BLANK: tuple[Json, ...] = (None, "", {}, [])
-_SCALARS = frozenset({str, int, float, bool})
 _OPAQUE = Shape()
 _ABSENT = object()
+_SPELLING = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields | None) -> tuple[FieldChange, ...]:
@@ -94,9 +94,8 @@ def _reset(name: str, shape: Shape, default: Json, live: Json, applied: Fields) 
 
 def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
     """Whether two values mean the same in the given shape; see the table above."""
-    kind = wanted.__class__
-    if kind is live.__class__ and kind in _SCALARS and wanted == live:
-        return True  # in every shape, as nearly all are
+    if alike(wanted, live):
+        return True  # in every shape
     if Mark.WRITE_ONLY in shape.marks:
         return True
     if Mark.BLANK_IS_ABSENT in shape.marks and _is_blank(wanted) and _is_blank(live):
@@ -116,7 +115,7 @@ def fingerprint(kind: AnyKind, wanted: Fields, live: Fields, *, archived: bool) 
     """A short digest of everything that a comparison of ``live`` with ``wanted`` looks at."""
     shapes = kind.shapes
     seen = {name: _seen(wanted[name], live.get(name), shapes[name]) for name in sorted(wanted) if name in shapes}
-    text = json.dumps([seen, archived], sort_keys=True, ensure_ascii=False)
+    text = _SPELLING.encode([seen, archived])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -172,7 +171,10 @@ def _leaves(
         return
     if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
         for name, value in wanted.items():
-            inner, before = shape.fields.get(name, _OPAQUE), _inside(last, name)
+            inner = shape.fields.get(name, _OPAQUE)
+            if name in live and _stands(value, live[name], inner):
+                continue
+            before = _inside(last, name)
             yield from _leaves(f"{path}.{name}", inner, value, live.get(name), before, marks | inner.marks)
         return
     if same(wanted, live, shape):
@@ -193,7 +195,7 @@ def _items(
     item = shape.item
     assert item is not None
     before = last if isinstance(last, list) else []
-    if not has_keys(item):
+    if not item.keys:
         for place in range(max(len(wanted), len(live))):
             pair = [values[place] if place < len(values) else None for values in (wanted, live)]
             then = before[place] if place < len(before) else _ABSENT

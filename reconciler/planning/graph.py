@@ -67,7 +67,8 @@ def linked(
         if step.action not in REMOVALS:
             yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
 
-    found = [replace(step, after=tuple(sorted(set(waits(step)) - {step.id}))) for step in steps]
+    after = ((step, tuple(sorted(set(waits(step)) - {step.id}))) for step in steps)
+    found = [replace(step, after=ids) if ids else step for step, ids in after]
     return _behind_what_they_wait_for(sorted(found, key=lambda step: _place(step, order)))
 
 

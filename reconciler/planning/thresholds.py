@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, pairwise
 
-from reconciler.model.criteria import family, is_defined, meets
+from reconciler.model.criteria import ORDERED, family, is_defined, less_is_better, meets
 from reconciler.model.kind import Criterion
 from reconciler.model.plan import Effect, worst
 
@@ -78,6 +78,8 @@ def _beyond_comparison(criteria: list[Criterion]) -> set[tuple[str, str]]:
 
 
 def _compare(before: list[Criterion], after: list[Criterion]) -> Effect:
+    if len(before) == len(after) == 1 and before[0].operator == after[0].operator and before[0].operator in ORDERED:
+        return _moved_limit(before[0], after[0])
     witnesses = list(_witnesses([*before, *after]))
     old = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in before)}
     new = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in after)}
@@ -86,6 +88,16 @@ def _compare(before: list[Criterion], after: list[Criterion]) -> Effect:
     if new < old:
         return Effect.TIGHTENED
     return Effect.LOOSENED if new > old else Effect.MOVED
+
+
+def _moved_limit(before: Criterion, after: Criterion) -> Effect:
+    """What most changes are: another number behind the same sign.  No witness is needed for that."""
+    old, new = before.value, after.value
+    assert isinstance(old, int | float)
+    assert isinstance(new, int | float)
+    if old == new:
+        return Effect.SAME
+    return Effect.LOOSENED if (new > old) is less_is_better(after) else Effect.TIGHTENED
 
 
 def _witnesses(criteria: list[Criterion]) -> Iterator[object]:

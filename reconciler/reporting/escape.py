@@ -33,6 +33,8 @@ def terminal(text: str) -> str:
     >>> terminal("a\x1b[31mb\u202ec")
     'a\\x1b[31mb\\u202ec'
     """
+    if text.isascii() and text.isprintable() and "##" not in text:
+        return text  # as nearly all is
     return LOG_COMMAND.sub(r"#\\x23", HIDDEN.sub(_visible, text))
 
 
@@ -69,7 +71,7 @@ def line_start(line: str) -> str:
     >>> line_start("   ::error::x")
     '   \\x3a:error::x'
     """
-    return _COMMAND_START.sub(r"\1\\x3a", line)
+    return _COMMAND_START.sub(r"\1\\x3a", line) if "::" in line else line
 
 
 _COMMAND_START = re.compile(r"^((?:\s|\x1b\[[0-9;]*m)*):(?=:)")

@@ -88,6 +88,9 @@ def _units(spans: Sequence[Span]) -> list[Unit]:
 
 
 def _wrap(spans: Sequence[Span], first: str, further: str, width: int, color: bool) -> list[str]:
+    whole = first + "".join([terminal(span.text) for span in spans])
+    if not color and cells(whole) <= width and not whole.startswith(" ", len(first)):
+        return [line_start(whole.rstrip(" "))]  # most lines are short, and have no colours to keep apart
     finished: list[str] = []
     pieces: Unit = [(first, "")]
     used, at_start = len(first), True

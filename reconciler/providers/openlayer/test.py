@@ -237,6 +237,9 @@ def _tidy_threshold(item: Json) -> Json:
     return kept
 
 
+_SPELLING = json.JSONEncoder(sort_keys=True)
+
+
 def _criteria(fields: Fields, _: LookUp) -> tuple[Criterion, ...]:
     thresholds = fields.get("thresholds")
     return (
@@ -252,7 +255,7 @@ def _criterion(threshold: Mapping[str, Any], place: int) -> Criterion:
     measure = f"{threshold.get('insightName')}|{measurement}"
     rest = {name: value for name, value in parameters.items() if name != "criteria_list"}
     return Criterion(
-        key=f"{measure}|{json.dumps(rest, sort_keys=True)}" if rest else measure,
+        key=f"{measure}|{_SPELLING.encode(rest)}" if rest else measure,
         operator=threshold.get("operator", "is"),
         value=threshold.get("value"),
         automatic=threshold.get("thresholdMode") == "automatic",
