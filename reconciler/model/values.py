@@ -48,6 +48,20 @@ def alike(one: object, other: object) -> bool:
     return False  # null, true and false are each one object
 
 
+def share(fields: Fields, known: Fields) -> None:
+    """Let ``fields`` hold the very objects that ``known`` holds, wherever both are alike: one copy is enough."""
+    for name, value in fields.items():
+        there = known.get(name)
+        if alike(value, there):
+            fields[name] = there
+        elif isinstance(value, dict) and isinstance(there, dict):
+            share(value, there)
+        elif isinstance(value, list) and isinstance(there, list):
+            for one, other in zip(value, there, strict=False):
+                if isinstance(one, dict) and isinstance(other, dict):
+                    share(one, other)
+
+
 def parse_duration(text: object) -> int:
     """Seconds in ``"90s"``, ``"15m"``, ``"24h"``, ``"7d"`` or ``"2w"``.
 

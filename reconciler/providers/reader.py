@@ -15,6 +15,7 @@ from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Call, Reply, Wire
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject
+from reconciler.model.values import Fields, share
 
 T = TypeVar("T")
 Wanted = Callable[[LiveObject], bool]
@@ -42,11 +43,16 @@ class Roots(Struct, frozen=True):
 
 
 async def read_live(
-    provider: Provider, clock: Clock, wanted: Wanted, remembered: Mapping[Address, str] | None = None
+    provider: Provider,
+    clock: Clock,
+    wanted: Wanted,
+    remembered: Mapping[Address, str] | None = None,
+    shared: Mapping[Address, Fields] | None = None,
 ) -> Live:
     """Every object of the vendor's roots, and everything inside the wanted ones.
 
     ``remembered`` are ids from earlier runs: they name what others refer to and the lists do not show yet.
+    ``shared`` are fields that are in memory already: what is listed alike does not take any more of it.
     Raises ApiError when any list can not be read: half a picture is worse than none.
     """
     before = provider.requests
@@ -57,7 +63,7 @@ async def read_live(
     left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]
-        found = await _Level(provider, clock, level, names).read(parents)
+        found = await _Level(provider, clock, level, names, shared or {}).read(parents)
         for kind in level:
             all_of_it = kind.parent is not None or kind.create is None  # a catalogue is looked up in by name
             inside = [item for item in found[kind.id] if all_of_it or wanted(item)]
@@ -74,8 +80,16 @@ class _Level:
     to: so the vendor's own, much larger spelling of most objects is never in memory together.
     """
 
-    def __init__(self, provider: Provider, clock: Clock, kinds: Sequence[AnyKind], names: _Names) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        clock: Clock,
+        kinds: Sequence[AnyKind],
+        names: _Names,
+        shared: Mapping[Address, Fields],
+    ) -> None:
         self._provider, self._clock, self._kinds, self._names = provider, clock, kinds, names
+        self._shared = shared
         self._wire = Wire({}, provider.dialect)
         self._left = {kind.id: 0 for kind in kinds}
         self._known = {kind.id: asyncio.Event() for kind in kinds}
@@ -103,6 +117,8 @@ class _Level:
             await self._known[earlier.id].wait()
         path = parent.address.path if parent else ()
         objects = [item for each in items if (item := kind.understand(each, path, self._name_of)) is not None]
+        for item in objects if self._shared else ():
+            share(item.fields, self._shared.get(item.address, {}))
         self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
         self._left[kind.id] -= 1
         if not self._left[kind.id]:

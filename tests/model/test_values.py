@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.values import alike
+from reconciler.model.values import alike, share
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "1", "true"]),
@@ -42,3 +42,17 @@ def test_alike_is_what_has_the_same_sorted_json(one: Any, other: Any) -> None:
 def test_a_number_is_a_number_and_true_is_none(one: Any, other: Any, expected: bool) -> None:
     assert alike(one, other) is expected
     assert alike(other, one) is expected
+
+
+def test_what_is_shared_is_the_same_object_and_nothing_else_changes() -> None:
+    limit = {"insight": "".join(["p", "ii"]), "parameters": {"column": "a"}, "value": 1}
+    known: dict[str, Any] = {"name": "".join(["o", "ne"]), "limits": [limit], "tags": ["x"], "on": 1}
+    live = json.loads(json.dumps({**known, "tags": ["y"], "on": True, "more": "z"}))
+    live["limits"][0]["mode"] = "manual"
+    before = json.loads(json.dumps(live))
+    share(live, known)
+    assert live == before
+    assert live["on"] is True
+    assert live["name"] is known["name"]
+    assert live["limits"][0]["insight"] is limit["insight"]
+    assert live["limits"][0]["parameters"] is limit["parameters"]
