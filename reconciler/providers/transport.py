@@ -276,11 +276,11 @@ class _Connection(asyncio.Protocol):
         """Send a long content; stops when the server answers before it has heard the end."""
         rest = memoryview(request.content)
         while rest and not answer.has_head and answer.failure is None:
-            if self._is_full:
-                await answer.news(write_s, httpx.WriteTimeout("the request could not be sent in time"))
-                continue
-            self._transport.write(rest[:_PIECE])
-            rest = rest[_PIECE:]
+            if not self._is_full:
+                self._transport.write(rest[:_PIECE])
+                rest = rest[_PIECE:]
+            elif not await answer.news(write_s):
+                raise httpx.WriteTimeout("the request could not be sent in time")
         self._all_sent = not rest
 
     # ------------------------------------------------------------------------------- what asyncio tells us
@@ -347,8 +347,6 @@ class _Connection(asyncio.Protocol):
             self._close(failure)
             return
         self._answer = self._parser = None
-        if answer.is_paused:
-            self._transport.resume_reading()
         self.idle_since = asyncio.get_running_loop().time()
         self._pool.over(self, reusable=True)
 
@@ -404,24 +402,24 @@ class _Answer(httpx.AsyncByteStream):
         if self.is_paused:
             self.is_paused = False
             self._connection.read_on()
-        await self.news(self._read_s, httpx.ReadTimeout("no answer in time"))
+        if not await self.news(self._read_s):
+            raise httpx.ReadTimeout("no answer in time")
 
-    async def news(self, timeout_s: float | None, late: httpx.TimeoutException) -> None:
-        """Wait until something has happened to the connection.  Raises ``late``, and what has gone wrong."""
+    async def news(self, timeout_s: float | None) -> bool:
+        """Wait until something has happened; False if nothing has in so many seconds.  Raises what has gone wrong."""
         loop = asyncio.get_running_loop()
         waiting = self._waiting = loop.create_future()
         # Not asyncio.timeout, which costs as much as all the rest of a wait.
         timer = loop.call_later(timeout_s, _settle, waiting, False) if timeout_s is not None else None
         try:
-            in_time = await waiting
+            has_news = await waiting
         finally:
             self._waiting = None
             if timer is not None:
                 timer.cancel()
-        if not in_time:
-            raise late
         if self.failure is not None:
             raise self.failure
+        return has_news
 
     def wake(self) -> None:
         """Something has happened."""
