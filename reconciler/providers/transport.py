@@ -408,7 +408,8 @@ class _Answer(httpx.AsyncByteStream):
     async def news(self, timeout_s: float | None) -> bool:
         """Wait until something has happened; False if nothing has in so many seconds.  Raises what has gone wrong."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = loop.create_future()
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting = waiting
         # Not asyncio.timeout, which costs as much as all the rest of a wait.
         timer = loop.call_later(timeout_s, _settle, waiting, False) if timeout_s is not None else None
         try:
