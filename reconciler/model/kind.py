@@ -117,7 +117,7 @@ def _local_fields(spec: type[Spec]) -> set[str]:
     return {name for name, info in spec.model_fields.items() if Mark.LOCAL in info.metadata}
 
 
-class Shape(Struct, frozen=True):
+class Shape(Struct, frozen=True, dict=True):
     """How one value compares: its marks, and the shapes inside it.
 
     ``fields`` is set for an object with known keys: only written keys are compared.  ``item`` is set for a list.
