@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True):
     ``applied`` is what the user had written when we last wrote or confirmed it.  ``op`` is the operation id in
     the marker, None when the object carries none.  ``retiring`` are older objects of the same address that a
     replace still has to archive.  ``archived`` keeps a removed resource, so that it is un-archived when it
-    returns.
+    returns.  ``unlisted``: we made it, and have seen it in no list yet.
     """
 
     remote_id: str
@@ -101,6 +101,10 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "done", Address():
                 in_doubt.pop(address, None)
                 entries[address] = entry_from_json(record["entry"])
+            case "listed", None:
+                for each in map(Address.parse, record["addresses"]):
+                    if each in entries:
+                        entries[each] = replace(entries[each], unlisted=False)
             case "removed", Address():
                 in_doubt.pop(address, None)
                 entries.pop(address, None)

@@ -11,26 +11,29 @@ from msgspec.structs import replace
 
 from reconciler.applying.applier import Means, World, remembered
 from reconciler.applying.applier import apply as carry_out
-from reconciler.applying.journal import Journal
+from reconciler.applying.journal import AT_ONCE, Journal
 from reconciler.errors import (
     ApiError,
-    LooksLikeOutage,
     RefusedByPolicy,
     StalePlan,
 )
 from reconciler.model.outcome import StepOutcome, StepStatus
-from reconciler.model.plan import Action, Plan
+from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.model.values import Fields
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
+from reconciler.pipeline.reading_back import ReadingBack
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
-from reconciler.planning.planner import make_plan, settled
+from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
-from reconciler.planning.world import Options
 from reconciler.providers import KINDS, VENDORS
+from reconciler.providers.reader import Inside
+
+_Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
+"""A resource of ours that the platform shows, what we remember of it, and what is different there."""
 
 _GONE = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
 """What leaves nothing behind that could be evaluated."""
@@ -117,6 +120,8 @@ async def _apply_planned(
     here: Session, planned: Planned, saved: Mapping[str, Any] | None, trial: Trial | None
 ) -> Applied:
     journal = Journal(here.store.append, here.clock.monotonic)
+    reading = ReadingBack(here, planned)
+    state, durable = planned.state, journal.records
     try:
         if planned.state.origins != {**planned.state.origins, **planned.plan.basis.origins}:
             await journal.write({"record": "origins", "origins": dict(planned.plan.basis.origins)})
@@ -125,20 +130,23 @@ async def _apply_planned(
         outcomes: tuple[StepOutcome, ...] = ()
         if planned.plan.pending:
             await journal.write(_changing(planned, trial))
-            outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal))
+            outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal, reading.ended))
         applied = Applied(planned, outcomes)
-        after = await _look_again(here, applied, fold(planned.state, journal.records))
+        durable = journal.records
+        state = fold(planned.state, durable)
+        after = await _look_again(here, applied, state, await reading.inside())
         await journal.write_all(_refreshed(planned, after))
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
         if trial is None and whole and outcomes:
             await journal.write({"record": "settled", "kept": True})
-        return replace(applied, unsettled=_unsettled(after.plan, applied) if after else ())
+        return replace(applied, unsettled=_unsettled(after, applied))
     finally:
+        await reading.close()
         await journal.close()
         if journal.records and journal.failure is None:
-            here.store.commit(fold(planned.state, journal.records))
+            here.store.commit(fold(state, journal.records[len(durable) :]))
             await carry_over(here, journal.records)
 
 
@@ -165,8 +173,13 @@ def world_of(planned: Planned) -> World:
     )
 
 
-def means_of(here: Session, journal: Journal) -> Means:
-    """What the applier works with in this session."""
+def means_of(here: Session, journal: Journal, heard: Callable[[Step, StepOutcome], None] = lambda _, __: None) -> Means:
+    """What the applier works with in this session; ``heard`` is told how each step ended, as the hooks are."""
+
+    def ended(step: Step, outcome: StepOutcome) -> None:
+        here.hooks.ended(step, outcome)
+        heard(step, outcome)
+
     marked = here.manifest is None or here.manifest.ownership == "marker"
     return Means(
         providers=here.providers,
@@ -181,28 +194,27 @@ def means_of(here: Session, journal: Journal) -> Means:
         root=here.request.root,
         stop=here.stop,
         on_start=here.hooks.started,
-        on_end=here.hooks.ended,
+        on_end=ended,
         on_wait=here.hooks.note,
     )
 
 
-async def _look_again(here: Session, applied: Applied, state: State) -> Planned | None:
-    """Read back the roots that were touched and plan again: what is left there has not come out as it was sent."""
+async def _look_again(here: Session, applied: Applied, state: State, inside: Inside) -> Sequence[_Seen]:
+    """Read back the roots that were touched, but for what was read already, and compare them with what is wanted."""
     roots = _with_what_they_need({(a.vendor, a.root) for a in applied.touched}, applied.planned.desired)
     if not roots or here.stop.is_set():
-        return None
+        return ()
     here.hooks.note("reading back what was written")
     desired = _within(applied.planned.desired, roots)
     kept = {a: e for a, e in state.entries.items() if (a.vendor, a.root) in roots}
     state = replace(state, entries=kept, in_doubt={})
     vendors = [vendor for vendor in VENDORS if vendor.name in {name for name, _ in roots}]
     try:
-        live = await read_vendors(here, vendors, state, desired)
-        fresh = make_plan(desired, live, state, ALL_KINDS, Options(), applied.planned.plan.basis)
-    except (ApiError, LooksLikeOutage) as error:  # what was done is done, and recorded
+        live = await read_vendors(here, vendors, state, desired, inside)
+        return tuple(compared(desired, live, state, ALL_KINDS))
+    except ApiError as error:  # what was done is done, and recorded
         here.hooks.note(f"could not read back what was written: {error.message}")
-        return None
-    return Planned(fresh, desired, live, state)
+        return ()
 
 
 def _with_what_they_need(roots: set[tuple[str, str]], desired: Desired) -> set[tuple[str, str]]:
@@ -221,15 +233,15 @@ def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:
     return replace(desired, resources=kept)
 
 
-def _unsettled(fresh: Plan, applied: Applied) -> tuple[str, ...]:
+def _unsettled(after: Sequence[_Seen], applied: Applied) -> tuple[str, ...]:
+    """What has not come out as it was sent."""
     touched = set(applied.touched)
-    found = []
-    for step in fresh.pending:
-        if step.address not in touched or step.action not in (Action.UPDATE, Action.RENAME, Action.REPLACE):
-            continue
-        found += [f"{step.address}: {c.path} came back as {_short(c.before)}, sent was {_short(c.after)}"
-                  for c in step.changes]  # fmt: skip
-    return tuple(found)
+    return tuple(
+        f"{resource.address}: {change.path} came back as {_short(change.before)}, sent was {_short(change.after)}"
+        for resource, _, changes in after
+        if resource.address in touched
+        for change in changes
+    )
 
 
 def _short(value: object) -> str:
@@ -237,21 +249,20 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refreshed(planned: Planned, after: Planned | None) -> list[Record]:
+def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
     """Bring our memory in line where the platform needs nothing: protection, place of declaration, and so on."""
     pending = {step.address for step in planned.plan.steps}
-    agreed: dict[Address, tuple[Resource, Entry]] = {}
-    for resource, entry in settled(planned.desired, planned.live, planned.state, ALL_KINDS):
-        if resource.address not in pending:
-            agreed[resource.address] = (resource, entry)
-    if after is not None:
-        for resource, entry in settled(after.desired, after.live, after.state, ALL_KINDS):
-            agreed[resource.address] = (resource, entry)
+    before = compared(planned.desired, planned.live, planned.state, ALL_KINDS, without=pending)
+    agreed = {seen[0].address: seen for seen in (*before, *after) if not seen[2]}
     records: list[Record] = []
-    for address, (resource, entry) in agreed.items():
+    listed: list[str] = []
+    for address, (resource, entry, _) in agreed.items():
         wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring)
-        if wanted != entry:
+        if wanted == replace(entry, unlisted=False):
+            listed += [str(address)] if entry.unlisted else []
+        else:
             records.append({"record": "done", "address": str(address), "entry": entry_to_json(wanted)})
+    records += [{"record": "listed", "addresses": listed[i : i + AT_ONCE]} for i in range(0, len(listed), AT_ONCE)]
     return records
 
 

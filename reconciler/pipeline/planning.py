@@ -15,12 +15,12 @@ from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import State
-from reconciler.model.values import share
+from reconciler.model.values import Fields, share
 from reconciler.pipeline.session import Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
-from reconciler.providers.reader import Roots, all_of, read_live
+from reconciler.providers.reader import Inside, Roots, all_of, read_live
 
 ALL_KINDS = tuple(KINDS.values())
 """Every kind of every vendor, parents before children."""
@@ -77,18 +77,25 @@ async def drift(here: Session) -> Planned:
     return replace(planned, plan=only_drift(planned.plan))
 
 
-async def read_vendors(here: Session, vendors: Iterable[Vendor], state: State, desired: Desired) -> Live:
-    """What the vendors list of everything that is wanted or remembered.  Raises ApiError."""
+async def read_vendors(
+    here: Session, vendors: Iterable[Vendor], state: State, desired: Desired, inside: Inside | None = None
+) -> Live:
+    """What the vendors list of everything that is wanted or remembered, ``inside`` apart.  Raises ApiError."""
     remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
     former = [resource.renamed_from for resource in desired if resource.renamed_from]
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
-    written = {resource.address: resource.fields for resource in desired} if len(desired) >= MANY else {}
+    written = shareable(desired)
     for address, entry in state.entries.items() if written else ():
         share(entry.applied, written.get(address, {}))
     lists = await all_of(
-        read_live(here.providers[vendor.name], here.clock, roots, remembered_ids, written) for vendor in vendors
+        read_live(here.providers[vendor.name], here.clock, roots, remembered_ids, written, inside) for vendor in vendors
     )
     return Live(tuple(item for live in lists for item in live.objects), sum(live.requests for live in lists))
+
+
+def shareable(desired: Desired) -> dict[Address, Fields]:
+    """The fields that others say alike, where there are so many that it counts."""
+    return {resource.address: resource.fields for resource in desired} if len(desired) >= MANY else {}
 
 
 def check_origins(state: State, origins: Mapping[str, str], here: Session) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ from reconciler.model.kind import AnyKind
 from reconciler.model.plan import (
     Basis,
     Cause,
+    FieldChange,
     Plan,
     Refusal,
     Step,
@@ -90,16 +91,18 @@ def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKin
     return catalogue | {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
 
 
-def settled(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> Iterator[tuple[Resource, Entry]]:
-    """The owned resources that the platform shows just as the manifests want them, with what we remember of each."""
+def compared(
+    desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind], *, without: Container[Address] = ()
+) -> Iterator[tuple[Resource, Entry, tuple[FieldChange, ...]]]:
+    """The owned resources that the platform shows, with what we remember of each and what is different there."""
     by_id = {kind.id: kind for kind in kinds}
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), Options())
     for address, found in world.matches.by_address.items():
         resource = desired.resources.get(address)
         if resource is None or found.live is None or found.entry is None or not found.ours or found.former is not None:
             continue
-        if not resource.lookup and not differences(resource, found.live, found.entry, by_id[address.kind], world):
-            yield resource, found.entry
+        if not resource.lookup and address not in without:
+            yield resource, found.entry, differences(resource, found.live, found.entry, by_id[address.kind], world)
 
 
 def digest(plan: Plan) -> str:

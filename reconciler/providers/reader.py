@@ -21,6 +21,9 @@ T = TypeVar("T")
 Wanted = Callable[[LiveObject], bool]
 """Whether to look inside this root."""
 
+Inside = dict[tuple[str, str, Address], list[LiveObject]]
+"""The objects of a kind inside a root, by the kind, and by the root's id and address."""
+
 _Names = dict[tuple[str, str], str]
 """Names by kind and remote id."""
 
@@ -48,11 +51,13 @@ async def read_live(
     wanted: Wanted,
     remembered: Mapping[Address, str] | None = None,
     shared: Mapping[Address, Fields] | None = None,
+    inside: Inside | None = None,
 ) -> Live:
     """Every object of the vendor's roots, and everything inside the wanted ones.
 
     ``remembered`` are ids from earlier runs: they name what others refer to and the lists do not show yet.
     ``shared`` are fields that are in memory already: what is listed alike does not take any more of it.
+    ``inside`` was read a moment ago, and is not read again.
     Raises ApiError when any list can not be read: half a picture is worse than none.
     """
     before = provider.requests
@@ -63,14 +68,23 @@ async def read_live(
     left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]
-        found = await _Level(provider, clock, level, names, shared or {}).read(parents)
+        found = await _Level(provider, clock, level, names, shared or {}, inside or {}).read(parents)
         for kind in level:
             all_of_it = kind.parent is not None or kind.create is None  # a catalogue is looked up in by name
-            inside = [item for item in found[kind.id] if all_of_it or wanted(item)]
-            parents[kind.id] = [item for item in inside if not item.archived]
-            objects += inside
+            kept = [item for item in found[kind.id] if all_of_it or wanted(item)]
+            parents[kind.id] = [item for item in kept if not item.archived]
+            objects += kept
         left = [kind for kind in left if kind not in level]
     return Live(tuple(objects), provider.requests - before)
+
+
+async def read_inside(
+    provider: Provider, clock: Clock, root: LiveObject, names: _Names, shared: Mapping[Address, Fields]
+) -> Inside:
+    """Everything inside one root, of which only the id and the address are needed; the names grow by what is found."""
+    kinds = [kind for kind in provider.vendor.kinds if kind.parent == root.address.kind and not kind.virtual]
+    found = await _Level(provider, clock, kinds, names, shared, {}).read({root.address.kind: [root]})
+    return {(kind_id, root.remote_id, root.address): objects for kind_id, objects in found.items()}
 
 
 class _Level:
@@ -87,9 +101,10 @@ class _Level:
         kinds: Sequence[AnyKind],
         names: _Names,
         shared: Mapping[Address, Fields],
+        inside: Inside,
     ) -> None:
         self._provider, self._clock, self._kinds, self._names = provider, clock, kinds, names
-        self._shared = shared
+        self._shared, self._inside = shared, inside
         self._wire = Wire({}, provider.dialect)
         self._left = {kind.id: 0 for kind in kinds}
         self._known = {kind.id: asyncio.Event() for kind in kinds}
@@ -111,6 +126,15 @@ class _Level:
         return found
 
     async def _list(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
+        known = self._inside.get((kind.id, parent.remote_id, parent.address)) if parent else None
+        objects = await self._read(kind, parent) if known is None else known
+        self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
+        self._left[kind.id] -= 1
+        if not self._left[kind.id]:
+            self._known[kind.id].set()
+        return objects
+
+    async def _read(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
         flow = kind.list(parent.remote_id if parent else None, self._wire)
         items = await drive(flow, self._provider.send, self._clock.sleep, self._send_all)
         for earlier in self._kinds[: self._kinds.index(kind)]:
@@ -119,10 +143,6 @@ class _Level:
         objects = [item for each in items if (item := kind.understand(each, path, self._name_of)) is not None]
         for item in objects if self._shared else ():
             share(item.fields, self._shared.get(item.address, {}))
-        self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
-        self._left[kind.id] -= 1
-        if not self._left[kind.id]:
-            self._known[kind.id].set()
         return objects
 
     def _name_of(self, kind_id: str, remote_id: str) -> str | None:

@@ -62,6 +62,13 @@ def test_removed_forgets_the_object_and_its_doubt() -> None:
     assert fold(known, [{"record": "removed", "address": str(PROJECT)}]) == State(entries={TEST: Entry("t1")})
 
 
+def test_what_was_listed_has_been_seen() -> None:
+    """Of what is not remembered there is nothing to note: it was given up meanwhile."""
+    known = State(entries={PROJECT: Entry("p1", unlisted=True), TEST: Entry("t1", unlisted=True)})
+    seen = fold(known, [{"record": "listed", "addresses": [str(PROJECT), str(PIPELINE)]}])
+    assert seen == State(entries={PROJECT: Entry("p1"), TEST: Entry("t1", unlisted=True)})
+
+
 def test_origins_are_added_to_those_that_were_known() -> None:
     known = State(origins={"openlayer": "https://a"})
     state = fold(known, [{"record": "origins", "origins": {"digitalocean": "https://b"}}])

@@ -10,21 +10,24 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from reconciler.applying.applier import GREATEST_AGE_S
 from reconciler.emulator.app import create_app
 from reconciler.model.outcome import StepStatus
+from reconciler.model.state import State
 from reconciler.model.values import Secret
 from reconciler.pipeline.applying import Applied, apply
 from reconciler.pipeline.session import Hooks, Request, session
 from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
+from reconciler.storage.file import FileStore
 
 KEY = "canary-key-long"
 
@@ -36,6 +39,7 @@ class Platform:
         self.app = create_app(":memory:")
         self.write_s = write_s
         self.passed = 0.0
+        self.rewrites = ""
         self.requests: list[tuple[float, str, str]] = []
         self._began = time.time()
 
@@ -43,7 +47,18 @@ class Platform:
         self.requests.append((self.passed, scope["method"], scope["path"]))
         if scope["method"] != "GET":
             self.passed += self.write_s
-        await self.app(scope, receive, send)
+        await self.app(scope, self.rewriting(receive) if scope["path"].endswith("/tests") else receive, send)
+
+    def rewriting(self, receive: Receive) -> Receive:
+        """Let tests of the name ``rewrites`` come out with another threshold than was sent."""
+
+        async def received() -> Message:
+            message = await receive()
+            if self.rewrites and self.rewrites.encode() in message["body"]:
+                message["body"] = message["body"].replace(b'"value":1', b'"value":2')
+            return message
+
+        return received
 
     def monotonic(self) -> float:
         return self.passed
@@ -55,11 +70,15 @@ class Platform:
         self.passed += max(0.0, seconds)
         await asyncio.sleep(0)
 
-    def lists_between_writes(self) -> Counter[str]:
-        """What was listed after the first write and before the last one."""
-        writes = [number for number, (_, method, _) in enumerate(self.requests) if method != "GET"]
-        between = self.requests[writes[0] : writes[-1]]
-        return Counter(path for _, method, path in between if method == "GET")
+    def listed_again(self) -> Counter[str]:
+        """How often each path was listed between the very first write and the last create there."""
+        posts = {path: number for number, (_, method, path) in enumerate(self.requests) if method == "POST"}
+        first = next(number for number, (_, method, _) in enumerate(self.requests) if method != "GET")
+        return Counter(
+            path
+            for number, (_, method, path) in enumerate(self.requests)
+            if method == "GET" and first < number < posts.get(path, 0)
+        )
 
 
 @pytest.fixture
@@ -100,6 +119,10 @@ def run(root: Path, platform: Platform, parallelism: int = 4) -> Applied:
     return asyncio.run(whole())
 
 
+def remembered(root: Path) -> State:
+    return FileStore(root / ".reconciler", "default", now=lambda: datetime.now(UTC)).load()
+
+
 def test_a_new_project_is_filled_right_after_it_was_made_and_never_looked_into(
     tmp_path: Path, platform: Platform
 ) -> None:
@@ -109,7 +132,7 @@ def test_a_new_project_is_filled_right_after_it_was_made_and_never_looked_into(
     applied = run(tmp_path, platform)
     assert {outcome.status for outcome in applied.outcomes} == {StepStatus.DONE}
     assert platform.passed == pytest.approx(30)
-    listed = platform.lists_between_writes()
+    listed = platform.listed_again()
     assert listed.keys() == {"/v1/projects"}
     assert 3 <= listed["/v1/projects"] <= 6
 
@@ -120,7 +143,7 @@ def test_a_large_project_is_listed_once_for_all_creates_of_some_seconds(tmp_path
     platform.requests.clear()
     declare(tmp_path, "project", tests=251)
     assert len(run(tmp_path, platform).outcomes) == 250
-    listed = platform.lists_between_writes()
+    listed = platform.listed_again()
     assert len(listed) == 1
     assert 3 <= listed.total() <= 10  # 25 s, of up to three pages
 
@@ -134,7 +157,7 @@ def test_the_next_project_is_listed_before_its_creates_have_their_turn(tmp_path:
     for number in range(10):
         declare(tmp_path, f"project {number}", tests=17)
     run(tmp_path, platform)
-    listed = platform.lists_between_writes()
+    listed = platform.listed_again()
     assert 5 <= len(listed) <= 8
     assert set(listed.values()) == {1}
     began = min(at for at, method, _ in platform.requests if method == "POST")
@@ -143,3 +166,28 @@ def test_the_next_project_is_listed_before_its_creates_have_their_turn(tmp_path:
     late = [path for path in first if first[path] > began + GREATEST_AGE_S]
     assert len(late) >= 2
     assert all(read[path] <= first[path] for path in late)
+
+
+def test_a_project_is_read_back_while_others_are_filled(tmp_path: Path, platform: Platform) -> None:
+    """Everything is read back once; after the last write only what was written in the last moments."""
+    for number in range(20):
+        declare(tmp_path, f"project {number:02}", tests=9)
+    applied = run(tmp_path, platform)
+    assert applied.unsettled == ()
+    last = max(number for number, (_, method, _) in enumerate(platform.requests) if method != "GET")
+    inside = [path for _, method, path in platform.requests if method == "GET" and path.endswith("/tests")]
+    assert len(inside) == len(set(inside)) == 20
+    at_the_end = [path for _, _, path in platform.requests[last + 1 :] if path.endswith("/tests")]
+    assert 1 <= len(at_the_end) <= 4
+    assert not any(entry.unlisted for entry in remembered(tmp_path).entries.values())
+
+
+def test_what_was_read_back_early_and_has_not_come_out_is_told(tmp_path: Path, platform: Platform) -> None:
+    """Somebody else changes a test of the first project right after it was made."""
+    for number in range(20):
+        declare(tmp_path, f"project {number:02}", tests=9)
+    platform.rewrites = "test 3"
+    applied = run(tmp_path, platform)
+    assert len(applied.unsettled) == 20
+    assert applied.unsettled[0].startswith("openlayer.Test/project 00/monitoring/test 3: thresholds.0.value came back")
+    assert run(tmp_path, platform).outcomes != ()

@@ -282,7 +282,7 @@ class Connection(httpx.AsyncBaseTransport):
     ) -> httpx.Response:
         process, platform = self._process, self._platform
         answered: asyncio.Future[None] = platform.loop.create_future()
-        content, sent = request.content, platform.loop.time()
+        content, sent = await request.aread(), platform.loop.time()
         answers: list[tuple[int, dict[str, str], bytes]] = []
         credential = request.headers.get("authorization", "")
         target = request.url.raw_path.decode()

@@ -1,0 +1,84 @@
+"""Read what was written as soon as a root is done with, beside the steps of others.  Touches: network (reads only).
+
+A long apply so has little left to read when its last step is over.  What can not be read here, or not yet, is read with
+all the rest at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from reconciler.model.outcome import StepOutcome, StepStatus
+from reconciler.model.plan import Step
+from reconciler.model.resource import Address, Desired, LiveObject
+from reconciler.pipeline.planning import ALL_KINDS, Planned, shareable
+from reconciler.pipeline.session import Session
+from reconciler.providers import KINDS
+from reconciler.providers.reader import Inside, read_inside
+
+SETTLING_S = 1.0
+"""So long after a root's last step it is read at the earliest: the platform's lists may be a little behind."""
+
+
+class ReadingBack:
+    """Told how each step of ``planned`` ended, it reads the roots that stand for themselves."""
+
+    def __init__(self, here: Session, planned: Planned) -> None:
+        self._here = here
+        self._left = Counter(_root(step.address) for step in planned.plan.pending)
+        self._not_alone = set(_referring_elsewhere(planned.desired))
+        self._ids = planned.ids(ALL_KINDS)
+        self._names = {(address.kind, each.remote_id): address.name for address, each in planned.state.entries.items()}
+        self._written = shareable(planned.desired)
+        self._over: deque[tuple[float, Address]] = deque()
+        self._changed: set[Address] = set()
+        self._readings: list[asyncio.Task[Inside]] = []
+
+    def ended(self, step: Step, outcome: StepOutcome) -> None:
+        """A step is over; begin to read what is due."""
+        root, now = _root(step.address), self._here.clock.monotonic()
+        if outcome.status is StepStatus.DONE:
+            self._changed.add(root)
+            if outcome.remote_id is not None:
+                self._ids[step.address] = outcome.remote_id
+                self._names[step.address.kind, outcome.remote_id] = step.address.name
+        self._left[root] -= 1
+        if not self._left[root] and root in self._changed and root not in self._not_alone:
+            self._over.append((now, root))
+        while self._over and self._over[0][0] <= now - SETTLING_S and not self._here.stop.is_set():
+            self._begin(self._over.popleft()[1])
+
+    async def inside(self) -> Inside:
+        """What has been read."""
+        found: Inside = {}
+        for read in await asyncio.gather(*self._readings, return_exceptions=True):
+            if not isinstance(read, BaseException):
+                found |= read
+        return found
+
+    async def close(self) -> None:
+        """Read no further."""
+        for reading in self._readings:
+            reading.cancel()
+        await asyncio.gather(*self._readings, return_exceptions=True)
+
+    def _begin(self, address: Address) -> None:
+        if address in self._ids:
+            root = LiveObject(address, self._ids[address], {})
+            provider = self._here.providers[address.vendor]
+            reading = read_inside(provider, self._here.clock, root, self._names, self._written)
+            self._readings.append(asyncio.create_task(reading))
+
+
+def _root(address: Address) -> Address:
+    return Address(KINDS[address.kind].parent or address.kind, address.path[:1])
+
+
+def _referring_elsewhere(desired: Desired) -> Iterator[Address]:
+    """Roots in which something refers to another one: what it is called there is known at the end."""
+    for resource in desired:
+        root = _root(resource.address)
+        if any(_root(each) != root for each in resource.references):
+            yield root
