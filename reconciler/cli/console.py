@@ -120,12 +120,10 @@ class Console:
 
     def evaluating(self, done: int, total: int, what: str) -> None:
         """So many evaluations are over."""
-        from reconciler.reporting.escape import terminal
-
         if self._progress is None or self._progress.what != "evaluating":
             self.start_progress("evaluating", total)
         assert self._progress is not None
-        self._progress.at(done, total, terminal(what))
+        self._progress.at(done, total, what)
 
     def end_progress(self) -> None:
         """The counting is over."""
@@ -150,8 +148,8 @@ class Progress:
         self._began = self._shown = time.monotonic()
         self._on_screen = False
 
-    def at(self, done: int, total: int | None = None, detail: str = "") -> None:
-        """So many are done."""
+    def at(self, done: int, total: int | None = None, detail: object = "") -> None:
+        """So many are done; ``detail`` is made a text, and safe for a terminal, when it is shown: seldom."""
         self._total = total if total is not None else self._total
         now = time.monotonic()
         if now - self._shown < (0.1 if self._live else QUIET_S) or now - self._began < 1.0:
@@ -161,8 +159,10 @@ class Progress:
         if not self._live:
             self._say(text)
             return
+        from reconciler.reporting.escape import terminal
+
         room = shutil.get_terminal_size().columns - 1
-        self._put("\r\x1b[2K" + (text + ("  " + detail if detail else ""))[:room])
+        self._put("\r\x1b[2K" + f"{text}  {terminal(str(detail))}".rstrip()[:room])
         self._on_screen = True
 
     def clear(self) -> None:
@@ -200,14 +200,12 @@ class StepStory:
 
     def ended(self, step: Step, outcome: StepOutcome) -> None:
         """A step is over."""
-        from reconciler.reporting.escape import terminal
-
         self._done += 1
         self._console.event(
             {"event": "step_ended", "step": step.id, "status": outcome.status.value, "error": outcome.error}
         )
         if self._progress is not None:
-            self._progress.at(self._done, self._total, terminal(str(step.address)))
+            self._progress.at(self._done, self._total, step.address)
 
 
 def _width() -> int:

@@ -55,7 +55,8 @@ class Signals:
 def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], None]) -> T:
     """Run ``main`` to its end.  Raises Interrupted when a signal cut it short.
 
-    Garbage collection is off meanwhile: a run allocates much and drops little, and ends soon.
+    Garbage collection is off meanwhile: a run allocates much and drops little, and ends soon.  What is left is frozen:
+    else the first object made afterwards would have all of them searched for cycles.
     """
     signals = Signals(say)
 
@@ -71,4 +72,5 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
     try:
         return asyncio.run(watched())
     finally:
+        gc.freeze()
         gc.enable()
