@@ -103,6 +103,8 @@ def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[tup
 def _would_take_along(address: Address, world: World) -> Refusal | None:
     """The refusal to delete what holds things that this plan does not remove."""
     strangers = [known_as for known_as, item in world.matches.strangers if not item.archived]
+    # Somebody's who has taken the name of something of ours that is gone.
+    strangers += [known for known, found in world.unwanted if found.live and not (found.ours or found.live.archived)]
     elsewhere = () if world.options.policy.destroy else outside(world)
     for inside, what, hint in (
         (strangers, "is not ours", "adopt or remove that first"),
