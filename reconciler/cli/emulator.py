@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from reconciler.cli.options import example
@@ -64,6 +66,7 @@ def command(
         )
     except ValueError as error:
         raise UsageInvalid(str(error)) from error
+    gc.enable()  # it serves for hours
     serve(app, host=host, port=port, on_ready=lambda url: click.echo(f"{url}/v1"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -53,11 +52,7 @@ class Signals:
 
 
 def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], None]) -> T:
-    """Run ``main`` to its end.  Raises Interrupted when a signal cut it short.
-
-    Garbage collection is off meanwhile: a run allocates much and drops little, and ends soon.  What is left is frozen:
-    else the first object made afterwards would have all of them searched for cycles.
-    """
+    """Run ``main`` to its end.  Raises Interrupted when a signal cut it short."""
     signals = Signals(say)
 
     async def watched() -> T:
@@ -68,9 +63,4 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
         except (asyncio.CancelledError, Interrupted):
             raise signals.interrupted() from None
 
-    gc.disable()
-    try:
-        return asyncio.run(watched())
-    finally:
-        gc.freeze()
-        gc.enable()
+    return asyncio.run(watched())
