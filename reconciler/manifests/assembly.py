@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
-from reconciler.manifests.loader import FORBIDDEN, Map, Seq, Spot, lines_below, unpack
+from reconciler.manifests.loader import COLUMN_MASK, FORBIDDEN, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.model.gating import incomparable
@@ -40,7 +40,7 @@ class Assembly(Struct):
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     taken: dict[Address, Spot] = field(default_factory=dict)
     look_alikes: dict[Address, Address] = field(default_factory=dict)
-    layouts: dict[tuple[str | int | None, ...], Mapping[str, int]] = field(default_factory=dict)
+    layouts: dict[tuple[str | int, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
@@ -166,11 +166,16 @@ class Assembly(Struct):
 
         Most resources are laid out like the one before: one mapping serves them all.
         """
-        places = lines_below(spot, data.spots[::2])
-        layout = (*data, *places)
-        if layout not in self.layouts:
-            self.layouts[layout] = {name: place for name, place in zip(data, places, strict=True) if place is not None}
-        return self.layouts[layout]
+        start = spot & ~COLUMN_MASK
+        layout = (*data, *[each - start for each in data.spots[::2]])
+        known = self.layouts.get(layout)
+        if known is None:
+            places = lines_below(spot, data.spots[::2])
+            known = {name: place for name, place in zip(data, places, strict=True) if place is not None}
+            if min(known.values(), default=0) < 0:  # above: the distance differs, the line is the same
+                layout = (*known, *known.values())
+            known = self.layouts.setdefault(layout, known)
+        return known
 
     def _check_runs(self, kind: AnyKind, fields: dict[str, Any], gate: Gate, data: Map) -> None:
         """What is not measured on demand can not be measured several times."""

@@ -52,7 +52,11 @@ class Item(NamedTuple):
 
     def address(self) -> Address | None:
         """The address, None where the name is missing."""
-        return self.kind.address(self.parent_path, self.identity()) if self.name else None
+        if not self.name:
+            return None
+        written = self.data
+        names = [str(written.get(name, default)) for name, default in self.kind.identity_defaults]
+        return Address(self.kind.id, (*self.parent_path, *names))
 
 
 class Expander(Struct):

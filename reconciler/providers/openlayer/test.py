@@ -277,8 +277,8 @@ def _rubric_measurement(measurement: str, parameters: Mapping[str, Any]) -> str:
 def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
     found: list[tuple[str, str, bool]] = []
     monitoring = fields.get("mode", "monitoring") == "monitoring"
-    windows = [name for name in ("evaluationWindow", "delayWindow") if fields.get(name) is not None]
     if not monitoring:
+        windows = [name for name in ("evaluationWindow", "delayWindow") if fields.get(name) is not None]
         found += [(name, "only monitoring tests have windows", True) for name in windows]
     window = fields.get("evaluationWindow")
     if isinstance(window, str) and not 3600 <= parse_duration(window) <= 2_419_200:
