@@ -69,7 +69,8 @@ def command(
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
-    from reconciler.pipeline.planning import Planned, plan
+    from reconciler.model.plan import Plan
+    from reconciler.pipeline.planning import plan
     from reconciler.pipeline.replaying import replayed
     from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.machine import plan_json
@@ -92,7 +93,7 @@ def command(
     console, settings = Console.of(common), Settings.from_environ(os.environ)
     look_back_s = None if replay is None else seconds("--replay", replay)
 
-    async def main(_: Signals) -> Planned:
+    async def main(_: Signals) -> Plan:
         hooks = Hooks(event=console.event, note=console.story)
         request = common.request(adopt=adopt, acks=acks, deny=deny)
         async with session(request, settings, hooks) as here:
@@ -101,17 +102,19 @@ def command(
                 from reconciler.pipeline.rolling_back import with_what_stays
 
                 planned = with_what_stays(planned)
-            return await replayed(here, planned, look_back_s) if look_back_s is not None else planned
+            if look_back_s is not None:
+                planned = await replayed(here, planned, look_back_s)
+            return planned.plan  # and nothing of what it was made from, which nobody needs to keep and tidy up
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
-        planned = run(main, console.story)
+        found = run(main, console.story)
         if out:
-            _save(Path(out), plan_json(planned.plan, tool=tool()))
-        told.planned(planned.plan, file=out or "")
-        console.answer(show_plan(planned.plan, style, console))
-        if planned.plan.refusals:
+            _save(Path(out), plan_json(found, tool=tool()))
+        told.planned(found, file=out or "")
+        console.answer(show_plan(found, style, console))
+        if found.refusals:
             return told.end(3)
-        return told.end(2 if detailed_exitcode and planned.plan.pending else 0)
+        return told.end(2 if detailed_exitcode and found.pending else 0)
 
 
 def _save(path: Path, text: str) -> None:
