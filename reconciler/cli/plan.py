@@ -64,16 +64,13 @@ def command(
     import os
 
     from reconciler.cli.console import Console
-    from reconciler.cli.ranges import seconds
     from reconciler.cli.render import show_plan, tool
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.model.plan import Plan
     from reconciler.pipeline.planning import plan
-    from reconciler.pipeline.replaying import replayed
     from reconciler.pipeline.session import Hooks, session
-    from reconciler.reporting.machine import plan_json
     from reconciler.settings import Settings
 
     if base is not None and not offline:
@@ -91,7 +88,11 @@ def command(
         )
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    look_back_s = None if replay is None else seconds("--replay", replay)
+    look_back_s = None
+    if replay is not None:
+        from reconciler.cli.ranges import seconds
+
+        look_back_s = seconds("--replay", replay)
 
     async def main(_: Signals) -> Plan:
         hooks = Hooks(event=console.event, note=console.story)
@@ -103,12 +104,16 @@ def command(
 
                 planned = with_what_stays(planned)
             if look_back_s is not None:
+                from reconciler.pipeline.replaying import replayed
+
                 planned = await replayed(here, planned, look_back_s)
             return planned.plan  # and nothing of what it was made from, which nobody needs to keep and tidy up
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         found = run(main, console.story)
         if out:
+            from reconciler.reporting.machine import plan_json
+
             _save(Path(out), plan_json(found, tool=tool()))
         told.planned(found, file=out or "")
         console.answer(show_plan(found, style, console))
