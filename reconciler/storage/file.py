@@ -130,8 +130,9 @@ class FileStore:
     def append(self, records: Sequence[Record]) -> None:
         """See ``StateStore.append``.
 
-        Raises StateUnreadable without the lock, when it was broken, and when the disk fails; after a failed write
-        every further append under this lock fails too.  Raises StalePlan when another run wrote since ``load``.
+        Raises StateUnreadable without the lock, when it was broken, when the disk fails, and before the journal grows
+        beyond what ``load`` reads; after a failed write every further append under this lock fails too.  Raises
+        StalePlan when another run wrote since ``load``.
         """
         self._require_lock()
         if self._failed:
@@ -141,6 +142,11 @@ class FileStore:
         fold(State(), records)  # what load could not read must not be written
         journal, position = self._journal_to_append()
         lines, tip = record_lines(position.tip, records)
+        if os.fstat(journal).st_size + len(lines) > SIZE_CAP:
+            raise StateUnreadable(
+                f"{self._journal}: the journal is longer than the {SIZE_CAP:,} bytes it may have",
+                hint="what was done is remembered; apply again for the rest",
+            )
         self._failed = True
         with _sentences(f"the journal {self._journal} can not be written"):
             _write(journal, lines)

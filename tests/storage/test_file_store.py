@@ -139,6 +139,16 @@ def test_a_journal_cut_at_any_byte_is_the_state_before_or_after_a_record(
     assert seen == states
 
 
+def test_nothing_is_appended_that_load_would_find_too_long(folder: Path, open_file_store: OpenFileStore) -> None:
+    store = open_file_store()
+    with store.lock("apply"):
+        store.append([INTENT])
+        os.truncate(folder / "production.journal.jsonl", SIZE_CAP)  # zeros stand for the records of a very long run
+        with pytest.raises(StateUnreadable, match=f"journal is longer than the {SIZE_CAP:,} bytes it may have"):
+            store.append([DONE])
+    assert (folder / "production.journal.jsonl").stat().st_size == SIZE_CAP
+
+
 def test_a_torn_line_is_gone_when_the_next_run_writes(folder: Path, open_file_store: OpenFileStore) -> None:
     store = open_file_store()
     with store.lock("apply"):
