@@ -14,6 +14,7 @@ from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import AT_ONCE, Journal
 from reconciler.errors import (
     ApiError,
+    LooksLikeOutage,
     RefusedByPolicy,
     StalePlan,
 )
@@ -212,7 +213,7 @@ async def _look_again(here: Session, applied: Applied, state: State, inside: Ins
     try:
         live = await read_vendors(here, vendors, state, desired, inside)
         return tuple(compared(desired, live, state, ALL_KINDS))
-    except ApiError as error:  # what was done is done, and recorded
+    except (ApiError, LooksLikeOutage) as error:  # what was done is done, and recorded
         here.hooks.note(f"could not read back what was written: {error.message}")
         return ()
 

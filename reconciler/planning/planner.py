@@ -94,9 +94,13 @@ def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKin
 def compared(
     desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind], *, without: Container[Address] = ()
 ) -> Iterator[tuple[Resource, Entry, tuple[FieldChange, ...]]]:
-    """The owned resources that the platform shows, with what we remember of each and what is different there."""
+    """The owned resources that the platform shows, with what we remember of each and what is different there.
+
+    Raises LooksLikeOutage when it shows so few of them that the rest can not be believed either.
+    """
     by_id = {kind.id: kind for kind in kinds}
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), Options())
+    check_outage(world)
     for address, found in world.matches.by_address.items():
         resource = desired.resources.get(address)
         if resource is None or found.live is None or found.entry is None or not found.ours or found.former is not None:

@@ -10,7 +10,7 @@ from tests.simulation import variants
 from tests.simulation.variants import Variant, caught
 
 SOON: dict[Variant, tuple[int, str]] = {
-    variants.blind_resend: (50, "is there 2 times"),
+    variants.blind_resend: (130, "is there 2 times"),
     variants.no_wait: (0, "is there 2 times"),
     variants.no_intents: (0, "is there 2 times"),
     variants.no_fence: (20, "lost the lock"),
