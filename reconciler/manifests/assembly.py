@@ -23,6 +23,8 @@ from reconciler.model.gating import incomparable
 from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
 
+Looks = tuple[str, tuple[str, ...], str]
+"""An address as a person sees it."""
 _NO_FILES: Final[Mapping[str, str]] = {}
 
 
@@ -38,8 +40,8 @@ class Assembly(Struct):
     problems: Problems
     partial: bool = False
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
-    taken: dict[Address, Spot] = field(default_factory=dict)
-    look_alikes: dict[Address, Address] = field(default_factory=dict)
+    taken: dict[Address, Map] = field(default_factory=dict)
+    look_alikes: dict[Looks, Address] = field(default_factory=dict)
     layouts: dict[tuple[str | int, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
 
@@ -216,20 +218,22 @@ class Assembly(Struct):
 
     def _claim(self, address: Address, data: Map) -> bool:
         """Whether the address, and whatever looks like it, was free until now."""
-        spot = data.value_spot("name")
         if address in self.taken:
-            there = self.taken[address]
+            spot, there = data.value_spot("name"), self._named_at(address)
             hint = "use ${each} in the name" if there == spot else f"see {self.problems.place(there)}"
             self.problems.add(spot, f"{quoted(address.name)} is declared twice", hint)
             return False
-        self.taken[address] = spot
-        alike = folded(address)
-        other = self.look_alikes.setdefault(alike, address)
+        self.taken[address] = data
+        other = self.look_alikes.setdefault(folded(address), address)
         if other is not address:
             message = f"{quoted(address.name)} can not be told from {quoted(other.name)}"
-            self.problems.add(spot, message, f"see {self.problems.place(self.taken[other])}")
+            self.problems.add(data.value_spot("name"), message, self._see(self._named_at(other)))
             return False
         return True
+
+    def _named_at(self, address: Address) -> Spot:
+        """Where the name of a declared resource stands."""
+        return self.taken[address].value_spot("name")
 
     def _former(self, item: Item, data: Map) -> Address | None:
         former = data.get("renamedFrom")
@@ -248,7 +252,7 @@ class Assembly(Struct):
             if former is None or spot in claimed.values():
                 continue
             if former in self.taken:
-                self.problems.add(spot, f"{quoted(former.name)} is still declared", self._see(self.taken[former]))
+                self.problems.add(spot, f"{quoted(former.name)} is still declared", self._see(self._named_at(former)))
             elif former in claimed:
                 self.problems.add(spot, f"{quoted(former.name)} was renamed twice", self._see(claimed[former]))
             claimed[former] = spot
@@ -285,9 +289,10 @@ def is_unusable(name: str) -> bool:
     return FORBIDDEN.search(name) is not None or any(char in name for char in "\n\t\u200c\u200d")
 
 
-def folded(address: Address) -> Address:
+def folded(address: Address) -> Looks:
     """What an address has in common with all that can not be told from it."""
-    return Address(address.kind, (*_folded_path(address.path[:-1]), _folded(address.name)))
+    kind, path = address
+    return kind, _folded_path(path[:-1]), _folded(path[-1])
 
 
 @functools.lru_cache

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import ManifestsInvalid
-from reconciler.manifests.assembly import folded, is_unusable
+from reconciler.manifests.assembly import Looks, folded, is_unusable
 from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.loader import parse, printable
 from reconciler.manifests.writer import to_yaml
@@ -92,7 +92,7 @@ class _Declared(Struct):
     warnings: list[str]
     fields: dict[Address, Fields] = field(default_factory=dict)
     lookups: set[Address] = field(default_factory=set)
-    look_alikes: dict[Address, Address] = field(default_factory=dict)
+    look_alikes: dict[Looks, Address] = field(default_factory=dict)
 
     def take(self, objects: Sequence[LiveObject], roots: Sequence[AnyKind]) -> None:
         """Take all objects of kinds that can be declared, parents and what others name first."""

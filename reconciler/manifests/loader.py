@@ -188,6 +188,7 @@ FORBIDDEN: Final = re.compile(
 )
 """What must not stand in a manifest: a reviewer would not see it."""
 
+_ASCII_SEEN: Final = bytes((*b"\t\n", *range(0x20, 0x7F)))
 _ASCII_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _FORBIDDEN_IN_VALUE = re.compile(FORBIDDEN.pattern.replace("|\r(?!\n)", ""))
 
@@ -211,9 +212,11 @@ def _text_of(data: bytes | str, parsed: Parsed) -> str | None:
         parsed.problems.append(_at(parsed.file, before, "the file is not UTF-8", "save it as UTF-8"))
         return None
     text = text.removeprefix("\ufeff")
-    if text.replace("\n", "").isprintable():  # nothing that is forbidden is; it takes a tenth of a search
+    is_ascii = text.isascii()
+    # Nothing that is forbidden is printable; telling so takes a hundredth of a search in ASCII, a tenth in other text.
+    if not text.encode().translate(None, _ASCII_SEEN) if is_ascii else text.replace("\n", "").isprintable():
         return text
-    pattern = _ASCII_CONTROL if text.isascii() else FORBIDDEN
+    pattern = _ASCII_CONTROL if is_ascii else FORBIDDEN
     for found in list(pattern.finditer(text))[:MAX_PROBLEMS]:
         message = f"U+{ord(found[0]):04X} is a character that nobody can see"
         parsed.problems.append(_at(parsed.file, text[: found.start()], message, "remove it"))

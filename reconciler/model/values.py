@@ -96,9 +96,14 @@ def format_duration(seconds: float) -> str:
     return f"{whole}s"
 
 
+@functools.lru_cache
+def _respelled(text: str) -> str:
+    return format_duration(parse_duration(text))
+
+
 Duration = Annotated[
     str,
-    BeforeValidator(lambda value: format_duration(parse_duration(value))),
+    BeforeValidator(lambda value: _respelled(value) if isinstance(value, str) else parse_duration(value)),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["24h", "7d"]}),
 ]
 """A field holding a duration: a string with a unit, kept in its one spelling."""
