@@ -146,7 +146,8 @@ def _accepted(call: Call, answer: Answer, status: int) -> Reply | Failure:
     if not answer.content.strip():
         return Reply(status, None, answer.headers)
     try:
-        return Reply(status, json.loads(answer.content, parse_constant=_not_a_number), answer.headers)
+        text = answer.content.decode(json.detect_encoding(answer.content), "surrogatepass")
+        return Reply(status, _JSON.decode(text), answer.headers)
     except (ValueError, RecursionError) as exc:
         kind = content_type(answer.headers)
         # JSON that stops half-way may be whole the next time; a login page will stay a login page.
@@ -157,6 +158,9 @@ def _accepted(call: Call, answer: Answer, status: int) -> Reply | Failure:
 
 def _not_a_number(_: str) -> None:
     """NaN and Infinity are not JSON, but servers written in Python send them: a value that is not there."""
+
+
+_JSON = json.JSONDecoder(parse_constant=_not_a_number)
 
 
 def _cut(call: Call, answer: Answer, status: int) -> Failure:

@@ -192,14 +192,14 @@ class RestProvider:
         broken: Exception | None = None
         try:
             async with asyncio.timeout(total_s):
-                await self._receive(self._request(call, outgoing, total_s), incoming)
+                await self._receive(self._request(call, outgoing), incoming)
         except Exception as exc:  # noqa: BLE001 - a transport may raise anything, and the outcome must not be lost
             broken = exc
         if self._observe is not None:
             self._observe(call.method, call.path, incoming.status, self._clock.monotonic() - started)
         return self._redacted(incoming, broken)
 
-    def _request(self, call: Call, outgoing: _Outgoing, total_s: float) -> httpx.Request:
+    def _request(self, call: Call, outgoing: _Outgoing) -> httpx.Request:
         # Spelled out rather than left to httpx, which looks at each header three times before it is sent.
         headers = [(b"Host", outgoing.url.netloc), *_HEADERS]
         if outgoing.content is not None:
@@ -207,7 +207,7 @@ class RestProvider:
         elif call.method in _WITH_CONTENT:
             headers.append((b"Content-Length", b"0"))
         connect_s = self._limits.connect_s
-        timeout = {"connect": connect_s, "pool": 2 * connect_s, "read": total_s, "write": total_s}
+        timeout = {"connect": connect_s, "pool": 2 * connect_s}  # no wait of its own to read or write: see _exchange
         return httpx.Request(
             call.method,
             outgoing.url,
@@ -224,7 +224,7 @@ class RestProvider:
         response = await self._transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         incoming.status = response.status_code
-        incoming.headers = {name.lower(): value for name, value in response.headers.items()}
+        incoming.headers = _by_name(response.headers.raw)
         try:
             await self._read(response, response.stream, incoming)
         finally:
@@ -389,6 +389,15 @@ def _is_link_local(host: str) -> bool:
     except ValueError:
         return False
     return address.is_link_local or address.is_loopback or address.is_unspecified
+
+
+def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; one that comes several times is one list (RFC 9110 5.3)."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _judge_upload(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:
