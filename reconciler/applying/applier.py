@@ -469,7 +469,9 @@ class _Run:
         """Remember a new object; ``without`` names fields of which it is not known that they arrived."""
         self.ids[step.address] = remote_id
         entry = self._entry(step, remote_id, op if self.means.marked else None, retiring)
-        entry = replace(entry, applied={name: value for name, value in entry.applied.items() if name not in without})
+        if without:
+            applied = {name: value for name, value in entry.applied.items() if name not in without}
+            entry = replace(entry, applied=applied)
         await self._record_done(step.address, replace(entry, unlisted=True))
         return self.entries[step.address]
 
@@ -501,8 +503,10 @@ class _Run:
     def _replaced_by(self, step: Step) -> tuple[str, ...]:
         """What stays to be let go when a list has left out the old object of a replace that is in doubt."""
         address = step.former or step.address
+        if address not in self.world.state.in_doubt:
+            return ()
         known, kind = self._known(address), self.means.kinds[step.address.kind]
-        if known is None or address not in self.world.state.in_doubt or kind.replace is not Replace.CREATE_FIRST:
+        if known is None or kind.replace is not Replace.CREATE_FIRST:
             return ()
         return tuple(sorted({*known.retiring, known.remote_id} - {str(step.remote_id)}))
 

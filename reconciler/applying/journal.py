@@ -64,12 +64,12 @@ class Journal:
         The record is written even if the caller is cancelled while it waits.  Raises StateUnreadable after
         ``close``.
         """
-        await self._take(record)
+        await self._handed_in(record)
 
     async def write_all(self, records: Sequence[Record]) -> None:
         """Return when all of ``records`` are durable, in few appends; raise as ``write`` does."""
         for start in range(0, len(records), AT_ONCE):
-            await asyncio.gather(*map(self.write, records[start : start + AT_ONCE]))
+            await asyncio.gather(*map(self._handed_in, records[start : start + AT_ONCE]))
 
     async def confirm(self) -> None:
         """Return when this run still held the lock a moment ago; raise what the store raised when it does not."""
@@ -78,7 +78,7 @@ class Journal:
         for _ in range(MOST_QUESTIONS):
             if self._now() - self._confirmed <= FRESH_S:
                 return
-            await self._take(None)
+            await self._handed_in(None)
 
     def guard(self, provider: Provider) -> Send:
         """How to send to ``provider`` while this run holds the lock, and no write any more once it has lost it."""
@@ -88,16 +88,18 @@ class Journal:
 
         return send
 
-    async def _take(self, record: Record | None) -> None:
+    def _handed_in(self, record: Record | None) -> asyncio.Future[None]:
+        """What is done when ``record`` is durable, or when the lock was asked for where there is none."""
         if self.failure is not None:
             raise self.failure
         if self._closed:
             raise StateUnreadable("the journal is closed")
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
         self._waiting.append((record, durable))
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
-        await durable
+            self._writer = loop.create_task(self._write_all())
+        return durable
 
     async def close(self) -> None:
         """Wait until everything handed in is written or has failed; take nothing more.  Look at ``failure`` then."""
@@ -116,7 +118,7 @@ class Journal:
                 batch, self._waiting = self._waiting, []
                 records = [record for record, _ in batch if record is not None]
                 began = self._now()
-                await asyncio.to_thread(self._append, records)
+                await loop.run_in_executor(None, self._append, records)
             except asyncio.CancelledError:
                 self._fail(batch, StateUnreadable("the run was stopped before its journal was written"))
                 raise
