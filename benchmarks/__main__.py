@@ -2,7 +2,8 @@
 
     python -m benchmarks                                  1,000 tests without latency
     python -m benchmarks --tests 1000 10000 100000 --latency 0 50 --in-flight 32 --sweep
-    python -m benchmarks --write                          also benchmarks/results/*.json, the tables and the picture
+    python -m benchmarks --write                          also benchmarks/results/*.json, the tables and the picture;
+                                                          runs of one day are kept together
 
 Every candidate runs once a round, so that a slow minute of the machine hits all of them; the median counts.  Above
 10,000 tests there is one round, and of the peers only the floor; with latency, peers that wait for each answer before
@@ -19,7 +20,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Path(folder), asked, _Teller())
-    tables = report.goals_table(results["ratios"], GOALS), report.table(results["settings"])
-    print("\n".join(tables))
+    print(_tables(results))
     if asked.write:
-        _write(results, "\n".join(tables))
+        _write(results)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,17 +125,25 @@ def _within(name: str, say: scenarios.Say) -> scenarios.Say:
     return lambda what: say(f"{name}: {what}")
 
 
-def _write(results: dict[str, Any], tables: str) -> None:
+def _tables(results: Mapping[str, Any]) -> str:
+    return f"{report.goals_table(results['ratios'], GOALS)}\n{report.table(results['settings'])}"
+
+
+def _write(results: dict[str, Any]) -> None:
+    """Keep the results beside those of the same day that they do not replace."""
     now = datetime.now(UTC)
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
+    file = folder / f"{now:%Y-%m-%d}.json"
+    if file.exists():
+        results = ratios.together(json.loads(file.read_text(encoding="utf-8")), results)
     about = {
         "when": now.isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    (folder / f"{now:%Y-%m-%d}.json").write_text(json.dumps({**about, **results}, indent=1) + "\n", encoding="utf-8")
-    (folder / "table.md").write_text(tables, encoding="utf-8")
+    file.write_text(json.dumps({**about, **results}, indent=1) + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(_tables(results), encoding="utf-8")
     report.picture(results["settings"], ROOT / "docs" / "performance.png")
 
 

@@ -76,6 +76,12 @@ def ratios(settings: Settings) -> dict[str, float]:
     return found
 
 
+def together(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Two runs' results, ``settings`` and ``ratios``: what both hold is as the later one has it."""
+    settings = {**before["settings"], **now["settings"]}
+    return {"settings": settings, "ratios": {**before["ratios"], **ratios(settings), **now["ratios"]}}
+
+
 def growth(smaller: Mapping[str, Any], larger: Mapping[str, Any], key: str) -> dict[str, float]:
     """By what each scenario of ours grows faster than linearly with ten times as many tests; 1 is linear."""
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.goals import GOALS, Goal
-from benchmarks.ratios import growth, of_a_sweep, ratios
+from benchmarks.ratios import growth, of_a_sweep, ratios, together
 from benchmarks.report import goals_table, table
 
 PLAN, SDK, FLOOR = "plan, no changes", "SDK script, plan", "floor: the same reads, bare"
@@ -35,6 +35,16 @@ def test_ratios_are_of_medians_in_one_setting() -> None:
         "1,000 to 10,000 tests: worst growth in time / linear": 1.2,
         "1,000 to 10,000 tests: worst growth in memory / linear": 0.24,
     })  # fmt: skip
+
+
+def test_runs_of_one_day_are_kept_together() -> None:
+    small, large = SETTINGS["1,000 tests, 0 ms"], SETTINGS["10,000 tests, 0 ms"]
+    before = {"settings": {"small": {PLAN: figures(1_000, 9.0)}, "slow": {}}, "ratios": {"kept": 1.0, "again": 1.0}}
+    now = {"settings": {"small": small, "large": large}, "ratios": {"again": 2.0}}
+    both = together(before, now)
+    assert both["settings"] == {"small": small, "slow": {}, "large": large}
+    assert both["ratios"] | {"kept": 1.0, "again": 2.0} == both["ratios"]
+    assert both["ratios"]["1,000 to 10,000 tests: worst growth in time / linear"] == pytest.approx(1.2)
 
 
 def test_growth_is_ours_alone_and_one_if_linear() -> None:
