@@ -528,8 +528,7 @@ class _Run:
             writes = [self._to_write(step, self._op_of(step)) for step in changing if step.changes]
             if writes:
                 await self._drive(changing[0], kind.update(writes, self._wire(changing[0])))
-            for step in changing:
-                await self._changed(step)
+            await asyncio.gather(*map(self._changed, changing))  # their records share an append
         if removing:
             assert kind.remove is not None
             writes = [self._to_remove(step) for step in removing]
