@@ -7,7 +7,7 @@ all the rest at the end.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -32,6 +32,7 @@ class ReadingBack:
         self._ids = planned.ids(ALL_KINDS)
         self._names = {(address.kind, each.remote_id): address.name for address, each in planned.state.entries.items()}
         self._written = shareable(planned.desired)
+        self._unchanged = unchanged(planned)
         self._over: deque[tuple[float, Address]] = deque()
         self._changed: set[Address] = set()
         self._readings: list[asyncio.Task[Inside]] = []
@@ -51,8 +52,8 @@ class ReadingBack:
             self._begin(self._over.popleft()[1])
 
     async def inside(self) -> Inside:
-        """What has been read."""
-        found: Inside = {}
+        """What has been read, and what the plan has read of lists that nothing has changed since."""
+        found = dict(self._unchanged)
         for read in await asyncio.gather(*self._readings, return_exceptions=True):
             if not isinstance(read, BaseException):
                 found |= read
@@ -68,8 +69,29 @@ class ReadingBack:
         if address in self._ids:
             root = LiveObject(address, self._ids[address], {})
             provider = self._here.providers[address.vendor]
-            reading = read_inside(provider, self._here.clock, root, self._names, self._written)
+            reading = read_inside(provider, self._here.clock, root, self._names, self._written, self._unchanged)
             self._readings.append(asyncio.create_task(reading))
+
+
+def unchanged(planned: Planned) -> Inside:
+    """The plan's lists that no step changes, nor any list before them, which names what stands in them."""
+    places = {kind.id: place for place, kind in enumerate(ALL_KINDS)}
+    changed: dict[Address, int] = {}
+    for step in planned.plan.pending:
+        root, place = _root(step.address), places[step.address.kind]
+        changed[root] = min(place, changed.get(root, place))
+    roots = [item for item in planned.live.objects if KINDS[item.address.kind].parent is None and not item.archived]
+    times = Counter(root.address for root in roots)
+    lists: dict[tuple[str, Address], list[LiveObject]] = defaultdict(list)
+    for item in planned.live.objects:
+        lists[item.address.kind, _root(item.address)].append(item)
+    return {
+        (kind.id, root.remote_id, root.address): lists[kind.id, root.address]
+        for root in roots
+        for kind in ALL_KINDS
+        if kind.parent == root.address.kind and not kind.virtual
+        if times[root.address] == 1 and places[kind.id] < changed.get(root.address, len(places))
+    }
 
 
 def _root(address: Address) -> Address:

@@ -79,11 +79,14 @@ async def read_live(
 
 
 async def read_inside(
-    provider: Provider, clock: Clock, root: LiveObject, names: _Names, shared: Mapping[Address, Fields]
+    provider: Provider, clock: Clock, root: LiveObject, names: _Names, shared: Mapping[Address, Fields], known: Inside
 ) -> Inside:
-    """Everything inside one root, of which only the id and the address are needed; the names grow by what is found."""
+    """Everything inside one root, of which only the id and the address are needed; the names grow by what is found.
+
+    What is ``known`` is not read again.
+    """
     kinds = [kind for kind in provider.vendor.kinds if kind.parent == root.address.kind and not kind.virtual]
-    found = await _Level(provider, clock, kinds, names, shared, {}).read({root.address.kind: [root]})
+    found = await _Level(provider, clock, kinds, names, shared, known).read({root.address.kind: [root]})
     return {(kind_id, root.remote_id, root.address): objects for kind_id, objects in found.items()}
 
 

@@ -213,3 +213,30 @@ def test_a_plan_reads_each_page_once(cli: Any, platform: Any, make_project: Make
     platform.seen.clear()
     cli("apply", "--yes")
     assert platform.writes == []
+
+
+def test_what_was_written_is_read_back_and_nothing_else(cli: Any, platform: Any, make_project: MakeProject) -> None:
+    """A list is read again if something in it was changed, or in one that names what stands in it."""
+    for name in ("tests", "pipelines", "nothing"):
+        more = "  pipelines: [{name: live, description: A}]\n"
+        cli.write(f"{name}.yaml", make_project(f"with-{name}-changed", 1, more=more))
+    cli("apply", "--yes")
+    cli.edit("tests.yaml", "value: 1", "value: 3")
+    cli.edit("pipelines.yaml", "description: A", "description: B")
+    ids = {platform.projects()[f"with-{name}-changed"]["id"]: name for name in ("tests", "pipelines", "nothing")}
+    platform.seen.clear()
+    assert "2 updated" in cli("apply", "--yes").out
+    reads = Counter(
+        (ids[path.split("/")[2]], path.rpartition("/")[2])
+        for method, path in platform.seen
+        if method == "GET" and path.count("/") == 3
+    )
+    assert reads == {
+        ("tests", "inference-pipelines"): 1,
+        ("tests", "tests"): 2,
+        ("pipelines", "inference-pipelines"): 2,
+        ("pipelines", "tests"): 2,
+        ("nothing", "inference-pipelines"): 1,
+        ("nothing", "tests"): 1,
+    }
+    cli("plan", "--detailed-exitcode")
