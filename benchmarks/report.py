@@ -73,7 +73,7 @@ def picture(settings: Settings, path: Path) -> None:
             if not each["latency_ms"]:
                 lines.setdefault(scenario, []).append((each["tests"], each["median_s"]))
     figure, axes = pyplot.subplots(figsize=(11, 6.5))
-    colors = iter(pyplot.get_cmap("tab20").colors)  # type: ignore[attr-defined]
+    colors = iter(pyplot.get_cmap("tab20").colors)
     for scenario, points in sorted(lines.items(), key=lambda line: -max(line[1])[1]):
         x, y = zip(*sorted(points), strict=True)
         is_peer = scenario.startswith(PEERS)
