@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import os
+import re
 import select
 import ssl
 from collections import defaultdict, deque
@@ -492,6 +494,8 @@ def _settle(waiting: asyncio.Future[bool], value: bool) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate can not be verified: {error.verify_message}"
+    if refused := re.search(r"\[Errno (\d+)\] Connect call failed", str(error)):
+        return os.strerror(int(refused[1]))  # asyncio names the addresses, in place of the reason
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

@@ -51,13 +51,15 @@ def test_a_wrong_key(bot: Any, platform: Any) -> None:
 
 
 def test_nobody_listens(bot: Any) -> None:
-    """A refused connection names the request and the variable of the address."""
+    """A refused connection names the request, the reason and the variable of the address."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     ended = bot("apply", "--yes", code=1, OPENLAYER_BASE_URL=f"http://127.0.0.1:{port}/v1")
-    assert ended.err.splitlines()[0].startswith("error: GET /projects: the server can not be reached: ")
-    assert ended.err.splitlines()[1] == "hint: check the network and OPENLAYER_BASE_URL"
+    assert ended.err == (
+        "error: GET /projects: the server can not be reached: Connection refused (4 attempts)\n"
+        "hint: check the network and OPENLAYER_BASE_URL\n"
+    )
 
 
 def test_an_address_without_its_path(bot: Any, platform: Any) -> None:
