@@ -7,7 +7,8 @@
 
 Every candidate runs once a round, so that a slow minute of the machine hits all of them; the median counts.  Above
 10,000 tests there is one round, and of the peers only the floor; with latency, peers that wait for each answer before
-they ask again run on 1,000.  Quote ratios from one run, not seconds.  The peers need ``pip install '.[benchmark]'``;
+they ask again run on 1,000.  ``--url`` measures another platform than the emulator, beside the peers that only read,
+and removes what it has made.  Quote ratios from one run, not seconds.  The peers need ``pip install '.[benchmark]'``;
 dbt-jobs-as-code wants an older deepdiff than ours and brings rich, which changes how fast we start: it runs from a
 virtual environment of its own, whose command ``--dbt`` names.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -41,7 +43,12 @@ SWEEP_MS = 50
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.url and (asked.write or asked.sweep or any(asked.latency)):
+        parser.error("--url goes without --write, --sweep and --latency: its figures are of another platform")
+    if asked.url and not os.environ.get("OPENLAYER_API_KEY"):
+        parser.error("--url needs the platform's key in OPENLAYER_API_KEY")
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Path(folder), asked, _Teller())
     print(_tables(results))
@@ -58,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pipelines", type=int, default=2, metavar="L", help="in each project")
     parser.add_argument("--latency", type=int, nargs="+", default=[0], metavar="MS", help="of the emulator's answers")
+    parser.add_argument(
+        "--url", metavar="URL", help="measure a platform in place of the emulator: one round, in an empty workspace"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=16, metavar="N")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
@@ -107,8 +117,10 @@ def _setting(asked: argparse.Namespace, tests: int, latency_ms: int) -> scenario
         peers.discard("octodns")
     elif asked.dbt and tests <= asked.dbt_up_to:
         peers.add("dbt")
-    rounds = asked.rounds if tests <= ROUNDS_UP_TO else 1
-    return scenarios.Setting(_size(asked, tests), latency_ms, rounds, asked.in_flight, frozenset(peers), asked.dbt)
+    rounds = asked.rounds if tests <= ROUNDS_UP_TO and not asked.url else 1
+    return scenarios.Setting(
+        _size(asked, tests), latency_ms, rounds, asked.in_flight, frozenset(peers), asked.dbt, asked.url
+    )
 
 
 class _Teller:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,10 @@ Found = Iterator[tuple[str, Run]]
 
 @dataclass(frozen=True)
 class Setting:
-    """One size at one latency.  ``peers`` names those to run beside us; ``dbt`` is the command of dbt-jobs-as-code."""
+    """One size at one latency.  ``peers`` names those to run beside us; ``dbt`` is the command of dbt-jobs-as-code.
+
+    ``url`` is a platform in place of the emulator; its key stands in OPENLAYER_API_KEY.
+    """
 
     size: Size
     latency_ms: int
@@ -27,6 +32,7 @@ class Setting:
     in_flight: int
     peers: frozenset[str]
     dbt: str | None = None
+    url: str | None = None
 
 
 def startup(folder: Path, rounds: int) -> dict[str, Timing]:
@@ -62,8 +68,10 @@ def _round(setting: Setting, folder: Path, requests: dict[str, Mapping[str, int]
     shutil.rmtree(folder, ignore_errors=True)
     for name, changed in (("same", 0.0), ("few", 0.01), ("all", 1.0)):
         write_manifests(folder / name, setting.size, changed=changed)
-    with serving(emulator(f"{setting.latency_ms}ms")) as url:
-        yield from _ours(setting, folder, url, requests)
+    with _platform(setting) as (url, key):
+        yield from _ours(setting, folder, url, key, requests)
+    if setting.url is not None:
+        return
     for name, peer, command in _peers_that_write(setting.size, setting.in_flight):
         if peer in setting.peers:
             with serving(emulator(f"{setting.latency_ms}ms")) as url:
@@ -74,9 +82,22 @@ def _round(setting: Setting, folder: Path, requests: dict[str, Mapping[str, int]
         yield from _dbt(setting.size, folder, setting.dbt)
 
 
-def _ours(setting: Setting, folder: Path, url: str, requests: dict[str, Mapping[str, int]] | None) -> Found:
-    """Our commands in the order of a workspace's life, and between them the peers that read what we have made."""
-    here = environ(OPENLAYER_BASE_URL=url, OPENLAYER_API_KEY=KEY)
+@contextmanager
+def _platform(setting: Setting) -> Iterator[tuple[str, str]]:
+    """The address and the key of an empty platform, for a ``with`` block."""
+    if setting.url is not None:
+        yield setting.url, os.environ["OPENLAYER_API_KEY"]
+        return
+    with serving(emulator(f"{setting.latency_ms}ms")) as url:
+        yield url, KEY
+
+
+def _ours(setting: Setting, folder: Path, url: str, key: str, requests: dict[str, Mapping[str, int]] | None) -> Found:
+    """Our commands in the order of a workspace's life, and between them the peers that read what we have made.
+
+    What was made at a platform that is not the emulator's is removed in the end.
+    """
+    here = environ(OPENLAYER_BASE_URL=url, OPENLAYER_API_KEY=key)
     cached = {**here, "RECONCILER_CACHE": str(folder / "cache")}
     flags = ("--parallelism", str(setting.in_flight))
 
@@ -97,11 +118,13 @@ def _ours(setting: Setting, folder: Path, url: str, requests: dict[str, Mapping[
     yield "plan, 100 % changed", measured([*CLI, "plan", "all", *flags], folder, here)
     for name, peer, command in _peers_that_read(setting.size, setting.in_flight):
         if peer in setting.peers:
-            yield name, measured((*command, url, KEY), folder, environ())
+            yield name, measured((*command, url, key), folder, environ())
     # From another folder on, the manifests are others' for the state: the update is made where they were created.
     shutil.rmtree(folder / "same")
     shutil.copytree(folder / "all", folder / "same")
     yield (name := "apply, update all"), counted(name, "apply", "same", "--yes")
+    if setting.url is not None:
+        measured([*CLI, "destroy", "same", "--yes", *flags], folder, here)
 
 
 def _peers_that_read(size: Size, in_flight: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
