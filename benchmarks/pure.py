@@ -27,7 +27,7 @@ def ratios(folder: Path) -> dict[str, float]:
 
 
 def _part(name: str, folder: Path) -> float:
-    seconds = []
+    seconds: list[float] = []
     for _ in range(ROUNDS):
         measured(
             (sys.executable, "-m", "benchmarks.pure", name, str(folder / "one"), str(folder / "took")),
