@@ -71,10 +71,12 @@ def line_start(line: str) -> str:
     >>> line_start("   ::error::x")
     '   \\x3a:error::x'
     """
-    return _COMMAND_START.sub(r"\1\\x3a", line) if "::" in line else line
+    start = _COMMAND_START.match(line)
+    return rf"{start[1]}\x3a{line[start.end() :]}" if start else line
 
 
-_COMMAND_START = re.compile(r"^((?:\s|\x1b\[[0-9;]*m)*):(?=:)")
+# A colour that ends between the two colons hides the command from the runner, but a line reads alike in every colour.
+_COMMAND_START = re.compile(r"((?:\s|\x1b\[[0-9;]*m)*):(?=(?:\x1b\[[0-9;]*m)*:)")
 
 # Everything that means something to CommonMark, to GitHub's extensions or to HTML, as character references:
 # those can not open any structure.

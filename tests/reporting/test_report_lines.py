@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.reporting.lines import Line, Span, lay
@@ -21,6 +21,7 @@ SPANS = st.lists(
 
 
 @given(SPANS, SPANS, st.integers(0, 30))
+@example((), (Span(":"), Span(":", "add")), 0)
 def test_a_line_is_broken_alike_with_and_without_colours(
     spans: tuple[Span, ...], tail: tuple[Span, ...], width: int
 ) -> None:
