@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
-from reconciler.manifests.loader import COLUMN_MASK, FORBIDDEN, Map, Seq, Spot, lines_below, unpack
+from reconciler.manifests.loader import FORBIDDEN
 from reconciler.manifests.overrides import Overrides
+from reconciler.manifests.positions import COLUMN_MASK, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.model.gating import incomparable
 from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of

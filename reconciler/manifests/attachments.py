@@ -14,7 +14,8 @@ from msgspec import Struct, field
 
 from reconciler.errors import Problem
 from reconciler.manifests.files import MAX_CONTENT_BYTES, File, beside, read_file
-from reconciler.manifests.loader import MAX_PROBLEMS, Map, Spot, printable, unpack
+from reconciler.manifests.loader import MAX_PROBLEMS, printable
+from reconciler.manifests.positions import Map, Spot, unpack
 from reconciler.manifests.problems import Problems
 from reconciler.model.kind import AnyKind
 from reconciler.model.values import DIGEST_DIGITS, Fields

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from reconciler.manifests import environment
 from reconciler.manifests.files import IGNORE_FILE
-from reconciler.manifests.loader import COLUMN_MASK, Map, Parsed, Spot
+from reconciler.manifests.loader import Parsed
+from reconciler.manifests.positions import COLUMN_MASK, Map, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
 from reconciler.model.kind import AnyKind, Vendor
 

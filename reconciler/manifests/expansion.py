@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.manifests.loader import Map, Seq, Spot, file_of
+from reconciler.manifests.positions import Map, Seq, Spot, file_of
 from reconciler.manifests.problems import Problems, described, did_you_mean
 from reconciler.manifests.variables import Scope, resolve
 

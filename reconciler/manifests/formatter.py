@@ -24,7 +24,9 @@ from yaml.events import (
 )
 
 from reconciler.errors import ManifestsInvalid, Problem
-from reconciler.manifests.loader import Map, Seq, parse, plain_value
+from reconciler.manifests.loader import parse
+from reconciler.manifests.positions import Map, Seq
+from reconciler.manifests.scalars import plain_value
 from reconciler.manifests.writer import key_text, quoted_text, scalar_text
 
 FLOW_WIDTH: Final = 120

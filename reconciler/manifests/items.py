@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from reconciler.manifests.documents import Document, listed_in
 from reconciler.manifests.expansion import glob_matches, items_of, merged, without
-from reconciler.manifests.loader import Map, Seq, Spot
+from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, fields_of

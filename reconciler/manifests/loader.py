@@ -8,9 +8,8 @@ positions and silently takes the last of two equal keys.
 from __future__ import annotations
 
 import gc
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -26,101 +25,15 @@ from yaml.events import (
 )
 
 from reconciler.errors import ManifestsInvalid, Problem
+from reconciler.manifests.positions import COLUMN_MASK, FILE_BITS, LINE_BITS, Map, Seq, Spot, unpack
+from reconciler.manifests.repeats import STAND_IN, Repeats, take_out
+from reconciler.manifests.scalars import Refused, plain_value
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 64
 MAX_ALIAS_NODES: Final = 100_000
 """How many values aliases may add to a file, counted as if each were written out."""
 MAX_PROBLEMS: Final = 1000
-MAX_INTEGER: Final = 2**53
-"""Larger integers do not survive a JSON parser that reads numbers as doubles."""
-
-Spot = int
-"""Where something stands: number of the file, line and column from 0, packed into one integer.
-
-A tuple each would cost a 10,000-test manifest 60 MB and the garbage collector a walk over a million objects.
-"""
-
-_LINE, _FILE = 23, 46
-COLUMN_MASK: Final = (1 << _LINE) - 1
-_LINE_MASK = COLUMN_MASK
-
-
-def unpack(spot: Spot) -> tuple[int, int, int]:
-    """(number of the file, line from 1, column from 1)."""
-    return spot >> _FILE, (spot >> _LINE & _LINE_MASK) + 1, (spot & COLUMN_MASK) + 1
-
-
-def file_of(spot: Spot) -> int:
-    """The number of the file."""
-    return spot >> _FILE
-
-
-def line_of(spot: Spot) -> int:
-    """The line, from 1."""
-    return (spot >> _LINE & _LINE_MASK) + 1
-
-
-def lines_below(home: Spot, spots: Iterable[Spot]) -> list[int | None]:
-    """How many lines below ``home`` each spot is; minus its own line when it is above, None when in another file."""
-    start = home & ~COLUMN_MASK
-    below = [spot - start >> _LINE for spot in spots]
-    if min(below, default=0) >= 0 and max(below, default=0) <= _LINE_MASK:
-        return list(below)
-    number = file_of(home)
-    return [
-        None if file_of(spot) != number else lines if lines >= 0 else -line_of(spot)
-        for spot, lines in zip(spots, below, strict=True)
-    ]
-
-
-class Map(dict[str, Any]):
-    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
-
-    __slots__ = ("spot", "spots")
-
-    spot: Spot
-    spots: list[Spot]
-
-    @classmethod
-    def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Map:
-        """Made from key -> (value, spot of the key, spot of the value)."""
-        made = cls((key, entry[0]) for key, entry in entries.items())
-        made.spot = spot
-        made.spots = [each for entry in entries.values() for each in entry[1:]]
-        return made
-
-    def entries(self) -> dict[str, tuple[Any, Spot, Spot]]:
-        """The inverse of ``of``: key -> (value, spot of the key, spot of the value)."""
-        return {
-            key: (value, self.spots[2 * index], self.spots[2 * index + 1])
-            for index, (key, value) in enumerate(self.items())
-        }
-
-    def key_spot(self, key: str) -> Spot:
-        """Where the key stands; the mapping itself when it has no such key."""
-        return self.spots[2 * list(self).index(key)] if key in self else self.spot
-
-    def value_spot(self, key: str) -> Spot:
-        """Where the value of the key stands; the mapping itself when it has no such key."""
-        return self.spots[2 * list(self).index(key) + 1] if key in self else self.spot
-
-
-class Seq(list[Any]):
-    """A list.  ``spot`` is its own; ``spots`` holds those of its items."""
-
-    __slots__ = ("spot", "spots")
-
-    spot: Spot
-    spots: list[Spot]
-
-    @classmethod
-    def of(cls, spot: Spot, items: list[tuple[Any, Spot]]) -> Seq:
-        """Made from (item, spot of the item)."""
-        made = cls(item for item, _ in items)
-        made.spot = spot
-        made.spots = [each for _, each in items]
-        return made
 
 
 class Parsed(Struct):
@@ -145,18 +58,34 @@ def parse(data: bytes | str, file: str = "manifest.yaml") -> list[Any]:
     return [value for value, _ in parsed.documents]
 
 
-def read(data: bytes | str, file: str, number: int = 0) -> Parsed:
+def read(data: bytes | str, file: str, number: int = 0, *, repeats: bool = True) -> Parsed:
     """Like ``parse``, but hands back problems beside whatever could be read.
 
-    ``number`` is the file's in every spot.  A syntax error ends the file; all else is collected.
+    ``number`` is the file's in every spot.  A syntax error ends the file; all else is collected.  Without ``repeats``
+    each list item goes through the YAML parser, which takes longer and comes to the same.
     """
     parsed = Parsed(file)
     text = _text_of(data, parsed)
-    if text is not None:
-        parsed.refers = "$" in text or "\\" in text  # an escape may spell a dollar
-        with no_garbage_collection():
+    if text is None:
+        return parsed
+    parsed.refers = "$" in text or "\\" in text  # an escape may spell a dollar
+    with no_garbage_collection():
+        if repeats and not parsed.problems and (quickly := _read_repeats(text, file, number)):
+            parsed.documents = quickly.documents
+        else:
             _Builder(text, parsed, number).build()
     return parsed
+
+
+def _read_repeats(text: str, file: str, number: int) -> Parsed | None:
+    """The file read without its repeated items; None when there are none, or anything is odd about it."""
+    repeats = take_out(text)
+    if not repeats.items:
+        return None
+    parsed = Parsed(file)
+    builder = _Builder(repeats.text, parsed, number, repeats)
+    builder.build()
+    return None if parsed.problems or builder.put_back < len(repeats.items) else parsed
 
 
 @contextmanager
@@ -229,75 +158,6 @@ def _at(file: str, before: str, message: str, hint: str) -> Problem:
     return Problem(file, before.count("\n") + 1, len(before) - line_start + 1, "", message, hint)
 
 
-# ---------------------------------------------------------------------------------------------- scalars
-
-_PLAIN: Final[dict[str, Any]] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_NUMBERS_BEGIN = frozenset("0123456789+-.")
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-_REFUSED_WORDS: Final[dict[str, str]] = {
-    **dict.fromkeys(("yes", "Yes", "YES", "no", "No", "NO", "y", "Y", "n", "N"), "true or false to some YAML readers"),
-    **dict.fromkeys(("on", "On", "ON", "off", "Off", "OFF"), "true or false to some YAML readers"),
-    **dict.fromkeys(("=", "<<"), "a special value to some YAML readers"),
-}
-_REFUSED_NUMBERS = (
-    (re.compile(r"[-+]?0[0-9_]+"), "an octal number to some YAML readers"),
-    (re.compile(r"[-+]?0o[0-7]+"), "an octal number to some YAML readers"),
-    (re.compile(r"[-+]?0x[0-9a-fA-F_]+"), "a hexadecimal number to some YAML readers"),
-    (re.compile(r"[-+]?0b[01_]+"), "a binary number to some YAML readers"),
-    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a number in base 60 to some YAML readers"),
-    (re.compile(r"[-+]?(\.?[0-9][0-9_]*)(\.[0-9_]*)?([eE][-+]?[0-9]+)?"), "a number to some YAML readers"),
-    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?"), "a date to some YAML readers"),
-    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "not a number that can be sent"),
-)
-
-
-class Refused(ValueError):
-    """A plain scalar that should be quoted, or a number that can not be sent."""
-
-
-def plain_value(text: str) -> Any:
-    """What an unquoted scalar means by YAML 1.2's core schema: None, a bool, a number or the text itself.
-
-    Raises Refused for what YAML 1.1 reads differently, and for numbers outside of what JSON carries exactly.
-
-    >>> plain_value("1e3"), plain_value("gte"), plain_value("~")
-    (1000.0, 'gte', None)
-    """
-    if text in _PLAIN:
-        return _PLAIN[text]
-    if text in _REFUSED_WORDS:
-        raise Refused(f"{text} is {_REFUSED_WORDS[text]}")
-    if text[0] not in _NUMBERS_BEGIN:
-        return text
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    if _FLOAT.fullmatch(text):
-        return _float(text)
-    for pattern, meaning in _REFUSED_NUMBERS:
-        if pattern.fullmatch(text):
-            raise Refused(f"{text} is {meaning}")
-    return text
-
-
-def _integer(text: str) -> int:
-    value = int(text) if len(text) < 20 else MAX_INTEGER + 1
-    if abs(value) > MAX_INTEGER:
-        raise Refused(f"{text[:40]} is too large: beyond 2^53 a number loses digits on its way")
-    return value
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise Refused(f"{text[:40]} is too large to be sent")
-    return value or 0.0  # -0.0 is 0
-
-
 # ---------------------------------------------------------------------------------------------- builder
 
 _EventLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is optional in PyYAML
@@ -312,10 +172,12 @@ class _Stop(Exception):
 class _Builder:
     """Builds the documents of one text, one call for each mapping and each list."""
 
-    def __init__(self, text: str, parsed: Parsed, number: int) -> None:
+    def __init__(self, text: str, parsed: Parsed, number: int, repeats: Repeats | None = None) -> None:
         self.text = text
+        self.repeats = repeats
+        self.put_back = 0  # how many repeated items
         self.parsed = parsed
-        self.base = number << _FILE
+        self.base = number << FILE_BITS
         self.get_event = _EventLoader(text).get_event
         self.known: dict[str, Any] = {}  # plain scalars seen before: field names and words repeat
         self.path: list[str | Seq] = []  # what leads to where we are: keys, and lists that are being read
@@ -347,7 +209,7 @@ class _Builder:
 
     def _spot(self, event: Any) -> Spot:
         mark = event.start_mark
-        spot: Spot = self.base + (mark.line << _LINE) + mark.column
+        spot: Spot = self.base + (mark.line << LINE_BITS) + mark.column
         return spot
 
     def _fill_map(self, made: Map) -> None:
@@ -358,7 +220,7 @@ class _Builder:
         get_event, base, known, spots, path = self.get_event, self.base, self.known, made.spots, self.path
         while type(event := get_event()) is not MappingEndEvent:
             mark = event.start_mark
-            key_spot = base + (mark.line << _LINE) + mark.column
+            key_spot = base + (mark.line << LINE_BITS) + mark.column
             if type(event) is ScalarEvent and event.implicit[0] and event.anchor is None and event.value in known:
                 key = known[event.value]
             else:
@@ -368,7 +230,7 @@ class _Builder:
 
             event = get_event()
             mark = event.start_mark
-            spot = base + (mark.line << _LINE) + mark.column
+            spot = base + (mark.line << LINE_BITS) + mark.column
             if type(event) is ScalarEvent and event.implicit[0] and event.anchor is None and event.value in known:
                 made[key] = known[event.value]
             else:
@@ -379,11 +241,25 @@ class _Builder:
 
     def _fill_seq(self, made: Seq) -> None:
         self.path.append(made)
+        repeats = self.repeats
         while type(event := self.get_event()) is not SequenceEndEvent:
             spot = self._spot(event)
-            made.append(self._node(event, spot))
+            made.append(self._node(event, spot) if repeats is None else self._repeated(event, spot, repeats))
             made.spots.append(spot)
         self.path.pop()
+
+    def _repeated(self, event: Any, spot: Spot, repeats: Repeats) -> Any:
+        """The item of a list that a stand-in stands for, or any other, from which a layout may be learned."""
+        place, home = spot - self.base, spot & ~COLUMN_MASK
+        if place in repeats.items and type(event) is ScalarEvent and event.value == STAND_IN:
+            layout, scalars = repeats.items[place]
+            if layout.is_known:
+                self.put_back += 1
+                return layout.make(scalars, home)
+        item = self._node(event, spot)
+        if place in repeats.firsts and isinstance(item, (Map, Seq)):
+            repeats.firsts[place].learn(item, home)
+        return item
 
     def _node(self, event: Any, spot: Spot) -> Any:
         if type(event) is ScalarEvent:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.manifests.expansion import glob_matches, merged
-from reconciler.manifests.loader import Map, Seq, Spot
+from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of
 from reconciler.model.kind import AnyKind, Mark, Shape, fields_of
 

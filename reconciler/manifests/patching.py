@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 from reconciler.errors import UsageInvalid
-from reconciler.manifests.loader import Map, Refused, Seq, Spot, plain_value, read, unpack
+from reconciler.manifests.loader import read
+from reconciler.manifests.positions import Map, Seq, Spot, unpack
+from reconciler.manifests.scalars import Refused, plain_value
 from reconciler.manifests.writer import scalar_text
 from reconciler.model.resource import Source
 from reconciler.model.values import Json

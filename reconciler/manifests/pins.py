@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from reconciler.manifests.documents import Document
 from reconciler.manifests.environment import LOCAL, PIN
 from reconciler.manifests.items import checked_metadata
-from reconciler.manifests.loader import Map, unpack
+from reconciler.manifests.positions import Map, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, quoted
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, Part, fields_of

@@ -12,7 +12,8 @@ from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import Problem
-from reconciler.manifests.loader import Map, Parsed, Seq, Spot, unpack
+from reconciler.manifests.loader import Parsed
+from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.kind import Shape
 
 Loc = tuple[int | str, ...]

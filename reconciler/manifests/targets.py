@@ -18,8 +18,8 @@ from reconciler.manifests.environment import KIND, LOCAL, Emulator, Environment,
 from reconciler.manifests.expansion import without
 from reconciler.manifests.files import beside
 from reconciler.manifests.items import checked_metadata
-from reconciler.manifests.loader import Map, Seq, unpack
 from reconciler.manifests.overrides import Overrides
+from reconciler.manifests.positions import Map, Seq, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, Vendor, fields_of

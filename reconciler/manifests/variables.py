@@ -14,8 +14,9 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.manifests.loader import Map, Refused, Seq, Spot, plain_value
+from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import did_you_mean
+from reconciler.manifests.scalars import Refused, plain_value
 
 ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

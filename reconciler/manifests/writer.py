@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from reconciler.manifests.loader import Refused, plain_value
+from reconciler.manifests.scalars import Refused, plain_value
 
 LINE_WIDTH: Final = 100
 """What a flow list may fill, indentation included."""

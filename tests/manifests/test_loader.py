@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ManifestsInvalid
-from reconciler.manifests.loader import FORBIDDEN, MAX_FILE_BYTES, Map, Seq, parse, read, unpack
+from reconciler.manifests.loader import FORBIDDEN, MAX_FILE_BYTES, parse, read
+from reconciler.manifests.positions import Map, Seq, unpack
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\n\t"), max_size=30).filter(
     lambda text: FORBIDDEN.search(text) is None

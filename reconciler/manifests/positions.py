@@ -1,0 +1,94 @@
+"""Data that remembers where in its file every key and value stood.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+Spot = int
+"""Where something stands: number of the file, line and column from 0, packed into one integer.
+
+A tuple each would cost a 10,000-test manifest 60 MB and the garbage collector a walk over a million objects.
+"""
+
+LINE_BITS: Final = 23
+FILE_BITS: Final = 46
+COLUMN_MASK: Final = (1 << LINE_BITS) - 1
+_LINE_MASK = COLUMN_MASK
+
+
+def unpack(spot: Spot) -> tuple[int, int, int]:
+    """(number of the file, line from 1, column from 1)."""
+    return spot >> FILE_BITS, (spot >> LINE_BITS & _LINE_MASK) + 1, (spot & COLUMN_MASK) + 1
+
+
+def file_of(spot: Spot) -> int:
+    """The number of the file."""
+    return spot >> FILE_BITS
+
+
+def line_of(spot: Spot) -> int:
+    """The line, from 1."""
+    return (spot >> LINE_BITS & _LINE_MASK) + 1
+
+
+def lines_below(home: Spot, spots: Iterable[Spot]) -> list[int | None]:
+    """How many lines below ``home`` each spot is; minus its own line when it is above, None when in another file."""
+    start = home & ~COLUMN_MASK
+    below = [spot - start >> LINE_BITS for spot in spots]
+    if min(below, default=0) >= 0 and max(below, default=0) <= _LINE_MASK:
+        return list(below)
+    number = file_of(home)
+    return [
+        None if file_of(spot) != number else lines if lines >= 0 else -line_of(spot)
+        for spot, lines in zip(spots, below, strict=True)
+    ]
+
+
+class Map(dict[str, Any]):
+    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
+
+    __slots__ = ("spot", "spots")
+
+    spot: Spot
+    spots: list[Spot]
+
+    @classmethod
+    def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Map:
+        """Made from key -> (value, spot of the key, spot of the value)."""
+        made = cls((key, entry[0]) for key, entry in entries.items())
+        made.spot = spot
+        made.spots = [each for entry in entries.values() for each in entry[1:]]
+        return made
+
+    def entries(self) -> dict[str, tuple[Any, Spot, Spot]]:
+        """The inverse of ``of``: key -> (value, spot of the key, spot of the value)."""
+        return {
+            key: (value, self.spots[2 * index], self.spots[2 * index + 1])
+            for index, (key, value) in enumerate(self.items())
+        }
+
+    def key_spot(self, key: str) -> Spot:
+        """Where the key stands; the mapping itself when it has no such key."""
+        return self.spots[2 * list(self).index(key)] if key in self else self.spot
+
+    def value_spot(self, key: str) -> Spot:
+        """Where the value of the key stands; the mapping itself when it has no such key."""
+        return self.spots[2 * list(self).index(key) + 1] if key in self else self.spot
+
+
+class Seq(list[Any]):
+    """A list.  ``spot`` is its own; ``spots`` holds those of its items."""
+
+    __slots__ = ("spot", "spots")
+
+    spot: Spot
+    spots: list[Spot]
+
+    @classmethod
+    def of(cls, spot: Spot, items: list[tuple[Any, Spot]]) -> Seq:
+        """Made from (item, spot of the item)."""
+        made = cls(item for item, _ in items)
+        made.spot = spot
+        made.spots = [each for _, each in items]
+        return made

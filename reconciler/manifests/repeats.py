@@ -1,0 +1,253 @@
+"""List items that are laid out like one before them, read without a YAML parser.  Pure.
+
+A workspace repeats itself: tests that differ in a name, a limit and a sentence.  libyaml and what PyYAML makes of its
+events take two thirds of the time of reading them, so only the first item of each layout goes there.  The others are
+taken out of the text before it is parsed, one scalar left standing in for each (``take_out``), and made from what the
+parser made of the first (``Layout.make``).
+
+Why that is safe, whatever the text holds:
+
+* A layout is everything of an item but the scalars after its keys, character by character, and those scalars are all
+  of forms that end where their line ends.  So two items of one layout have one structure.
+* Whether an item stands where a list item can stand, and not inside a text, is left to the parser: up to the first
+  stand-in it sees what it would have seen, and a stand-in that it does not report as an item was no item.  So if it
+  reports all of them, at the lines where they were put, and nothing is wrong, nothing else can have changed; otherwise
+  the caller has the file read without this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from reconciler.manifests.positions import LINE_BITS, Map, Seq, Spot
+from reconciler.manifests.scalars import Refused, plain_value
+
+STAND_IN: Final = "0"
+"""What is left in the text for an item; unlike a quoted one, it lets no open text end."""
+
+# An item of a block list: its first line, and all further ones that are indented more deeply, with blank ones between.
+_BEGIN = re.compile(r"^( {0,40})- ", re.MULTILINE)
+_FURTHER = r"(?: *\n)*{indent}  "
+_ITEM = re.compile(r"( *)- [^\n]*\n(?:" + _FURTHER.format(indent=r"\1") + r"[^\n]*\n)*")
+
+# A scalar that follows its key and ends with its line: no comment, escape, tag or anchor, no end of a flow collection.
+_SCALAR = r"""("[^"\\\n]*"|'[^'\n]*'|-?[A-Za-z0-9_.+$/(<=~][^\n:#]*(?::[^\s:#][^\n:#]*)*(?<![\s\]}]))\n"""
+_AFTER_KEY = ": "
+_SCALARS = re.compile(_AFTER_KEY + _SCALAR)
+
+# What may stand around these scalars: keys and dashes, blank lines, flow collections on one line.
+_KEY = r" *(?:- )*[A-Za-z_][\w.-]*"
+_LINES = rf"(?: *\n|{_KEY}:(?: [\[{{][^\n&*!]*[\]}}])?\n)*"
+_BEFORE_SCALAR = re.compile(_LINES + _KEY, re.ASCII)
+_AFTER_ALL = re.compile(_LINES, re.ASCII)
+
+_COMMON = 8
+"""A layout is common from so many items on: then it gets a pattern of its own, which takes 0.5 ms to compile."""
+_TRIED = 8
+"""So many common layouts are tried before an item is taken apart."""
+
+
+class Step(Struct, frozen=True):
+    """How one mapping or list of an item is made; ``keys`` is None for a list.
+
+    ``pick`` takes its values from all values of the item.  Places are distances from where the item's line begins.
+    """
+
+    keys: tuple[str, ...] | None
+    pick: Callable[[Sequence[Any]], Sequence[Any]]
+    place: int
+    places: tuple[int, ...]
+
+
+class Layout(Struct):
+    """What some items have in common: ``around`` is their text before, between and after the scalars.
+
+    ``places`` are those of the scalars, none when there is more to such items than we know; ``lines`` is how many an
+    item takes, ``seen`` how often it was met.  ``first`` holds the scalars of the first item, ``constants`` those that
+    are the same in all items.  ``steps`` make the parts of an item, innermost first.
+    """
+
+    around: tuple[str, ...]
+    places: list[int]
+    lines: int
+    seen: int = 0
+    first: Sequence[Any] = ()
+    constants: Sequence[Any] = ()
+    steps: Sequence[Step] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether items can be made."""
+        return bool(self.steps)
+
+    def learn(self, first: Map | Seq, home: Spot) -> None:
+        """Take over how the parser understood the first item, whose line begins at ``home``.
+
+        Nothing is learned when a scalar is not where it looked to be, or not what.
+        """
+        parts = list(_inside_out(first))
+        held = {
+            spot - home: value
+            for part in parts
+            for value, spot in zip(_values(part), _value_spots(part), strict=True)
+        }  # fmt: skip
+        for place, scalar in zip(self.places, self.first, strict=True):
+            if place not in held or type(held[place]) is not type(scalar) or held[place] != scalar:
+                return
+        constants = {
+            place: value
+            for place, value in held.items()
+            if place not in self.places and not isinstance(value, (Map, Seq))
+        }
+        places = [*self.places, *constants, *(part.spot - home for part in parts)]
+        number = {place: number for number, place in enumerate(places)}
+        self.constants = list(constants.values())
+        self.steps = [
+            Step(
+                tuple(part) if isinstance(part, Map) else None,
+                _pick([number[spot - home] for spot in _value_spots(part)]),
+                part.spot - home,
+                tuple(spot - home for spot in part.spots),
+            )
+            for part in parts
+        ]
+
+    def make(self, scalars: Sequence[Any], home: Spot) -> Any:
+        """The item with these scalars whose line begins at ``home``."""
+        values = [*scalars, *self.constants]
+        for step in self.steps:
+            picked = step.pick(values)
+            part = Seq(picked) if step.keys is None else Map(zip(step.keys, picked, strict=True))
+            part.spot = home + step.place
+            part.spots = [home + place for place in step.places]
+            values.append(part)
+        return values[-1]
+
+
+class Repeats(Struct):
+    """A text without its repeated items.
+
+    ``firsts`` are the layouts by the place of their first item; ``items`` tells of each stand-in, by its place, which
+    item it stands for: the layout and the scalars.
+    """
+
+    text: str
+    firsts: dict[int, Layout] = field(default_factory=dict)
+    items: dict[int, tuple[Layout, list[Any]]] = field(default_factory=dict)
+
+
+def take_out(text: str) -> Repeats:
+    """Leave a stand-in for each item that is laid out like an earlier one; every line stays where it is.
+
+    ``text`` is what the loader lets through: no carriage returns, no characters that nobody can see.
+    """
+    repeats = Repeats(text)
+    layouts: dict[tuple[str, ...], Layout] = {}
+    common: list[tuple[re.Pattern[str], Layout]] = []
+    known: dict[str, Any] = {}
+    kept: list[str] = []
+    done = position = line = 0
+    while begin := _BEGIN.search(text, position):
+        start, indent = begin.start(), begin[1]
+        line += text.count("\n", position, start)
+        place = (line << LINE_BITS) + begin.end() - start
+        found = _recognized(common, text, start) or _taken_apart(layouts, text, start)
+        if found is None:
+            break  # the last line of the file, without an end
+        layout, texts, position = found
+        line += layout.lines
+        scalars = _meanings(texts, known) if layout.places else None
+        if scalars is None:
+            continue
+        layout.seen += 1
+        if layout.seen == 1:
+            layout.first = scalars
+            repeats.firsts[place] = layout
+        else:
+            repeats.items[place] = layout, scalars
+            kept += (text[done:start], indent, "- ", STAND_IN, "\n" * layout.lines)
+            done = position
+        if layout.seen == _COMMON and len(common) < _TRIED:
+            common.append((_pattern(layout, indent), layout))
+    repeats.text = "".join((*kept, text[done:]))
+    return repeats
+
+
+_Found = tuple[Layout, Sequence[str], int]
+"""The layout of an item, the texts of its scalars, and where it ends."""
+
+
+def _recognized(common: Sequence[tuple[re.Pattern[str], Layout]], text: str, start: int) -> _Found | None:
+    for pattern, layout in common:
+        if match := pattern.match(text, start):
+            return layout, match.groups(), match.end()
+    return None
+
+
+def _taken_apart(layouts: dict[tuple[str, ...], Layout], text: str, start: int) -> _Found | None:
+    """Adds the layout to ``layouts`` if it is new."""
+    if match := _ITEM.match(text, start):
+        parts = _SCALARS.split(match[0])
+        around = tuple(parts[::2])
+        layout = layouts.get(around) or layouts.setdefault(around, _layout(around))
+        return layout, parts[1::2], match.end()
+    return None
+
+
+def _pattern(layout: Layout, indent: str) -> re.Pattern[str]:
+    """Matches the items of a layout: all of an item, as ``_ITEM`` does."""
+    nothing_further = f"(?!{_FURTHER.format(indent=indent)})"
+    return re.compile((_AFTER_KEY + _SCALAR).join(map(re.escape, layout.around)) + nothing_further)
+
+
+def _meanings(texts: Sequence[str], known: dict[str, Any]) -> list[Any] | None:
+    """What scalars mean; None when one of them is refused."""
+    meanings = []
+    for text in texts:
+        if text not in known:
+            try:
+                known[text] = text[1:-1] if text[0] in "\"'" else plain_value(text)
+            except Refused:
+                return None
+        meanings.append(known[text])
+    return meanings
+
+
+def _layout(around: tuple[str, ...]) -> Layout:
+    *before, after = around
+    is_known = all(map(_BEFORE_SCALAR.fullmatch, before)) and _AFTER_ALL.fullmatch(after)
+    places: list[int] = []
+    line = 0
+    for text in before:
+        line += text.count("\n")
+        places.append((line << LINE_BITS) + len(text) - text.rfind("\n") - 1 + len(_AFTER_KEY))
+        line += 1  # the scalar's own line ends behind it
+    return Layout(around, places if is_known else [], line + after.count("\n"))
+
+
+def _inside_out(part: Map | Seq) -> Iterator[Map | Seq]:
+    """Every mapping and list in a value, then the value."""
+    for value in _values(part):
+        if isinstance(value, (Map, Seq)):
+            yield from _inside_out(value)
+    yield part
+
+
+def _values(part: Map | Seq) -> Iterable[Any]:
+    return part.values() if isinstance(part, Map) else part
+
+
+def _value_spots(part: Map | Seq) -> list[Spot]:
+    return part.spots[1::2] if isinstance(part, Map) else part.spots
+
+
+def _pick(numbers: list[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """``itemgetter`` for any number of items: a single one comes as a tuple, too."""
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    return itemgetter(slice(numbers[0], numbers[0] + 1) if numbers else slice(0))

@@ -1,0 +1,76 @@
+"""What an unquoted scalar means, or why it is refused.  Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+MAX_INTEGER: Final = 2**53
+"""Larger integers do not survive a JSON parser that reads numbers as doubles."""
+
+_PLAIN: Final[dict[str, Any]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_NUMBERS_BEGIN = frozenset("0123456789+-.")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_REFUSED_WORDS: Final[dict[str, str]] = {
+    **dict.fromkeys(("yes", "Yes", "YES", "no", "No", "NO", "y", "Y", "n", "N"), "true or false to some YAML readers"),
+    **dict.fromkeys(("on", "On", "ON", "off", "Off", "OFF"), "true or false to some YAML readers"),
+    **dict.fromkeys(("=", "<<"), "a special value to some YAML readers"),
+}
+_REFUSED_NUMBERS = (
+    (re.compile(r"[-+]?0[0-9_]+"), "an octal number to some YAML readers"),
+    (re.compile(r"[-+]?0o[0-7]+"), "an octal number to some YAML readers"),
+    (re.compile(r"[-+]?0x[0-9a-fA-F_]+"), "a hexadecimal number to some YAML readers"),
+    (re.compile(r"[-+]?0b[01_]+"), "a binary number to some YAML readers"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a number in base 60 to some YAML readers"),
+    (re.compile(r"[-+]?(\.?[0-9][0-9_]*)(\.[0-9_]*)?([eE][-+]?[0-9]+)?"), "a number to some YAML readers"),
+    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?"), "a date to some YAML readers"),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), "not a number that can be sent"),
+)
+
+
+class Refused(ValueError):
+    """A plain scalar that should be quoted, or a number that can not be sent."""
+
+
+def plain_value(text: str) -> Any:
+    """What an unquoted scalar means by YAML 1.2's core schema: None, a bool, a number or the text itself.
+
+    Raises Refused for what YAML 1.1 reads differently, and for numbers outside of what JSON carries exactly.
+
+    >>> plain_value("1e3"), plain_value("gte"), plain_value("~")
+    (1000.0, 'gte', None)
+    """
+    if text in _PLAIN:
+        return _PLAIN[text]
+    if text in _REFUSED_WORDS:
+        raise Refused(f"{text} is {_REFUSED_WORDS[text]}")
+    if text[0] not in _NUMBERS_BEGIN:
+        return text
+    if _INTEGER.fullmatch(text):
+        return _integer(text)
+    if _FLOAT.fullmatch(text):
+        return _float(text)
+    for pattern, meaning in _REFUSED_NUMBERS:
+        if pattern.fullmatch(text):
+            raise Refused(f"{text} is {meaning}")
+    return text
+
+
+def _integer(text: str) -> int:
+    value = int(text) if len(text) < 20 else MAX_INTEGER + 1
+    if abs(value) > MAX_INTEGER:
+        raise Refused(f"{text[:40]} is too large: beyond 2^53 a number loses digits on its way")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Refused(f"{text[:40]} is too large to be sent")
+    return value or 0.0  # -0.0 is 0

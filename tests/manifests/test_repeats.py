@@ -1,0 +1,194 @@
+"""List items that are laid out alike are read without the parser, and come to the same as with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reconciler.manifests.loader import read
+from reconciler.manifests.positions import Map, Seq
+from reconciler.manifests.repeats import take_out
+
+TESTS = """\
+tests:
+  - name: first
+    subtype: rowCount
+    gate: {runs: 2, tags: [a, "b c"]}
+    thresholds:
+      - operator: ">="
+        value: 5
+
+  # limits of ours
+  - name: "second: quoted"
+    subtype: containsPii
+    gate: {runs: 2, tags: [a, "b c"]}
+    thresholds:
+      - operator: '<'
+        value: -0.5
+  - name: without a limit
+    subtype: rowCount
+  - name: third
+    subtype:
+    gate: {runs: 2, tags: [a, "b c"]}
+    thresholds:
+      - operator: ">="
+        value: 5
+  - name: fourth, of the first layout
+    subtype: rowCount
+    gate: {runs: 2, tags: [a, "b c"]}
+    thresholds:
+      - operator: ~
+        value: 1e3
+"""
+
+
+def spelled(value: Any) -> Any:
+    """A value with its type and every spot, so that two that differ in any of it are unequal."""
+    if isinstance(value, Map):
+        return ("map", value.spot, value.spots, [(key, spelled(each)) for key, each in value.items()])
+    if isinstance(value, Seq):
+        return ("list", value.spot, value.spots, [spelled(each) for each in value])
+    return (type(value).__name__, value)
+
+
+def assert_read_alike(text: str) -> None:
+    quickly, plainly = read(text, "x.yaml", 3), read(text, "x.yaml", 3, repeats=False)
+    assert [(spelled(value), spot) for value, spot in quickly.documents] == [
+        (spelled(value), spot) for value, spot in plainly.documents
+    ]
+    assert quickly.problems == plainly.problems
+    assert quickly.doubtful == plainly.doubtful
+    assert quickly.refers == plainly.refers
+
+
+def test_the_second_item_of_a_layout_is_taken_out_and_the_lines_stay() -> None:
+    repeats = take_out(TESTS)
+    assert repeats.text == (
+        TESTS[: TESTS.index('  - name: "second')]
+        + "  - 0\n\n\n\n\n\n"
+        + TESTS[TESTS.index("  - name: without") : TESTS.index("  - name: fourth")]
+        + "  - 0\n\n\n\n\n\n"
+    )
+    assert [scalars for _, scalars in repeats.items.values()] == [
+        ["second: quoted", "containsPii", "<", -0.5],
+        ["fourth, of the first layout", "rowCount", None, 1000.0],
+    ]
+
+
+def test_what_was_taken_out_comes_back_at_its_place() -> None:
+    assert_read_alike(TESTS)
+    second = read(TESTS, "x.yaml").documents[0][0]["tests"][1]
+    assert second == {
+        "name": "second: quoted",
+        "subtype": "containsPii",
+        "gate": {"runs": 2, "tags": ["a", "b c"]},
+        "thresholds": [{"operator": "<", "value": -0.5}],
+    }
+
+
+def test_items_share_nothing_that_could_be_changed_in_one_of_them() -> None:
+    first, second, _, _, fourth = read(TESTS, "x.yaml").documents[0][0]["tests"]
+    assert len({id(item["gate"]) for item in (first, second, fourth)}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("text: |\n  - a: 1\n  - a: 2\n  - a: 3\n", id="in a literal text"),
+        pytest.param('text: "\n  - a: 1\n  - a: 2\n  - a: 3"\n', id="in a quoted text"),
+        pytest.param("text: folded\n  - a b\n  - a\n", id="in a plain text"),
+        pytest.param('- a: "x\n- a: 1\n- a: 2\n- b: y"\n- a: 3\n', id="in a text that begins in an item"),
+        pytest.param("text: [\n  - a: 1\n  - a: 2\n]\n", id="in a flow list"),
+        pytest.param("- a: 1\n- a: 2\n\n  b: 3\n- a: 4\n", id="a blank line inside"),
+        pytest.param("- a: 1\n- a: 2\n\n # a remark\n  b: 3\n- a: 4\n", id="a remark inside"),
+        pytest.param("- a: 1\n- a: 2\n   x\n- a: 3\n", id="a scalar over two lines"),
+        pytest.param("- a: 1\n- a: 2\n x: y\n", id="indented less than the item"),
+        pytest.param("- a: 1\n- a: 2\n-\n- a: 3", id="no end of the last line"),
+        pytest.param("- - a: 1\n- - a: 2\n- - a: 3\n  - a: 4\n", id="lists in lists"),
+        pytest.param("- a: 1\n  a: 1\n- a: 2\n  a: 2\n", id="equal keys"),
+        pytest.param("- a: yes\n- a: 1\n- a: 012\n- a: 2\n", id="refused words"),
+        pytest.param("- a: &x 1\n- a: *x\n- a: {b: *x}\n- a: {b: *x}\n", id="anchors and aliases"),
+        pytest.param("x: &x\n- a: 1\n- a: 2\ny: *x\n", id="an anchor before the list"),
+        pytest.param("- a: b\n---\n- a: c\n---\n- a: d\n", id="several documents"),
+        pytest.param("- a: b\r\n- a: c\r\n- a: d\r\n", id="carriage returns"),
+        pytest.param("- a: b\u200b\n- a: c\n", id="an invisible character"),
+        pytest.param("- a: [1, {b: 2}]\n- a: [1, {b: 2}]\n", id="only flow collections"),
+        pytest.param("- c: 1\n  a: [1, {b: ~}, {}, []]\n- c: 2\n  a: [1, {b: ~}, {}, []]\n", id="empty collections"),
+        pytest.param('- {a: "x\n  b: y"}\n- {a: "x\n  b: z"}\n', id="a flow mapping over two lines"),
+        pytest.param("- on: 1\n- on: 2\n", id="a refused key"),
+        pytest.param("- 1: 1\n- 1: 2\n", id="a key that is no text"),
+        pytest.param("- null: 1\n- null: 2\n", id="a key that is null"),
+        pytest.param("- a:\n    b: 1\n- a:\n    b: 2\n  \n- a:\n    b: 3\n", id="trailing blanks"),
+        pytest.param("".join(f"- a: {n}\n  b: x{n}\n" for n in range(40)), id="a common layout"),
+        pytest.param("".join(f"- a: {n}\n  b: x{n}\n" for n in range(40)) + "  c: 1\n", id="a common layout goes on"),
+        pytest.param("".join(f"- k{n}: {n}\n" * 12 for n in range(20)), id="many common layouts"),
+    ],
+)
+def test_what_only_looks_like_an_item_is_read_as_without(text: str) -> None:
+    assert_read_alike(text)
+
+
+SCALARS = (
+    *("a", "a b", "5", "-5", "1e3", "true", "~", "'q'", '"q"', "''", '"', "'", "a'", 'a"', "a  ", "${x}", "é"),
+    *("yes", "012", "", "|", ">", "x: y", "a #c", "a # c", "#c", "http://x", "a:", "?", "- a", "-", "=", "<=", "%"),
+    *("&a 1", "*a", "!t", "[a, b]", "{a: b}", "[a,", "b]", "{a: b, c: d} # e", "a\tb", "`", '"a\\n"', "'it''s'"),
+)
+LAYOUTS = (
+    ("- a: {}", "  b: {}"),
+    ("- a: {}", "  b:", "    c: {}", "    d: {}"),
+    ("- a: {}", "  b:", "  - c: {}", "  - c: {}"),
+    ("- a: {}", "", "  b: {}"),
+    ("- a: {}", "  b: [1, {{c: d}}]", "  e: {}"),
+    ("- - {}", "  - a: {}"),
+    ("- {}",),
+    ("- a: {}",),
+)
+CONTEXTS = (
+    "list:",
+    "more:",
+    "text: |",
+    "text: >-",
+    'text: "',
+    '"',
+    "text: '",
+    "'",
+    "text: a",
+    "flow: [",
+    "]",
+    "---",
+    "# c",
+)
+ODD_LINES = ("", "   ", "   x", " # c", "      # c", "    z: 1", "  z: 1", "z: 1", " - 0", "\t")
+
+
+@st.composite
+def items(draw: st.DrawFn) -> str:
+    """Some items of one layout, as often with plain scalars as with odd ones."""
+    layout = draw(st.sampled_from(LAYOUTS))
+    indent = " " * draw(st.sampled_from((0, 2, 2)))
+    scalars = st.sampled_from(SCALARS[: draw(st.sampled_from((10, 10, 10, len(SCALARS))))])
+    return "".join(
+        indent + line.format(*[draw(scalars)] * line.count("{}")) + "\n"
+        for _ in range(draw(st.integers(1, 12)))
+        for line in layout
+    )
+
+
+def numbered(parts: list[str]) -> str:
+    """The parts one after the other, those that are items of a list of its own below a key of its own."""
+    return "".join(f"list{number}:\n{part[1:]}" if part[0] == "+" else part for number, part in enumerate(parts))
+
+
+LINES = st.sampled_from(CONTEXTS + ODD_LINES).map("{}\n".format)
+LISTS = items().map("+{}".format)
+TEXTS = st.lists(st.one_of(LISTS, LISTS, LISTS, items(), LINES), max_size=6).map(numbered)
+
+
+@settings(max_examples=400)
+@given(TEXTS)
+@example(TESTS)
+def test_reading_with_repeats_comes_to_the_same_as_without(text: str) -> None:
+    assert_read_alike(text)
