@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Annotated, Any, TypeAlias
 
+import msgspec.json
 from pydantic import BeforeValidator, WithJsonSchema
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
@@ -15,6 +17,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DURATION_PATTERN = r"^[0-9]+(s|m|h|d|w)$"
 DIGEST_DIGITS = 12
 """How many hexadecimal digits of a SHA-256 stand for the content of a file, in fields and in names."""
+
+_COMPACT = msgspec.json.Encoder(order="sorted")
+_COMPACT_TOO = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 _NUMBERS = frozenset({int, float})  # bool is none: true is not 1
 _NOTHING = object()
@@ -46,6 +51,18 @@ def alike(one: object, other: object) -> bool:
     if kind in _NUMBERS:
         return other.__class__ in _NUMBERS and one == other
     return False  # null, true and false are each one object
+
+
+def compact(value: object) -> bytes:
+    """JSON in UTF-8 with sorted keys and without white space: what digests are taken of.
+
+    Lone surrogates, which a vendor's JSON can hold, survive; NaN and infinities, which JSON lacks, do not.  Raises
+    RecursionError, TypeError, ValueError.
+    """
+    try:
+        return _COMPACT.encode(value)
+    except (TypeError, ValueError):  # a lone surrogate, a key that is no text; eight times as slow
+        return _COMPACT_TOO.encode(value).encode("utf-8", "surrogatepass")
 
 
 def share(fields: Fields, known: Fields) -> None:

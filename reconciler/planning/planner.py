@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Container, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -36,6 +35,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Desired, Live, Resource
 from reconciler.model.state import Entry, State
+from reconciler.model.values import compact
 from reconciler.planning.differ import hides, unseen
 from reconciler.planning.graph import linked
 from reconciler.planning.guards import POLICY, check_kinds, check_outage, denied, risks_of
@@ -112,8 +112,7 @@ def compared(
 def digest(plan: Plan) -> str:
     """SHA-256 over everything that the plan would do and was made from."""
     data = plan_to_json(replace(plan, digest=""), tool="")
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(compact(data)).hexdigest()
 
 
 def only_drift(plan: Plan) -> Plan:

@@ -7,13 +7,13 @@ the same steps is it applied.  So a file that was edited can at worst be refused
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import StalePlan
 from reconciler.model.plan import FORMAT_VERSION, LOST_REPLY, Action, Plan, plan_to_json
+from reconciler.model.values import compact
 
 _SAME = ("action", "address", "remote_id", "changes")
 
@@ -28,8 +28,8 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
             "this plan compares the manifests with a git revision, not with the platform, and can not be applied",
             hint="make one: reconciler plan --out plan.json",
         )
-    text = json.dumps({**saved, "digest": "", "tool": ""}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != saved.get("digest"):
+    content = compact({**saved, "digest": "", "tool": ""})
+    if hashlib.sha256(content).hexdigest() != saved.get("digest"):
         raise StalePlan(
             "the plan file was changed after it was made", hint="make a new one: reconciler plan --out plan.json"
         )

@@ -16,10 +16,12 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec.json
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -145,6 +147,8 @@ def _accepted(call: Call, answer: Answer, status: int) -> Reply | Failure:
         return _cut(call, answer, status)
     if not answer.content.strip():
         return Reply(status, None, answer.headers)
+    with suppress(ValueError, RecursionError):  # where it is not quite JSON, Python's reader is more lenient
+        return Reply(status, _DECODE(answer.content), answer.headers)
     try:
         text = answer.content.decode(json.detect_encoding(answer.content), "surrogatepass")
         return Reply(status, _JSON.decode(text), answer.headers)
@@ -160,6 +164,7 @@ def _not_a_number(_: str) -> None:
     """NaN and Infinity are not JSON, but servers written in Python send them: a value that is not there."""
 
 
+_DECODE = msgspec.json.Decoder().decode
 _JSON = json.JSONDecoder(parse_constant=_not_a_number)
 
 

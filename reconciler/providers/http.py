@@ -20,6 +20,7 @@ from typing import cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
+import msgspec.json
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -41,7 +42,8 @@ from reconciler.providers.rate_limit import (
 Observe = Callable[[str, str, int | None, float], None]
 """Called after every attempt: method, path, status (None when no answer came), seconds."""
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_JSON = msgspec.json.Encoder()
+_STRICT_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _JSON_TYPE = b"application/json"
 _HEADERS = (
     (b"Accept", _JSON_TYPE),
@@ -425,8 +427,12 @@ def _query_text(value: object) -> str:
 def _content(call: Call) -> bytes | None:
     if call.body is None:
         return None
+    with suppress(RecursionError, TypeError, ValueError):
+        content = _JSON.encode(call.body)
+        if b"null" not in content:  # it could stand for what is no number; elsewhere, this is eight times as fast
+            return content
     try:
-        return _JSON.encode(call.body).encode()
+        return _STRICT_JSON.encode(call.body).encode()
     except (ValueError, RecursionError) as exc:
         why = f"not sent: the body can not be written as JSON ({printable(str(exc))})"
         raise InvalidRequest(why, method=call.method, path=printable(call.path)) from exc

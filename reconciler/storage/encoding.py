@@ -20,8 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
+import msgspec.json
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -36,6 +38,7 @@ from reconciler.model.state import (
     state_from_json,
     state_to_json,
 )
+from reconciler.model.values import compact
 
 JOURNAL_FORMAT = 1
 SIZE_CAP = 256 * 1024 * 1024
@@ -63,17 +66,18 @@ class Lines(Struct, frozen=True):
 
 def canonical(data: object) -> bytes:
     """The one spelling of plain JSON data.  Raises StateUnreadable for what JSON can not hold, such as NaN."""
-    return _encoded(_spelled(data))
-
-
-_SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _spelled(data: object) -> str:
     try:
-        return _SPELLING.encode(data)
+        text = compact(data)
+        if b"null" in text or _SURROGATE in text:  # it could stand for what is no number
+            _STRICT.encode(data)
     except (RecursionError, TypeError, ValueError) as error:
         raise StateUnreadable(f"this can not be written to a state: {error}") from error
+    return text
+
+
+_STRICT = json.JSONEncoder(allow_nan=False)
+_SURROGATE = b"\xed"
+"""What the UTF-8 of a lone surrogate begins with."""
 
 
 def snapshot_bytes(state: State, absorbed: str) -> bytes:
@@ -82,14 +86,14 @@ def snapshot_bytes(state: State, absorbed: str) -> bytes:
     But for the white space at the line ends it is the canonical JSON, so that nothing has to be encoded twice.
     """
     data = {**state_to_json(state), "absorbed": absorbed}
-    members = {key: f'  "{key}":{_laid_out(data[key])}' for key in sorted(data)}
+    members = {key: b'  "%b":%b' % (key.encode(), _laid_out(data[key])) for key in sorted(data)}
     checksum = hashlib.sha256(_one_line(_braced(members.values()))).hexdigest()
-    members["checksum"] = f'  "checksum":"{checksum}"'
+    members["checksum"] = b'  "checksum":"%b"' % checksum.encode()
     return _braced(members[key] for key in sorted(members))
 
 
-def _braced(members: Iterable[str]) -> bytes:
-    return _encoded("{\n" + ",\n".join(members) + "\n}\n")
+def _braced(members: Iterable[bytes]) -> bytes:
+    return b"{\n%b\n}\n" % b",\n".join(members)
 
 
 def _one_line(content: bytes) -> bytes:
@@ -97,12 +101,12 @@ def _one_line(content: bytes) -> bytes:
     return content.replace(b"\n    ", b"").replace(b"\n  ", b"").replace(b"\n", b"")
 
 
-def _laid_out(value: object) -> str:
+def _laid_out(value: object) -> bytes:
     """JSON with the members of a mapping on lines of their own."""
     if not isinstance(value, dict) or not value:
-        return _spelled(value)
-    members = (f"    {_spelled(key)}:{_spelled(value[key])}" for key in sorted(value))
-    return "{\n" + ",\n".join(members) + "\n  }"
+        return canonical(value)
+    members = (b"    %b:%b" % (canonical(key), canonical(value[key])) for key in sorted(value))
+    return b"{\n%b\n  }" % b",\n".join(members)
 
 
 def parse_snapshot(content: bytes) -> Snapshot:
@@ -268,12 +272,9 @@ def _linked(tip: str, data: object) -> tuple[bytes, str]:
     return b'{"data":%b,"sum":"%b"}\n' % (text, tip.encode()), tip
 
 
-def _encoded(text: str) -> bytes:
-    """UTF-8 in which a lone surrogate, which a vendor's JSON can hold, survives."""
-    return text.encode("utf-8", "surrogatepass")
-
-
 def _decoded(content: bytes) -> Any:
+    with suppress(RecursionError, ValueError):  # msgspec knows no lone surrogates
+        return msgspec.json.decode(content)
     try:
         return json.loads(content.decode("utf-8", "surrogatepass"))
     except (RecursionError, ValueError) as error:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.values import alike, share
+from reconciler.model.values import alike, compact, share
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "1", "true"]),
@@ -56,3 +56,14 @@ def test_what_is_shared_is_the_same_object_and_nothing_else_changes() -> None:
     assert live["name"] is known["name"]
     assert live["limits"][0]["insight"] is limit["insight"]
     assert live["limits"][0]["parameters"] is limit["parameters"]
+
+
+@given(st.dictionaries(st.text(), VALUES | st.integers() | st.text(st.characters(codec=None))))
+def test_compact_is_the_sorted_json_whatever_the_texts_hold(value: Any) -> None:
+    expected = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert compact(value) == expected.encode("utf-8", "surrogatepass")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_compact_keeps_every_number(value: float) -> None:
+    assert json.loads(compact([value])) == [value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import socket
 import traceback
 from typing import TYPE_CHECKING
@@ -96,11 +97,19 @@ def test_a_path_that_could_lead_elsewhere_is_never_sent(world: World, path: str)
     assert (talk.connections, talk.requests) == (0, 0)
 
 
-@pytest.mark.parametrize("body", [{"v": float("nan")}, {"v": "\ud800"}])
+@pytest.mark.parametrize("body", [{"v": float("nan")}, {"v": "\ud800"}, {"v": [None, float("inf")]}])
 def test_a_body_that_is_no_json_is_never_sent(world: World, body: Json) -> None:
     talk = world.talk([], Call("POST", "/p", body=body))
     assert isinstance(talk.error, InvalidRequest)
     assert talk.connections == 0
+
+
+def test_a_body_is_sent_as_it_is_written(world: World) -> None:
+    """In the order of its keys, whether or not something is null."""
+    bodies: list[Json] = [{"b": "é", "a": [1.5, True]}, {"b": None, "a": "é"}]
+    for body in bodies:
+        talk = world.talk([world.status(200, [])], Call("POST", "/p", body=body))
+        assert talk.seen[0].body == json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def test_connections_are_kept_alive(world: World) -> None:

@@ -15,6 +15,7 @@ from reconciler.model.state import Entry, Record, State
 from reconciler.storage.encoding import (
     PART_BYTES,
     Snapshot,
+    canonical,
     empty_tip,
     header_line,
     parse_journal,
@@ -72,6 +73,12 @@ def test_a_large_snapshot_comes_back_whole() -> None:
     assert parse_snapshot(content) == Snapshot(state, "tip")
     indented = json.dumps(json.loads(content), indent=1).encode()
     assert parse_snapshot(indented) == Snapshot(state, "tip")
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf"), None], {"a": float("nan"), "b": "\ud800"}, object()])
+def test_what_json_can_not_hold_is_never_written(value: Any) -> None:
+    with pytest.raises(StateUnreadable, match="this can not be written to a state"):
+        canonical({"value": value})
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])
