@@ -170,7 +170,8 @@ class Assembly(Struct):
         Most resources are laid out like the one before: one mapping serves them all.
         """
         start = spot & ~COLUMN_MASK
-        layout = (*data, *[each - start for each in data.spots[::2]])
+        keys, offset = data.places[::2], data.home - start
+        layout = (*data, *([each + offset for each in keys] if offset else keys))
         known = self.layouts.get(layout)
         if known is None:
             places = lines_below(spot, data.spots[::2])

@@ -217,7 +217,9 @@ class _Builder:
 
         The hot loop: most events are plain scalars that have been seen before, and for them nothing is called.
         """
-        get_event, base, known, spots, path = self.get_event, self.base, self.known, made.spots, self.path
+        get_event, base, known, path = self.get_event, self.base, self.known, self.path
+        spots: list[Spot] = []
+        made.home, made.places = 0, spots
         while type(event := get_event()) is not MappingEndEvent:
             mark = event.start_mark
             key_spot = base + (mark.line << LINE_BITS) + mark.column
@@ -242,10 +244,12 @@ class _Builder:
     def _fill_seq(self, made: Seq) -> None:
         self.path.append(made)
         repeats = self.repeats
+        spots: list[Spot] = []
+        made.home, made.places = 0, spots
         while type(event := self.get_event()) is not SequenceEndEvent:
             spot = self._spot(event)
             made.append(self._node(event, spot) if repeats is None else self._repeated(event, spot, repeats))
-            made.spots.append(spot)
+            spots.append(spot)
         self.path.pop()
 
     def _repeated(self, event: Any, spot: Spot, repeats: Repeats) -> Any:
@@ -325,11 +329,11 @@ class _Builder:
         made: Map | Seq
         if type(event) is MappingStartEvent:
             made = Map()
-            made.spot, made.spots = spot, []
+            made.spot = spot
             self._fill_map(made)
         else:
             made = Seq()
-            made.spot, made.spots = spot, []
+            made.spot = spot
             self._fill_seq(made)
         if anchor is not None:
             self.open_anchors.pop()
@@ -398,7 +402,7 @@ def _discard(mapping: Map) -> None:
     kept = {key: entry for key, entry in mapping.entries().items() if not key.startswith(_DISCARDED)}
     mapping.clear()
     mapping.update((key, entry[0]) for key, entry in kept.items())
-    mapping.spots = [spot for entry in kept.values() for spot in entry[1:]]
+    mapping.home, mapping.places = 0, [spot for entry in kept.values() for spot in entry[1:]]
 
 
 # --------------------------------------------------------------------------------------------- messages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 Spot = int
@@ -45,50 +45,63 @@ def lines_below(home: Spot, spots: Iterable[Spot]) -> list[int | None]:
     ]
 
 
-class Map(dict[str, Any]):
-    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
+class _Placed:
+    """Remembers where it stands and where its parts do.
 
-    __slots__ = ("spot", "spots")
+    Parts stand at ``places`` from ``home``: items of a list that are laid out alike have one tuple of places together.
+    """
+
+    __slots__ = ()
 
     spot: Spot
-    spots: list[Spot]
+    home: Spot
+    places: Sequence[int]
+
+    @property
+    def spots(self) -> Sequence[Spot]:
+        """Where the parts stand."""
+        home = self.home
+        return [home + place for place in self.places] if home else self.places
+
+
+class Map(dict[str, Any], _Placed):
+    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
+
+    __slots__ = ("home", "places", "spot")
 
     @classmethod
     def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Map:
         """Made from key -> (value, spot of the key, spot of the value)."""
         made = cls((key, entry[0]) for key, entry in entries.items())
-        made.spot = spot
-        made.spots = [each for entry in entries.values() for each in entry[1:]]
+        made.spot, made.home = spot, 0
+        made.places = [each for entry in entries.values() for each in entry[1:]]
         return made
 
     def entries(self) -> dict[str, tuple[Any, Spot, Spot]]:
         """The inverse of ``of``: key -> (value, spot of the key, spot of the value)."""
+        spots = self.spots
         return {
-            key: (value, self.spots[2 * index], self.spots[2 * index + 1])
-            for index, (key, value) in enumerate(self.items())
-        }
+            key: (value, spots[2 * index], spots[2 * index + 1]) for index, (key, value) in enumerate(self.items())
+        }  # fmt: skip
 
     def key_spot(self, key: str) -> Spot:
         """Where the key stands; the mapping itself when it has no such key."""
-        return self.spots[2 * list(self).index(key)] if key in self else self.spot
+        return self.home + self.places[2 * list(self).index(key)] if key in self else self.spot
 
     def value_spot(self, key: str) -> Spot:
         """Where the value of the key stands; the mapping itself when it has no such key."""
-        return self.spots[2 * list(self).index(key) + 1] if key in self else self.spot
+        return self.home + self.places[2 * list(self).index(key) + 1] if key in self else self.spot
 
 
-class Seq(list[Any]):
+class Seq(list[Any], _Placed):
     """A list.  ``spot`` is its own; ``spots`` holds those of its items."""
 
-    __slots__ = ("spot", "spots")
-
-    spot: Spot
-    spots: list[Spot]
+    __slots__ = ("home", "places", "spot")
 
     @classmethod
     def of(cls, spot: Spot, items: list[tuple[Any, Spot]]) -> Seq:
         """Made from (item, spot of the item)."""
         made = cls(item for item, _ in items)
-        made.spot = spot
-        made.spots = [each for _, each in items]
+        made.spot, made.home = spot, 0
+        made.places = [each for _, each in items]
         return made

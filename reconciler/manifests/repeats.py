@@ -123,8 +123,7 @@ class Layout(Struct):
         for step in self.steps:
             picked = step.pick(values)
             part = Seq(picked) if step.keys is None else Map(zip(step.keys, picked, strict=True))
-            part.spot = home + step.place
-            part.spots = [home + place for place in step.places]
+            part.spot, part.home, part.places = home + step.place, home, step.places
             values.append(part)
         return values[-1]
 
@@ -242,7 +241,7 @@ def _values(part: Map | Seq) -> Iterable[Any]:
     return part.values() if isinstance(part, Map) else part
 
 
-def _value_spots(part: Map | Seq) -> list[Spot]:
+def _value_spots(part: Map | Seq) -> Sequence[Spot]:
     return part.spots[1::2] if isinstance(part, Map) else part.spots
 
 

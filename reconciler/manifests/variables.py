@@ -102,15 +102,16 @@ def resolve(value: Any, spot: Spot, scope: Scope, report: Report) -> Any:
 
 def _resolve_map(value: Map, scope: Scope, report: Report) -> Map:
     changed = {}
+    spots = value.spots
     for index, (key, item) in enumerate(value.items()):
-        new = resolve(item, value.spots[2 * index + 1], scope, report)
+        new = resolve(item, spots[2 * index + 1], scope, report)
         if new is not item:
             changed[key] = new
     if not changed:
         return value
     made = Map(value)
     made.update(changed)
-    made.spot, made.spots = value.spot, value.spots
+    made.spot, made.home, made.places = value.spot, value.home, value.places
     return made
 
 
