@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, field, to_builtins
 
 import reconciler
@@ -76,19 +77,19 @@ class Cache:
             text = path.read_bytes()
             with suppress(OSError):
                 os.utime(path)  # used last, removed last
-            return _decoded(json.loads(text))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return _decoded(msgspec.json.decode(text, type=_Entry))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError):
             return None
 
     def put(self, key: str, loaded: Loaded) -> None:
         """Keep an entry, if that is possible: a full disk or a foreign folder is no reason to stop."""
-        with suppress(OSError):
+        with suppress(OSError, UnicodeEncodeError):  # the name of a file may be no text
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self._is_ours(self.folder.lstat()):
                 return
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(_encoded(loaded), separators=(",", ":")))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(_encoded(loaded)))
             Path(temporary).replace(self.folder / f"{key}.json")
             self._tidy()
 
@@ -105,6 +106,42 @@ class Cache:
 # ------------------------------------------------------------------------------------------------- as plain data
 
 
+class _Row(Struct, array_like=True):
+    """A resource; what many of them share stands in the entry's lists, and here by its place there."""
+
+    address: int
+    fields: dict[str, Any]
+    file: int
+    line: int
+    column: int
+    lifecycle: int
+    gate: int
+    references: list[int]
+    former: int | None
+    labels: dict[str, str]
+    lines: int
+    lookup: bool
+    files: dict[str, str]
+
+
+class _Entry(Struct):
+    """What is kept of one load."""
+
+    resources: list[_Row]
+    addresses: list[Address]
+    files: list[str]
+    gates: list[dict[str, Any]]
+    lifecycles: list[dict[str, Any]]
+    lines: list[dict[str, int]]
+    digest: str
+    scope: tuple[str, ...]
+    texts: tuple[str, ...]
+    pins: list[dict[str, Any]]
+    environment: Any
+    environments: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+
+
 class _Table(Struct):
     """Values that many resources share, each written once."""
 
@@ -118,67 +155,70 @@ class _Table(Struct):
         return self.places[key]
 
 
-def _encoded(loaded: Loaded) -> dict[str, Any]:
-    addresses, files, gates, lifecycles = _Table(), _Table(), _Table(), _Table()
+def _encoded(loaded: Loaded) -> _Entry:
+    addresses, files, gates, lifecycles, lines = _Table(), _Table(), _Table(), _Table(), _Table()
 
-    def place(address: Address) -> int:
-        return addresses.place(address, (address.kind, address.path))
-
-    def row(one: Resource) -> list[Any]:
-        return [
-            place(one.address),
-            one.fields,
-            files.place(one.source.file, one.source.file),
-            one.source.line,
-            one.source.column,
-            lifecycles.place(one.lifecycle, one.lifecycle.model_dump()),
-            gates.place(repr(one.gate), to_builtins(one.gate)),
-            [place(address) for address in one.references],
-            None if one.renamed_from is None else place(one.renamed_from),
-            one.labels,
-            one.lines,
-            one.lookup,
-            one.files,
-        ]
+    def row(one: Resource) -> _Row:
+        return _Row(
+            address=addresses.place(one.address, one.address),
+            fields=one.fields,
+            file=files.place(one.source.file, one.source.file),
+            line=one.source.line,
+            column=one.source.column,
+            lifecycle=lifecycles.place(one.lifecycle, one.lifecycle.model_dump()),
+            gate=gates.place(repr(one.gate), to_builtins(one.gate)),
+            references=[addresses.place(address, address) for address in one.references],
+            former=None if one.renamed_from is None else addresses.place(one.renamed_from, one.renamed_from),
+            labels=dict(one.labels),
+            lines=lines.place(tuple(one.lines.items()), one.lines),
+            lookup=one.lookup,
+            files=dict(one.files),
+        )
 
     desired, environment = loaded.desired, loaded.environment
-    return {
-        "resources": [row(resource) for resource in desired],
-        "addresses": addresses.rows,
-        "files": files.rows,
-        "gates": gates.rows,
-        "lifecycles": lifecycles.rows,
-        "desired": [desired.digest, desired.scope, desired.warnings],
-        "pins": [to_builtins(pin) for pin in desired.pins],
-        "environment": None if environment is None else environment.model_dump(mode="json", by_alias=True),
-        "environments": loaded.environments,
-        "warnings": [to_builtins(problem) for problem in loaded.warnings],
-    }
+    return _Entry(
+        resources=[row(resource) for resource in desired],
+        addresses=addresses.rows,
+        files=files.rows,
+        gates=gates.rows,
+        lifecycles=lifecycles.rows,
+        lines=lines.rows,
+        digest=desired.digest,
+        scope=desired.scope,
+        texts=desired.warnings,
+        pins=[to_builtins(pin) for pin in desired.pins],
+        environment=None if environment is None else environment.model_dump(mode="json", by_alias=True),
+        environments=loaded.environments,
+        warnings=loaded.warnings,
+    )
 
 
-def _decoded(data: Mapping[str, Any]) -> Loaded:
-    addresses = [Address(kind, tuple(path)) for kind, path in data["addresses"]]
-    files, gates = data["files"], [_gate(row) for row in data["gates"]]
-    lifecycles = [Lifecycle(**row) for row in data["lifecycles"]]
+def _decoded(entry: _Entry) -> Loaded:
+    addresses, files, lines = entry.addresses, entry.files, entry.lines
+    gates = [_gate(row) for row in entry.gates]
+    lifecycles = [Lifecycle(**row) for row in entry.lifecycles]
     resources: dict[Address, Resource] = {}
-    for place, fields, file, line, column, lifecycle, gate, references, former, *rest in data["resources"]:
-        resources[addresses[place]] = Resource(
-            addresses[place],
-            fields,
-            Source(files[file], line, column),
-            lifecycles[lifecycle],
-            gates[gate],
-            tuple([addresses[each] for each in references]),
-            None if former is None else addresses[former],
-            *rest,
+    for row in entry.resources:
+        address = addresses[row.address]
+        resources[address] = Resource(
+            address,
+            row.fields,
+            Source(files[row.file], row.line, row.column),
+            lifecycles[row.lifecycle],
+            gates[row.gate],
+            tuple([addresses[each] for each in row.references]),
+            None if row.former is None else addresses[row.former],
+            row.labels,
+            lines[row.lines],
+            row.lookup,
+            row.files,
         )
-    digest, scope, warnings = data["desired"]
-    environment = data["environment"]
+    environment = entry.environment
     return Loaded(
-        Desired(resources, digest, tuple(scope), tuple(warnings), tuple(map(_pin, data["pins"]))),
+        Desired(resources, entry.digest, entry.scope, entry.texts, tuple(map(_pin, entry.pins))),
         None if environment is None else Environment.model_validate_json(json.dumps(environment)),
-        tuple(data["environments"]),
-        tuple(Problem(**row) for row in data["warnings"]),
+        entry.environments,
+        entry.warnings,
     )
 
 
