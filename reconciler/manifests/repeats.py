@@ -50,6 +50,8 @@ _COMMON = 8
 """A layout is common from so many items on: then it gets a pattern of its own, which takes 0.5 ms to compile."""
 _TRIED = 8
 """So many common layouts are tried before an item is taken apart."""
+_PATIENCE = 50
+"""With so many more layouts than items that repeat one, nothing repeats itself, and looking on only takes time."""
 
 
 class Step(Struct, frozen=True):
@@ -151,7 +153,7 @@ def take_out(text: str) -> Repeats:
     known: dict[str, Any] = {}
     kept: list[str] = []
     done = position = line = 0
-    while begin := _BEGIN.search(text, position):
+    while len(layouts) < len(repeats.items) + _PATIENCE and (begin := _BEGIN.search(text, position)):
         start, indent = begin.start(), begin[1]
         line += text.count("\n", position, start)
         place = (line << LINE_BITS) + begin.end() - start

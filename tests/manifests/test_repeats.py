@@ -94,6 +94,13 @@ def test_items_share_nothing_that_could_be_changed_in_one_of_them() -> None:
     assert len({id(item["gate"]) for item in (first, second, fourth)}) == 3
 
 
+def test_where_nothing_repeats_itself_the_search_ends() -> None:
+    different = "".join(f"- a{number}: {number}\n" for number in range(200))
+    assert take_out(different + TESTS).items == {}
+    assert take_out(TESTS + different + TESTS).text.count("- 0\n") == 2
+    assert_read_alike(f"x:\n{different}")
+
+
 @pytest.mark.parametrize(
     "text",
     [
