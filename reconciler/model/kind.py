@@ -112,6 +112,11 @@ class Spec(Part):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_local_fields(type(self)))
 
 
+def no_items() -> list[Any]:
+    """The default of a list in a spec.  Given ``list`` itself, pydantic would parse its signature, for 2 ms a start."""
+    return []
+
+
 @functools.cache
 def _local_fields(spec: type[Spec]) -> set[str]:
     return {name for name, info in spec.model_fields.items() if Mark.LOCAL in info.metadata}

@@ -34,6 +34,7 @@ from reconciler.model.kind import (
     Spec,
     Wire,
     Write,
+    no_items,
     url_path,
 )
 from reconciler.model.marker import sign, split
@@ -149,7 +150,7 @@ class Test(Spec):
         Mark.REDEFINES,
         RefTo("openlayer.InferencePipeline"),
         Field(description="Names of pipelines it does not run on."),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     evaluation_window: Annotated[
         Duration | None,
         Mark.CREATE_ONLY,
@@ -177,7 +178,7 @@ class Test(Spec):
     flaky: FlakyField = False
     warn: Annotated[
         list[Threshold], Mark.LOCAL, Mark.OVERRIDABLE, Field(description="Stricter thresholds that only warn.")
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     regress: RegressField = None
     gate: GateField = Field(default_factory=functools.cache(GatePolicy))
     enabled: Annotated[
