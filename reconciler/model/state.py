@@ -29,7 +29,7 @@ class Entry(Struct, frozen=True):
     """
 
     remote_id: str
-    applied: Fields = field(default_factory=dict)
+    applied: dict[str, Any] = field(default_factory=dict)  # Fields, in words that msgspec checks what it decodes by
     op: str | None = None
     protect: bool = False
     on_removal: str = "keep"
@@ -214,12 +214,20 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
     )
 
 
-def entries_from_json(data: Mapping[str, Any]) -> dict[Address, Entry]:
-    """The entries of a state, or some of them.  Raises StateUnreadable."""
+def entries_from_json(data: Mapping[str, Any]) -> dict[str, Entry]:
+    """The entries of a state, or some of them, by the text of their address.  Raises StateUnreadable."""
     try:
-        return {Address.parse(key): entry_from_json(value) for key, value in data.items()}
+        return {key: entry_from_json(value) for key, value in data.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
+
+
+class _Addresses(dict[str, Address]):
+    """Addresses by their text: one that stands in several places is parsed once and held once."""
+
+    def __missing__(self, text: str) -> Address:
+        address = self[text] = Address.parse(text)
+        return address
 
 
 def state_to_json(state: State) -> dict[str, Any]:
@@ -253,29 +261,35 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
     return data
 
 
-def state_from_json(data: Mapping[str, Any]) -> State:
-    """The inverse of ``state_to_json``.  Raises StateUnreadable for a newer format or missing keys."""
+def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None = None) -> State:
+    """The inverse of ``state_to_json``.  Raises StateUnreadable for a newer format or missing keys.
+
+    ``entries``, by the text of their address, are those of the data where somebody has read them already.
+    """
     if data.get("format") != STATE_FORMAT:
         raise StateUnreadable(
             f"the state has format {data.get('format')!r}; this version reads {STATE_FORMAT}",
             hint="use the version of reconciler that wrote it",
         )
+    addresses = _Addresses()
     try:
+        if entries is None:
+            entries = entries_from_json(data["entries"])
         return State(
             lineage=_text(data["lineage"]),
             serial=_whole(data["serial"]),
             origins=_texts_by_text(data["origins"]),
             consumed=_texts(data["consumed"]),
             started=_text(data["started"]),
-            entries=entries_from_json(data["entries"]),
+            entries={addresses[key]: entry for key, entry in entries.items()},
             in_doubt={
-                Address.parse(key): Intent(_text(value["op"]), _whole(value["attempts"]))
+                addresses[key]: Intent(_text(value["op"]), _whole(value["attempts"]))
                 for key, value in data["in_doubt"].items()
             },
             tasks={key: _mapping(task) for key, task in data["tasks"].items()},
-            touched=tuple(Address.parse(each) for each in data.get("touched", ())),
+            touched=tuple([addresses[each] for each in data.get("touched", ())]),
             unsettled=bool(data.get("unsettled", False)),
-            before={Address.parse(key): _mapping(value) for key, value in data.get("before", {}).items()},
+            before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
