@@ -113,34 +113,6 @@ def test_a_thousand_writes_of_sixteen_workers_take_far_fewer_appends() -> None:
     assert asyncio.run(run()) <= 250
 
 
-def test_after_a_shared_append_the_next_one_waits_for_half_of_those_who_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their requests are under way, and an append costs the same whatever its size."""
-    monkeypatch.setattr("reconciler.applying.journal.GATHER_S", 0.0)
-    monkeypatch.setattr("reconciler.applying.journal.PATIENT_S", 600.0)
-
-    async def run() -> list[int]:
-        disk = Disk()
-        journal = Journal(disk.append, writers=16)
-        await asyncio.gather(*await writers(journal, range(1)))
-        await asyncio.gather(*await writers(journal, range(1, 3)))
-        few = await writers(journal, range(3, 6))
-        await asyncio.gather(*few, *await writers(journal, range(6, 11)))
-        return [len(append) for append in disk.appends]
-
-    assert asyncio.run(run()) == [1, 2, 8]
-
-
-def test_nobody_waits_for_others_longer_than_a_moment() -> None:
-    async def run() -> list[int]:
-        disk = Disk()
-        journal = Journal(disk.append, writers=1000)
-        await asyncio.gather(*await writers(journal, range(2)))
-        await asyncio.gather(*await writers(journal, range(2, 4)))
-        return [len(append) for append in disk.appends]
-
-    assert asyncio.run(run()) == [2, 2]
-
-
 def test_a_failed_append_fails_everyone_who_waits_and_everyone_after() -> None:
     async def run() -> None:
         disk = Disk(is_open=False, fails_at=2)

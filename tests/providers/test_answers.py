@@ -90,3 +90,31 @@ def test_any_json_is_read_as_it_is_and_any_json_error_is_one_line(body: Json) ->
 def test_the_vendor_s_words_never_exceed_their_limit() -> None:
     body = {"error": {str(number): "x" * 50 for number in range(1000)}}
     assert len(vendor_message(Answer(422, {}, json.dumps(body).encode()))) == 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a": 1, "b": 2, "a": 3}',
+        b"[18446744073709551616, -0, -0.0, 1E5, 9007199254740993.0, 4.9e-324, 0.30000000000000004, 1e-400]",
+        b"[1e400, -1e400]",
+        b'["\\ud800", "\\ud83d\\ude00", "\\u0000", "\\/", "\x7f", "\xed\xa0\x80"]',
+        b"\xef\xbb\xbf[1]",
+        "[1]".encode("utf-16"),
+        b'["a\x01"]',
+        b"[01]",
+        b"[1,]",
+        b"1 2",
+        b"9" * 5000,
+        b"[" * 100_000,
+        b'"\xff"',
+    ],
+)
+def test_json_is_read_as_python_reads_it(content: bytes) -> None:
+    """Also what is not quite JSON, and with the same refusals, whatever reads it."""
+    try:
+        expected: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        expected = type(error)
+    found = judge(Call("GET", "/projects"), Answer(200, {}, content), ADVICE)
+    assert repr(found.body if isinstance(found, Reply) else type(found.cause)) == repr(expected)
