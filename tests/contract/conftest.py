@@ -36,6 +36,7 @@ from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.session import Request, Session, session
 from reconciler.providers import KINDS, VENDORS
 from reconciler.settings import Settings
+from tests.virtual_time import VirtualClock
 
 T = TypeVar("T")
 Doc = dict[str, Any]
@@ -83,23 +84,6 @@ class Carried:
             return message
 
         await self._app(scope, receive if scope["method"] == "GET" else kept, send)
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return 1_800_000_000.0 + self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += max(0.0, seconds)
-        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)

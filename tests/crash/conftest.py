@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from reconciler.pipeline.verifying import Verified, Watch, apply_and_verify
 from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
+from tests.virtual_time import VirtualClock
 
 Doc = dict[str, Any]
 KEY = "canary-key-91d2c4"
@@ -155,24 +155,6 @@ class Hiding:
             start["headers"] = [(key, value) for key, value in start["headers"] if key != b"content-length"]
         await send(start)
         await send(body)
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-        self._began = time.time()
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def now(self) -> float:
-        return self._began + self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += max(0.0, seconds)
-        await asyncio.sleep(0)
 
 
 # -------------------------------------------------------------------------------------------- the story

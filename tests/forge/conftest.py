@@ -5,7 +5,6 @@ Sources: docs.github.com, "Issue comments" and "Users"; docs.gitlab.com, "Notes 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,29 +19,11 @@ from starlette.types import Receive, Scope, Send
 from reconciler.emulator.faults import HANG_UP
 from reconciler.emulator.server import running
 from reconciler.settings import Settings
+from tests.virtual_time import VirtualClock
 
 TOKEN = "canary-token-91f2c0"
 LONGEST = 65_536
 Doc = dict[str, Any]
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps.  ``slept`` lists the sleeps in seconds."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return 1_795_000_000.0 + self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
-        await asyncio.sleep(0)
 
 
 @dataclass

@@ -36,6 +36,7 @@ from reconciler.reporting.machine import plan_json, verdicts_json
 from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
 from reconciler.reporting.text import plan_text, verdict_table
 from reconciler.settings import Settings
+from tests.virtual_time import VirtualClock
 
 Target = Callable[[Any], None]
 Hunt = Callable[[Target], int]
@@ -71,23 +72,6 @@ spec:
   runs: [{name: nightly, testCase: Right, agents: [bot]}]
 """
 AGENT = {"name": "bot", "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def now(self) -> float:
-        return 1_795_000_000.0 + self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += max(0.0, seconds)
-        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)

@@ -15,30 +15,9 @@ from reconciler.pipeline.locking import locked
 from reconciler.pipeline.session import Hooks, Request, Session, session
 from reconciler.settings import Settings
 from reconciler.storage.file import FileStore
+from tests.virtual_time import VirtualClock
 
 PIPELINE = Path(__file__).resolve().parents[2] / "reconciler" / "pipeline"
-
-
-class VirtualClock:
-    """Time that passes only while somebody sleeps; ``at`` says what happens then."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.pauses: list[float] = []
-        self.at: dict[float, Callable[[], object]] = {}
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.time += seconds
-        for due in [due for due in self.at if due <= self.time]:
-            self.at.pop(due)()
-        await asyncio.sleep(0)
 
 
 def other_run(folder: Path) -> FileStore:
@@ -89,8 +68,8 @@ def test_a_lock_that_is_freed_in_time_is_taken_and_who_had_it_is_told_once(tmp_p
 
     assert run(tmp_path, 300, prepare, notes) == "apply"
     assert notes == [f"waiting up to 5m: another run holds the lock: {holder}"]
-    assert 100 <= clocks[0].time <= 102
-    assert clocks[0].pauses[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    assert 100 <= clocks[0].passed <= 102
+    assert clocks[0].slept[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
 
 
 def test_when_the_time_is_over_the_error_names_the_holder_and_how_long_it_was_waited(tmp_path: Path) -> None:
@@ -102,7 +81,7 @@ def test_when_the_time_is_over_the_error_names_the_holder_and_how_long_it_was_wa
         "wait for it: --lock-timeout 5m. It is held until its process ends; to break the lock of a run that is stuck "
         f"or dead: reconciler state unlock {holder.lock_id}"
     )
-    assert clocks[0].time == 90
+    assert clocks[0].passed == 90
 
 
 def test_a_run_that_is_told_to_stop_waits_no_longer(tmp_path: Path) -> None:

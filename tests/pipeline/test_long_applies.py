@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,20 +27,20 @@ from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
 from reconciler.storage.file import FileStore
+from tests.virtual_time import VirtualClock
 
 KEY = "canary-key-long"
 
 
-class Platform:
-    """The emulator, where each write takes ``write_s`` of virtual time.  ``requests`` tells what came when."""
+class Platform(VirtualClock):
+    """The emulator, where each write takes ``write_s`` of its own time.  ``requests`` tells what came when."""
 
     def __init__(self, write_s: float) -> None:
+        super().__init__()
         self.app = create_app(":memory:")
         self.write_s = write_s
-        self.passed = 0.0
         self.rewrites = ""
         self.requests: list[tuple[float, str, str]] = []
-        self._began = time.time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests.append((self.passed, scope["method"], scope["path"]))
@@ -59,16 +58,6 @@ class Platform:
             return message
 
         return received
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def now(self) -> float:
-        return self._began + self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += max(0.0, seconds)
-        await asyncio.sleep(0)
 
     def listed_again(self) -> Counter[str]:
         """How often each path was listed between the very first write and the last create there."""

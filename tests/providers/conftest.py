@@ -19,6 +19,7 @@ from reconciler.errors import ApiError
 from reconciler.model.kind import Call, Reply, Vendor
 from reconciler.model.values import Json, Secret
 from reconciler.providers.http import Limits, RestProvider, connect
+from tests.virtual_time import VirtualClock
 
 KEY = "canary-5f1d0c7e9b"
 SELF_SIGNED = Path(__file__).with_name("self_signed.pem")
@@ -33,26 +34,6 @@ VENDOR = Vendor(
     dialect_variable="ACME_DIALECT",
     dialects=("", "seed"),
 )
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps.  ``slept`` lists the sleeps in seconds."""
-
-    def __init__(self, now: float = 1_750_000_000.0) -> None:
-        self.time = 0.0
-        self.slept: list[float] = []
-        self._now = now
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return self._now + self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
-        await asyncio.sleep(0)
 
 
 Reaction = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

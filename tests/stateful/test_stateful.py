@@ -35,6 +35,7 @@ from reconciler.pipeline.session import Request, Session, session
 from reconciler.providers import VENDORS
 from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
+from tests.virtual_time import VirtualClock
 
 Doc = dict[str, Any]
 T = TypeVar("T")
@@ -69,23 +70,6 @@ FAULTS = st.one_of(
     st.builds(lambda answer, every: {**answer, "every": every}, st.sampled_from(ANSWERS), st.integers(3, 9)),
     st.sampled_from(SHAPES),
 )  # fmt: skip
-
-
-class VirtualClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def now(self) -> float:
-        return 1_795_000_000.0 + self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += max(0.0, seconds)
-        await asyncio.sleep(0)
 
 
 class World:
