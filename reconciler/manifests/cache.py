@@ -16,15 +16,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct, field, to_builtins
 
 import reconciler
 from reconciler.errors import Problem
-from reconciler.manifests.environment import Environment
 from reconciler.model.resource import Address, Desired, Evidence, Gate, Lifecycle, Pin, Regress, Resource, Source
+
+if TYPE_CHECKING:
+    from reconciler.manifests.environment import Environment
 
 KEPT: Final = 16
 """How many entries stay; the oldest go."""
@@ -213,13 +215,18 @@ def _decoded(entry: _Entry) -> Loaded:
             row.lookup,
             row.files,
         )
-    environment = entry.environment
     return Loaded(
         Desired(resources, entry.digest, entry.scope, entry.texts, tuple(map(_pin, entry.pins))),
-        None if environment is None else Environment.model_validate_json(json.dumps(environment)),
+        None if entry.environment is None else _environment(entry.environment),
         entry.environments,
         entry.warnings,
     )
+
+
+def _environment(written: Any) -> Environment:
+    from reconciler.manifests.environment import Environment
+
+    return Environment.model_validate_json(json.dumps(written))
 
 
 def _gate(row: dict[str, Any]) -> Gate:

@@ -7,20 +7,14 @@ the key itself nor the address of the platform: manifests come through pull requ
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from reconciler.manifests.documents import LOCAL
 from reconciler.model.kind import Part
 from reconciler.model.places import parse_place
 from reconciler.model.values import Duration
-
-API_VERSION: Final = "reconciler/v1"
-KIND: Final = "Environment"
-PIN: Final = "Pin"
-"""The other kind of document that is no resource: it stands in ``manifests.pins``."""
-LOCAL: Final = "local"
-"""Built in: runs against the embedded emulator and needs no account."""
 
 Risk = Literal["archive", "delete", "replace", "loosen"]
 Deniable = Literal["loosened", "redefined", "moved", "tightened"]

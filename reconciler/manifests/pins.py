@@ -13,8 +13,7 @@ from typing import Annotated, Any, Final
 from msgspec import Struct
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from reconciler.manifests.documents import Document
-from reconciler.manifests.environment import LOCAL, PIN
+from reconciler.manifests.documents import LOCAL, PIN, Document
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.positions import Map, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, quoted
@@ -107,7 +106,7 @@ class Pins(Struct, frozen=True):
         found: dict[str, Pin] = {}
         names: dict[str, int] = {}
         for document in documents:
-            if document.word != PIN or document.kind is not None:
+            if not document.is_pin:
                 continue
             checked_metadata(document, _METADATA, self.scope, self.problems)
             name = document.metadata.get("name")

@@ -16,8 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from reconciler.manifests import environment
-from reconciler.manifests.documents import listed_in, root_kinds
+from reconciler.manifests.documents import API_VERSION, ENVIRONMENT, PIN, listed_in, root_kinds
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.expansion import FOR_EACH
 from reconciler.manifests.overrides import match_words, overridable_fields
@@ -47,8 +46,8 @@ def schemas(vendors: Sequence[Vendor]) -> dict[str, Schema]:
         for kind in vendor.kinds:
             if kind.set_document:
                 found[_file_name(vendor.api_version, kind.set_document)] = documents.set_of(kind)
-    found[_file_name(environment.API_VERSION, environment.KIND)] = _environment(vendors)
-    found[_file_name(environment.API_VERSION, environment.PIN)] = _pin()
+    found[_file_name(API_VERSION, ENVIRONMENT)] = _environment(vendors)
+    found[_file_name(API_VERSION, PIN)] = _pin()
     return dict(sorted(found.items()))
 
 
@@ -147,7 +146,7 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
     override["match"] |= _object(words)
     override["set"] |= _object(settable)
     return _document(
-        environment.API_VERSION, environment.KIND, str(models[Environment].get("description", "")),
+        API_VERSION, ENVIRONMENT, str(models[Environment].get("description", "")),
         _object({"name": name}, ["name"]), _object(properties), definitions,
     )  # fmt: skip
 
@@ -158,7 +157,7 @@ def _pin() -> Schema:
     metadata = _object({"name": {**_TEXT, "minLength": 1}, "labels": _LABELS}, ["name"])
     spec = _object(dict(model["properties"]), model["required"])
     text = str(model.get("description", ""))
-    return _document(environment.API_VERSION, environment.PIN, text, metadata, spec, definitions)
+    return _document(API_VERSION, PIN, text, metadata, spec, definitions)
 
 
 def _either(one: Schema, other: Schema) -> Schema:

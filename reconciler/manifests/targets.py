@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import UsageInvalid
-from reconciler.manifests.documents import Document
-from reconciler.manifests.environment import KIND, LOCAL, Emulator, Environment, local_environment
+from reconciler.manifests.documents import ENVIRONMENT, LOCAL, Document
 from reconciler.manifests.expansion import without
 from reconciler.manifests.files import beside
 from reconciler.manifests.items import checked_metadata
@@ -24,6 +23,9 @@ from reconciler.manifests.problems import Problems, did_you_mean, explain, one_o
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind, Vendor, fields_of
 from reconciler.model.resource import Address
+
+if TYPE_CHECKING:
+    from reconciler.manifests.environment import Environment
 
 
 class Target(Struct, frozen=True):
@@ -51,7 +53,7 @@ class Targets(Struct):
     def declare(self, documents: Sequence[Document]) -> None:
         """Note the environments; two of one name are reported."""
         for document in documents:
-            if document.kind is not None or document.word != KIND:
+            if document.kind is not None or document.word != ENVIRONMENT:
                 continue
             name = document.metadata.get("name")
             if not isinstance(name, str):
@@ -72,7 +74,7 @@ class Targets(Struct):
                 self._check(document, _data(document))
         if name in self.declared:
             return self._enter(self.declared[str(name)], scope)
-        nothing = Target(local_environment() if name == LOCAL else None, scope, self._overrides(None))
+        nothing = Target(_built_in() if name == LOCAL else None, scope, self._overrides(None))
         if name in (None, LOCAL) or partial:
             return nothing
         known = sorted({*self.declared, LOCAL})
@@ -105,6 +107,8 @@ class Targets(Struct):
 
         References in an environment that was not chosen stay what they are: its variables may not be given today.
         """
+        from reconciler.manifests.environment import Emulator, Environment
+
         checked_metadata(document, ("name",), Scope(), Problems(self.problems.files) if chosen else self.problems)
         self._overrides(data.get("overrides"))
         self._check_key(data)
@@ -114,7 +118,7 @@ class Targets(Struct):
         try:
             environment = Environment.model_validate(data)
         except ValidationError as error:
-            explain(error, data, "Environment", fields_of(Environment), self.problems,
+            explain(error, data, ENVIRONMENT, fields_of(Environment), self.problems,
                     open_references=not chosen, said=("name",))  # fmt: skip
             return None
         found = [
@@ -164,6 +168,12 @@ class Targets(Struct):
             if path and path not in known:
                 near = did_you_mean("/".join(path), ["/".join(each) for each in known if len(each) == len(path)])
                 self.problems.add(written.spot, f'"{"/".join(path)}" is not declared', near)
+
+
+def _built_in() -> Environment:
+    from reconciler.manifests.environment import local_environment
+
+    return local_environment()
 
 
 def _data(document: Document) -> Map:

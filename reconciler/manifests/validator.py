@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -21,16 +22,17 @@ from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.cache import WORTH_BYTES, Cache, key_of
 from reconciler.manifests.cache import Loaded as Loaded  # part of this module's interface
 from reconciler.manifests.documents import Document, documents_of
-from reconciler.manifests.environment import Environment
 from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_file, scope_of
 from reconciler.manifests.items import Expander
 from reconciler.manifests.loader import Parsed, no_garbage_collection, read
-from reconciler.manifests.pins import Pins
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.targets import Targets
 from reconciler.manifests.variables import ENVIRON_PREFIX, Scope, scope_of_run
 from reconciler.model.kind import Vendor
-from reconciler.model.resource import Desired
+from reconciler.model.resource import Desired, Pin
+
+if TYPE_CHECKING:
+    from reconciler.manifests.environment import Environment
 
 
 def load(
@@ -92,9 +94,13 @@ def _load(
     assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
-    declared = tuple(sorted(targets.declared))
-    pins = Pins(kinds, list(assembly.taken), resources, target.scope, problems, environment, declared, partial=partial)
-    pinned = pins.pins(documents)
+    declared, taken = tuple(sorted(targets.declared)), list(assembly.taken)
+    pinned: tuple[Pin, ...] = ()
+    if any(document.is_pin for document in documents):
+        from reconciler.manifests.pins import Pins
+
+        pins = Pins(kinds, taken, resources, target.scope, problems, environment, declared, partial=partial)
+        pinned = pins.pins(documents)
     if not partial:
         target.overrides.report_idle()
     if not problems.errors and not resources:
@@ -109,7 +115,7 @@ def _load(
         warnings=tuple(map(str, warnings)),
         pins=pinned,
     )
-    return Loaded(desired, target.environment, tuple(sorted(targets.declared)), warnings)
+    return Loaded(desired, target.environment, declared, warnings)
 
 
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.impact import Window, flags, values_of
 from reconciler.evaluating.suggesting import Budget, PinnedPoint, per_period, suggest, tunable
-from reconciler.manifests.environment import API_VERSION, PIN
+from reconciler.manifests.documents import API_VERSION, PIN
 from reconciler.manifests.patching import patched
 from reconciler.model.criteria import name_of
 from reconciler.model.kind import Criterion

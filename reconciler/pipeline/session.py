@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -21,8 +21,6 @@ from reconciler.errors import (
     UsageInvalid,
 )
 from reconciler.manifests.cache import Cache, Loaded
-from reconciler.manifests.environment import Environment
-from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.validator import declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
@@ -36,6 +34,9 @@ from reconciler.providers import VENDORS
 from reconciler.providers.clock import RealClock
 from reconciler.settings import Settings
 from reconciler.storage.opening import FOLDER, open_store
+
+if TYPE_CHECKING:
+    from reconciler.manifests.environment import Environment
 
 LOCAL = "local"
 DEFAULT = "default"
@@ -342,9 +343,8 @@ def _unnamed(names: Sequence[str]) -> UsageInvalid:
 
 def policy_of(environment: Environment | None, request: Request) -> Policy:
     """What the Environment and the request ask of a plan.  What the Environment denies, no option allows."""
-    policy = environment.policy if environment else EnvironmentPolicy()
-    deny = frozenset(Effect(word) for word in (*policy.deny, *request.deny))
-    return Policy(frozenset(policy.require), request.acks, deny)
+    require, deny = (environment.policy.require, environment.policy.deny) if environment else ((), ())
+    return Policy(frozenset(require), request.acks, frozenset(map(Effect, (*deny, *request.deny))))
 
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8

@@ -7,7 +7,6 @@ line breaks.
 
 from __future__ import annotations
 
-import html as _html
 import re
 
 # What acts on a terminal or can not be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
@@ -152,4 +151,6 @@ def workflow_property(text: str) -> str:
 
 def html(text: str) -> str:
     """Safe as the text of an HTML element and inside a quoted attribute."""
-    return _html.escape(terminal(text), quote=True)
+    from html import escape  # its table of 2,231 names is for no terminal
+
+    return escape(terminal(text), quote=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
 import socket
@@ -38,6 +37,8 @@ def lock_held(holder: Holder) -> LockHeld:
 
 def _user() -> str:
     """The login name; a number where the system knows none, as in many containers."""
+    import getpass  # it loads what asks for passwords, and most runs take no lock
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -215,6 +215,34 @@ def test_a_plan_reads_each_page_once(cli: Any, platform: Any, make_project: Make
     assert platform.writes == []
 
 
+NEEDLESS = {
+    "deepdiff",
+    "getpass",
+    "reconciler.applying",
+    "reconciler.emulator",
+    "reconciler.evaluating",
+    "reconciler.forge",
+    "reconciler.manifests.environment",
+    "reconciler.manifests.pins",
+    "reconciler.manifests.schemas",
+    "reconciler.reporting.machine",
+    "reconciler.reporting.markdown",
+    "sqlite3",
+    "starlette",
+    "uvicorn",
+}
+
+
+def test_a_plan_without_changes_imports_what_it_needs(bot: Any) -> None:
+    """Six tenths of a small plan are imports: of other commands, forms and documents there shall be none."""
+    bot("apply", "--yes")
+    said, imports = bot.start("plan", PYTHONPROFILEIMPORTTIME="1").communicate(timeout=60)
+    assert "No changes" in said
+    imported = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
+    assert {"pydantic", "reconciler.providers.http", "reconciler.reporting.text"} <= imported
+    assert imported & NEEDLESS == set()
+
+
 def test_what_was_written_is_read_back_and_nothing_else(cli: Any, platform: Any, make_project: MakeProject) -> None:
     """A list is read again if something in it was changed, or in one that names what stands in it."""
     for name in ("tests", "pipelines", "nothing"):

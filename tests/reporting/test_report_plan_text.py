@@ -217,7 +217,7 @@ def test_an_ordinary_plan_loads_no_heavy_library() -> None:
         "from reconciler.model.plan import *; from reconciler.model.resource import Address;"
         "step = Step('1', Action.UPDATE, Address('k', ('n',)), 'r');"
         "change_lines(FieldChange('a', 1, 2), step, verbose=False);"
-        "print(sorted({'deepdiff', 'rich', 'httpx', 'click', 'yaml'} & set(sys.modules)))"
+        "print(sorted({'deepdiff', 'html', 'rich', 'httpx', 'click', 'yaml'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
