@@ -31,15 +31,16 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
     from reconciler.cli.render import show_drift
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
+    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.planning import drift
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
 
     async def main(_: Signals) -> Planned:
         hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), settings, hooks) as here:
+        async with session_ahead(common.request(), settings, hooks) as here:
             return await drift(here)
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:

@@ -38,15 +38,16 @@ def command(common: Common, result_id: str, test: str | None, out: str | None, n
     from reconciler.cli.running import Signals, run
     from reconciler.errors import SettingsInvalid
     from reconciler.manifests.writer import to_yaml
+    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.pinning import pin_of
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     console = Console.of(common)
 
     async def main(_: Signals) -> Pinned:
         hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+        async with session_ahead(common.request(), Settings.from_environ(os.environ), hooks) as here:
             return await pin_of(here, result_id, test, name=name, why=why)
 
     pinned = run(main, console.story)

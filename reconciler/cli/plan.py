@@ -69,8 +69,9 @@ def command(
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.model.plan import Plan
+    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.planning import plan
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     if base is not None and not offline:
@@ -97,7 +98,7 @@ def command(
     async def main(_: Signals) -> Plan:
         hooks = Hooks(event=console.event, note=console.story)
         request = common.request(adopt=adopt, acks=acks, deny=deny)
-        async with session(request, settings, hooks) as here:
+        async with session_ahead(request, settings, hooks) as here:
             planned = await plan(here)
             if rollback:
                 from reconciler.pipeline.rolling_back import with_what_stays

@@ -54,8 +54,9 @@ def command(
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
+    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.measuring import Measurement, evaluate
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
@@ -79,7 +80,7 @@ def command(
 
     async def main(_: Signals) -> Evaluated:
         hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
-        async with session(common.request(), settings, hooks) as here:
+        async with session_ahead(common.request(), settings, hooks) as here:
             return await evaluate(here, ask)
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:

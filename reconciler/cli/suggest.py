@@ -41,8 +41,9 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
     from reconciler.cli.console import Console
     from reconciler.cli.ranges import seconds
     from reconciler.cli.running import Signals, run
+    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.pinning import suggested
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.pipeline.session import Hooks
     from reconciler.reporting.suggestions import SuggestedLimit, suggestion_json, suggestion_text, unified_diff
     from reconciler.settings import Settings
 
@@ -51,7 +52,7 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
 
     async def main(_: Signals) -> Suggested:
         hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks) as here:
+        async with session_ahead(common.request(), Settings.from_environ(os.environ), hooks) as here:
             return await suggested(here, test, allowed, look_back_s, measurement)
 
     found = run(main, console.story)

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ from reconciler.manifests.assembly import Assembly
 from reconciler.manifests.attachments import Attachments
 from reconciler.manifests.cache import WORTH_BYTES, Cache, key_of
 from reconciler.manifests.cache import Loaded as Loaded  # part of this module's interface
-from reconciler.manifests.documents import Document, documents_of
+from reconciler.manifests.documents import ENVIRONMENT, LOCAL, Document, documents_of, root_kinds
 from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_file, scope_of
 from reconciler.manifests.items import Expander
 from reconciler.manifests.loader import Parsed, no_garbage_collection, read
@@ -34,6 +34,12 @@ from reconciler.model.resource import Desired, Pin
 if TYPE_CHECKING:
     from reconciler.manifests.environment import Environment
 
+MOST_AT_A_GLANCE: Final = 65_536
+"""Bytes that are parsed for a glance."""
+
+HEAD: Final = 1024
+"""Bytes of a file in which a glance looks for the head of its first document."""
+
 
 def load(
     paths: Sequence[str | Path],
@@ -44,17 +50,19 @@ def load(
     variables: Mapping[str, str] | None = None,
     environ_variables: Mapping[str, str] | None = None,
     cache: Cache | None = None,
+    sources: Sources | None = None,
 ) -> Loaded:
     """Everything declared under ``paths`` (relative to ``root``; the root itself when there are none).
 
     ``variables`` are those of ``--var``; of ``environ_variables`` only names with ``RECONCILER_VAR_`` are looked at.
-    What an earlier run made of the very same files is taken from ``cache``.
+    What an earlier run made of the very same files is taken from ``cache``; ``sources`` are the files, where somebody
+    has read them already.
     Raises ManifestsInvalid with every problem, and UsageInvalid for a path or environment that does not exist.
     """
     root, variables = Path(root).resolve(), variables or {}
     readable = {name: text for name, text in (environ_variables or {}).items() if name.startswith(ENVIRON_PREFIX)}
     with no_garbage_collection():
-        sources = _sources(paths, root)
+        sources = sources or sources_of(paths, root)
         if cache is None or sources.size < WORTH_BYTES:
             return _load(sources, paths, root, vendors, environment, variables, readable)
         asked = [scope_of(paths, root), [vendor.name for vendor in vendors], environment, dict(variables), readable]
@@ -74,7 +82,7 @@ def _is_all(loaded: Loaded) -> bool:
 
 
 def _load(
-    sources: _Sources,
+    sources: Sources,
     paths: Sequence[str | Path],
     root: Path,
     vendors: Sequence[Vendor],
@@ -121,7 +129,7 @@ def _load(
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
     """The names of the environments declared under ``paths``, sorted, whatever else is wrong there."""
     root = Path(root).resolve()
-    problems = _parsed(_sources(paths, root))
+    problems = _parsed(sources_of(paths, root))
     targets = Targets(vendors, problems, root)
     targets.declare(documents_of(problems.files, vendors, problems))
     return tuple(sorted(targets.declared))
@@ -140,7 +148,7 @@ def load_environment(
     Raises ManifestsInvalid when it is declared and can not be used; what else may be wrong there is left alone.
     """
     root = Path(root).resolve()
-    problems = _parsed(_sources((".",), root))
+    problems = _parsed(sources_of((".",), root))
     targets = Targets(vendors, problems, root)
     targets.declare(documents_of(problems.files, vendors, problems))
     chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
@@ -149,7 +157,50 @@ def load_environment(
     return chosen
 
 
-class _Sources(Struct, frozen=True):
+class Glance(Struct, frozen=True):
+    """Where a run goes.  ``vendors`` are those for which something is declared, as far as a glance tells."""
+
+    environment: Environment | None
+    vendors: tuple[Vendor, ...]
+
+
+def glance(
+    sources: Sources,
+    *,
+    root: Path,
+    vendors: Sequence[Vendor],
+    environment: str | None,
+    variables: Mapping[str, str],
+    environ_variables: Mapping[str, str],
+) -> Glance | None:
+    """Where a run with these manifests will go, told before they are parsed.
+
+    Only files in which the word Environment stands are parsed, and only small ones; the environment is then chosen as a
+    load does it.  None where that is not enough, where anything is wrong, and where no environment was named and there
+    are some: a load says what.  A vendor counts by the head of a document, spelled as ``fmt`` does it.
+    """
+    word = ENVIRONMENT.encode()
+    apart = {name: content for name, content in sources.contents.items() if word in content}
+    if sum(map(len, apart.values())) > MOST_AT_A_GLANCE:
+        return None
+    problems = _parsed(Sources(apart, sources.problems, 0))
+    targets = Targets(vendors, problems, Path(root).resolve())
+    targets.declare(documents_of(problems.files, vendors, problems))
+    chosen = None
+    if environment is not None:
+        chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
+    is_clear = {*targets.declared} <= {LOCAL} if environment is None else chosen is not None
+    if problems.errors or not is_clear:
+        return None
+    return Glance(chosen, tuple(vendor for vendor in vendors if _is_declared(vendor, sources)))
+
+
+def _is_declared(vendor: Vendor, sources: Sources) -> bool:
+    heads = [f"apiVersion: {vendor.api_version}\nkind: {kind.word}\n".encode() for kind in root_kinds(vendor)]
+    return any(head in content[:HEAD] for content in sources.contents.values() for head in heads)
+
+
+class Sources(Struct, frozen=True):
     """The contents of all files by name, and what could not be read.  ``size`` in bytes, all together."""
 
     contents: dict[str, bytes]
@@ -157,7 +208,9 @@ class _Sources(Struct, frozen=True):
     size: int
 
 
-def _sources(paths: Sequence[str | Path], root: Path) -> _Sources:
+def sources_of(paths: Sequence[str | Path], root: Path) -> Sources:
+    """Every file under ``paths``, unparsed.  Raises UsageInvalid for a path that does not exist."""
+    root = Path(root).resolve()
     found = discover(paths, root)
     problems = Problems([], list(found.problems))
     contents: dict[str, bytes] = {}
@@ -171,10 +224,10 @@ def _sources(paths: Sequence[str | Path], root: Path) -> _Sources:
         contents[file.name] = content
     if not found.files and not found.problems:
         problems.file_problem(_shown(paths, root), "no manifests (*.yaml, *.yml) here", "name the folder that has them")
-    return _Sources(contents, tuple(problems.errors), total)
+    return Sources(contents, tuple(problems.errors), total)
 
 
-def _parsed(sources: _Sources) -> Problems:
+def _parsed(sources: Sources) -> Problems:
     """Every file parsed, with what is wrong so far."""
     files: list[Parsed] = []
     problems = Problems(files, list(sources.problems))

@@ -16,7 +16,7 @@ from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import State
 from reconciler.model.values import Fields, share
-from reconciler.pipeline.session import Session
+from reconciler.pipeline.session import Ahead, Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
@@ -49,14 +49,18 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     ``resumed``: a plan that was cut short goes on, and part of what was acknowledged may be done already.
     Raises ApiError, StateUnreadable, LooksLikeOutage, UsageInvalid.
     """
-    state = here.store.load()
+    ahead = await here.read_ahead()
+    state = ahead.state if ahead else here.store.load()
     vendors = here.vendors(state)
     for vendor in vendors:  # all credentials before any network
         await here.provider(vendor)
     origins = {vendor.name: here.providers[vendor.name].origin for vendor in vendors}
     check_origins(state, origins, here)
-    read_at = here.clock.monotonic()
-    live = await read_vendors(here, vendors, state, here.desired)
+    ahead = ahead or Ahead(state, here.clock.monotonic())
+    if ahead.failure is not None:
+        raise ahead.failure
+    live = await read_vendors(here, vendors, state, here.desired, ahead.lists)
+    live = replace(live, requests=live.requests + ahead.requests)
     desired = replace(here.desired, resources={}) if destroy else here.desired
     basis = Basis(
         environment=here.environment,
@@ -68,7 +72,7 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     )
     policy = replace(here.policy, destroy=destroy, resumed=resumed)
     options = Options(here.request.adopt, here.request.select, policy)
-    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state, read_at)
+    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state, ahead.read_at)
 
 
 async def drift(here: Session) -> Planned:

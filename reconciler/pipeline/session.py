@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,13 +15,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.errors import (
+    ApiError,
     ManifestsInvalid,
     SettingsInvalid,
     StalePlan,
     UsageInvalid,
 )
 from reconciler.manifests.cache import Cache, Loaded
-from reconciler.manifests.validator import declared_environments, load, load_environment
+from reconciler.manifests.validator import Sources, declared_environments, load, load_environment
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
 from reconciler.model.places import parse_place
@@ -32,6 +33,7 @@ from reconciler.model.state import State
 from reconciler.planning.policy import Policy
 from reconciler.providers import VENDORS
 from reconciler.providers.clock import RealClock
+from reconciler.providers.reader import Inside
 from reconciler.settings import Settings
 from reconciler.storage.opening import FOLDER, open_store
 
@@ -129,6 +131,19 @@ class Hooks(Struct, frozen=True):
     progress: Callable[[int, int, str], None] = lambda _, __, ___: None
 
 
+class Ahead(Struct):
+    """What ``plan`` needs and was read before: the state, and lists of the platform, from ``read_at`` on.
+
+    ``failure`` is what the platform answered instead; it took ``requests`` requests.
+    """
+
+    state: State
+    read_at: float
+    lists: Inside = field(default_factory=dict)
+    requests: int = 0
+    failure: ApiError | None = None
+
+
 class Session:
     """The parts of one run, put together: manifests, memory, connections.  Made by ``session``.
 
@@ -152,6 +167,7 @@ class Session:
         self.folder = request.root / FOLDER
         self.providers: dict[str, Provider] = {}
         self._emulator: Any = None
+        self._ahead: asyncio.Task[Ahead] | None = None
         self._closing = AsyncExitStack()
 
     @cached_property
@@ -205,6 +221,16 @@ class Session:
     def is_set_up(self, vendor: Vendor) -> bool:
         """Whether there is a credential for this vendor; the embedded emulator needs none."""
         return self.environment == LOCAL or bool(self.settings.get(self._key_variable(vendor) or vendor.key_variable))
+
+    def begin_ahead(self, reading: Coroutine[Any, Any, Ahead]) -> None:
+        """Read what ``plan`` will need while something else goes on; it ends with the session at the latest."""
+        self._ahead = asyncio.create_task(reading)
+        self._closing.push_async_callback(_cancelled, self._ahead)
+
+    async def read_ahead(self) -> Ahead | None:
+        """What was read so, for the first who asks; None when nothing was.  Raises StateUnreadable."""
+        reading, self._ahead = self._ahead, None
+        return await reading if reading else None
 
     async def close(self) -> None:
         """Let go of the connections and of the emulator's file."""
@@ -264,6 +290,16 @@ class Session:
         )
 
 
+def name_of(request: Request, manifest: Environment | None) -> str:
+    """What the environment of a run is called, in its state and its plans."""
+    return request.environment or (manifest.name if manifest else DEFAULT)
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @asynccontextmanager
 async def session(
     request: Request, settings: Settings, hooks: Hooks | None = None, *, manifests: bool = True
@@ -275,8 +311,7 @@ async def session(
     """
     loaded = load_manifests(request, settings) if manifests else None
     manifest = loaded.environment if loaded else _environment(request, settings)
-    name = request.environment or (manifest.name if manifest else DEFAULT)
-    opened = Session(request, settings, hooks or Hooks(), loaded, manifest, name)
+    opened = Session(request, settings, hooks or Hooks(), loaded, manifest, name_of(request, manifest))
     try:
         yield opened
     finally:
@@ -295,13 +330,13 @@ def _environment(request: Request, settings: Settings) -> Environment | None:
     )
 
 
-def load_manifests(request: Request, settings: Settings) -> Loaded:
-    """The manifests under the request's paths, for its environment.
+def load_manifests(request: Request, settings: Settings, sources: Sources | None = None) -> Loaded:
+    """The manifests under the request's paths, for its environment; ``sources`` where they were read already.
 
     Raises UsageInvalid when Environments are declared and none was named.
     """
     try:
-        loaded = read_manifests(request, settings)
+        loaded = read_manifests(request, settings, sources)
     except ManifestsInvalid:
         if request.environment is None and (names := _besides_local(declared(request))):
             raise _unnamed(names) from None  # what is undefined now may be defined in one of them
@@ -316,7 +351,7 @@ def declared(request: Request) -> tuple[str, ...]:
     return declared_environments(request.paths, root=request.root, vendors=VENDORS)
 
 
-def read_manifests(request: Request, settings: Settings) -> Loaded:
+def read_manifests(request: Request, settings: Settings, sources: Sources | None = None) -> Loaded:
     """The manifests for exactly the request's environment, or for none.  Raises ManifestsInvalid, UsageInvalid."""
     return load(
         request.paths,
@@ -326,6 +361,7 @@ def read_manifests(request: Request, settings: Settings) -> Loaded:
         variables=request.variables,
         environ_variables=settings.variables,
         cache=Cache(Path(settings.cache_folder)) if settings.cache_folder else None,
+        sources=sources,
     )
 
 

@@ -21,8 +21,8 @@ T = TypeVar("T")
 Wanted = Callable[[LiveObject], bool]
 """Whether to look inside this root."""
 
-Inside = dict[tuple[str, str, Address], list[LiveObject]]
-"""The objects of a kind inside a root, by the kind, and by the root's id and address."""
+Inside = dict[tuple[str, str, Address | None], list[LiveObject]]
+"""The objects of a kind inside a root, by the kind, and by the root's id and address; of roots, by "" and None."""
 
 _Names = dict[tuple[str, str], str]
 """Names by kind and remote id."""
@@ -90,6 +90,13 @@ async def read_inside(
     return {(kind_id, root.remote_id, root.address): objects for kind_id, objects in found.items()}
 
 
+async def read_roots(provider: Provider, clock: Clock) -> Inside:
+    """The lists of roots, with which ``read_live`` begins.  Raises ApiError."""
+    kinds = [kind for kind in provider.vendor.kinds if kind.parent is None and not kind.virtual]
+    found = await _Level(provider, clock, kinds, {}, {}, {}).read({})
+    return {(kind_id, "", None): objects for kind_id, objects in found.items()}
+
+
 class _Level:
     """All lists of kinds that can be read at once; the provider holds back what is too much for the vendor.
 
@@ -129,7 +136,7 @@ class _Level:
         return found
 
     async def _list(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
-        known = self._inside.get((kind.id, parent.remote_id, parent.address)) if parent else None
+        known = self._inside.get((kind.id, parent.remote_id, parent.address) if parent else (kind.id, "", None))
         objects = await self._read(kind, parent) if known is None else known
         self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
         self._left[kind.id] -= 1
