@@ -69,10 +69,12 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     matches: dict[Address, Match] = {}
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
     for address in sorted({**entries, **desired.resources, **doubts}):
-        resource, kind = desired.resources.get(address), kinds[address.kind]
-        matches[address] = _match_one(
-            address, entries.get(address), doubts.get(address), named.get(address, []), by_id, resource, kind
-        )
+        known = entries.get(address)
+        if known is not None and known[1].remote_id in by_id:
+            matches[address] = _match_known(address, *known, by_id)
+        else:
+            resource, kind = desired.resources.get(address), kinds[address.kind]
+            matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
     strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
@@ -152,21 +154,25 @@ def _doubts(
     return doubts
 
 
-def _match_one(
+def _match_known(address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject]) -> Match:
+    """Something remembered that is there: its id tells."""
+    lost = [by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived]
+    former = origin if origin != address else None
+    return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=tuple(lost))
+
+
+def _match_named(
     address: Address,
     known: tuple[Address, Entry] | None,
     doubt: tuple[Address, Intent] | None,
     candidates: list[LiveObject],
-    by_id: Mapping[str, LiveObject],
     resource: Resource | None,
     kind: AnyKind,
 ) -> Match:
+    """Something that is not remembered, or not there any more: markers tell, and names."""
     entry = known[1] if known else None
     origin = known or doubt
     former = origin[0] if origin and origin[0] != address else None
-    if entry is not None and entry.remote_id in by_id:
-        lost = tuple(by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived)
-        return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=lost)
     if doubt is not None:
         ours = sorted((item for item in candidates if _is_lost_create(item, doubt[1], resource, kind)), key=_rank)
         if ours:

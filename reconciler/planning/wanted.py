@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -38,7 +38,7 @@ def for_wanted(world: World) -> Iterator[Decision]:
         refused = tuple(_refused_by_kind(resource, kind, world)) if kind.refuses else ()
         yield from refused
         if not refused and not kind.virtual:
-            yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, world)
+            yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, kind, world)
         for leftover in found.lost:
             yield from leftovers(address, found, leftover, world, resource.source)
 
@@ -61,32 +61,26 @@ def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[Decisi
         yield removal(Action.FORGET, resource.address, found, "only looked up from now on")
 
 
-def _decide(resource: Resource, found: Match, world: World) -> Iterator[Decision]:
-    kind = world.kinds[resource.address.kind]
-    clash = world.matches.clashes.get(resource.address)
+def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterable[Decision]:
+    clash = world.matches.clashes.get(resource.address) if world.matches.clashes else None
     if clash is not None:
-        yield _refuse(
-            resource,
-            f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform",
-            "drop renamedFrom, and remove one of the two",
-        )
-    elif _is_lagging(found, adopts=_adopts(resource, world)):
+        what = f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform"
+        return (_refuse(resource, what, "drop renamedFrom, and remove one of the two"),)
+    if found.live is not None and found.ours and (found.found or not found.twins):
+        return _bring_in_line(resource, found, found.live, kind, world)
+    adopts = _adopts(resource, world)
+    if _is_lagging(found, adopts=adopts):
         world.renewed.add(resource.address)
-        yield _create(resource, replace(found, live=None, twins=()), kind)
-    elif found.twins and not found.found:
+        return (_create(resource, replace(found, live=None, twins=()), kind),)
+    if found.twins and not found.found:
         ids = ", ".join(item.remote_id for item in found.twins)
-        yield _refuse(
-            resource,
-            f"{len(found.twins)} live objects have this identity: {ids}",
-            f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID",
-        )
-    elif found.live is None or (not found.ours and found.live.archived and not _revives(resource, found.live, world)):
+        what = f"{len(found.twins)} live objects have this identity: {ids}"
+        hint = f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID"
+        return (_refuse(resource, what, hint),)
+    if found.live is None or (found.live.archived and not _revives(resource, found.live, world)):
         world.renewed.add(resource.address)
-        yield _create(resource, found, kind, adopts=_adopts(resource, world))
-    elif not found.ours:
-        yield from _adopt(resource, found, found.live, kind, world)
-    else:
-        yield from _bring_in_line(resource, found, found.live, kind, world)
+        return (_create(resource, found, kind, adopts=adopts),)
+    return _adopt(resource, found, found.live, kind, world)
 
 
 def _revives(resource: Resource, archived: LiveObject, world: World) -> bool:
@@ -167,22 +161,23 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
 
 def _bring_in_line(
     resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: World
-) -> Iterator[Decision]:
+) -> Iterable[Decision]:
     changes = differences(resource, live, found.entry, kind, world)
     fixed = [change for change in changes if change.create_only]
     if found.found and kind.replace is Replace.CREATE_FIRST:
-        yield _take_back(resource, found, live, kind, changes)
-    elif fixed:
-        yield from _replace(resource, found, live, kind, changes, fixed, world)
-    elif found.found:
-        yield _take_back(resource, found, live, kind, changes)
-    elif changes and kind.update is None:
+        return (_take_back(resource, found, live, kind, changes),)
+    if fixed:
+        return _replace(resource, found, live, kind, changes, fixed, world)
+    if found.found:
+        return (_take_back(resource, found, live, kind, changes),)
+    if changes and kind.update is None:
         paths = ", ".join(change.path for change in changes)
-        yield _refuse(resource, f"the platform can not change {kind.noun}s in place: {paths}", kind.refusal_hint)
-    elif found.former is not None and found.former.name != resource.address.name:
-        yield _step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}")
-    elif changes:
-        yield _step(Action.UPDATE, resource, found, live, kind, changes, _why(changes))
+        return (_refuse(resource, f"the platform can not change {kind.noun}s in place: {paths}", kind.refusal_hint),)
+    if found.former is not None and found.former.name != resource.address.name:
+        return (_step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}"),)
+    if changes:
+        return (_step(Action.UPDATE, resource, found, live, kind, changes, _why(changes)),)
+    return ()
 
 
 def _take_back(
