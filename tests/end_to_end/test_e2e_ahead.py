@@ -77,6 +77,24 @@ def test_roots_are_listed_while_manifests_are_parsed(command: str, long_bot: Any
     assert sorted(platform.seen) == asked
 
 
+def test_a_state_on_a_server_is_read_meanwhile_too_and_once(
+    bot: Any, platform: Any, terraform_server: Any, terraform_environ: dict[str, str]
+) -> None:
+    bot.environ |= {**terraform_environ, "RECONCILER_STATE_URL": f"{terraform_server.url}/states/bot"}
+    bot("apply", "--yes")
+    terraform_server.seen.clear()
+    bot("plan", "--detailed-exitcode")
+    asked = list(terraform_server.seen)
+    terraform_server.seen.clear()
+    platform.seen.clear()
+    lengthen(bot)
+    run = HeldUp(bot, "plan", "--detailed-exitcode")
+    wait_until(platform, *ROOTS, run.process)
+    assert terraform_server.seen == asked
+    assert run.go_on()[0] == 0
+    assert terraform_server.seen == asked
+
+
 def test_an_apply_reads_nothing_before_it_has_the_lock(long_bot: Any, platform: Any) -> None:
     run = HeldUp(long_bot, "apply", "--yes")
     descriptor = os.open(run.pipe, os.O_WRONLY)  # returns once the other end is being read
