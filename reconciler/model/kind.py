@@ -232,6 +232,7 @@ Errors of a request are thrown into the flow as ``reconciler.errors.ApiError``; 
 knows how to live with (404 on DELETE is success)."""
 
 
+@functools.lru_cache(maxsize=1024)
 def url_path(*segments: str) -> str:
     """``/a/b/c`` with each segment percent-encoded, so that no id or name can change the route.
 

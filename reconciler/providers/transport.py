@@ -268,13 +268,14 @@ class _Connection(asyncio.BufferedProtocol):
 
         A function of its own, so that the credential is in no frame that an exception passes through.
         """
-        head = [b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)]
-        head += [b"%s: %s\r\n" % field for field in request.headers.raw]
-        data = b"".join(head)
-        if data.count(b"\n") != len(head) or data.count(b"\r") != len(head) or b"\0" in data:
+        fields = request.headers.raw
+        head = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
+        head += b"\r\n".join(map(b": ".join, fields))
+        if head.count(b"\n") != len(fields) or head.count(b"\r") != len(fields) or b"\0" in head:
             return False
-        self._all_sent = len(request.content) <= _PIECE
-        self._transport.write(data + b"\r\n" + (request.content if self._all_sent else b""))
+        content = request.content
+        self._all_sent = len(content) <= _PIECE
+        self._transport.write(head + b"\r\n\r\n" + (content if self._all_sent else b""))
         return True
 
     async def _write_on(self, request: httpx.Request, answer: _Answer, write_s: float | None) -> None:
@@ -393,15 +394,17 @@ class _Answer(httpx.AsyncByteStream):
         self._is_head = is_head
         self._waiting: asyncio.Future[bool] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self.unread -= len(chunk)
-                yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self  # and no generator, which takes 2 µs more for a short answer
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
             if self.is_whole:
-                return
+                raise StopAsyncIteration
             await self.more()
+        chunk = self._chunks.popleft()
+        self.unread -= len(chunk)
+        return chunk
 
     async def aclose(self) -> None:
         """An answer that was not read to its end takes its connection with it."""
