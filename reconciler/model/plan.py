@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from reconciler.model.replay import Replay, replay_to_json
 from reconciler.model.resource import Address, Source
@@ -211,8 +211,11 @@ class Plan(Struct, frozen=True):
         return {**counts, "refused": len(self.refusals)}
 
 
-def plan_to_json(plan: Plan, *, tool: str) -> dict[str, Any]:
-    """The stable JSON form, as ``schemas/plan.v1.json`` describes it.  Holds no secret."""
+def plan_to_json(plan: Plan, *, tool: str, as_records: bool = False) -> dict[str, Any]:
+    """The stable JSON form, as ``schemas/plan.v1.json`` describes it.  Holds no secret.
+
+    ``as_records``: changes stay the records that they are, for ``compact``, which spells them alike.
+    """
     base = plan.basis.base
     return {
         "format_version": FORMAT_VERSION,
@@ -228,7 +231,7 @@ def plan_to_json(plan: Plan, *, tool: str) -> dict[str, Any]:
             "options": dict(plan.basis.options),
         },
         "summary": {**plan.summary(), "unchanged": plan.unchanged},
-        "steps": [_step_to_json(step) for step in plan.steps],
+        "steps": [_step_to_json(step, as_records=as_records) for step in plan.steps],
         "refusals": [
             {
                 "address": str(refusal.address),
@@ -243,7 +246,7 @@ def plan_to_json(plan: Plan, *, tool: str) -> dict[str, Any]:
     }
 
 
-def _step_to_json(step: Step) -> dict[str, Any]:
+def _step_to_json(step: Step, *, as_records: bool) -> dict[str, Any]:
     return {
         "id": step.id,
         "action": step.action.value,
@@ -257,18 +260,7 @@ def _step_to_json(step: Step) -> dict[str, Any]:
         "remote_id": step.remote_id,
         "fingerprint": step.fingerprint,
         "former": str(step.former) if step.former else None,
-        "changes": [
-            {
-                "path": change.path,
-                "before": change.before,
-                "after": change.after,
-                "effect": change.effect.value if change.effect else None,
-                "cause": change.cause.value,
-                "sensitive": change.sensitive,
-                "create_only": change.create_only,
-            }
-            for change in step.changes
-        ],
+        "changes": step.changes if as_records else list(map(to_builtins, step.changes)),
         "after": list(step.after),
         "notes": list(step.notes),
         "idle": step.idle,

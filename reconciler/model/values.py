@@ -7,7 +7,7 @@ import json
 import re
 from typing import Annotated, Any, TypeAlias
 
-import msgspec.json
+import msgspec
 from pydantic import BeforeValidator, WithJsonSchema
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
@@ -19,7 +19,7 @@ DIGEST_DIGITS = 12
 """How many hexadecimal digits of a SHA-256 stand for the content of a file, in fields and in names."""
 
 _COMPACT = msgspec.json.Encoder(order="sorted")
-_COMPACT_TOO = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_COMPACT_TOO = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=msgspec.to_builtins)
 
 _NUMBERS = frozenset({int, float})  # bool is none: true is not 1
 _NOTHING = object()
@@ -56,8 +56,8 @@ def alike(one: object, other: object) -> bool:
 def compact(value: object) -> bytes:
     """JSON in UTF-8 with sorted keys and without white space: what digests are taken of.
 
-    Lone surrogates, which a vendor's JSON can hold, survive; NaN and infinities, which JSON lacks, do not.  Raises
-    RecursionError, TypeError, ValueError.
+    ``value`` may hold records: they are spelled as mappings.  Lone surrogates, which a vendor's JSON can hold, survive;
+    NaN and infinities, which JSON lacks, do not.  Raises RecursionError, TypeError, ValueError.
     """
     try:
         return _COMPACT.encode(value)

@@ -169,7 +169,7 @@ def world_of(planned: Planned) -> World:
         resources=planned.desired.resources,
         state=planned.state,
         live=planned.live,
-        ids=planned.ids(ALL_KINDS),
+        ids=planned.ids,
         read_at=planned.read_at,
     )
 
@@ -236,10 +236,11 @@ def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:
 
 def _unsettled(after: Sequence[_Seen], applied: Applied) -> tuple[str, ...]:
     """What has not come out as it was sent."""
-    touched = set(applied.touched)
+    different = [(resource, changes) for resource, _, changes in after if changes]
+    touched = set(applied.touched) if different else ()
     return tuple(
         f"{resource.address}: {change.path} came back as {_short(change.before)}, sent was {_short(change.after)}"
-        for resource, _, changes in after
+        for resource, changes in different
         if resource.address in touched
         for change in changes
     )
@@ -253,15 +254,16 @@ def _short(value: object) -> str:
 def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
     """Bring our memory in line where the platform needs nothing: protection, place of declaration, and so on."""
     pending = {step.address for step in planned.plan.steps}
-    before = compared(planned.desired, planned.live, planned.state, ALL_KINDS, without=pending)
+    others = planned.desired.resources.keys() - pending
+    before = compared(planned.desired, planned.live, planned.state, ALL_KINDS, without=pending) if others else ()
     agreed = {seen[0].address: seen for seen in (*before, *after) if not seen[2]}
     records: list[Record] = []
     listed: list[str] = []
     for address, (resource, entry, _) in agreed.items():
         wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring)
-        if wanted == replace(entry, unlisted=False):
-            listed += [str(address)] if entry.unlisted else []
-        else:
+        if entry.unlisted and wanted == replace(entry, unlisted=False):
+            listed.append(str(address))
+        elif wanted != entry:
             records.append({"record": "done", "address": str(address), "entry": entry_to_json(wanted)})
     records += [{"record": "listed", "addresses": listed[i : i + AT_ONCE]} for i in range(0, len(listed), AT_ONCE)]
     return records

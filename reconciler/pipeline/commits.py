@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from reconciler.model.kind import Flow, Version, Versions, Wire
 from reconciler.model.outcome import Evaluation, EvaluationStatus
 from reconciler.model.resource import Address, Resource
 from reconciler.model.values import format_duration
-from reconciler.pipeline.planning import ALL_KINDS, Planned
+from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
 
@@ -32,7 +32,7 @@ async def commit_results(
     Waits at most ``deadline_s`` while a commit is being processed.  An id belongs to one project: the tests of others
     are left out.  Raises UsageInvalid when there is no such commit, or when it belongs to none of the projects.
     """
-    ids = planned.ids(ALL_KINDS)
+    ids = planned.ids
     projects: dict[Address, list[Resource]] = {}
     for resource in tests:
         projects.setdefault(_project(resource), []).append(resource)
@@ -56,7 +56,7 @@ def _project(resource: Resource) -> Address:
 class _Reader:
     """Asks the platforms about versions, until a deadline."""
 
-    def __init__(self, here: Session, ids: dict[Address, str], until: float, deadline_s: float) -> None:
+    def __init__(self, here: Session, ids: Mapping[Address, str], until: float, deadline_s: float) -> None:
         self._here, self._ids, self._until, self._deadline_s = here, ids, until, deadline_s
 
     async def named(self, version_id: str, projects: Sequence[Address]) -> tuple[Address, Version]:

@@ -29,7 +29,7 @@ from reconciler.model.values import parse_duration
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.planning import ALL_KINDS, Planned, plan
+from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.planning.selecting import selects
@@ -110,7 +110,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
         announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask)
-    ids = planned.ids(ALL_KINDS)
+    ids = planned.ids
     verdicts = judge(
         [each for resource in tests for each in expectations[resource.address]],
         _asked_for(result.evaluations, tests, ids),
@@ -203,14 +203,14 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
             here.hooks.note(f"{left} more under way {'is' if left == 1 else 'are'} not covered by what was chosen")
         return tuple(trigger for trigger in waiting if trigger.address in chosen)
     assert ask.range is not None
-    ids = planned.ids(ALL_KINDS)
+    ids = planned.ids
     found = [each for resource in tests if _subject(resource) in ids for each in _triggers(resource, ids, ask)]
     return resume(found, tasks)
 
 
 async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Measurement) -> RunResult:
     await _stream_samples(here, planned)
-    ids = planned.ids(ALL_KINDS)
+    ids = planned.ids
     results = []
     journal = Journal(here.store.append, here.clock.monotonic)
     try:
@@ -245,7 +245,7 @@ async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask
 
 async def _look(here: Session, planned: Planned, tests: Sequence[Resource], within: TimeRange | None) -> RunResult:
     """What was recorded already."""
-    ids = planned.ids(ALL_KINDS)
+    ids = planned.ids
     lists = await all_of(
         _recorded(here, provider, resource, ids, Wire(ids, provider.dialect), within)
         for resource in tests

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.errors import (
     StateUnreadable,
 )
-from reconciler.model.kind import AnyKind, Vendor
+from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import State
@@ -29,7 +30,7 @@ MANY = 20_000
 """From so many resources on, what manifests, memory and platform say alike is held once; below, it is faster not to."""
 
 
-class Planned(Struct, frozen=True):
+class Planned(Struct, frozen=True, dict=True):
     """A plan and what it was made from; ``live`` was read from the monotonic second ``read_at`` on."""
 
     plan: Plan
@@ -38,9 +39,10 @@ class Planned(Struct, frozen=True):
     state: State
     read_at: float = -math.inf
 
-    def ids(self, kinds: Sequence[AnyKind]) -> dict[Address, str]:
+    @cached_property
+    def ids(self) -> Mapping[Address, str]:
         """The remote id of every address that has a live object."""
-        return known_ids(self.desired, self.live, self.state, kinds)
+        return known_ids(self.desired, self.live, self.state, ALL_KINDS)
 
 
 async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -> Planned:

@@ -29,7 +29,7 @@ class ReadingBack:
         self._here = here
         self._left = Counter(_root(step.address) for step in planned.plan.pending)
         self._not_alone = set(_referring_elsewhere(planned.desired))
-        self._ids = planned.ids(ALL_KINDS)
+        self._ids = dict(planned.ids)
         self._names = {(address.kind, each.remote_id): address.name for address, each in planned.state.entries.items()}
         self._written = shareable(planned.desired)
         self._unchanged = unchanged(planned)
@@ -94,8 +94,11 @@ def unchanged(planned: Planned) -> Inside:
     }
 
 
+_ROOTS = {kind.id: kind.parent or kind.id for kind in ALL_KINDS}
+
+
 def _root(address: Address) -> Address:
-    return Address(KINDS[address.kind].parent or address.kind, address.path[:1])
+    return address if len(address.path) == 1 else Address(_ROOTS[address.kind], address.path[:1])
 
 
 def _referring_elsewhere(desired: Desired) -> Iterator[Address]:

@@ -18,7 +18,7 @@ from reconciler.model.plan import Action, Effect, Step
 from reconciler.model.replay import Replay, ReplayState
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.values import Fields
-from reconciler.pipeline.planning import ALL_KINDS, Planned
+from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.planning.planner import digest
 from reconciler.planning.thresholds import classify
@@ -42,7 +42,7 @@ class Looking:
 
     def __init__(self, here: Session, planned: Planned) -> None:
         self.here, self.planned = here, planned
-        self.ids = planned.ids(ALL_KINDS)
+        self.ids = planned.ids
         self.names = {remote_id: address.name for address, remote_id in self.ids.items()}
         self.there = {item.address: item for item in planned.live.objects if not item.archived}
         self.by_id = planned.live.by_id()

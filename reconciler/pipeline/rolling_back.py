@@ -188,9 +188,7 @@ async def _left(here: Session, planned: Planned, step: Step, outcome: StepOutcom
         entry = planned.state.entries.get(step.former or step.address)
         return entry.op if entry is not None and entry.op is not None else live[str(step.remote_id)].op
 
-    request = await first_write(
-        step, KINDS[step.address.kind], provider, planned.ids(ALL_KINDS), live, here.clock, op_of
-    )
+    request = await first_write(step, KINDS[step.address.kind], provider, planned.ids, live, here.clock, op_of)
     return Left(step.address, outcome.error, request, _url(here, step.address, request) if request else "")
 
 

@@ -48,24 +48,25 @@ def linked(
     """
     brought = {step.address: step.id for step in steps if step.action in _BRINGING}
     needed = {step.address: step.id for step in steps if step.action in _NEEDED}
-    bringing = _Ids((step for step in steps if step.action in _BRINGING), order)
     removals = _Ids((step for step in steps if step.action in REMOVALS), order)
     roots = {_family(step): step.id for step in steps if step.action in _NEEDED and len(step.address.path) == 1}
+    deletes = any(step.action is Action.DELETE for step in steps)  # only they wait for what uses them
+    bringing = _Ids((step for step in steps if deletes and step.action in _BRINGING), order)
     users: dict[Address, list[str]] = defaultdict(list)
-    for address, step_id in brought.items():
+    for address, step_id in brought.items() if deletes else ():
         for target in references.get(address, ()):
             users[target].append(step_id)
 
     def waits(step: Step) -> Iterator[str]:
+        if step.action not in REMOVALS:
+            yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
+            return
         family, rank = _family(step), order[step.address.kind]
-        if step.action in REMOVALS:
-            yield from removals.behind(family, rank)
-            yield from (each for each in (roots.get(family), brought.get(step.address)) if each)
+        yield from removals.behind(family, rank)
+        yield from (each for each in (roots.get(family), brought.get(step.address)) if each)
         if step.action is Action.DELETE:  # a test must stop naming a pipeline before that goes
             yield from bringing.behind(family, rank)
             yield from users[step.address]
-        if step.action not in REMOVALS:
-            yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
 
     after = ((step, tuple(sorted(set(waits(step)) - {step.id}))) for step in steps)
     found = [replace(step, after=ids) if ids else step for step, ids in after]

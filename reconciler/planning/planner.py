@@ -111,7 +111,7 @@ def compared(
 
 def digest(plan: Plan) -> str:
     """SHA-256 over everything that the plan would do and was made from."""
-    data = plan_to_json(replace(plan, digest=""), tool="")
+    data = plan_to_json(replace(plan, digest=""), tool="", as_records=True)
     return hashlib.sha256(compact(data)).hexdigest()
 
 

@@ -100,12 +100,12 @@ def apply_text(plan: Plan, outcomes: Sequence[StepOutcome], *, width: int, color
 
 
 def _outcome(step: Step, outcome: StepOutcome | None, verbose: bool) -> Group:
+    done = outcome is not None and outcome.status is StepStatus.DONE
+    if not verbose and (done or outcome is None):
+        return ()
     address = Span(str(step.address), solid=True)
     if outcome is None:
-        return (line(Span("waiting   ", "dim", solid=True), address),) if verbose else ()
-    done = outcome.status is StepStatus.DONE
-    if done and not verbose:
-        return ()
+        return (line(Span("waiting   ", "dim", solid=True), address),)
     tint = TINTS[step.action] if done else _STATUS_TINTS[outcome.status]
     word = _DONE_WORDS[step.action] if done else outcome.status.value.upper()
     identity = [Span(f"(id {outcome.remote_id})", "dim", solid=True)] if verbose and outcome.remote_id else []

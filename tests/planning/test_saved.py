@@ -51,6 +51,12 @@ def test_a_plan_that_nobody_touched_is_believed() -> None:
     assert check_untouched(SAVED) is None  # type: ignore[func-returns-value]  # what matters is that nothing is raised
 
 
+def test_a_vendor_s_half_of_a_character_makes_no_difference() -> None:
+    """Its JSON can hold a lone surrogate, and UTF-8 can not."""
+    odd = replace(UPDATE, changes=(FieldChange("description", "\ud83d", {"é": [None, 1.5]}, sensitive=True),))
+    assert check_untouched(saved(plan(odd))) is None  # type: ignore[func-returns-value]
+
+
 def test_another_version_of_the_tool_may_have_written_it() -> None:
     assert check_untouched({**SAVED, "tool": "reconciler 9.9"}) is None  # type: ignore[func-returns-value]
 
