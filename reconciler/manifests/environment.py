@@ -4,8 +4,6 @@ It can choose *which environment variable* holds a key, by a name that starts wi
 the key itself nor the address of the platform: manifests come through pull requests.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal
 

@@ -4,11 +4,9 @@ A pin stands in git beside the tests, so that it can be judged by anybody, witho
 at the platform.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from msgspec import Struct
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -79,7 +77,7 @@ class PinSpec(Part):
     why: Annotated[str | None, Field(description="For people: the incident, the ticket.")] = None
 
     @model_validator(mode="after")
-    def _placed(self) -> PinSpec:
+    def _placed(self) -> Self:
         if self.window is None and self.result is None:
             raise ValueError("says neither window nor result: nobody could find out what was measured")
         return self

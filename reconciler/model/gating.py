@@ -1,7 +1,5 @@
 """The fields by which a manifest says how results count in a build, shared by every kind that is measured.  No I/O."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 from typing import Annotated, Protocol

@@ -81,7 +81,11 @@ class Replace(StrEnum):
 
 
 class Part(BaseModel):
-    """A mapping inside a spec (a threshold, a data backend): camelCase, strict, no unknown keys."""
+    """A mapping inside a spec (a threshold, a data backend): camelCase, strict, no unknown keys.
+
+    Modules that declare some do without ``from __future__ import annotations``: pydantic would compile each annotation
+    once more at every start.
+    """
 
     model_config = ConfigDict(
         frozen=True,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 
+# Patterns are texts here: re compiles them when one is first used, and most runs use none of them.
+
 # What acts on a terminal or can not be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
 # a space or like nothing; zero-width and bidirectional controls; line and paragraph separators; variation selectors
 # (the emoji selector only where no emoji stands before it); byte order mark; lone surrogates; the tag block; the two
 # that XML does not allow.
-HIDDEN = re.compile(
+HIDDEN = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -23,7 +25,7 @@ _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 # GitHub's runner obeys "##[command]" anywhere in a line, Azure's "##vso[...]" and TeamCity's "##teamcity[...]"
 # likewise (actions/runner, ActionCommand.TryParse, 2026-11).
-LOG_COMMAND = re.compile(r"##(?=\w*\[)")
+LOG_COMMAND = r"##(?=\w*\[)"
 
 
 def terminal(text: str) -> str:
@@ -34,7 +36,7 @@ def terminal(text: str) -> str:
     """
     if text.isascii() and text.isprintable() and "##" not in text:
         return text  # as nearly all is
-    return LOG_COMMAND.sub(r"#\\x23", HIDDEN.sub(_visible, text))
+    return re.sub(LOG_COMMAND, r"#\\x23", re.sub(HIDDEN, _visible, text))
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -47,7 +49,7 @@ def _visible(match: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-_OUR_COLOURS = re.compile(r"(\x1b\[(?:0|1|2|3[1-6]|1;3[13])m|\n)")
+_OUR_COLOURS = r"(\x1b\[(?:0|1|2|3[1-6]|1;3[13])m|\n)"
 
 
 def page(text: str) -> str:
@@ -58,7 +60,7 @@ def page(text: str) -> str:
     >>> page("\x1b[31ma\x1b[0m\nb\x1b[2J")
     '\x1b[31ma\x1b[0m\nb\\x1b[2J'
     """
-    return "".join(part if place % 2 else terminal(part) for place, part in enumerate(_OUR_COLOURS.split(text)))
+    return "".join(part if place % 2 else terminal(part) for place, part in enumerate(re.split(_OUR_COLOURS, text)))
 
 
 def line_start(line: str) -> str:
@@ -70,17 +72,17 @@ def line_start(line: str) -> str:
     >>> line_start("   ::error::x")
     '   \\x3a:error::x'
     """
-    start = _COMMAND_START.match(line)
+    start = re.match(_COMMAND_START, line)
     return rf"{start[1]}\x3a{line[start.end() :]}" if start else line
 
 
 # A colour that ends between the two colons hides the command from the runner, but a line reads alike in every colour.
-_COMMAND_START = re.compile(r"((?:\s|\x1b\[[0-9;]*m)*):(?=(?:\x1b\[[0-9;]*m)*:)")
+_COMMAND_START = r"((?:\s|\x1b\[[0-9;]*m)*):(?=(?:\x1b\[[0-9;]*m)*:)"
 
 # Everything that means something to CommonMark, to GitHub's extensions or to HTML, as character references:
 # those can not open any structure.
 _MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()<>&#!|~$=+@^"}
-_BULLET = re.compile(r"^(\s*)([-:])|^(\s*\d+)\.")
+_BULLET = r"^(\s*)([-:])|^(\s*\d+)\."
 
 
 def markdown(text: str) -> str:
@@ -93,7 +95,7 @@ def markdown(text: str) -> str:
     escaped = escaped.replace("&#64;", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
     escaped = re.sub(r":(?=\S)", ":&#8203;", escaped)
     escaped = re.sub(r"(?i)\b(www|gh)(?=[.-])", r"\1&#8203;", escaped)
-    return _BULLET.sub(_not_a_bullet, escaped)
+    return re.sub(_BULLET, _not_a_bullet, escaped)
 
 
 def _not_a_bullet(match: re.Match[str]) -> str:
@@ -104,7 +106,7 @@ def _not_a_bullet(match: re.Match[str]) -> str:
 
 # Words that mean nothing to any renderer inside a code span; comparison signs only by themselves.
 _PLAIN_WORD = r"(?:[\w./,:;'\"%+*=~^(){}\[\]-]+|[<>]=?)"
-_PLAIN_CODE = re.compile(rf"{_PLAIN_WORD}(?: {_PLAIN_WORD})*")
+_PLAIN_CODE = rf"{_PLAIN_WORD}(?: {_PLAIN_WORD})*"
 
 
 def markdown_code(text: str) -> str:
@@ -114,7 +116,7 @@ def markdown_code(text: str) -> str:
     references, because renderers disagree on bars and backslashes inside a span inside a table.
     """
     visible = terminal(text)
-    if _PLAIN_CODE.fullmatch(visible):
+    if re.fullmatch(_PLAIN_CODE, visible):
         return f"`{visible}`"
     return html_code(text)
 

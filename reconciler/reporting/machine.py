@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -143,8 +144,8 @@ def to_json(data: object) -> str:
     """JSON text with a line break at its end.  NaN and infinities, which JSON lacks, become strings."""
     text = json.dumps(_finite(data), indent=2, ensure_ascii=False)
     # The line breaks are json's own: those inside strings are "\n" already.  All else that matches is in a string.
-    text = HIDDEN.sub(lambda match: match.group() if match.group() == "\n" else _unicode(match.group()), text)
-    return LOG_COMMAND.sub(r"#\\u0023", text) + "\n"
+    text = re.sub(HIDDEN, lambda match: match.group() if match.group() == "\n" else _unicode(match.group()), text)
+    return re.sub(LOG_COMMAND, r"#\\u0023", text) + "\n"
 
 
 def _unicode(character: str) -> str:

@@ -7,8 +7,6 @@ Source: pydo 0.44.0, gradient-adk @1894857 and mcp-digitalocean (upload flow), d
 Dataset"; 2026-08.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

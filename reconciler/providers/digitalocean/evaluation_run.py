@@ -6,8 +6,6 @@ which a run whose answer was lost is found.  ``pass_status`` is false until the 
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of the customer (retrieve a run); 2026-08.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Sequence
 from datetime import datetime

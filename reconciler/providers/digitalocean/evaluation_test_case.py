@@ -6,8 +6,6 @@ means forgetting.  The workspace is fixed, and told by the list that an item cam
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c, gradient-adk @1894857; 2026-08.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated

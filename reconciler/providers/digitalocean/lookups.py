@@ -5,8 +5,6 @@ Terraform.  Agents carry API keys: nothing but what is needed leaves the reader.
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c; 2026-08.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Sequence
 

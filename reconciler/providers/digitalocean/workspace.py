@@ -5,8 +5,6 @@ DELETE does to what is inside; so a workspace is looked up unless the manifest s
 one name are an error.  Source: pydo 0.44.0, digitalocean/openapi @7c1300c; 2026-08.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Annotated
 

@@ -6,8 +6,6 @@ the latter is accepted by PUT only.  Source: openlayer-python 0.36.0 types/proje
 types/inference_pipeline_update_params.py; 2026-11.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 

@@ -5,8 +5,6 @@ servers older than SDK 0.36; the task type can not be changed at all; DELETE tak
 along.  Source: openlayer-python 0.36.0 types/project_create_params.py, project_update_params.py; 2026-11.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Sequence
 from typing import Annotated

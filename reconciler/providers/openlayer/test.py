@@ -7,15 +7,13 @@ Source: openlayer-python 0.36.0 types/projects/test_create_params.py, test_updat
 types/test_evaluate_params.py; docs.openlayer.com/api-reference/rest/tests/evaluate; 2026-11.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -105,7 +103,7 @@ class Threshold(Part):
     ] = None
 
     @model_validator(mode="after")
-    def _limit(self) -> Threshold:
+    def _limit(self) -> Self:
         if self.value is None and self.threshold_mode != "automatic":
             raise ValueError("value is missing; only thresholdMode: automatic does without")
         if self.value is not None and self.threshold_mode == "automatic":
