@@ -6,7 +6,8 @@ While one append runs, the records that arrive wait together for the next::
     worker 2  write(b)  ├ append(a)          │   b, c durable
     worker 3  write(c)  └──── append(b, c) ──┴───┘
 
-And since an append costs the same whatever its size, a busy journal begins one every few milliseconds only.
+And since an append costs the same whatever its size, a busy journal begins one every few milliseconds only, later
+while most of those who write are still busy with their requests.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.flow import Send
@@ -31,6 +33,9 @@ MOST_QUESTIONS = 3
 GATHER_S = 0.004
 """An append begins so long after the one before it, at the earliest.  Short beside a request over a network."""
 
+PATIENT_S = 0.012
+"""At the latest, where fewer than half of those who write wait for it, and the one before it was shared, too."""
+
 AT_ONCE = 1000
 """So many records go into one append of ``write_all``: a store may have limits."""
 
@@ -40,12 +45,21 @@ class Journal:
 
     ``append`` is called in a thread, never twice at a time, with records in the order of ``write``.  Once it has
     failed the journal is broken: nothing can be known to be durable any more, so every later write fails too.
-    ``now`` gives seconds that never go backwards.
+    ``now`` gives seconds that never go backwards; ``writers`` is how many may want to write at the same time.
     """
 
-    def __init__(self, append: Callable[[Sequence[Record]], None], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        append: Callable[[Sequence[Record]], None],
+        now: Callable[[], float] = time.monotonic,
+        *,
+        writers: int = 1,
+    ) -> None:
         self._append = append
         self._now = now
+        self._many = max(1, writers // 2)
+        self._many_wait = asyncio.Event()
+        self._is_shared = False
         self._confirmed = self._begun = -math.inf
         self._waiting: list[tuple[Record | None, asyncio.Future[None]]] = []
         self._written: list[Record] = []
@@ -97,6 +111,8 @@ class Journal:
         loop = asyncio.get_running_loop()
         durable: asyncio.Future[None] = loop.create_future()
         self._waiting.append((record, durable))
+        if len(self._waiting) >= self._many:
+            self._many_wait.set()
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_all())
         return durable
@@ -112,10 +128,10 @@ class Journal:
         batch: list[tuple[Record | None, asyncio.Future[None]]] = []
         while self._waiting:
             try:
-                if (early_s := self._begun + GATHER_S - loop.time()) > 0:
-                    await asyncio.sleep(early_s)
-                self._begun = loop.time()
+                await self._gather()
                 batch, self._waiting = self._waiting, []
+                self._begun, self._is_shared = loop.time(), len(batch) > 1
+                self._many_wait.clear()
                 records = [record for record, _ in batch if record is not None]
                 began = self._now()
                 await loop.run_in_executor(None, self._append, records)
@@ -129,6 +145,16 @@ class Journal:
             self._confirmed = began
             _tell([durable for _, durable in batch], None)
             batch = []
+
+    async def _gather(self) -> None:
+        """Wait for what is about to come: it can share the next append."""
+        now = asyncio.get_running_loop().time
+        if (early_s := self._begun + GATHER_S - now()) > 0:
+            await asyncio.sleep(early_s)
+        if self._is_shared and (patient_s := self._begun + PATIENT_S - now()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patient_s):
+                    await self._many_wait.wait()
 
     def _fail(self, batch: list[tuple[Record | None, asyncio.Future[None]]], error: BaseException) -> None:
         self.failure = error

@@ -120,7 +120,7 @@ class Trial(Struct, frozen=True):
 async def _apply_planned(
     here: Session, planned: Planned, saved: Mapping[str, Any] | None, trial: Trial | None
 ) -> Applied:
-    journal = Journal(here.store.append, here.clock.monotonic)
+    journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
     reading = ReadingBack(here, planned)
     state, durable = planned.state, journal.records
     try:

@@ -128,7 +128,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
     """
     state = here.store.load()
     befores = _befores(state)
-    journal = Journal(here.store.append, here.clock.monotonic)
+    journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
     try:
         planned = await _plan_back(here, state, befores, journal)
         planned_back(planned.plan)
