@@ -100,7 +100,8 @@ def read_file(file: File, limit: int = MAX_FILE_BYTES) -> bytes:
             raise OSError("not a regular file")
         if status.st_size > limit:
             raise ValueError(f"the file has {status.st_size:,} bytes, more than {limit:,}")
-        return stream.read(limit + 1)
+        content = stream.read(status.st_size + 1)  # not the limit, for so much would be allocated
+        return content if len(content) <= status.st_size else content + stream.read(limit - status.st_size)
 
 
 def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> list[str]:
@@ -164,54 +165,81 @@ class _Walk:
         self.seen = seen
 
     def take(self, path: Path, ignored: tuple[_Ignore, ...] = (), *, explicit: bool = False) -> None:
-        """Take the file or folder at ``path``; one that the user did not name must look like ours."""
-        name = _name(path, self.root)
+        """Take the file or folder that ``path`` leads to; one that the user did not name must look like ours."""
+        name, real = _name(path, self.root), Path(os.path.realpath(path))
+        is_folder = real.is_dir()
         if any(rule.matches(path) for rule in ignored):
             return
-        real = Path(os.path.realpath(path))
-        is_folder = real.is_dir()
         if not (explicit or is_folder or path.suffix in SUFFIXES):
             return
-        if problem := self._refusal(path, real, is_folder=is_folder):
-            self.found.problems.append(Problem(printable(name), 0, 0, "", *problem))
-        elif real in self.seen:
-            return
+        if problem := self._misleads(real):
+            self._refuse(name, *problem)
         elif is_folder:
-            self.seen.add(real)
-            self._folder(path, ignored)
+            self._take_folder(path, name, real, ignored)
+        else:
+            self._take_file(name, real, is_regular=real.is_file())
+
+    def _misleads(self, real: Path) -> tuple[str, str] | None:
+        """(message, hint) when this must not be where a path leads."""
+        if not any(real == limit or limit in real.parents for limit in self.boundaries):
+            return "a link leads out of the folder that is read", "copy the file here"
+        return None if real.exists() else ("a link leads nowhere", "remove it")
+
+    def _take_file(self, name: str, real: Path, *, is_regular: bool) -> None:
+        if real in self.seen:
+            return
+        if _is_hiding(name):
+            self._refuse(name, *_HIDING)
+        elif not is_regular:
+            self._refuse(name, "not a regular file", "remove it")
+        elif len(self.found.files) >= MAX_FILES:
+            self._refuse(name, f"more than {MAX_FILES:,} files", "give a narrower path")
         else:
             self.seen.add(real)
             self.found.files.append(File(name, real))
 
-    def _refusal(self, path: Path, real: Path, *, is_folder: bool) -> tuple[str, str] | None:
-        """(message, hint) when ``path`` must not be read."""
-        if printable(path.name) != path.name:
-            return "the name holds characters that nobody can see", "rename it"
-        if not any(real == limit or limit in real.parents for limit in self.boundaries):
-            return "a link leads out of the folder that is read", "copy the file here"
-        if is_folder:
-            return None
-        if not real.exists():
-            return "a link leads nowhere", "remove it"
-        if not real.is_file():
-            return "not a regular file", "remove it"
-        if len(self.found.files) >= MAX_FILES:
-            return f"more than {MAX_FILES:,} files", "give a narrower path"
-        return None
-
-    def _folder(self, folder: Path, ignored: tuple[_Ignore, ...]) -> None:
-        try:
-            names = sorted(os.listdir(folder))  # noqa: PTH208 - names that are not UTF-8 must come through
-        except OSError as error:
-            self.found.problems.append(
-                Problem(_name(folder, self.root), 0, 0, "", f"can not be read: {error.strerror}")
-            )
+    def _take_folder(self, folder: Path, name: str, real: Path, ignored: tuple[_Ignore, ...]) -> None:
+        """Take what is in a folder; only links are looked up, whatever else is in it stands where it seems to."""
+        if real in self.seen:
             return
-        if IGNORE_FILE in names:
+        if _is_hiding(name):
+            self._refuse(name, *_HIDING)
+            return
+        self.seen.add(real)
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._refuse(name, f"can not be read: {error.strerror}")
+            return
+        if any(entry.name == IGNORE_FILE for entry in inside):
             ignored = (*ignored, *_ignore_rules(folder))
-        for name in names:
-            if not name.startswith("."):
-                self.take(folder / name, ignored)
+        for entry in inside:
+            path = folder / entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                self.take(path, ignored)
+                continue
+            if any(rule.matches(path) for rule in ignored):
+                continue
+            inner = entry.name if name == "." else f"{name}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                self._take_folder(path, inner, real / entry.name, ignored)
+            elif entry.name.endswith(SUFFIXES):
+                self._take_file(inner, real / entry.name, is_regular=entry.is_file(follow_symlinks=False))
+
+    def _refuse(self, name: str, message: str, hint: str = "") -> None:
+        self.found.problems.append(Problem(printable(name), 0, 0, "", message, hint))
+
+
+_HIDING = ("the name holds characters that nobody can see", "rename it")
+
+
+def _is_hiding(name: str) -> bool:
+    """Whether the last part of a name holds what nobody can see."""
+    last = name.rpartition("/")[2]
+    return printable(last) != last
 
 
 class _Ignore(Struct, frozen=True):

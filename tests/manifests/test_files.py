@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import ManifestsInvalid, UsageInvalid
-from reconciler.manifests.files import discover, read_file, rewrite
+from reconciler.manifests.files import File, discover, read_file, rewrite
 
 
 def touch(root: Path, *names: str) -> None:
@@ -144,3 +144,11 @@ def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
     (file,) = discover([], tmp_path).files
     with pytest.raises(ValueError, match="1,073,741,824 bytes, more than 8,388,608"):
         read_file(file)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="Linux shows processes as files of no size")
+def test_a_file_that_holds_more_than_it_says_is_read_whole() -> None:
+    """As generated file systems have them."""
+    path = Path("/proc/self/cmdline")
+    assert path.stat().st_size == 0
+    assert read_file(File("cmdline", path)) == path.read_bytes() != b""
