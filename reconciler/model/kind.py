@@ -169,8 +169,13 @@ def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
     return Shape(frozenset(marks), ref)
 
 
-def fields_of(model: type[BaseModel]) -> dict[str, Shape]:
+def fields_of(model: type[BaseModel]) -> Mapping[str, Shape]:
     """The shapes of a model's fields, by manifest name."""
+    return _fields_of(model)
+
+
+@functools.cache  # they are asked for with each root
+def _fields_of(model: type[BaseModel]) -> Mapping[str, Shape]:
     return {info.alias or name: shape_of(info.annotation, info.metadata) for name, info in model.model_fields.items()}
 
 
