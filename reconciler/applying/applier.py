@@ -336,6 +336,8 @@ class _Run:
 
     def _look_ahead(self) -> None:
         """Renew the proofs that creates will need soon."""
+        if self.means.clock.monotonic() - self.world.read_at <= SHARED_UNSENT_S:
+            return  # all of them are young
         step = self.ready.soon(LOOK_AHEAD * self.means.parallelism)
         if step is None or step.action is not Action.CREATE:
             return
@@ -425,9 +427,11 @@ class _Run:
 
     def _known(self, address: Address) -> Entry | None:
         """What we remembered of an address when the run began, also under the former name of its root."""
+        known = self.entries.get(address)
+        if known is not None or not self.former_roots:
+            return known
         root = self.former_roots.get((address.vendor, address.root))
-        former = Address(address.kind, (root, *address.path[1:])) if root is not None else address
-        return self.entries.get(address) or self.entries.get(former)
+        return self.entries.get(Address(address.kind, (root, *address.path[1:]))) if root is not None else None
 
     async def _still_there(self, address: Address, entry: Entry) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""
@@ -605,7 +609,7 @@ class _Run:
             address=step.address,
             fields=step.fields,
             parent_id=self._parent_id(step.address),
-            changed=frozenset(change.path.partition(".")[0] for change in step.changes),
+            changed=frozenset() if step.action is Action.CREATE else _differing(step),
             live=self.live.get(str(step.remote_id)),
             op=op if self.means.marked else None,
             files={name: str(self.means.root / path) for name, path in resource.files.items()} if resource else {},
@@ -684,6 +688,11 @@ def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Seq
         source=resource.source.file,
         retiring=tuple(retiring),
     )
+
+
+def _differing(step: Step) -> frozenset[str]:
+    """The fields that are different, by their names at the top."""
+    return frozenset(change.path.partition(".")[0] for change in step.changes)
 
 
 def _reason(error: ApiError) -> str:
