@@ -26,7 +26,7 @@ from yaml.events import (
 
 from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.positions import COLUMN_MASK, FILE_BITS, LINE_BITS, Map, Seq, Spot, unpack
-from reconciler.manifests.repeats import STAND_IN, Repeats, take_out
+from reconciler.manifests.repeats import STAND_IN, Layouts, Repeats
 from reconciler.manifests.scalars import Refused, plain_value
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
@@ -52,17 +52,17 @@ class Parsed(Struct):
 
 def parse(data: bytes | str, file: str = "manifest.yaml") -> list[Any]:
     """The documents in ``data``.  Raises ManifestsInvalid with everything that is wrong with it."""
-    parsed = read(data, file)
+    parsed = read(data, file, layouts=Layouts())
     if parsed.problems:
         raise ManifestsInvalid(parsed.problems)
     return [value for value, _ in parsed.documents]
 
 
-def read(data: bytes | str, file: str, number: int = 0, *, repeats: bool = True) -> Parsed:
+def read(data: bytes | str, file: str, number: int = 0, layouts: Layouts | None = None) -> Parsed:
     """Like ``parse``, but hands back problems beside whatever could be read.
 
-    ``number`` is the file's in every spot.  A syntax error ends the file; all else is collected.  Without ``repeats``
-    each list item goes through the YAML parser, which takes longer and comes to the same.
+    ``number`` is the file's in every spot.  A syntax error ends the file; all else is collected.  With ``layouts``,
+    list items that are laid out alike are read faster, and come to the same.
     """
     parsed = Parsed(file)
     text = _text_of(data, parsed)
@@ -70,22 +70,21 @@ def read(data: bytes | str, file: str, number: int = 0, *, repeats: bool = True)
         return parsed
     parsed.refers = "$" in text or "\\" in text  # an escape may spell a dollar
     with no_garbage_collection():
-        if repeats and not parsed.problems and (quickly := _read_repeats(text, file, number)):
-            parsed.documents = quickly.documents
-        else:
+        if layouts is None or parsed.problems or not _read_repeats(text, parsed, number, layouts):
             _Builder(text, parsed, number).build()
     return parsed
 
 
-def _read_repeats(text: str, file: str, number: int) -> Parsed | None:
-    """The file read without its repeated items; None when there are none, or anything is odd about it."""
-    repeats = take_out(text)
-    if not repeats.items:
-        return None
-    parsed = Parsed(file)
-    builder = _Builder(repeats.text, parsed, number, repeats)
+def _read_repeats(text: str, parsed: Parsed, number: int, layouts: Layouts) -> bool:
+    """Fill ``parsed``, without reading repeated items; False, and nothing done, when anything is odd about the file."""
+    repeats = layouts.take_out(text)
+    tried = Parsed(parsed.file)
+    builder = _Builder(repeats.text, tried, number, repeats)
     builder.build()
-    return None if parsed.problems or builder.put_back < len(repeats.items) else parsed
+    if repeats.items and (tried.problems or builder.put_back < len(repeats.items)):
+        return False
+    parsed.documents, parsed.problems, parsed.doubtful = tried.documents, tried.problems, tried.doubtful
+    return True
 
 
 @contextmanager

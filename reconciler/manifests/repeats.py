@@ -2,8 +2,8 @@
 
 A workspace repeats itself: tests that differ in a name, a limit and a sentence.  libyaml and what PyYAML makes of its
 events take two thirds of the time of reading them, so only the first item of each layout goes there.  The others are
-taken out of the text before it is parsed, one scalar left standing in for each (``take_out``), and made from what the
-parser made of the first (``Layout.make``).
+taken out of the text before it is parsed, one scalar left standing in for each (``Layouts.take_out``), and made from
+what the parser made of the first (``Layout.make``), be it in this file or in another.
 
 Why that is safe, whatever the text holds:
 
@@ -51,7 +51,11 @@ _COMMON = 8
 _TRIED = 8
 """So many common layouts are tried before an item is taken apart."""
 _PATIENCE = 50
-"""With so many more layouts than items that repeat one, nothing repeats itself, and looking on only takes time."""
+"""With so many more new layouts than items that repeat one, nothing repeats itself, and looking on only takes time."""
+_TRIES = 3
+"""So many new layouts are forgiven in each file nevertheless."""
+_MOST = 1000
+"""Layouts that are kept; each holds the text of an item."""
 
 
 class Step(Struct, frozen=True):
@@ -70,8 +74,8 @@ class Layout(Struct):
     """What some items have in common: ``around`` is their text before, between and after the scalars.
 
     ``places`` are those of the scalars, none when there is more to such items than we know; ``lines`` is how many an
-    item takes, ``seen`` how often it was met.  ``first`` holds the scalars of the first item, ``constants`` those that
-    are the same in all items.  ``steps`` make the parts of an item, innermost first.
+    item takes, ``seen`` how often it was met.  ``first`` holds the scalars of the item from which it is learned,
+    ``constants`` those that are the same in all items.  ``steps`` make the parts of an item, innermost first.
     """
 
     around: tuple[str, ...]
@@ -133,8 +137,8 @@ class Layout(Struct):
 class Repeats(Struct):
     """A text without its repeated items.
 
-    ``firsts`` are the layouts by the place of their first item; ``items`` tells of each stand-in, by its place, which
-    item it stands for: the layout and the scalars.
+    ``firsts`` are the layouts to be learned, by the place of an item that has one; ``items`` tells of each stand-in, by
+    its place, which item it stands for: the layout and the scalars.
     """
 
     text: str
@@ -142,62 +146,75 @@ class Repeats(Struct):
     items: dict[int, tuple[Layout, list[Any]]] = field(default_factory=dict)
 
 
-def take_out(text: str) -> Repeats:
-    """Leave a stand-in for each item that is laid out like an earlier one; every line stays where it is.
-
-    ``text`` is what the loader lets through: no carriage returns, no characters that nobody can see.
-    """
-    repeats = Repeats(text)
-    layouts: dict[tuple[str, ...], Layout] = {}
-    common: list[tuple[re.Pattern[str], Layout]] = []
-    known: dict[str, Any] = {}
-    kept: list[str] = []
-    done = position = line = 0
-    while len(layouts) < len(repeats.items) + _PATIENCE and (begin := _BEGIN.search(text, position)):
-        start, indent = begin.start(), begin[1]
-        line += text.count("\n", position, start)
-        place = (line << LINE_BITS) + begin.end() - start
-        found = _recognized(common, text, start) or _taken_apart(layouts, text, start)
-        if found is None:
-            break  # the last line of the file, without an end
-        layout, texts, position = found
-        line += layout.lines
-        scalars = _meanings(texts, known) if layout.places else None
-        if scalars is None:
-            continue
-        layout.seen += 1
-        if layout.seen == 1:
-            layout.first = scalars
-            repeats.firsts[place] = layout
-        else:
-            repeats.items[place] = layout, scalars
-            kept += (text[done:start], indent, "- ", STAND_IN, "\n" * layout.lines)
-            done = position
-        if layout.seen == _COMMON and len(common) < _TRIED:
-            common.append((_pattern(layout, indent), layout))
-    repeats.text = "".join((*kept, text[done:]))
-    return repeats
-
-
 _Found = tuple[Layout, Sequence[str], int]
 """The layout of an item, the texts of its scalars, and where it ends."""
 
 
-def _recognized(common: Sequence[tuple[re.Pattern[str], Layout]], text: str, start: int) -> _Found | None:
-    for pattern, layout in common:
-        if match := pattern.match(text, start):
-            return layout, match.groups(), match.end()
-    return None
+class Layouts:
+    """All layouts that were met, in one file or in many."""
 
+    def __init__(self) -> None:
+        self._by_text: dict[tuple[str, ...], Layout] = {}
+        self._common: list[tuple[re.Pattern[str], Layout]] = []
+        self._patience = _PATIENCE
 
-def _taken_apart(layouts: dict[tuple[str, ...], Layout], text: str, start: int) -> _Found | None:
-    """Adds the layout to ``layouts`` if it is new."""
-    if match := _ITEM.match(text, start):
-        parts = _SCALARS.split(match[0])
-        around = tuple(parts[::2])
-        layout = layouts.get(around) or layouts.setdefault(around, _layout(around))
-        return layout, parts[1::2], match.end()
-    return None
+    def take_out(self, text: str) -> Repeats:
+        """Leave a stand-in for each item that is laid out like an earlier one; every line stays where it is.
+
+        ``text`` is what the loader lets through: no carriage returns, no characters that nobody can see.
+        """
+        repeats = Repeats(text)
+        waiting: set[tuple[str, ...]] = set()  # layouts that will be learned from this text
+        meanings: dict[str, Any] = {}
+        kept: list[str] = []
+        done = position = line = 0
+        tries = _TRIES
+        while (self._patience > 0 or tries > 0) and (begin := _BEGIN.search(text, position)):
+            start, indent = begin.start(), begin[1]
+            line += text.count("\n", position, start)
+            place = (line << LINE_BITS) + begin.end() - start
+            found = self._recognized(text, start) or self._taken_apart(text, start)
+            if found is None:
+                break  # the last line of the file, without an end
+            layout, texts, position = found
+            line += layout.lines
+            repeated = layout.seen > 0
+            layout.seen += 1
+            self._patience += 1 if repeated else -1
+            tries -= not repeated
+            if layout.seen == _COMMON and layout.places and len(self._common) < _TRIED:
+                self._common.append((_pattern(layout, indent), layout))
+            scalars = _meanings(texts, meanings) if layout.places else None
+            if scalars is None:
+                continue
+            if layout.is_known or layout.around in waiting:
+                repeats.items[place] = layout, scalars
+                kept += (text[done:start], indent, "- ", STAND_IN, "\n" * layout.lines)
+                done = position
+            else:
+                waiting.add(layout.around)
+                layout.first = scalars
+                repeats.firsts[place] = layout
+        repeats.text = "".join((*kept, text[done:]))
+        return repeats
+
+    def _recognized(self, text: str, start: int) -> _Found | None:
+        for pattern, layout in self._common:
+            if match := pattern.match(text, start):
+                return layout, match.groups(), match.end()
+        return None
+
+    def _taken_apart(self, text: str, start: int) -> _Found | None:
+        if match := _ITEM.match(text, start):
+            parts = _SCALARS.split(match[0])
+            around = tuple(parts[::2])
+            layout = self._by_text.get(around) or _layout(around)
+            if len(self._by_text) < _MOST:
+                self._by_text[around] = layout
+            elif not layout.seen:
+                layout.places = []  # there is no room for what would be learned
+            return layout, parts[1::2], match.end()
+        return None
 
 
 def _pattern(layout: Layout, indent: str) -> re.Pattern[str]:

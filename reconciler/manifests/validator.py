@@ -26,6 +26,7 @@ from reconciler.manifests.files import MAX_TOTAL_BYTES, File, discover, read_fil
 from reconciler.manifests.items import Expander
 from reconciler.manifests.loader import Parsed, no_garbage_collection, read
 from reconciler.manifests.problems import Problems
+from reconciler.manifests.repeats import Layouts
 from reconciler.manifests.targets import Targets
 from reconciler.manifests.variables import ENVIRON_PREFIX, Scope, scope_of_run
 from reconciler.model.kind import Vendor
@@ -230,9 +231,9 @@ def sources_of(paths: Sequence[str | Path], root: Path) -> Sources:
 def _parsed(sources: Sources) -> Problems:
     """Every file parsed, with what is wrong so far."""
     files: list[Parsed] = []
-    problems = Problems(files, list(sources.problems))
+    problems, layouts = Problems(files, list(sources.problems)), Layouts()
     for name, content in sources.contents.items():
-        files.append(read(content, name, len(files)))
+        files.append(read(content, name, len(files), layouts))
         problems.errors += files[-1].problems
     return problems
 

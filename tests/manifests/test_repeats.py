@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.manifests.loader import read
 from reconciler.manifests.positions import Map, Seq
-from reconciler.manifests.repeats import take_out
+from reconciler.manifests.repeats import Layouts
 
 TESTS = """\
 tests:
@@ -54,18 +54,21 @@ def spelled(value: Any) -> Any:
     return (type(value).__name__, value)
 
 
-def assert_read_alike(text: str) -> None:
-    quickly, plainly = read(text, "x.yaml", 3), read(text, "x.yaml", 3, repeats=False)
-    assert [(spelled(value), spot) for value, spot in quickly.documents] == [
-        (spelled(value), spot) for value, spot in plainly.documents
-    ]
-    assert quickly.problems == plainly.problems
-    assert quickly.doubtful == plainly.doubtful
-    assert quickly.refers == plainly.refers
+def assert_read_alike(*texts: str) -> None:
+    """Each text, read with what the ones before it have taught, comes to the same as with the parser alone."""
+    layouts = Layouts()
+    for text in texts:
+        quickly, plainly = read(text, "x.yaml", 3, layouts), read(text, "x.yaml", 3)
+        assert [(spelled(value), spot) for value, spot in quickly.documents] == [
+            (spelled(value), spot) for value, spot in plainly.documents
+        ]
+        assert quickly.problems == plainly.problems
+        assert quickly.doubtful == plainly.doubtful
+        assert quickly.refers == plainly.refers
 
 
 def test_the_second_item_of_a_layout_is_taken_out_and_the_lines_stay() -> None:
-    repeats = take_out(TESTS)
+    repeats = Layouts().take_out(TESTS)
     assert repeats.text == (
         TESTS[: TESTS.index('  - name: "second')]
         + "  - 0\n\n\n\n\n\n"
@@ -80,7 +83,7 @@ def test_the_second_item_of_a_layout_is_taken_out_and_the_lines_stay() -> None:
 
 def test_what_was_taken_out_comes_back_at_its_place() -> None:
     assert_read_alike(TESTS)
-    second = read(TESTS, "x.yaml").documents[0][0]["tests"][1]
+    second = read(TESTS, "x.yaml", 0, Layouts()).documents[0][0]["tests"][1]
     assert second == {
         "name": "second: quoted",
         "subtype": "containsPii",
@@ -90,14 +93,36 @@ def test_what_was_taken_out_comes_back_at_its_place() -> None:
 
 
 def test_items_share_nothing_that_could_be_changed_in_one_of_them() -> None:
-    first, second, _, _, fourth = read(TESTS, "x.yaml").documents[0][0]["tests"]
+    first, second, _, _, fourth = read(TESTS, "x.yaml", 0, Layouts()).documents[0][0]["tests"]
     assert len({id(item["gate"]) for item in (first, second, fourth)}) == 3
+
+
+def test_what_one_file_has_taught_holds_in_the_next() -> None:
+    layouts = Layouts()
+    read(TESTS, "x.yaml", 0, layouts)
+    assert layouts.take_out(TESTS).text == "tests:\n" + "  - 0" + 7 * "\n" + "\n".join(
+        ["  # limits of ours", "  - 0\n\n\n\n\n", "  - 0\n", "  - 0\n\n\n\n\n", "  - 0\n\n\n\n\n\n"]
+    )
+    assert_read_alike(TESTS, f"# moved\n{TESTS}", TESTS.replace("rowCount", "characterLength"))
+
+
+def test_a_layout_of_a_file_that_can_not_be_read_is_learned_from_the_next() -> None:
+    item = "- a: 1\n  b: x\n"
+    assert_read_alike(f"{{\n{item}", item + item, f"text: |\n  {item}", item + item)
+
+
+def test_no_more_layouts_are_kept_than_there_is_room_for() -> None:
+    layouts = Layouts()
+    for number in range(1100):
+        layouts.take_out(f"- a{number}: 1\n")
+    assert len(layouts.take_out("- a5: 2\n- a5: 2\n").firsts) == 1  # it was never learned
+    assert_read_alike(*(f"- a{number}: 1\n- a{number}: 2\n" for number in range(1100)))
 
 
 def test_where_nothing_repeats_itself_the_search_ends() -> None:
     different = "".join(f"- a{number}: {number}\n" for number in range(200))
-    assert take_out(different + TESTS).items == {}
-    assert take_out(TESTS + different + TESTS).text.count("- 0\n") == 2
+    assert Layouts().take_out(different + TESTS).items == {}
+    assert Layouts().take_out(TESTS + different + TESTS).text.count("- 0\n") == 2
     assert_read_alike(f"x:\n{different}")
 
 
@@ -195,7 +220,7 @@ TEXTS = st.lists(st.one_of(LISTS, LISTS, LISTS, items(), LINES), max_size=6).map
 
 
 @settings(max_examples=400)
-@given(TEXTS)
-@example(TESTS)
-def test_reading_with_repeats_comes_to_the_same_as_without(text: str) -> None:
-    assert_read_alike(text)
+@given(TEXTS, TEXTS)
+@example(TESTS, TESTS)
+def test_reading_with_repeats_comes_to_the_same_as_without(one: str, other: str) -> None:
+    assert_read_alike(one, other)
