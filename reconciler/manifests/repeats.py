@@ -30,9 +30,10 @@ from reconciler.manifests.scalars import Refused, plain_value
 STAND_IN: Final = "0"
 """What is left in the text for an item; unlike a quoted one, it lets no open text end."""
 
-# An item of a block list: its first line, and all further ones that are indented more deeply, with blank ones between.
+# An item of a block list: its first line, and all further ones that are indented more deeply, with blank ones and
+# remarks between.
 _BEGIN = re.compile(r"^( {0,40})- ", re.MULTILINE)
-_FURTHER = r"(?: *\n)*{indent}  "
+_FURTHER = r"(?: *(?:#[^\n]*)?\n)*{indent}  "
 _ITEM = re.compile(r"( *)- [^\n]*\n(?:" + _FURTHER.format(indent=r"\1") + r"[^\n]*\n)*")
 
 # A scalar that follows its key and ends with its line: no comment, escape, tag or anchor, no end of a flow collection.
@@ -94,7 +95,8 @@ class Layout(Struct):
     def learn(self, first: Map | Seq, home: Spot) -> None:
         """Take over how the parser understood the first item, whose line begins at ``home``.
 
-        Nothing is learned when a scalar is not where it looked to be, or not what.
+        Nothing is learned when a scalar is not where it looked to be, or not what, or when there is more to the item
+        than the text of the layout.
         """
         parts = list(_inside_out(first))
         held = {
@@ -102,6 +104,8 @@ class Layout(Struct):
             for part in parts
             for value, spot in zip(_values(part), _value_spots(part), strict=True)
         }  # fmt: skip
+        if max(held, default=0) >> LINE_BITS >= self.lines:
+            return
         for place, scalar in zip(self.places, self.first, strict=True):
             if place not in held or type(held[place]) is not type(scalar) or held[place] != scalar:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -136,6 +137,11 @@ def test_where_nothing_repeats_itself_the_search_ends() -> None:
         pytest.param("text: [\n  - a: 1\n  - a: 2\n]\n", id="in a flow list"),
         pytest.param("- a: 1\n- a: 2\n\n  b: 3\n- a: 4\n", id="a blank line inside"),
         pytest.param("- a: 1\n- a: 2\n\n # a remark\n  b: 3\n- a: 4\n", id="a remark inside"),
+        pytest.param("- a: 1\n# a remark\n  b: 2\n- a: 3\n- a: 4\n", id="a remark before the rest of the first item"),
+        pytest.param("- a: 1\n- a: 2\n# a remark\n  b: 3\n- a: 4\n", id="a remark before the rest of a later item"),
+        pytest.param(
+            "".join(f"- a: {n}\n" for n in range(20)) + "# x\n  b: 1\n- a: 1\n", id="a remark in one of many items"
+        ),
         pytest.param("- a: 1\n- a: 2\n   x\n- a: 3\n", id="a scalar over two lines"),
         pytest.param("- a: 1\n- a: 2\n x: y\n", id="indented less than the item"),
         pytest.param("- a: 1\n- a: 2\n-\n- a: 3", id="no end of the last line"),
@@ -163,6 +169,12 @@ def test_what_only_looks_like_an_item_is_read_as_without(text: str) -> None:
     assert_read_alike(text)
 
 
+def test_every_file_of_five_such_lines_is_read_as_without() -> None:
+    lines = ("- a: 1", "- a: y", "  b: 2", "  c:", "  - a: 3", "    x", "# remark", "")
+    for chosen in itertools.product(lines, repeat=5):
+        assert_read_alike("\n".join((*chosen, "- a: 4\n")))
+
+
 SCALARS = (
     *("a", "a b", "5", "-5", "1e3", "true", "~", "'q'", '"q"', "''", '"', "'", "a'", 'a"', "a  ", "${x}", "é"),
     *("yes", "012", "", "|", ">", "x: y", "a #c", "a # c", "#c", "http://x", "a:", "?", "- a", "-", "=", "<=", "%"),
@@ -173,6 +185,7 @@ LAYOUTS = (
     ("- a: {}", "  b:", "    c: {}", "    d: {}"),
     ("- a: {}", "  b:", "  - c: {}", "  - c: {}"),
     ("- a: {}", "", "  b: {}"),
+    ("- a: {}", "# c", "  b: {}"),
     ("- a: {}", "  b: [1, {{c: d}}]", "  e: {}"),
     ("- - {}", "  - a: {}"),
     ("- {}",),
@@ -205,7 +218,7 @@ def items(draw: st.DrawFn) -> str:
     return "".join(
         indent + line.format(*[draw(scalars)] * line.count("{}")) + "\n"
         for _ in range(draw(st.integers(1, 12)))
-        for line in layout
+        for line in layout[: draw(st.sampled_from((len(layout), len(layout), 1)))]
     )
 
 
