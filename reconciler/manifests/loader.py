@@ -81,6 +81,9 @@ def _read_repeats(text: str, parsed: Parsed, number: int, layouts: Layouts) -> b
     tried = Parsed(parsed.file)
     builder = _Builder(repeats.text, tried, number, repeats)
     builder.build()
+    if tried.problems:  # what is wrong with an item must be told of each that is like it
+        for layout in repeats.firsts.values():
+            layout.forget()
     if repeats.items and (tried.problems or builder.put_back < len(repeats.items)):
         return False
     parsed.documents, parsed.problems, parsed.doubtful = tried.documents, tried.problems, tried.doubtful

@@ -127,6 +127,10 @@ class Layout(Struct):
             for part in parts
         ]
 
+    def forget(self) -> None:
+        """Undo ``learn``."""
+        self.steps = ()
+
     def make(self, scalars: Sequence[Any], home: Spot) -> Any:
         """The item with these scalars whose line begins at ``home``."""
         values = [*scalars, *self.constants]
