@@ -11,9 +11,11 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec.json
 
 Document = dict[str, Any]
 Page = tuple[list[Document], int]
@@ -31,6 +33,11 @@ class Encoded(str):
 def encoded(value: object) -> Encoded:
     """A value as JSON.  Raises ValueError for what JSON has no word for."""
     return Encoded(_ENCODER.encode(value))
+
+
+def encoded_again(document: Document) -> Encoded:
+    """A document that holds only what has come in as JSON: as ``encoded``, in a tenth of the time."""
+    return Encoded(msgspec.json.encode(document).decode())
 
 
 class Database:
@@ -74,6 +81,13 @@ def conditions(where: Mapping[str, object]) -> tuple[str, tuple[object, ...]]:
     return " AND ".join(held) or "TRUE", tuple(held.values())
 
 
+def _document(text: str) -> Document:
+    with suppress(ValueError):  # some hold what is no number, which only Python reads
+        return msgspec.json.decode(text, type=Document)
+    document: Document = json.loads(text)
+    return document
+
+
 class DocumentStore:
     """Tables whose rows are JSON documents in a column ``doc``.  All questions are asked inside a transaction."""
 
@@ -83,7 +97,7 @@ class DocumentStore:
         self._sql.executescript(schema)
 
     def _documents(self, sql: str, values: Sequence[object] = ()) -> list[Document]:
-        return [json.loads(doc) for (doc,) in self._sql.execute(sql, values)]
+        return [_document(doc) for (doc,) in self._sql.execute(sql, values)]
 
     def _one(self, sql: str, values: Sequence[object]) -> Document | None:
         return next(iter(self._documents(sql, values)), None)
@@ -94,7 +108,7 @@ class DocumentStore:
     def _page(self, table: str, where: Mapping[str, object], order: str, limit: int, offset: int) -> Page:
         """Documents of a table under every condition whose value is not None, and how many there are in all."""
         found, total = self._page_as_stored(table, where, order, limit, offset)
-        return [json.loads(doc) for doc in found], total
+        return [_document(doc) for doc in found], total
 
     def _page_as_stored(
         self, table: str, where: Mapping[str, object], order: str, limit: int, offset: int

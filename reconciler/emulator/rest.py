@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import compare_digest
 from typing import Any, Generic, TypeVar
 
+import msgspec.json
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import URL
@@ -212,10 +214,18 @@ def _check_key(request: Request, api_key: str | None) -> None:
         raise ApiError(401, "The API key is not valid.")
 
 
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_HUGE = b"0" * 300
+"""A whole number with so many digits may be infinite."""
+
+
 def _parsed(raw: bytes) -> object:
     """The JSON of a body.  Raises ApiError 400 for what is none: infinite numbers and half characters included."""
     if not raw:
         return MISSING
+    if _HUGE not in raw.translate(_ZEROS):
+        with suppress(ValueError, RecursionError):
+            return msgspec.json.decode(raw)
     try:
         payload = json.loads(raw, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
         if b"\\u" in raw:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.emulator.database import Database, Document, DocumentStore, Encoded, Page, conditions, encoded
+from reconciler.emulator.database import Database, Document, DocumentStore, Encoded, Page, conditions, encoded_again
 
 STEPS_OF_A_TASK = 2
 """How many looks it takes until a task is done: queued, half way, done."""
@@ -197,7 +197,7 @@ class Store(DocumentStore):
     def add_test(self, project_id: str, doc: Document) -> Encoded:
         """Keep a new test, as which it is given back; its ``number`` is the next one of its project."""
         sql = "SELECT coalesce(max(number), 0) + 1 FROM openlayer_tests WHERE project = ?"
-        text = encoded({**doc, "number": self._count(sql, (project_id,))})
+        text = encoded_again({**doc, "number": self._count(sql, (project_id,))})
         self._sql.execute(
             "INSERT INTO openlayer_tests (id, project, doc) VALUES (?, ?, ?)", (doc["id"], project_id, text)
         )
@@ -205,7 +205,7 @@ class Store(DocumentStore):
 
     def put_test(self, doc: Document) -> None:
         """Replace a test."""
-        self._sql.execute("UPDATE openlayer_tests SET doc = ? WHERE id = ?", (encoded(doc), doc["id"]))
+        self._sql.execute("UPDATE openlayer_tests SET doc = ? WHERE id = ?", (encoded_again(doc), doc["id"]))
 
     def test(self, test_id: str) -> Document | None:
         """One test."""
