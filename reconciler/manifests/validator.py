@@ -129,10 +129,7 @@ def _load(
 
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
     """The names of the environments declared under ``paths``, sorted, whatever else is wrong there."""
-    root = Path(root).resolve()
-    problems = _parsed(sources_of(paths, root))
-    targets = Targets(vendors, problems, root)
-    targets.declare(documents_of(problems.files, vendors, problems))
+    _, targets = _declaring(sources_of(paths, root), root, vendors)
     return tuple(sorted(targets.declared))
 
 
@@ -148,14 +145,19 @@ def load_environment(
 
     Raises ManifestsInvalid when it is declared and can not be used; what else may be wrong there is left alone.
     """
-    root = Path(root).resolve()
-    problems = _parsed(sources_of((".",), root))
-    targets = Targets(vendors, problems, root)
-    targets.declare(documents_of(problems.files, vendors, problems))
+    problems, targets = _declaring(sources_of((".",), root), root, vendors)
     chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
     if chosen is None and environment in targets.declared:
         raise ManifestsInvalid(problems.errors)
     return chosen
+
+
+def _declaring(sources: Sources, root: Path, vendors: Sequence[Vendor]) -> tuple[Problems, Targets]:
+    """What is wrong so far, and the environments that these files declare."""
+    problems = _parsed(sources)
+    targets = Targets(vendors, problems, Path(root).resolve())
+    targets.declare(documents_of(problems.files, vendors, problems))
+    return problems, targets
 
 
 class Glance(Struct, frozen=True):
@@ -184,9 +186,7 @@ def glance(
     apart = {name: content for name, content in sources.contents.items() if word in content}
     if sum(map(len, apart.values())) > MOST_AT_A_GLANCE:
         return None
-    problems = _parsed(Sources(apart, sources.problems, 0))
-    targets = Targets(vendors, problems, Path(root).resolve())
-    targets.declare(documents_of(problems.files, vendors, problems))
+    problems, targets = _declaring(Sources(apart, sources.problems, 0), root, vendors)
     chosen = None
     if environment is not None:
         chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
