@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import ValidationError
 
-from reconciler.manifests.attachments import Attachments
+from reconciler.manifests.attachments import Attached, Attachments
 from reconciler.manifests.expansion import Nameable, check_name, select_names
 from reconciler.manifests.items import Item
 from reconciler.manifests.loader import FORBIDDEN
 from reconciler.manifests.overrides import Overrides
-from reconciler.manifests.positions import COLUMN_MASK, Map, Seq, Spot, lines_below, unpack
+from reconciler.manifests.positions import COLUMN_MASK, Alike, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.problems import Problems, explain, quoted
+from reconciler.manifests.twins import Meaning, Twins
 from reconciler.model.gating import incomparable
 from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
 from reconciler.model.resource import Address, Gate, Resource, Source
@@ -45,6 +47,7 @@ class Assembly(Struct):
     look_alikes: dict[Looks, Address] = field(default_factory=dict)
     layouts: dict[tuple[str | int, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
+    twins: Twins = field(default_factory=Twins)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
         """The resources, in the order of the items, without those that are switched off."""
@@ -64,39 +67,56 @@ class Assembly(Struct):
         address = (item if data is item.data else Item(kind, item.parent, data)).address()
         self._check_name(data)
         is_new = address is not None and all(address.path) and self._claim(address, data)
-        attached = self.attachments.of(kind, data)
-        spec = self._validated(kind, data)
-        if spec is None or address is None:
+        attached = self.attachments.of(kind, data) if kind.file_fields else {}
+        meaning = self._meaning(kind, data, attached)
+        if meaning is None or address is None or not is_new or not meaning.is_enabled:
             return None
-        fields = spec.written()
-        if attached:
-            fields.update((name, file.value) for name, file in attached.items())
-        self._check(kind, fields, data)
-        lookup = kind.lookup(spec)
-        if lookup:
-            self._report_idle(kind, fields, data)
-        if not is_new or getattr(spec, "enabled", True) is False:
-            return None
-        gate = kind.gate(spec) if kind.gate else Gate()
-        self._check_runs(kind, fields, gate, data)
-        if gate.regress is not None:
+        if meaning.gate.regress is not None:
             self.compared[address] = data.value_spot("regress")
-        spot = data.spot if kind.document else data.key_spot("name")
         return Resource(
             address=address,
-            fields=fields,
-            source=self._source(spot),
-            lifecycle=spec.lifecycle,
-            gate=gate,
-            references=self._references(item, spec),
+            fields=meaning.fields,
+            source=self._source(_place(kind, data)),
+            lifecycle=meaning.spec.lifecycle,
+            gate=meaning.gate,
+            references=self._references(item, meaning.spec),
             renamed_from=self._former(item, data),
-            labels=spec.labels,
-            lines=self._lines(data, spot),
-            lookup=lookup,
+            labels=meaning.spec.labels,
+            lines=meaning.lines,
+            lookup=meaning.lookup,
             files={name: file.name for name, file in attached.items()} if attached else _NO_FILES,
         )
 
     # ---------------------------------------------------------------------------------------- fields
+
+    def _meaning(self, kind: AnyKind, data: Map, attached: Mapping[str, Attached]) -> Meaning | None:
+        """What an item means, from one like it if there was one; None, and a report, where it makes no sense."""
+        if not isinstance(data, Alike) or attached:
+            return self._found_out(kind, data, attached)[0]
+        family = self.twins.family_of(kind, data)
+        known = family.meaning_of(data)
+        if known is not None:
+            return known if data.below is None else replace(known, lines=self._lines(data, _place(kind, data)))
+        meaning, is_sound = self._found_out(kind, data, attached)
+        if meaning and is_sound:
+            self.twins.remember(family, data, meaning)
+        return meaning
+
+    def _found_out(self, kind: AnyKind, data: Map, attached: Mapping[str, Attached]) -> tuple[Meaning | None, bool]:
+        """What an item means, and whether that is all there is to say about it."""
+        spec = self._validated(kind, data)
+        if spec is None:
+            return None, False
+        fields = spec.written()
+        fields.update((name, file.value) for name, file in attached.items())
+        is_sound = self._is_sound(kind, fields, data)
+        lookup = kind.lookup(spec)
+        if lookup:
+            self._report_idle(kind, fields, data)
+        is_enabled = getattr(spec, "enabled", True)
+        gate = kind.gate(spec) if kind.gate and is_enabled else Gate()
+        is_sound = self._can_run(kind, fields, gate, data) and is_sound and not lookup
+        return Meaning(spec, fields, gate, lookup, is_enabled, self._lines(data, _place(kind, data))), is_sound
 
     def _with_references(self, item: Item, data: Map) -> Map:
         """``data`` with label selectors replaced by the names they choose; unknown names are reported."""
@@ -137,12 +157,14 @@ class Assembly(Struct):
             return None
         return spec
 
-    def _check(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> None:
-        """The rules of the kind that types can not express."""
-        for path, message, is_error in kind.check(fields):
+    def _is_sound(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> bool:
+        """Whether the rules of the kind that types can not express have nothing to say."""
+        found = kind.check(fields)
+        for path, message, is_error in found:
             message, _, hint = message.partition("; ")
             spot, below = _find(data, path)
             self.problems.add(spot, message, hint, below=below, warning=not is_error)
+        return not found
 
     def _report_idle(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> None:
         """Warn of fields of a resource that is only looked up: who wrote them believes that they are applied."""
@@ -181,13 +203,14 @@ class Assembly(Struct):
             known = self.layouts.setdefault(layout, known)
         return known
 
-    def _check_runs(self, kind: AnyKind, fields: dict[str, Any], gate: Gate, data: Map) -> None:
-        """What is not measured on demand can not be measured several times."""
+    def _can_run(self, kind: AnyKind, fields: dict[str, Any], gate: Gate, data: Map) -> bool:
+        """Whether it can be measured as often as it shall be: what is not measured on demand is measured once."""
         reason = kind.measuring.possible(fields) if kind.measuring and gate.runs > 1 else ""
         if reason:
             spot, below = _find(data, "gate.runs")
             self.problems.add(spot, f"{quoted(str(fields['name']))} can not be measured {gate.runs} times: {reason}",
                               "write runs: 1", below=below)  # fmt: skip
+        return not reason
 
     def _check_regress(self, made: Mapping[Address, Resource]) -> None:
         """What is compared with the past must measure one number that can get worse."""
@@ -261,6 +284,11 @@ class Assembly(Struct):
 
     def _see(self, spot: Spot) -> str:
         return f"see {self.problems.place(spot)}"
+
+
+def _place(kind: AnyKind, data: Map) -> Spot:
+    """Where a resource stands: where its document does, or its name."""
+    return data.spot if kind.document else data.key_spot("name")
 
 
 def _plain_word(kind_id: str) -> str:

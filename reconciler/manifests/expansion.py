@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.manifests.positions import Map, Seq, Spot, file_of
+from reconciler.manifests.positions import Alike, Map, Seq, Spot, file_of
 from reconciler.manifests.problems import Problems, described, did_you_mean
 from reconciler.manifests.variables import Scope, resolve
 
@@ -35,7 +35,11 @@ def merged(under: Map, over: Map) -> Map:
         if isinstance(below, Map) and isinstance(entry[0], Map):
             entry = (merged(below, entry[0]), *entry[1:])
         entries[key] = entry
-    return Map.of(over.spot, entries)
+    if not isinstance(over, Alike) or over.below is not None:
+        return Map.of(over.spot, entries)
+    made = Alike.of(over.spot, entries)
+    made.layout, made.below, made.texts, made.varying = over.layout, under, over.texts, over.varying
+    return made
 
 
 def without(mapping: Map, *keys: str) -> Map:

@@ -258,10 +258,10 @@ class _Builder:
         """The item of a list that a stand-in stands for, or any other, from which a layout may be learned."""
         place, home = spot - self.base, spot & ~COLUMN_MASK
         if place in repeats.items and type(event) is ScalarEvent and event.value == STAND_IN:
-            layout, scalars = repeats.items[place]
+            layout, texts, scalars = repeats.items[place]
             if layout.is_known:
                 self.put_back += 1
-                return layout.make(scalars, home)
+                return layout.make(texts, scalars, home)
         item = self._node(event, spot)
         if place in repeats.firsts and isinstance(item, (Map, Seq)):
             repeats.firsts[place].learn(item, home)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 Spot = int
 """Where something stands: number of the file, line and column from 0, packed into one integer.
@@ -70,7 +70,7 @@ class Map(dict[str, Any], _Placed):
     __slots__ = ("home", "places", "spot")
 
     @classmethod
-    def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Map:
+    def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Self:
         """Made from key -> (value, spot of the key, spot of the value)."""
         made = cls((key, entry[0]) for key, entry in entries.items())
         made.spot, made.home = spot, 0
@@ -91,6 +91,21 @@ class Map(dict[str, Any], _Placed):
     def value_spot(self, key: str) -> Spot:
         """Where the value of the key stands; the mapping itself when it has no such key."""
         return self.home + self.places[2 * list(self).index(key) + 1] if key in self else self.spot
+
+
+class Alike(Map):
+    """A mapping that was made from a layout: two of one layout differ in nothing but what their ``texts`` mean.
+
+    ``layout`` and the defaults ``below`` are compared by identity.  ``varying`` are the keys that hold a scalar which
+    may differ, with the number of its text.
+    """
+
+    __slots__ = ("below", "layout", "texts", "varying")
+
+    layout: object
+    below: Map | None
+    texts: Sequence[str]
+    varying: Mapping[str, int]
 
 
 class Seq(list[Any], _Placed):

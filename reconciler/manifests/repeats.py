@@ -18,13 +18,13 @@ Why that is safe, whatever the text holds:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
 from msgspec import Struct, field
 
-from reconciler.manifests.positions import LINE_BITS, Map, Seq, Spot
+from reconciler.manifests.positions import LINE_BITS, Alike, Map, Seq, Spot
 from reconciler.manifests.scalars import Refused, plain_value
 
 STAND_IN: Final = "0"
@@ -71,12 +71,13 @@ class Step(Struct, frozen=True):
     places: tuple[int, ...]
 
 
-class Layout(Struct):
+class Layout(Struct, eq=False):
     """What some items have in common: ``around`` is their text before, between and after the scalars.
 
     ``places`` are those of the scalars, none when there is more to such items than we know; ``lines`` is how many an
     item takes, ``seen`` how often it was met.  ``first`` holds the scalars of the item from which it is learned,
-    ``constants`` those that are the same in all items.  ``steps`` make the parts of an item, innermost first.
+    ``constants`` those that are the same in all items.  ``steps`` make the parts of an item, innermost first; the last
+    one makes the item, in which ``varying`` keys hold a scalar, each the one of this number.
     """
 
     around: tuple[str, ...]
@@ -86,6 +87,7 @@ class Layout(Struct):
     first: Sequence[Any] = ()
     constants: Sequence[Any] = ()
     steps: Sequence[Step] = ()
+    varying: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_known(self) -> bool:
@@ -126,32 +128,42 @@ class Layout(Struct):
             )
             for part in parts
         ]
+        if isinstance(first, Map):
+            numbers = [number[spot - home] for spot in _value_spots(first)]
+            self.varying = {key: each for key, each in zip(first, numbers, strict=True) if each < len(self.places)}
 
     def forget(self) -> None:
         """Undo ``learn``."""
         self.steps = ()
 
-    def make(self, scalars: Sequence[Any], home: Spot) -> Any:
-        """The item with these scalars whose line begins at ``home``."""
+    def make(self, texts: Sequence[str], scalars: Sequence[Any], home: Spot) -> Map | Seq:
+        """The item with these scalars, which are written like this, whose line begins at ``home``."""
         values = [*scalars, *self.constants]
+        part: Map | Seq
         for step in self.steps:
             picked = step.pick(values)
-            part = Seq(picked) if step.keys is None else Map(zip(step.keys, picked, strict=True))
+            if step.keys is None:
+                part = Seq(picked)
+            elif step is self.steps[-1]:
+                part = Alike(zip(step.keys, picked, strict=True))
+                part.layout, part.below, part.texts, part.varying = self, None, texts, self.varying
+            else:
+                part = Map(zip(step.keys, picked, strict=True))
             part.spot, part.home, part.places = home + step.place, home, step.places
             values.append(part)
-        return values[-1]
+        return part
 
 
 class Repeats(Struct):
     """A text without its repeated items.
 
     ``firsts`` are the layouts to be learned, by the place of an item that has one; ``items`` tells of each stand-in, by
-    its place, which item it stands for: the layout and the scalars.
+    its place, which item it stands for: the layout, the texts of the scalars, and the scalars.
     """
 
     text: str
     firsts: dict[int, Layout] = field(default_factory=dict)
-    items: dict[int, tuple[Layout, list[Any]]] = field(default_factory=dict)
+    items: dict[int, tuple[Layout, Sequence[str], list[Any]]] = field(default_factory=dict)
 
 
 _Found = tuple[Layout, Sequence[str], int]
@@ -196,7 +208,7 @@ class Layouts:
             if scalars is None:
                 continue
             if layout.is_known or layout.around in waiting:
-                repeats.items[place] = layout, scalars
+                repeats.items[place] = layout, texts, scalars
                 kept += (text[done:start], indent, "- ", STAND_IN, "\n" * layout.lines)
                 done = position
             else:

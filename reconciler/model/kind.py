@@ -45,6 +45,7 @@ class Mark(Enum):
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
     FILE = "a path beside the manifest; compared by what the vendor shows of the file's digest and size"
+    PROSE = "any text will do, and no rule of the kind looks at it, but that a name is not empty"
     KEY = "tells the items of a list apart; an override names an item by it"
 
     __hash__ = object.__hash__  # Enum's own goes by the name, in Python, and marks are looked up for every field
@@ -529,6 +530,11 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     def file_fields(self) -> tuple[str, ...]:
         """The fields that name a file."""
         return tuple(name for name, shape in self.shapes.items() if Mark.FILE in shape.marks)
+
+    @functools.cached_property
+    def prose(self) -> frozenset[str]:
+        """The fields that take any text."""
+        return frozenset(name for name, shape in self.shapes.items() if Mark.PROSE in shape.marks)
 
     @functools.cached_property
     def identity_defaults(self) -> tuple[tuple[str, Any], ...]:

@@ -616,3 +616,25 @@ def test_a_refused_create_leaves_nothing_behind(kind: AnyKind, make_loop: MakeLo
     loop.apply()
     assert loop.plan().is_empty
     assert len(loop.objects()) == 1
+
+
+# ------------------------------------------------------------------------------------------------- prose
+
+
+@every_field(lambda _, __, shape: Mark.PROSE in shape.marks)
+@pytest.mark.parametrize("text", ["x", " ", "true", "<b>&amp;</b>", "${var.x}", "\u00e4\U0001f600", "word " * 500])
+def test_any_text_will_do_for_prose_and_nothing_else_hangs_on_it(
+    kind: AnyKind, name: str, text: str, make_loop: MakeLoop
+) -> None:
+    """A manifest that differs in prose from one that was validated is not validated again."""
+    sample = make_loop(kind).sample
+    for fields in (sample.everything(), {**kind.example, **sample.example}):
+        one, other = ({**fields, name: value} for value in ("as usual", text))
+        specs = [kind.spec.model_validate(each) for each in (one, other)]
+        written = [spec.written() for spec in specs]
+        assert written[1] == {**written[0], name: text}
+        assert kind.check(written[0]) == kind.check(written[1])
+        assert kind.lookup(specs[0]) == kind.lookup(specs[1])
+        assert kind.gate is None or kind.gate(specs[0]) == kind.gate(specs[1])
+        assert kind.measuring is None or kind.measuring.possible(written[0]) == kind.measuring.possible(written[1])
+        assert [specs[0].lifecycle, specs[0].labels] == [specs[1].lifecycle, specs[1].labels]

@@ -76,9 +76,12 @@ def test_the_second_item_of_a_layout_is_taken_out_and_the_lines_stay() -> None:
         + TESTS[TESTS.index("  - name: without") : TESTS.index("  - name: fourth")]
         + "  - 0\n\n\n\n\n\n"
     )
-    assert [scalars for _, scalars in repeats.items.values()] == [
-        ["second: quoted", "containsPii", "<", -0.5],
-        ["fourth, of the first layout", "rowCount", None, 1000.0],
+    assert [(list(texts), scalars) for _, texts, scalars in repeats.items.values()] == [
+        (['"second: quoted"', "containsPii", "'<'", "-0.5"], ["second: quoted", "containsPii", "<", -0.5]),
+        (
+            ["fourth, of the first layout", "rowCount", "~", "1e3"],
+            ["fourth, of the first layout", "rowCount", None, 1000.0],
+        ),
     ]
 
 

@@ -52,8 +52,8 @@ class StarMetric(Part):
 class EvaluationTestCase(Spec):
     """What agents are asked, and how well they must do."""
 
-    name: Annotated[str, Field(min_length=1, description="Unique in the workspace.")]
-    description: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What it is about.")] = None
+    name: Annotated[str, Mark.PROSE, Field(min_length=1, description="Unique in the workspace.")]
+    description: Annotated[str | None, Mark.PROSE, Mark.BLANK_IS_ABSENT, Field(description="What it is about.")] = None
     dataset: Annotated[str, RefTo(DATASET), Mark.REDEFINES, Field(description="Name of the dataset.")]
     metrics: Annotated[
         list[str],

@@ -116,8 +116,8 @@ class Test(Spec):
 
     __test__ = False  # not pytest's
 
-    name: Annotated[str, Field(min_length=1, description="Unique within the project and mode.")]
-    description: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="Why it matters.")] = None
+    name: Annotated[str, Mark.PROSE, Field(min_length=1, description="Unique within the project and mode.")]
+    description: Annotated[str | None, Mark.PROSE, Mark.BLANK_IS_ABSENT, Field(description="Why it matters.")] = None
     mode: Annotated[
         Literal["monitoring", "development"],
         Mark.CREATE_ONLY,
