@@ -22,7 +22,7 @@ from reconciler.cli.options import example
     "--data", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in FILE; in memory otherwise."
 )
 @click.option("--api-key", metavar="KEY", help="The only key to accept; any key by default.")
-@click.option("--latency", default="0ms", show_default=True, metavar="50ms", help="Answer so much later.")
+@click.option("--latency", default="0ms", show_default=True, metavar="50ms", help="Answer no sooner than this.")
 @click.option("--rate", metavar="100/s", help="Answer 429 beyond so many requests a second.")
 @click.option(
     "--faults", type=click.Path(dir_okay=False, exists=True), metavar="FILE", help="Go wrong as this JSON script says."

@@ -7,13 +7,17 @@ import math
 from collections.abc import Callable
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.rest import ErrorBody
 
 
 class Throttle:
-    """ASGI middleware.  A bucket of one second's worth of requests (at least one) refills at ``rate_per_s``."""
+    """ASGI middleware.  A bucket of one second's worth of requests (at least one) refills at ``rate_per_s``.
+
+    An answer leaves ``latency_s`` after it was asked for, or when it is there, if that takes longer: who measures a
+    client measures that latency, not how fast an emulator is.
+    """
 
     def __init__(
         self,
@@ -33,9 +37,9 @@ class Throttle:
         self._filled_at = now()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait, then refuse with ``Retry-After`` in whole seconds or pass on."""
+        """Pass on, or refuse with ``Retry-After`` in whole seconds."""
         if self._latency_s:
-            await asyncio.sleep(self._latency_s)
+            send = _held_back(send, asyncio.get_running_loop().time() + self._latency_s)
         wait_s = self._wait_s()
         if wait_s:
             answer = JSONResponse(
@@ -56,3 +60,14 @@ class Throttle:
             return (1 - self._room) / self._rate
         self._room -= 1
         return 0.0
+
+
+def _held_back(send: Send, until: float) -> Send:
+    """Begins to answer no sooner than ``until``, on the clock of the running loop."""
+
+    async def send_then(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
+        await send(message)
+
+    return send_then
