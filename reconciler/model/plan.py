@@ -44,6 +44,11 @@ class Action(StrEnum):
         """The sign a person sees in front of the step."""
         return _SIGNS[self]
 
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether nothing stands there afterwards that could be read back or evaluated."""
+        return self in (Action.ARCHIVE, Action.DELETE, Action.FORGET)
+
 
 _SIGNS = {
     Action.CREATE: "+",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from reconciler.errors import (
     StalePlan,
 )
 from reconciler.model.outcome import StepOutcome, StepStatus
-from reconciler.model.plan import Action, FieldChange, Plan, Step
+from reconciler.model.plan import FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.model.values import Fields
@@ -31,13 +32,9 @@ from reconciler.pipeline.session import Session, new_operation_id
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
 from reconciler.providers import KINDS, VENDORS
-from reconciler.providers.reader import Inside
 
 _Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
 """A resource of ours that the platform shows, what we remember of it, and what is different there."""
-
-_GONE = (Action.ARCHIVE, Action.DELETE, Action.FORGET)
-"""What leaves nothing behind that could be evaluated."""
 
 
 class Applied(Struct, frozen=True):
@@ -55,7 +52,7 @@ class Applied(Struct, frozen=True):
     def touched(self) -> tuple[Address, ...]:
         """The addresses of steps that are done and leave something behind."""
         done = {outcome.step_id for outcome in self.outcomes if outcome.status is StepStatus.DONE}
-        return tuple(s.address for s in self.planned.plan.pending if s.id in done and s.action not in _GONE)
+        return tuple(s.address for s in self.planned.plan.pending if s.id in done and not s.action.leaves_nothing)
 
 
 async def apply(
@@ -132,10 +129,11 @@ async def _apply_planned(
         if planned.plan.pending:
             await journal.write(_changing(planned, trial))
             outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal, reading.ended))
+            reading.ended_all()
         applied = Applied(planned, outcomes)
         durable = journal.records
-        state = fold(planned.state, durable)
-        after = await _look_again(here, applied, state, await reading.inside())
+        state = await _folded(planned.state, durable)
+        after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after))
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
@@ -151,6 +149,14 @@ async def _apply_planned(
             await carry_over(here, journal.records)
 
 
+async def _folded(state: State, records: Sequence[Record]) -> State:
+    """The state after ``records``; what is being read back meanwhile gets its turn."""
+    for i in range(0, len(records), AT_ONCE):
+        state = fold(state, records[i : i + AT_ONCE])
+        await asyncio.sleep(0)
+    return state
+
+
 def _changing(planned: Planned, trial: Trial | None) -> Record:
     """What is about to change, as the state remembers it: an apply that is cut short has touched it, too."""
     before = dict(trial.before(planned)) if trial else {}
@@ -160,7 +166,7 @@ def _changing(planned: Planned, trial: Trial | None) -> Record:
 
 def staying(plan: Plan) -> set[Address]:
     """The addresses that a plan changes and that are still there afterwards."""
-    return {step.address for step in plan.pending if step.action not in _GONE}
+    return {step.address for step in plan.pending if not step.action.leaves_nothing}
 
 
 def world_of(planned: Planned) -> World:
@@ -200,7 +206,7 @@ def means_of(here: Session, journal: Journal, heard: Callable[[Step, StepOutcome
     )
 
 
-async def _look_again(here: Session, applied: Applied, state: State, inside: Inside) -> Sequence[_Seen]:
+async def _look_again(here: Session, applied: Applied, state: State, reading: ReadingBack) -> Sequence[_Seen]:
     """Read back the roots that were touched, but for what was read already, and compare them with what is wanted."""
     roots = _with_what_they_need({(a.vendor, a.root) for a in applied.touched}, applied.planned.desired)
     if not roots or here.stop.is_set():
@@ -211,7 +217,7 @@ async def _look_again(here: Session, applied: Applied, state: State, inside: Ins
     state = replace(state, entries=kept, in_doubt={})
     vendors = [vendor for vendor in VENDORS if vendor.name in {name for name, _ in roots}]
     try:
-        live = await read_vendors(here, vendors, state, desired, inside)
+        live = await read_vendors(here, vendors, state, desired, await reading.inside())
         return tuple(compared(desired, live, state, ALL_KINDS))
     except (ApiError, LooksLikeOutage) as error:  # what was done is done, and recorded
         here.hooks.note(f"could not read back what was written: {error.message}")

@@ -16,7 +16,7 @@ from reconciler.model.resource import Address, Desired, LiveObject
 from reconciler.pipeline.planning import ALL_KINDS, Planned, shareable
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
-from reconciler.providers.reader import Inside, read_inside
+from reconciler.providers.reader import Inside, read_inside, read_roots
 
 SETTLING_S = 1.0
 """So long after a root's last step it is read at the earliest: the platform's lists may be a little behind."""
@@ -36,12 +36,14 @@ class ReadingBack:
         self._over: deque[tuple[float, Address]] = deque()
         self._changed: set[Address] = set()
         self._readings: list[asyncio.Task[Inside]] = []
+        self._rest: list[asyncio.Task[Inside]] = []
 
     def ended(self, step: Step, outcome: StepOutcome) -> None:
         """A step is over; begin to read what is due."""
         root, now = _root(step.address), self._here.clock.monotonic()
         if outcome.status is StepStatus.DONE:
-            self._changed.add(root)
+            if not step.action.leaves_nothing:
+                self._changed.add(root)
             if outcome.remote_id is not None:
                 self._ids[step.address] = outcome.remote_id
                 self._names[step.address.kind, outcome.remote_id] = step.address.name
@@ -51,9 +53,20 @@ class ReadingBack:
         while self._over and self._over[0][0] <= now - SETTLING_S and not self._here.stop.is_set():
             self._begin(self._over.popleft()[1])
 
+    def ended_all(self) -> None:
+        """No step is left: begin to read the lists of roots, and then what is due in them."""
+        if self._changed and not self._here.stop.is_set():
+            vendors = {address.vendor for address in self._changed}
+            self._rest = [asyncio.create_task(self._read_rest(vendor)) for vendor in sorted(vendors)]
+
     async def inside(self) -> Inside:
-        """What has been read, and what the plan has read of lists that nothing has changed since."""
+        """What has been read, and what the plan has read of lists that nothing has changed since.
+
+        Raises ApiError when the lists of roots can not be read; what is inside of one may be asked for again.
+        """
         found = dict(self._unchanged)
+        for reading in self._rest:
+            found |= await reading
         for read in await asyncio.gather(*self._readings, return_exceptions=True):
             if not isinstance(read, BaseException):
                 found |= read
@@ -61,9 +74,17 @@ class ReadingBack:
 
     async def close(self) -> None:
         """Read no further."""
-        for reading in self._readings:
+        for reading in (*self._rest, *self._readings):
             reading.cancel()
-        await asyncio.gather(*self._readings, return_exceptions=True)
+        await asyncio.gather(*self._rest, *self._readings, return_exceptions=True)
+
+    async def _read_rest(self, vendor: str) -> Inside:
+        found = await read_roots(self._here.providers[vendor], self._here.clock)
+        due = [root for _, root in self._over if root.vendor == vendor]
+        self._over = deque(each for each in self._over if each[1].vendor != vendor)
+        for root in due:
+            self._begin(root)
+        return found
 
     def _begin(self, address: Address) -> None:
         if address in self._ids:

@@ -180,3 +180,26 @@ def test_what_was_read_back_early_and_has_not_come_out_is_told(tmp_path: Path, p
     assert len(applied.unsettled) == 20
     assert applied.unsettled[0].startswith("openlayer.Test/project 00/monitoring/test 3: thresholds.0.value came back")
     assert run(tmp_path, platform).outcomes != ()
+
+
+def test_nothing_is_read_back_of_what_was_only_removed(tmp_path: Path, platform: Platform) -> None:
+    declare(tmp_path, "project", tests=3)
+    run(tmp_path, platform)
+    platform.requests.clear()
+    declare(tmp_path, "project", tests=1)
+    applied = run(tmp_path, platform)
+    assert [outcome.status for outcome in applied.outcomes] == [StepStatus.DONE] * 2
+    last = max(number for number, (_, method, _) in enumerate(platform.requests) if method != "GET")
+    assert [path for _, _, path in platform.requests[last + 1 :] if "background-tasks" not in path] == []
+
+
+def test_the_lists_of_roots_are_asked_for_once_at_the_end_and_what_is_left_in_them_after(
+    tmp_path: Path, platform: Platform
+) -> None:
+    for number in range(3):
+        declare(tmp_path, f"project {number}", tests=1)
+    run(tmp_path, platform)
+    last = max(number for number, (_, method, _) in enumerate(platform.requests) if method != "GET")
+    read = [path.rpartition("/")[2] for _, _, path in platform.requests[last + 1 :]]
+    assert read[0] == "projects"
+    assert Counter(read) == {"projects": 1, "inference-pipelines": 3, "tests": 3}
