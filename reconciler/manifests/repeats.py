@@ -60,11 +60,12 @@ _MOST = 1000
 
 
 class Step(Struct, frozen=True):
-    """How one mapping or list of an item is made; ``keys`` is None for a list.
+    """How one mapping or list of an item is made: ``of`` its ``keys``, which a list has not, and their values.
 
-    ``pick`` takes its values from all values of the item.  Places are distances from where the item's line begins.
+    ``pick`` takes the values from all of the item.  Places are distances from where the item's line begins.
     """
 
+    of: type[Map | Seq]
     keys: tuple[str, ...] | None
     pick: Callable[[Sequence[Any]], Sequence[Any]]
     place: int
@@ -121,6 +122,7 @@ class Layout(Struct, eq=False):
         self.constants = list(constants.values())
         self.steps = [
             Step(
+                Seq if isinstance(part, Seq) else Alike if part is first else Map,
                 tuple(part) if isinstance(part, Map) else None,
                 _pick([number[spot - home] for spot in _value_spots(part)]),
                 part.spot - home,
@@ -142,15 +144,11 @@ class Layout(Struct, eq=False):
         part: Map | Seq
         for step in self.steps:
             picked = step.pick(values)
-            if step.keys is None:
-                part = Seq(picked)
-            elif step is self.steps[-1]:
-                part = Alike(zip(step.keys, picked, strict=True))
-                part.layout, part.below, part.texts, part.varying = self, None, texts, self.varying
-            else:
-                part = Map(zip(step.keys, picked, strict=True))
+            part = step.of(picked if step.keys is None else zip(step.keys, picked))  # noqa: B905 - as many, by design
             part.spot, part.home, part.places = home + step.place, home, step.places
             values.append(part)
+        if isinstance(part, Alike):
+            part.layout, part.below, part.texts, part.varying = self, None, texts, self.varying
         return part
 
 

@@ -91,8 +91,9 @@ def _fold(state: State, records: Iterable[Record]) -> State:
     entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
     origins, consumed, started = dict(state.origins), state.consumed, state.started
     touched, unsettled, before = dict.fromkeys(state.touched), state.unsettled, dict(state.before)
+    addresses = _Addresses()
     for record in records:
-        address = Address.parse(record["address"]) if "address" in record else None
+        address = addresses[record["address"]] if "address" in record else None
         match record["record"], address:
             case "intent", Address():
                 in_doubt[address] = Intent(_text(record["op"]), _whole(record.get("attempts", 1)))
@@ -102,7 +103,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 in_doubt.pop(address, None)
                 entries[address] = entry_from_json(record["entry"])
             case "listed", None:
-                for each in map(Address.parse, record["addresses"]):
+                for each in [addresses[text] for text in record["addresses"]]:
                     if each in entries:
                         entries[each] = replace(entries[each], unlisted=False)
             case "removed", Address():
@@ -125,7 +126,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "plan_applied", None:
                 consumed, started = (*consumed, _text(record["digest"]))[-20:], ""
             case "changing", None:
-                changing = [Address.parse(each) for each in record["addresses"]]
+                changing = [addresses[each] for each in record["addresses"]]
                 touched = {**(touched if unsettled else {}), **dict.fromkeys(changing)}
                 before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
                 unsettled = True
