@@ -37,6 +37,10 @@ _Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
 """A resource of ours that the platform shows, what we remember of it, and what is different there."""
 
 
+TURNS = 20
+"""In so many parts a journal is folded at the most: each part copies the whole state."""
+
+
 class Applied(Struct, frozen=True):
     """What an apply did.
 
@@ -151,8 +155,9 @@ async def _apply_planned(
 
 async def _folded(state: State, records: Sequence[Record]) -> State:
     """The state after ``records``; what is being read back meanwhile gets its turn."""
-    for i in range(0, len(records), AT_ONCE):
-        state = fold(state, records[i : i + AT_ONCE])
+    some = max(AT_ONCE, len(records) // TURNS)
+    for i in range(0, len(records), some):
+        state = fold(state, records[i : i + some])
         await asyncio.sleep(0)
     return state
 
