@@ -29,17 +29,24 @@ def merged(under: Map, over: Map) -> Map:
     """
     if not under:
         return over
-    entries = under.entries()
-    for key, entry in over.entries().items():
-        below = entries[key][0] if key in entries else None
-        if isinstance(below, Map) and isinstance(entry[0], Map):
-            entry = (merged(below, entry[0]), *entry[1:])
-        entries[key] = entry
-    if not isinstance(over, Alike) or over.below is not None:
-        return Map.of(over.spot, entries)
-    made = Alike.of(over.spot, entries)
-    made.layout, made.below, made.texts, made.varying = over.layout, under, over.texts, over.varying
+    if not under.keys().isdisjoint(over):
+        entries = under.entries()
+        for key, entry in over.entries().items():
+            below = entries[key][0] if key in entries else None
+            if isinstance(below, Map) and isinstance(entry[0], Map):
+                entry = (merged(below, entry[0]), *entry[1:])
+            entries[key] = entry
+        made = _like(over).of(over.spot, entries)
+    else:  # as most defaults are: nothing has to be looked at
+        made = _like(over)(under | over)
+        made.spot, made.home, made.places = over.spot, 0, [*under.spots, *over.spots]
+    if isinstance(over, Alike) and isinstance(made, Alike):
+        made.layout, made.below, made.texts, made.varying = over.layout, under, over.texts, over.varying
     return made
+
+
+def _like(over: Map) -> type[Map]:
+    return Alike if isinstance(over, Alike) and over.below is None else Map
 
 
 def without(mapping: Map, *keys: str) -> Map:
