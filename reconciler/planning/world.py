@@ -52,8 +52,10 @@ class World(Struct, frozen=True, dict=True):
     @cached_property
     def unwanted(self) -> list[tuple[Address, Match]]:
         """What we remember and the manifests do not ask for."""
-        matches = self.matches.by_address.items()
-        return [(address, found) for address, found in matches if address not in self.desired.resources]
+        matches, wanted = self.matches.by_address, self.desired.resources
+        if len(matches) == len(wanted):
+            return []  # there is a match for whatever is wanted
+        return [(address, found) for address, found in matches.items() if address not in wanted]
 
 
 Decision = Step | Refusal
