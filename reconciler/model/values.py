@@ -65,18 +65,29 @@ def compact(value: object) -> bytes:
         return _COMPACT_TOO.encode(value).encode("utf-8", "surrogatepass")
 
 
-def share(fields: Fields, known: Fields) -> None:
-    """Let ``fields`` hold the very objects that ``known`` holds, wherever both are alike: one copy is enough."""
+def share(fields: Fields, known: Fields) -> bool:
+    """Let ``fields`` hold the very objects that ``known`` holds, wherever both are alike: one copy is enough.
+
+    Returns whether they are alike as a whole.
+    """
+    whole = len(fields) == len(known)
     for name, value in fields.items():
-        there = known.get(name)
-        if alike(value, there):
-            fields[name] = there
-        elif isinstance(value, dict) and isinstance(there, dict):
-            share(value, there)
-        elif isinstance(value, list) and isinstance(there, list):
-            for one, other in zip(value, there, strict=False):
-                if isinstance(one, dict) and isinstance(other, dict):
-                    share(one, other)
+        there = known.get(name, _NOTHING)
+        if value == there if value.__class__ is str else _shared(value, there):
+            fields[name] = there  # type: ignore[assignment]
+        else:
+            whole = False
+    return whole
+
+
+def _shared(value: Json, there: object) -> bool:
+    """Whether both are alike; where they are not, what is alike inside of them is held once."""
+    if isinstance(value, dict) and isinstance(there, dict):
+        return value is there or share(value, there)
+    if isinstance(value, list) and isinstance(there, list):
+        inside = [_shared(one, other) for one, other in zip(value, there, strict=False)]
+        return len(value) == len(there) and all(inside)
+    return alike(value, there)
 
 
 def parse_duration(text: object) -> int:

@@ -50,12 +50,22 @@ def test_what_is_shared_is_the_same_object_and_nothing_else_changes() -> None:
     live = json.loads(json.dumps({**known, "tags": ["y"], "on": True, "more": "z"}))
     live["limits"][0]["mode"] = "manual"
     before = json.loads(json.dumps(live))
-    share(live, known)
+    assert share(live, known) is False
     assert live == before
     assert live["on"] is True
     assert live["name"] is known["name"]
     assert live["limits"][0]["insight"] is limit["insight"]
     assert live["limits"][0]["parameters"] is limit["parameters"]
+
+
+def test_what_is_alike_as_a_whole_is_shared_as_a_whole() -> None:
+    known: dict[str, Any] = {"name": "".join(["o", "ne"]), "limits": [{"value": 1, "of": ["a", ["b"]]}], "more": {}}
+    other = json.loads(json.dumps(known))
+    assert share(other, known) is True
+    assert [value is known[name] for name, value in other.items()] == [True] * 3
+    longer, shorter = json.loads(json.dumps([{**known, "limits": [*known["limits"], 2]}, {"name": "one"}]))
+    assert [share(longer, known), share(shorter, known)] == [False, False]
+    assert longer == {**known, "limits": [*known["limits"], 2]}
 
 
 @given(st.dictionaries(st.text(), VALUES | st.integers() | st.text(st.characters(codec=None))))
