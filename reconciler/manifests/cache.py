@@ -108,11 +108,19 @@ class Cache:
 # ------------------------------------------------------------------------------------------------- as plain data
 
 
+_OWN: Final = ("name", "description")
+"""Fields that hardly two resources have in common."""
+
+
 class _Row(Struct, array_like=True):
-    """A resource; what many of them share stands in the entry's lists, and here by its place there."""
+    """A resource; what many of them share stands in the entry's lists, and here by its place there.
+
+    ``own`` are the values of its own, in the order in which they stand in the fields.
+    """
 
     address: int
-    fields: dict[str, Any]
+    fields: int
+    own: list[Any]
     file: int
     line: int
     column: int
@@ -130,6 +138,7 @@ class _Entry(Struct):
     """What is kept of one load."""
 
     resources: list[_Row]
+    fields: list[dict[str, Any]]
     addresses: list[Address]
     files: list[str]
     gates: list[dict[str, Any]]
@@ -158,12 +167,14 @@ class _Table(Struct):
 
 
 def _encoded(loaded: Loaded) -> _Entry:
-    addresses, files, gates, lifecycles, lines = _Table(), _Table(), _Table(), _Table(), _Table()
+    addresses, fields, files, gates, lifecycles, lines = (_Table() for _ in range(6))
 
     def row(one: Resource) -> _Row:
+        shared = one.fields | {name: None for name in _OWN if name in one.fields}
         return _Row(
             address=addresses.place(one.address, one.address),
-            fields=one.fields,
+            fields=fields.place(msgspec.json.encode(shared), shared),
+            own=[one.fields[name] for name in shared if name in _OWN],
             file=files.place(one.source.file, one.source.file),
             line=one.source.line,
             column=one.source.column,
@@ -180,6 +191,7 @@ def _encoded(loaded: Loaded) -> _Entry:
     desired, environment = loaded.desired, loaded.environment
     return _Entry(
         resources=[row(resource) for resource in desired],
+        fields=fields.rows,
         addresses=addresses.rows,
         files=files.rows,
         gates=gates.rows,
@@ -199,12 +211,15 @@ def _decoded(entry: _Entry) -> Loaded:
     addresses, files, lines = entry.addresses, entry.files, entry.lines
     gates = [_gate(row) for row in entry.gates]
     lifecycles = [Lifecycle(**row) for row in entry.lifecycles]
+    shared = [(fields, [name for name in fields if name in _OWN]) for fields in entry.fields]
     resources: dict[Address, Resource] = {}
     for row in entry.resources:
-        address = addresses[row.address]
+        address, (fields, own) = addresses[row.address], shared[row.fields]
+        fields = fields.copy()
+        fields.update(zip(own, row.own, strict=True))
         resources[address] = Resource(
             address,
-            row.fields,
+            fields,
             Source(files[row.file], row.line, row.column),
             lifecycles[row.lifecycle],
             gates[row.gate],

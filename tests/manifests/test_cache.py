@@ -97,8 +97,25 @@ def test_what_comes_out_is_what_went_in(root: Path, cache: Cache) -> None:
     assert kept is not None
     assert fresh == first == kept == read(root, cache)
     assert list(fresh.desired) == list(kept.desired)
+    assert [list(one.fields.items()) for one in fresh.desired] == [list(one.fields.items()) for one in kept.desired]
     assert [pin.name for pin in kept.desired.pins] == ["leak"]
     assert {resource.gate.severity for resource in kept.desired} == {"error", "warn", "info"}
+
+
+def test_what_resources_have_in_common_is_kept_once(root: Path, cache: Cache) -> None:
+    """All but a name and a description; 1, 1.0 and "1" are three limits."""
+    limits = ("1", "1.0", '"1"')
+    tests = "".join(
+        TEST.format(number=number).replace(f"value: {number}}}", f"value: {limits[number % 3]}}}")
+        for number in range(MANY)
+    )
+    (root / "bot.yaml").write_text(PROJECT.format(tests=tests))
+    read(root, cache)
+    assert entries(cache)[0].read_text().count("containsPIIRowCount") == len(limits) + 1  # and the pin's
+    fields = [one.fields for one in read(root, cache).desired if "thresholds" in one.fields]
+    fresh = [one.fields for one in read(root, None).desired if "thresholds" in one.fields]
+    assert repr(fields) == repr(fresh)
+    assert len({id(each) for each in fields}) == MANY
 
 
 def test_every_field_of_what_is_loaded_is_kept() -> None:
