@@ -263,6 +263,10 @@ class _Run:
                 looked = await self._look_for(step, op, since, lagging)
                 if isinstance(looked, LiveObject):
                     return await self._found(step, looked, op, retiring)
+                if missing is not None and lagging is not None:  # its create was answered: one list proves too little
+                    there = await self._still_there(step.address, missing)
+                    if there is not None:
+                        return await self._found(step, there, missing.op, retiring)
                 absence = looked
             await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
             try:

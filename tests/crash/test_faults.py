@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -174,6 +175,19 @@ def test_somebody_deletes_a_replacement_before_it_was_ever_listed(
     world.api("DELETE", f"/tests/{made['id']}")
     world.apply()
     world.converges(within=1)
+
+
+@pytest.mark.parametrize("reads", [1, 17, 18])
+def test_what_was_made_is_not_made_again_when_the_list_that_decides_leaves_it_out(
+    make_world: MakeWorld, reads: int
+) -> None:
+    """The 18th list is the one that is begun after the window has passed; the next one shows it."""
+    world = make_world()
+    world.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "lag", "reads": reads})
+    world.apply()
+    world.apply()
+    names = Counter(test["name"] for test in world.tests(world.projects()["bot"]) if not test["archived"])
+    assert set(names.values()) == {1}
 
 
 def test_a_replace_of_what_was_never_read_back(make_world: MakeWorld) -> None:
