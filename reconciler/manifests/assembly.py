@@ -67,7 +67,7 @@ class Assembly(Struct):
         address = (item if data is item.data else Item(kind, item.parent, data)).address()
         self._check_name(data)
         is_new = address is not None and all(address.path) and self._claim(address, data)
-        attached = self.attachments.of(kind, data) if kind.file_fields else {}
+        attached = self.attachments.of(kind, data)
         meaning = self._meaning(kind, data, attached)
         if meaning is None or address is None or not is_new or not meaning.is_enabled:
             return None

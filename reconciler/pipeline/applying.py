@@ -36,7 +36,6 @@ from reconciler.providers import KINDS, VENDORS
 _Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
 """A resource of ours that the platform shows, what we remember of it, and what is different there."""
 
-
 TURNS = 20
 """In so many parts a journal is folded at the most: each part copies the whole state."""
 

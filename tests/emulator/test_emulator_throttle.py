@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from reconciler.emulator.openlayer.application import error_body
 from reconciler.emulator.throttle import Throttle
-
-
-class _Leap(selectors.DefaultSelector):
-    """Waits for no time at all, and tells how long it would have waited."""
-
-    waited = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.waited += timeout or 0.0
-        return super().select(0)
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    """Its time passes only while nothing happens."""
-
-    def __init__(self) -> None:
-        self._leap = _Leap()
-        super().__init__(self._leap)
-
-    def time(self) -> float:
-        return self._leap.waited
+from tests.virtual_time import in_virtual_time
 
 
 @pytest.mark.parametrize(
@@ -66,6 +45,5 @@ def test_an_answer_takes_as_long_as_the_latency_says(
             door._wait_s()  # the only request that there is room for
         await door({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send)
 
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
-        runner.run(main())
+    in_virtual_time(main())
     assert sent == [("http.response.start", answered), ("http.response.body", answered)]

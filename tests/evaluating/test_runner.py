@@ -4,8 +4,7 @@ The platform is a script at the I/O boundary, and time is virtual: it passes onl
 """
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -27,27 +26,9 @@ from reconciler.model.kind import Call, Flow, Measuring, Reply, Task, Trigger, W
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
 from reconciler.model.state import Record, State, fold
+from tests.virtual_time import in_virtual_time
 
 T = TypeVar("T")
-
-
-class _VirtualSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type, unused-ignore]
-    """Jumps over the time that the loop would have slept."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.virtual = _VirtualSelector()
-        super().__init__(self.virtual)
-
-    def time(self) -> float:
-        return self.virtual.now
 
 
 class VirtualClock:
@@ -59,11 +40,6 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-def in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
 
 
 DAY = TimeRange(1_700_000_000, 1_700_086_400)
