@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -11,9 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.applying.journal import Journal
-from reconciler.errors import (
-    UsageInvalid,
-)
+from reconciler.errors import UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, judge
 from reconciler.evaluating.runner import RunResult, noted, resume, run
@@ -97,8 +95,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing=why)
     if not tests:
         raise _nothing_to_measure(ask)
-    there = {item.address: item for item in planned.live.objects if not item.archived}
-    expectations = {resource.address: _expectations(resource, planned, there) for resource in tests}
+    expectations = _expectations(planned, tests)
     estimate = None
     if ask.commit:
         patience = ask.deadline_s if ask.trigger else 0.0
@@ -133,8 +130,7 @@ def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], 
     """What evaluating everything about these resources will cost, before any of them is changed."""
     assert ask.range is not None
     tests, _ = _measurable(here, planned, ask, tests_about(here, changing))
-    there = {item.address: item for item in planned.live.objects if not item.archived}
-    expectations = {resource.address: _expectations(resource, planned, there) for resource in tests}
+    expectations = _expectations(planned, tests)
     return estimated_whole(planned, tests, expectations, ask.range)
 
 
@@ -323,32 +319,31 @@ def _targets(resource: Resource) -> tuple[Address, ...]:
     return measuring_of(resource.address).targets(resource.address, resource.fields)
 
 
-def _expectations(resource: Resource, planned: Planned, there: Mapping[Address, LiveObject]) -> list[Expectation]:
-    """One for each place where the resource runs; one without a place where there is none to be named."""
-    kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
-    siblings = sorted(
-        {item.address for item in planned.live.objects if _is_beside(item, resource, measuring)}
-        | {a for a in planned.desired.resources if a.kind == measuring.place and a.root == resource.address.root}
-    )
-    places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
-    beside = Neighbourhood(there, KINDS, resource.address)
-    warn = kind.criteria(resource.gate.warn, beside)
-    subject = planned.desired.resources.get(_subject(resource), resource)
-    criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
-    expectation = Expectation(
-        resource.address,
-        None,
-        resource.gate,
-        resource.source,
-        criteria,
-        warn,
-        windowed=measuring.window is not None,
-    )
-    return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
+def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
+    """One for each place where a resource runs; one without a place where there is none to be named."""
+    there = {item.address: item for item in planned.live.objects if not item.archived}
+    found: dict[tuple[str, str], list[Address]] = defaultdict(list)
+    for address in sorted(there.keys() | planned.desired.resources.keys()):
+        found[address.kind, address.root].append(address)
 
+    def each(resource: Resource) -> list[Expectation]:
+        kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
+        siblings = found[measuring.place, resource.address.root]
+        places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
+        beside = Neighbourhood(there, KINDS, resource.address)
+        subject = planned.desired.resources.get(_subject(resource), resource)
+        expectation = Expectation(
+            resource.address,
+            None,
+            resource.gate,
+            resource.source,
+            KINDS[subject.address.kind].criteria(subject.fields, beside),
+            kind.criteria(resource.gate.warn, beside),
+            windowed=measuring.window is not None,
+        )
+        return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 
-def _is_beside(item: LiveObject, resource: Resource, measuring: Measuring) -> bool:
-    return item.address.kind == measuring.place and item.address.root == resource.address.root and not item.archived
+    return {resource.address: each(resource) for resource in tests}
 
 
 async def _stream_samples(here: Session, planned: Planned) -> None:
