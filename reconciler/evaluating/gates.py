@@ -139,30 +139,28 @@ class _Judged(Struct, frozen=True):
 
 def _judge(expectations: list[Expectation], evaluations: list[Evaluation], past: Past) -> Iterator[Verdict]:
     """The verdicts on one resource."""
+    by_place: dict[str | None, list[Evaluation]] = {}
+    for each in evaluations:
+        by_place.setdefault(each.pipeline, []).append(each)
+    bad_everywhere = [each for each in by_place.pop(None, ()) if each.status is not EvaluationStatus.PASSING]
     for expectation in expectations:
-        about = [each for each in evaluations if _is_about(each, expectation)]
+        anywhere = expectation.pipeline is None
+        about = evaluations if anywhere else [*by_place.get(expectation.pipeline, ()), *bad_everywhere]
         yield _on_place(expectation, about or [_missing(expectation)], past).verdict
     named = {expectation.pipeline for expectation in expectations}
     if None not in named:
-        elsewhere = [each for each in evaluations if each.pipeline and each.pipeline not in named]
+        elsewhere = {place: found for place, found in by_place.items() if place and place not in named}
         yield from _elsewhere(expectations[0], elsewhere, past)
-
-
-def _is_about(evaluation: Evaluation, expectation: Expectation) -> bool:
-    if expectation.pipeline is None or evaluation.pipeline == expectation.pipeline:
-        return True
-    return evaluation.pipeline is None and evaluation.status is not EvaluationStatus.PASSING
 
 
 def _missing(expectation: Expectation) -> Evaluation:
     return Evaluation(expectation.address, EvaluationStatus.MISSING, expectation.pipeline)
 
 
-def _elsewhere(expectation: Expectation, evaluations: list[Evaluation], past: Past) -> Iterator[Verdict]:
+def _elsewhere(expectation: Expectation, evaluations: Mapping[str, list[Evaluation]], past: Past) -> Iterator[Verdict]:
     """Verdicts on pipelines that nobody named: never worse than a warning, and silent when all is well."""
-    for pipeline in sorted({each.pipeline for each in evaluations if each.pipeline}):
-        there = replace(expectation, pipeline=pipeline)
-        judged = _on_place(there, [each for each in evaluations if each.pipeline == pipeline], past)
+    for pipeline, found in sorted(evaluations.items(), key=lambda pair: pair[0]):
+        judged = _on_place(replace(expectation, pipeline=pipeline), found, past)
         verdict = judged.verdict
         if not judged.holds or verdict.status is not EvaluationStatus.PASSING:
             why = f"on a pipeline that the manifests do not name: {verdict.why}"

@@ -50,21 +50,25 @@ def documents(objects: Iterable[LiveObject], vendors: Sequence[Vendor]) -> tuple
     for vendor in vendors:
         declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings)
         declared.take(there, root_kinds(vendor))
+        inside_of = _by_home(declared)
         for kind in root_kinds(vendor):
             roots = [address for address in declared.fields if address.kind == kind.id]
             for root in roots:
                 file = _file_name(root.name, taken, kind.word.lower())
-                inside = list(_inside(root, declared, with_homeless=root == roots[0]))
+                homes = (root.name, None) if root == roots[0] else (root.name,)
+                children = listed_in(kind, vendor.kinds)
+                inside = [each for child in children for home in homes for each in inside_of.get((child.id, home), ())]
                 found.append(_document(root, inside, declared, vendor.api_version, file))
     return found, [printable(warning) for warning in warnings]
 
 
-def _inside(root: Address, declared: _Declared, *, with_homeless: bool) -> Iterator[Address]:
-    """What stands in the lists of a root's document."""
-    for child in listed_in(declared.kinds[root.kind], declared.kinds.values()):
-        for address in declared.fields:
-            if address.kind == child.id and (address.root == root.name if child.parent else with_homeless):
-                yield address
+def _by_home(declared: _Declared) -> dict[tuple[str, str | None], list[Address]]:
+    """What is declared, by its kind and the root that it lives in; None for what lives in nothing."""
+    found: dict[tuple[str, str | None], list[Address]] = {}
+    for address in declared.fields:
+        home = address.root if declared.kinds[address.kind].parent else None
+        found.setdefault((address.kind, home), []).append(address)
+    return found
 
 
 def _document(root: Address, inside: Sequence[Address], declared: _Declared, api_version: str, file: str) -> Exported:

@@ -91,7 +91,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
     entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
     origins, consumed, started = dict(state.origins), state.consumed, state.started
     touched, unsettled, before = dict.fromkeys(state.touched), state.unsettled, dict(state.before)
-    addresses = _Addresses()
+    addresses, inside = _Addresses(), _Inside(entries)
     for record in records:
         address = addresses[record["address"]] if "address" in record else None
         match record["record"], address:
@@ -102,6 +102,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "done", Address():
                 in_doubt.pop(address, None)
                 entries[address] = entry_from_json(record["entry"])
+                inside.add(address)
             case "listed", None:
                 for each in [addresses[text] for text in record["addresses"]]:
                     if each in entries:
@@ -109,8 +110,9 @@ def _fold(state: State, records: Iterable[Record]) -> State:
             case "removed", Address():
                 in_doubt.pop(address, None)
                 entries.pop(address, None)
-                _drop_archived_inside(entries, address)
+                inside.drop_archived(address)
             case "renamed", Address():
+                inside = _Inside(entries)
                 _move(entries, Address.parse(record["former"]), address)
                 _move(in_doubt, Address.parse(record["former"]), address)
                 _move(touched, Address.parse(record["former"]), address)
@@ -165,19 +167,42 @@ def _drop_notes_about(tasks: dict[str, Fields], changing: Iterable[Address]) -> 
 
 def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
     """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it."""
-    for known in [known for known in table if known == former or _is_inside(known, former)]:
+    if len(former.path) == 1:
+        moved = [known for known in table if known == former or _is_inside(known, former)]
+    else:
+        moved = [former] if former in table else []
+    for known in moved:
         table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
-
-
-def _drop_archived_inside(entries: dict[Address, Entry], root: Address) -> None:
-    """What was archived inside a root that is gone can not return."""
-    for known in [known for known, entry in entries.items() if entry.archived and _is_inside(known, root)]:
-        del entries[known]
 
 
 def _is_inside(known: Address, root: Address) -> bool:
     """Whether ``known`` is below ``root``; another root of the same name is not."""
     return len(root.path) == 1 < len(known.path) and known.vendor == root.vendor and known.root == root.name
+
+
+class _Inside:
+    """The entries by the root that they stand in, looked for once and only when a root goes."""
+
+    def __init__(self, entries: dict[Address, Entry]) -> None:
+        self._entries = entries
+        self._by_root: dict[tuple[str, str], set[Address]] | None = None
+
+    def add(self, address: Address) -> None:
+        if self._by_root is not None:
+            self._by_root.setdefault((address.vendor, address.root), set()).add(address)
+
+    def drop_archived(self, root: Address) -> None:
+        """What was archived inside a root that is gone can not return."""
+        if len(root.path) > 1:
+            return
+        if self._by_root is None:
+            self._by_root = {}
+            for address in self._entries:
+                self.add(address)
+        there = self._by_root.get((root.vendor, root.name), set())
+        for known in [each for each in there if len(each.path) > 1 and each in self._entries]:
+            if self._entries[known].archived:
+                del self._entries[known]
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:

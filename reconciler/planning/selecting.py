@@ -12,7 +12,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.resource import Address
-from reconciler.planning.world import Decision, World, is_inside
+from reconciler.planning.world import Decision, World, is_root
 
 
 def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision], int]:
@@ -29,12 +29,13 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
         )
     chosen = {a for a in known if any(selects(pattern, a) for pattern in patterns)}
     needed = _needed(chosen, world)
-    deleted = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
+    going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
+    deleted = {(root.vendor, root.root) for root in going}
     kept = [
         item for item in decisions
         if item.address in chosen
         or (item.address in needed and _makes_room(item, world))
-        or any(is_inside(item.address, root) for root in deleted)
+        or (deleted and not is_root(item.address) and (item.address.vendor, item.address.root) in deleted)
     ]  # fmt: skip
     return kept, len(decisions) - len(kept)
 

@@ -18,7 +18,7 @@ from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.planning.matcher import Match
 from reconciler.planning.wanted import leftovers, users_of
-from reconciler.planning.world import Decision, World, in_scope, is_inside, outside, removal
+from reconciler.planning.world import Decision, World, in_scope, is_root, removal
 
 
 def for_unwanted(world: World) -> Iterator[Decision]:
@@ -29,7 +29,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
         decision = _remove(address, found, world, going)
         if decision is not None:
             yield decision
-            if isinstance(decision, Step) and decision.action is Action.DELETE and len(address.path) == 1:
+            if isinstance(decision, Step) and decision.action is Action.DELETE and is_root(address):
                 going.add((address.vendor, address.root))
         for leftover in found.lost:
             yield from leftovers(address, found, leftover, world)
@@ -68,9 +68,8 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
 
 def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:
     """What refers to it or stands in it, and can not be removed."""
-    stays = [known for known, found in world.unwanted if found.live and world.kinds[known.kind].remove is None]
-    inside = [str(known) for known in stays if is_inside(known, address)]
-    return sorted({*inside, *users_of(live, world.kinds[address.kind], world)})
+    inside = world.irremovable.get((address.vendor, address.root), ()) if is_root(address) else ()
+    return sorted({*map(str, inside), *users_of(live, world.kinds[address.kind], world)})
 
 
 def _remove_unseen(address: Address, found: Match) -> Step | None:
@@ -102,15 +101,13 @@ def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[tup
 
 def _would_take_along(address: Address, world: World) -> Refusal | None:
     """The refusal to delete what holds things that this plan does not remove."""
-    strangers = [known_as for known_as, item in world.matches.strangers if not item.archived]
-    # Somebody's who has taken the name of something of ours that is gone.
-    strangers += [known for known, found in world.unwanted if found.live and not (found.ours or found.live.archived)]
-    elsewhere = () if world.options.policy.destroy else outside(world)
-    for inside, what, hint in (
-        (strangers, "is not ours", "adopt or remove that first"),
-        (elsewhere, "is declared outside the given paths", "name those paths too"),
+    if not is_root(address):
+        return None
+    for found, what, hint in (
+        (world.strangers, "is not ours", "adopt or remove that first"),
+        (world.elsewhere, "is declared outside the given paths", "name those paths too"),
     ):
-        names = sorted(str(each) for each in inside if is_inside(each, address))
+        names = sorted(map(str, found.get((address.vendor, address.root), ())))
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return Refusal(

@@ -259,16 +259,9 @@ def leftovers(
 
 def users_of(old: LiveObject, kind: AnyKind, world: World) -> tuple[str, ...]:
     """Objects that are in no manifest, and stay, while they refer to ``old``."""
-    wanted = world.desired.resources
-    return tuple(
-        str(item.address)
-        for item in world.live.objects
-        if item.address not in wanted
-        and any(
-            old.remote_id in ids and _refers_to(world.kinds[item.address.kind], name, kind.id)
-            for name, ids in item.refs.items()
-        )
-    )
+    users = world.referring.get(old.remote_id, ())
+    referring = [item for item, name in users if _refers_to(world.kinds[item.address.kind], name, kind.id)]
+    return tuple(dict.fromkeys(str(item.address) for item in referring))
 
 
 def _refers_to(kind: AnyKind, name: str, target: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct, field
@@ -57,8 +57,55 @@ class World(Struct, frozen=True, dict=True):
             return []  # there is a match for whatever is wanted
         return [(address, found) for address, found in matches.items() if address not in wanted]
 
+    @cached_property
+    def referring(self) -> dict[str, list[tuple[LiveObject, str]]]:
+        """What is in no manifest and refers to others, with the field, by the remote id of what it refers to."""
+        found: dict[str, list[tuple[LiveObject, str]]] = {}
+        for item in self.live.objects:
+            if item.refs and item.address not in self.desired.resources:
+                for name, ids in item.refs.items():
+                    for remote_id in ids:
+                        found.setdefault(remote_id, []).append((item, name))
+        return found
+
+    @cached_property
+    def irremovable(self) -> Inside:
+        """What we remember, the manifests do not ask for, and the platform can not remove."""
+        return inside_of_roots(
+            known for known, found in self.unwanted if found.live and self.kinds[known.kind].remove is None
+        )
+
+    @cached_property
+    def strangers(self) -> Inside:
+        """What is not ours, under the names by which we know what it stands in."""
+        known_as = [known for known, item in self.matches.strangers if not item.archived]
+        # Somebody's who has taken the name of something of ours that is gone.
+        taken = [known for known, found in self.unwanted if found.live and not (found.ours or found.live.archived)]
+        return inside_of_roots([*known_as, *taken])
+
+    @cached_property
+    def elsewhere(self) -> Inside:
+        """What is ours and declared outside the given paths."""
+        return {} if self.options.policy.destroy else inside_of_roots(outside(self))
+
 
 Decision = Step | Refusal
+Inside = Mapping[tuple[str, str], list[Address]]
+"""Addresses by the vendor and name of the root that they stand in."""
+
+
+def inside_of_roots(addresses: Iterable[Address]) -> Inside:
+    """The addresses by their roots; roots themselves are left out."""
+    found: dict[tuple[str, str], list[Address]] = {}
+    for address in addresses:
+        if len(address.path) > 1:
+            found.setdefault((address.vendor, address.root), []).append(address)
+    return found
+
+
+def is_root(address: Address) -> bool:
+    """Whether others may stand inside of it."""
+    return len(address.path) == 1
 
 
 def in_scope(entry: Entry | None, world: World) -> bool:
@@ -78,10 +125,6 @@ def outside(world: World) -> Iterator[Address]:
     for address, found in world.unwanted:
         if found.entry is not None and not found.entry.archived and not in_scope(found.entry, world):
             yield address
-
-
-def is_inside(address: Address, root: Address) -> bool:
-    return len(root.path) == 1 < len(address.path) and (address.vendor, address.root) == (root.vendor, root.root)
 
 
 def removal(action: Action, address: Address, found: Match, reason: str) -> Step:

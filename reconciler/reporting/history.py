@@ -144,11 +144,14 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def _sparklines(known: Sequence[Observation], width: int, color: bool, levels: str) -> list[str]:
-    pipelines = sorted({each.pipeline for each in known}, key=lambda name: (name is not None, name))
+    by_pipeline: dict[str | None, list[Observation]] = {}
+    for each in reversed(known):
+        by_pipeline.setdefault(each.pipeline, []).append(each)
+    pipelines = sorted(by_pipeline, key=lambda name: (name is not None, name))
     widest = max((cells(terminal(_place(name))) for name in pipelines), default=0)
     lines = []
     for pipeline in pipelines:
-        points = [each for each in known if each.pipeline == pipeline][::-1]
+        points = by_pipeline[pipeline]
         shown = terminal(_place(pipeline))
         head = " " * _INDENT + shown + " " * (widest - cells(shown) + 2)
         room = max(8, width - cells(head))
