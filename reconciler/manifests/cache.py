@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 KEPT: Final = 16
 """How many entries stay; the oldest go."""
+
+_OURS: Final = re.compile(r"[0-9a-f]{64}\.(json|[^.]+\.tmp)")
+"""Entries, and what was left of one that was never finished."""
 
 WORTH_BYTES: Final = 65_536
 """Smaller sets of manifests are read faster than they are looked up."""
@@ -89,7 +93,7 @@ class Cache:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self._is_ours(self.folder.lstat()):
                 return
-            descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+            descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f"{key}.", suffix=".tmp")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(_encoded(loaded)))
             Path(temporary).replace(self.folder / f"{key}.json")
@@ -100,7 +104,9 @@ class Cache:
         return stat.S_ISDIR(folder.st_mode) and folder.st_uid == os.getuid() and not folder.st_mode & 0o022
 
     def _tidy(self) -> None:
-        entries = sorted(self.folder.iterdir(), key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        """Remove the oldest entries, and nothing else: the user may have named a folder that holds more."""
+        ours = [each for each in self.folder.iterdir() if _OURS.fullmatch(each.name)]
+        entries = sorted(ours, key=lambda each: each.stat().st_mtime_ns, reverse=True)
         for path in entries[KEPT:]:
             path.unlink(missing_ok=True)
 

@@ -170,8 +170,8 @@ class _Walk:
         is_folder = real.is_dir()
         if any(rule.matches(path) for rule in ignored):
             return
-        if not (explicit or is_folder or path.suffix in SUFFIXES):
-            return
+        if not (explicit or is_folder or path.suffix in SUFFIXES or not real.exists()):
+            return  # a link that leads nowhere may have led to a folder of manifests
         if problem := self._misleads(real):
             self._refuse(name, *problem)
         elif is_folder:
@@ -183,7 +183,7 @@ class _Walk:
         """(message, hint) when this must not be where a path leads."""
         if not any(real == limit or limit in real.parents for limit in self.boundaries):
             return "a link leads out of the folder that is read", "copy the file here"
-        return None if real.exists() else ("a link leads nowhere", "remove it")
+        return None if real.exists() else ("a link leads nowhere", f"remove it, or name it in {IGNORE_FILE}")
 
     def _take_file(self, name: str, real: Path, *, is_regular: bool) -> None:
         if real in self.seen:

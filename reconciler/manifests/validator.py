@@ -64,7 +64,7 @@ def load(
     readable = {name: text for name, text in (environ_variables or {}).items() if name.startswith(ENVIRON_PREFIX)}
     with no_garbage_collection():
         sources = sources or sources_of(paths, root)
-        if cache is None or sources.size < WORTH_BYTES:
+        if cache is None or sources.problems or sources.size < WORTH_BYTES:
             return _load(sources, paths, root, vendors, environment, variables, readable)
         asked = [scope_of(paths, root), [vendor.name for vendor in vendors], environment, dict(variables), readable]
         key = key_of(sources.contents, asked)

@@ -191,7 +191,39 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(root: Path, cache: Ca
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize("wrong", ["a link out of the folder", "a file that is no text"])
+def test_what_can_not_be_read_is_a_mistake_also_beside_what_is_known(root: Path, cache: Cache, wrong: str) -> None:
+    read(root, cache)
+    if wrong == "a file that is no text":
+        (root / "more.yaml").write_bytes(b"\xff")
+    else:
+        (root / "more.yaml").symlink_to("/etc/hostname")
+    with pytest.raises(ManifestsInvalid, match=r"more\.yaml"):
+        read(root, cache)
+
+
 def test_only_the_entries_used_last_stay(root: Path, cache: Cache) -> None:
     for number in range(KEPT + 3):
         read(root, cache, {"why": f"reason {number}"})
     assert len(entries(cache)) == KEPT
+
+
+def test_what_is_not_an_entry_stays(root: Path, cache: Cache) -> None:
+    cache.folder.mkdir(mode=0o700)
+    mine = [cache.folder / name for name in ("notes.txt", "bot.yaml", "data.json", *map("{}.tmp".format, range(KEPT)))]
+    for file in mine:
+        file.write_text("mine")
+    for number in range(2):
+        read(root, cache, {"why": f"reason {number}"})
+    assert [file for file in mine if not file.exists()] == []
+    assert len(entries(cache)) == 3  # one is mine
+
+
+def test_what_is_left_of_an_unfinished_entry_goes_in_its_turn(root: Path, cache: Cache) -> None:
+    cache.folder.mkdir(mode=0o700)
+    half = cache.folder / f"{'0' * 64}.x1y2.tmp"
+    half.write_text("{")
+    os.utime(half, (0, 0))
+    for number in range(KEPT):
+        read(root, cache, {"why": f"reason {number}"})
+    assert not half.exists()

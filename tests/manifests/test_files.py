@@ -73,13 +73,17 @@ def test_links_are_followed_inside_the_root_and_refused_outside(tmp_path: Path) 
     (root / "secret.yaml").symlink_to("../secret.yaml")
     (root / "outside").symlink_to(tmp_path / "outside")
     (root / "gone.yaml").symlink_to("nothing.yaml")
+    (root / "unmounted").symlink_to("nowhere")
     found = discover(["env"], root)
     assert [file.name for file in found.files] == ["env/common/a.yaml"]
     assert refusals(root) == [
-        "gone.yaml: a link leads nowhere; remove it",
+        "gone.yaml: a link leads nowhere; remove it, or name it in .reconcilerignore",
         "outside: a link leads out of the folder that is read; copy the file here",
         "secret.yaml: a link leads out of the folder that is read; copy the file here",
+        "unmounted: a link leads nowhere; remove it, or name it in .reconcilerignore",
     ]
+    (root / ".reconcilerignore").write_text("unmounted\n*.yaml\noutside\n", encoding="utf-8")
+    assert refusals(root) == []
 
 
 def test_a_named_link_out_of_the_root_is_refused_too(tmp_path: Path) -> None:
