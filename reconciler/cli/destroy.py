@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "destroy",
-    epilog=example("reconciler destroy --env staging\nreconciler destroy --env local --yes"),
+    epilog=example("reconciler destroy --env staging\nreconciler destroy projects/old.yaml --env local --yes"),
 )
 @common(locks=True)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) -> int:
     """Delete our projects and pipelines and archive our tests in an environment; nothing that is not ours.
 
-    Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
+    With a PATH only what was declared there, else everything, also what no manifest declares any more.  Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
     that are not ours.
     """
     import os

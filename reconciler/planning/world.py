@@ -86,7 +86,7 @@ class World(Struct, frozen=True, dict=True):
     @cached_property
     def elsewhere(self) -> Inside:
         """What is ours and declared outside the given paths."""
-        return {} if self.options.policy.destroy else inside_of_roots(outside(self))
+        return inside_of_roots(outside(self))
 
 
 Decision = Step | Refusal
@@ -109,9 +109,14 @@ def is_root(address: Address) -> bool:
 
 
 def in_scope(entry: Entry | None, world: World) -> bool:
-    """Whether the given paths cover the place where the resource was declared."""
-    if entry is None or not entry.source or world.options.policy.destroy:
+    """Whether the given paths cover the place where the resource was declared.
+
+    What was declared nowhere that we know of goes where everything does.  ``destroy`` without a path means everything.
+    """
+    if world.options.policy.destroy and world.desired.scope == (".",):
         return True
+    if entry is None or not entry.source:
+        return not world.options.policy.destroy
     return any(_covers(scope, entry.source) for scope in world.desired.scope)
 
 

@@ -190,6 +190,45 @@ def test_destroy_does_not_take_strangers_along(bot: Any, platform: Any) -> None:
     assert platform.everything() == before
 
 
+def test_destroy_with_a_path_takes_what_was_declared_there(bot: Any, platform: Any, make_project: Any) -> None:
+    """Without one also what is in no manifest any more."""
+    for name in ("old", "older"):
+        (bot.folder / f"{name}.yaml").write_text(make_project(name, 1))
+    bot("apply", "--yes")
+    bot("destroy", "old.yaml", "--yes")
+    assert platform.projects().keys() == {"bot", "older"}
+    bot("plan", "bot.yaml", "older.yaml", "--detailed-exitcode")
+    (bot.folder / "older.yaml").unlink()
+    (bot.folder / "old.yaml").unlink()
+    bot("destroy", "--yes")
+    assert platform.projects() == {}
+
+
+def test_destroy_with_a_path_leaves_what_holds_something_from_elsewhere(bot: Any, platform: Any) -> None:
+    """Deleting a project deletes whatever is in it."""
+    bot("apply", "--yes")
+    bot.write(
+        "more.yaml",
+        """
+        apiVersion: openlayer/v1
+        kind: TestSet
+        metadata: {name: more}
+        spec:
+          appliesTo: {projects: [bot]}
+          tests:
+            - name: More rows arrive
+              type: integrity
+              subtype: rowCount
+              thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 3}]
+        """,
+    )
+    bot("apply", "--yes")
+    before = platform.everything()
+    ended = bot("destroy", "bot.yaml", "--yes", code=3)
+    assert "declared outside the given paths: openlayer.Test/bot/monitoring/More rows arrive" in ended.words
+    assert platform.everything() == before
+
+
 def test_protected_stays(bot: Any, platform: Any) -> None:
     """Also after its block has gone from the manifests: the state remembers."""
     bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
