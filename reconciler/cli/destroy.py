@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) -> int:
     """Delete our projects and pipelines and archive our tests in an environment; nothing that is not ours.
 
-    With a PATH only what was declared there, else everything, also what no manifest declares any more.  Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
+    With a PATH only what was declared there, else everything, also what no manifest declares any more.
+
+    Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
     that are not ours.
     """
     import os

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-_MARKER = re.compile(r"\s*\[reconciler:([a-z2-7]{26})\]\s*$")
+_MARKER = re.compile(r" ?\[reconciler:([a-z2-7]{26})\]\s*$")
+"""With the one space that ``sign`` puts before it: other white space there is the text's own."""
 
 
 def sign(text: str | None, op: str | None, *, limit: int | None = None) -> str | None:

@@ -268,3 +268,24 @@ def test_what_was_written_is_read_back_and_nothing_else(cli: Any, platform: Any,
         ("nothing", "tests"): 1,
     }
     cli("plan", "--detailed-exitcode")
+
+
+def test_white_space_at_the_end_of_a_description_is_no_change(bot: Any) -> None:
+    """A block of YAML text ends with a line break, in front of our marker at the platform."""
+    bot.edit("bot.yaml", "A tenth of the traffic}", '"A tenth of the traffic\\n"}')
+    bot.edit("bot.yaml", "description: Answers", "description: |\n        Answers\n        Twice")
+    bot("apply", "--yes")
+    bot("plan", "--detailed-exitcode")
+    bot("drift")
+
+
+def test_a_test_that_is_left_without_a_pipeline_does_not_run_on_all(bot: Any, platform: Any) -> None:
+    """Somebody deletes the one that it names; it goes on to exist, and measures nothing."""
+    bot("apply", "--yes")
+    platform.api("DELETE", f"/inference-pipelines/{platform.pipelines('bot')['live']['id']}")
+    bot.edit("bot.yaml", "    - name: live\n", "")
+    bot.edit("bot.yaml", "      pipelines: [live]\n", "")
+    assert 'pipelines: [] -> "all"' in bot("plan", "--detailed-exitcode", code=2).words
+    bot("apply", "--yes")
+    bot("plan", "--detailed-exitcode")
+    assert platform.tests("bot")["Answers are short"]["defaultToAllPipelines"] is True

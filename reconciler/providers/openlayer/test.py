@@ -399,9 +399,11 @@ def _read_threshold(item: Json) -> Json:
 
 
 def _read_targets(item: Fields, name_of: Callable[[str, str], str | None]) -> Json:
-    if not item.get("includePipelines"):
-        return "all"
-    return _names(item["includePipelines"], name_of)
+    """No pipelines at all are left to a test once those that it names are deleted."""
+    if item.get("includePipelines"):
+        return _names(item["includePipelines"], name_of)
+    names_some = item.get("usesProductionData") is True and item.get("defaultToAllPipelines") is False
+    return [] if names_some and not item.get("excludePipelines") else "all"
 
 
 def _names(ids: Json, name_of: Callable[[str, str], str | None]) -> list[Json]:
