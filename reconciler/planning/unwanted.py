@@ -62,7 +62,7 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
         return replace(step, idle=True, notes=(note,))
     return _would_take_along(address, world) or replace(
-        removal(Action.DELETE, address, found, reason), notes=_taken_along(live)
+        removal(Action.DELETE, address, found, reason), notes=(*_taken_along(live), *_left_without(live, world))
     )
 
 
@@ -116,6 +116,12 @@ def _would_take_along(address: Address, world: World) -> Refusal | None:
                 f"{hint}, or leave it there: reconciler state rm '{address}'",
             )
     return None
+
+
+def _left_without(live: LiveObject, world: World) -> tuple[str, ...]:
+    names = sorted(map(str, world.naming.get(live.address, ())))
+    more = f" and {len(names) - 1} more" if names[1:] else ""
+    return (f"it is named by what stays: {names[0]}{more}",) if names else ()
 
 
 def _taken_along(live: LiveObject) -> tuple[str, ...]:

@@ -69,6 +69,17 @@ class World(Struct, frozen=True, dict=True):
         return found
 
     @cached_property
+    def naming(self) -> dict[Address, list[Address]]:
+        """What nobody here decides about, not ours or declared outside the given paths, by what it names."""
+        ours = (self.matches.by_address[address].live for address in outside(self))
+        found: dict[Address, list[Address]] = {}
+        for item in (*(item for _, item in self.matches.strangers), *ours):
+            if item is not None and not item.archived:
+                for target in _named_by(item, self.kinds[item.address.kind]):
+                    found.setdefault(target, []).append(item.address)
+        return found
+
+    @cached_property
     def irremovable(self) -> Inside:
         """What we remember, the manifests do not ask for, and the platform can not remove."""
         return inside_of_roots(
@@ -130,6 +141,15 @@ def outside(world: World) -> Iterator[Address]:
     for address, found in world.unwanted:
         if found.entry is not None and not found.entry.archived and not in_scope(found.entry, world):
             yield address
+
+
+def _named_by(item: LiveObject, kind: AnyKind) -> Iterator[Address]:
+    parent = item.address.path[: -len(kind.identity)]
+    for name, shape in kind.shapes.items():
+        value = item.fields.get(name)
+        if shape.ref is not None:
+            for each in value if isinstance(value, list) else [value]:
+                yield Address(shape.ref.kind, (*parent, str(each)))
 
 
 def removal(action: Action, address: Address, found: Match, reason: str) -> Step:

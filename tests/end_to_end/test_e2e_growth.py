@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 import pytest
 
@@ -87,9 +88,9 @@ def _worked(cli: Cli, platform: Platform, shape: str, size: int) -> dict[str, Wo
             text = _project(number, pipelines, most, least)
             (here / name / f"{number:03}.yaml").write_text(text, encoding="utf-8")
     cli.folder = here / "here"
-    found = {}
+    found: dict[str, Work] = {}
     for command, code in COMMANDS.items():
-        found[command] = Counter[tuple[str, str]]()
+        found[command] = Counter()
         with _counting(found[command]):
             cli(*command.split(), code=code)
     cli.folder = outer
@@ -120,13 +121,13 @@ def _counting(work: Work) -> Iterator[None]:
             places[code] = (file.removeprefix(HOME), code.co_name) if is_ours else None
         return places[code]
 
-    def on_call(frame: FrameType, *_: object) -> object:
+    def on_call(frame: FrameType, *_: Any) -> Any:
         place = place_of(frame.f_code)
         if place is None:
             return None
         work[place] += 1
 
-        def on_line(*_: object) -> object:
+        def on_line(*_: Any) -> Any:
             work[place] += 1
             return on_line
 
@@ -139,4 +140,4 @@ def _counting(work: Work) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
-        threading.settrace(before_in_threads)  # type: ignore[arg-type] - None takes it away
+        threading.settrace(before_in_threads)  # type: ignore[arg-type]  # None takes it away

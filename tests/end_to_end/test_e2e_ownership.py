@@ -190,6 +190,22 @@ def test_destroy_does_not_take_strangers_along(bot: Any, platform: Any) -> None:
     assert platform.everything() == before
 
 
+def test_a_plan_says_who_names_what_it_deletes(bot: Any, platform: Any) -> None:
+    """Somebody else's test is left without the pipeline that it runs on."""
+    bot.edit("bot.yaml", "A tenth of the traffic}", "A tenth of the traffic, lifecycle: {onRemoval: delete}}")
+    bot("apply", "--yes")
+    body = {"name": "Theirs", "description": None, "type": "integrity", "subtype": "rowCount"}
+    canary = platform.pipelines("bot")["canary"]["id"]
+    project = platform.projects()["bot"]["id"]
+    scope = {"usesProductionData": True, "defaultToAllPipelines": False, "includePipelines": [canary]}
+    threshold = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 1}
+    platform.api("POST", f"/projects/{project}/tests", {**body, **scope, "thresholds": [threshold]})
+    text = (bot.folder / "bot.yaml").read_text()
+    start, end = text.index("    - {name: canary"), text.index("  tests:")
+    bot.write("bot.yaml", text[:start] + text[end:])
+    assert "it is named by what stays: openlayer.Test/bot/monitoring/Theirs" in bot("plan").words
+
+
 def test_destroy_with_a_path_takes_what_was_declared_there(bot: Any, platform: Any, make_project: Any) -> None:
     """Without one also what is in no manifest any more."""
     for name in ("old", "older"):
