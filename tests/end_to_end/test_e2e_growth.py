@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -27,11 +27,12 @@ TIMING = ("providers/transport.py", "providers/http.py", "providers/rate_limit.p
 """What arrives or is written together depends on the moment."""
 
 FEW = 8
-SHAPES = {
+SHAPES: dict[str, Callable[[int], tuple[int, int, int]]] = {
     "projects": lambda n: (n, 1, 2),
     "pipelines": lambda n: (1, n, 2),
     "tests": lambda n: (1, 2, n),
 }
+"""How many projects, pipelines in each and tests in each."""
 COMMANDS = {
     "validate .": 0,
     "fmt --check .": 1,
@@ -140,4 +141,4 @@ def _counting(work: Work) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
-        threading.settrace(before_in_threads)  # type: ignore[arg-type]  # None takes it away
+        threading.settrace(before_in_threads)
