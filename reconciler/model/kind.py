@@ -371,6 +371,8 @@ class Measuring(Struct, frozen=True):
     ``repeated`` (address, subject's id, how many) -> the latest results on each place for what is measured as it is
                  now.  None where ``results`` tells as much: results belong to windows.
     ``versions`` how what is not possible on demand is measured instead.
+    ``latest``   (place's remote id, addresses by the remote id of what is measured) -> the latest result of each there,
+                 from one list; nothing where the platform's list is none of the latest.  None where there is no such.
     ``past``     (address, subject's remote id, range or None for ever, at most how many) -> what was recorded, all
                  pages of it.
     """
@@ -386,6 +388,7 @@ class Measuring(Struct, frozen=True):
     window: Callable[[Fields], int] | None = None
     repeated: Callable[[Address, str, int], Flow[tuple[Evaluation, ...]]] | None = None
     versions: Versions | None = None
+    latest: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]] | None = None
     past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None
 
 

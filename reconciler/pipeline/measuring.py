@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -17,22 +17,21 @@ from reconciler.evaluating.gates import Expectation, Past, judge
 from reconciler.evaluating.runner import RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
-from reconciler.model.kind import Measuring, Trigger, Wire
+from reconciler.model.kind import Trigger, Wire
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Evaluation, TimeRange, Verdict
-from reconciler.model.provider import Provider
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import fold
 from reconciler.model.values import parse_duration
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
+from reconciler.pipeline.looking import look, measuring_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.planning.selecting import selects
 from reconciler.providers import KINDS, VENDORS
-from reconciler.providers.reader import all_of
 
 LOOKED_BACK = 250
 """How many measurements of a test on each place, before those to be judged, are looked at to compare them with."""
@@ -101,7 +100,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         patience = ask.deadline_s if ask.trigger else 0.0
         tests, result = await commit_results(here, planned, tests, ask.commit, patience)
     elif not ask.trigger:
-        result = await _look(here, planned, tests, ask.range)
+        result = await look(here, planned, tests, ask.range)
     else:
         triggers = _all_triggers(here, planned, tests, ask)
         estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
@@ -138,7 +137,7 @@ def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, .
     """What measures any of these resources: tests among them, and what is measured on behalf of one of them."""
     asked = set(addresses)
     measured = [resource for resource in here.desired if KINDS[resource.address.kind].measuring is not None]
-    return tuple(each.address for each in measured if {each.address, _subject(each)} & asked)
+    return tuple(each.address for each in measured if {each.address, subject_of(each)} & asked)
 
 
 def _touched(here: Session, planned: Planned) -> tuple[Address, ...]:
@@ -200,7 +199,7 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
         return tuple(trigger for trigger in waiting if trigger.address in chosen)
     assert ask.range is not None
     ids = planned.ids
-    found = [each for resource in tests if _subject(resource) in ids for each in _triggers(resource, ids, ask)]
+    found = [each for resource in tests if subject_of(resource) in ids for each in _triggers(resource, ids, ask)]
     return resume(found, tasks)
 
 
@@ -239,61 +238,11 @@ async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask
     )
 
 
-async def _look(here: Session, planned: Planned, tests: Sequence[Resource], within: TimeRange | None) -> RunResult:
-    """What was recorded already."""
-    ids = planned.ids
-    lists = await all_of(
-        _recorded(here, provider, resource, ids, Wire(ids, provider.dialect), within)
-        for resource in tests
-        if _subject(resource) in ids
-        for provider in [here.providers[resource.address.vendor]]
-    )
-    return RunResult(tuple(each for evaluations in lists for each in evaluations))
-
-
-async def _recorded(
-    here: Session,
-    provider: Provider,
-    resource: Resource,
-    ids: Mapping[Address, str],
-    wire: Wire,
-    within: TimeRange | None,
-) -> tuple[Evaluation, ...]:
-    """What was recorded for one resource: everything in a range, or else the latest on each place.
-
-    Where results belong to a version and not to a window, as many of the latest as the gate has runs.
-    """
-    measuring, subject_id = measuring_of(resource.address), ids[_subject(resource)]
-    repeats = measuring.repeated is not None and resource.gate.runs > 1
-    if measuring.repeated is not None and repeats:
-        flow = measuring.repeated(resource.address, subject_id, resource.gate.runs)
-    else:
-        flow = measuring.results(resource.address, subject_id, within, wire)
-    found = await drive(flow, provider.send, here.clock.sleep)
-    if within is not None or repeats:
-        return found
-    latest: dict[str | None, Evaluation] = {}
-    for each in found:  # newest first
-        latest.setdefault(each.pipeline, each)
-    return tuple(latest.values())
-
-
-def measuring_of(address: Address) -> Measuring:
-    measuring = KINDS[address.kind].measuring
-    assert measuring is not None
-    return measuring
-
-
-def _subject(resource: Resource) -> Address:
-    """Whose object at the platform is evaluated: mostly the resource's own."""
-    return measuring_of(resource.address).subject(resource.address, resource.fields)
-
-
 def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Measurement) -> list[Trigger]:
     assert ask.range is not None
     places = _targets(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]
-    subject, runs = ids[_subject(resource)], resource.gate.runs
+    subject, runs = ids[subject_of(resource)], resource.gate.runs
     overwrite = ask.overwrite or (ask.anew and measuring_of(resource.address).window is not None)
     return [
         Trigger(resource.address, subject, target, ask.range, overwrite, new_operation_id(), runs) for target in targets
@@ -310,7 +259,7 @@ def _asked_for(
     places = {
         resource.address: {name for place in _targets(resource) for name in (place.name, ids.get(place))}
         for resource in tests
-        if _subject(resource) != resource.address
+        if subject_of(resource) != resource.address
     }
     return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
 
@@ -322,16 +271,14 @@ def _targets(resource: Resource) -> tuple[Address, ...]:
 def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
     """One for each place where a resource runs; one without a place where there is none to be named."""
     there = {item.address: item for item in planned.live.objects if not item.archived}
-    found: dict[tuple[str, str], list[Address]] = defaultdict(list)
-    for address in sorted(there.keys() | planned.desired.resources.keys()):
-        found[address.kind, address.root].append(address)
+    found = planned.by_root
 
     def each(resource: Resource) -> list[Expectation]:
         kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
         siblings = found[measuring.place, resource.address.root]
         places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
         beside = Neighbourhood(there, KINDS, resource.address)
-        subject = planned.desired.resources.get(_subject(resource), resource)
+        subject = planned.desired.resources.get(subject_of(resource), resource)
         expectation = Expectation(
             resource.address,
             None,

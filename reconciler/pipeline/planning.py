@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.errors import (
-    StateUnreadable,
-)
+from reconciler.errors import StateUnreadable
 from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live
@@ -43,6 +42,15 @@ class Planned(Struct, frozen=True, dict=True):
     def ids(self) -> Mapping[Address, str]:
         """The remote id of every address that has a live object."""
         return known_ids(self.desired, self.live, self.state, ALL_KINDS)
+
+    @cached_property
+    def by_root(self) -> Mapping[tuple[str, str], list[Address]]:
+        """What is at the platform, or wanted there, by kind and root, sorted; nothing where there is none."""
+        there = {item.address for item in self.live.objects if not item.archived}
+        found: dict[tuple[str, str], list[Address]] = defaultdict(list)
+        for address in sorted(there | self.desired.resources.keys()):
+            found[address.kind, address.root].append(address)
+        return found
 
 
 async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -> Planned:

@@ -9,7 +9,7 @@ A server that tells no number is walked page by page, until a page shows nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -37,8 +37,10 @@ class Paging(Struct, frozen=True):
     last: Callable[[Json], int | None]
     most: int
 
-    def every(self, path: str, query: Query | None = None, enough: int | None = None) -> Flow[list[Fields]]:
-        """Every item of the list at ``path``, each once, in the server's order; no further page after ``enough`` items.
+    def every(
+        self, path: str, query: Query | None = None, enough: Callable[[Collection[Fields]], bool] | None = None
+    ) -> Flow[list[Fields]]:
+        """Every item of the list at ``path``, each once, in the server's order; no further page once it is ``enough``.
 
         Raises ReadFailed when there is no list of items, or when the pages never end.
         """
@@ -55,7 +57,7 @@ class Paging(Struct, frozen=True):
             last = max((number for reply in replies if (number := self.last(reply.body)) is not None), default=None)
             if last is None:  # it tells no number: on, while there is anything new
                 last = read if len(found) == known else read + 1
-            if enough is not None and len(found) >= enough:
+            if enough is not None and enough(found.values()):
                 break
             pages = range(read + 1, min(last, read + AT_ONCE) + 1)
             if pages and pages[-1] > self.most:

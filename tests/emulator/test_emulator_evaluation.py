@@ -215,9 +215,25 @@ def test_results_are_filtered_by_time_status_and_pipeline(api: Api) -> None:
     assert api.refused("GET", f"/tests/{test['id']}/results", status="green")[0] == 422
     page = api.ok("GET", f"/tests/{test['id']}/results", status="skipped")
     assert page["lastUnskippedResult"]["status"] == "passing"
-    of_one = api.ok("GET", f"/inference-pipelines/{one['id']}/results", status="passing", type="integrity")
-    assert [result["goalId"] for result in of_one["items"]] == [test["id"]]
-    assert api.ok("GET", f"/inference-pipelines/{one['id']}/results", type="performance")["items"] == []
+
+
+def test_a_pipeline_lists_the_latest_result_of_each_test(api: Api) -> None:
+    """The SDK: "List the latest test results for an inference pipeline"; filters choose among these."""
+    project = api.project()
+    one, _ = api.pipeline(project), api.pipeline(project)
+    tests = [api.test(project), api.test(project)]
+    api.stream(one, rows_at(NINE), timestampColumnName="at")
+    for test in tests:
+        api.evaluate(test, NINE - HOUR, NINE + HOUR)
+        assert len(api.results(test) + api.results(test)) == 8  # two looks, and it is done
+
+    def listed(**query: str) -> list[str]:
+        items = api.ok("GET", f"/inference-pipelines/{one['id']}/results", **query)["items"]
+        assert {item["status"] for item in items} <= {"passing"}
+        return sorted(item["goalId"] for item in items)
+
+    assert listed() == listed(status="passing", type="integrity") == sorted(test["id"] for test in tests)
+    assert listed(status="skipped") == listed(type="performance") == []
 
 
 def test_a_pipeline_counts_the_newest_result_of_each_test(api: Api, threshold: Callable[..., Doc]) -> None:

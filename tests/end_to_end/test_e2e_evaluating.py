@@ -90,6 +90,54 @@ def test_a_wait_that_is_too_long_can_be_taken_up_again(measured: Any, platform: 
     assert len(platform.writes) == 2
 
 
+def asked_for_results(platform: Any) -> list[str]:
+    """What was asked for results since, in order, by what kind of thing."""
+    found = [path.split("/")[1] for _, path in platform.seen if path.endswith("/results")]
+    platform.seen.clear()
+    return found
+
+
+def test_status_reads_one_list_for_each_pipeline(measured: Any, platform: Any) -> None:
+    """However many tests there are; one whose result is missing there is asked by itself."""
+    measured("evaluate", *DAY, "--select", "*/Rows arrive")
+    asked_for_results(platform)
+    found = verdicts(measured("status", "--format", "json", code=5))
+    assert found["Rows arrive", "live"] == found["Rows arrive", "canary"] == "pass"
+    assert found["Answers are short", "live"] == "fail"
+    assert sorted(asked_for_results(platform)) == ["inference-pipelines", "inference-pipelines", "tests"]
+    measured("evaluate", *DAY)
+    asked_for_results(platform)
+    measured("status")
+    assert asked_for_results(platform) == ["inference-pipelines", "inference-pipelines"]
+
+
+def test_status_asks_one_test_rather_than_two_pipelines(measured: Any, platform: Any) -> None:
+    measured("evaluate", *DAY)
+    asked_for_results(platform)
+    measured("status", "--select", "*/Rows arrive")
+    assert asked_for_results(platform) == ["tests"]
+
+
+@pytest.mark.parametrize("older", ["without the list", "with the past in the list"])
+def test_status_asks_each_test_of_an_older_platform(older: str, bot: Any, platform: Any) -> None:
+    """The verdicts are the same, also where a later window is worse than an earlier one."""
+    platform.renew(database=bot.folder / "platform.db")
+    bot("apply", "--yes")
+    stream(platform, {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]})
+    bot("evaluate", "--from", "2026-11-10", "--to", "2026-11-12", code=5)  # no rows on the second day
+    before = verdicts(bot("status", "--format", "json", code=5))
+    assert set(before.values()) == {"fail"}
+    asked_for_results(platform)
+    if older == "without the list":
+        platform.fail({"path": "/v1/inference-pipelines/*/results", "action": "status", "status": 404})
+    else:
+        platform.renew(database=bot.folder / "platform.db", dialect="seed")
+    assert verdicts(bot("status", "--format", "json", code=5)) == before
+    asked = asked_for_results(platform)
+    assert asked[:2] == ["inference-pipelines", "inference-pipelines"]
+    assert set(asked[2:]) == {"tests"}
+
+
 def test_status_before_and_after(measured: Any, platform: Any) -> None:
     """Before an evaluation nothing is recorded, which is no pass; afterwards it says the same, and triggers nothing."""
     assert set(verdicts(measured("status", "--format", "json", code=5)).values()) == {"fail"}

@@ -11,7 +11,7 @@ from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.judging import expected, judged, windows
 from reconciler.emulator.openlayer.resources import commit_of, new_task, pipeline_of, test_of
-from reconciler.emulator.openlayer.storage import StoredRow
+from reconciler.emulator.openlayer.storage import LATEST, StoredRow
 from reconciler.emulator.openlayer.wire import Call, listed
 from reconciler.emulator.rest import MISSING, ApiError, Reply, moment
 
@@ -183,10 +183,15 @@ def _statuses(text: str) -> str | None:
 
 
 def list_pipeline_results(call: Call) -> Reply:
-    """GET /inference-pipelines/{pipeline}/results, newest data first."""
+    """GET /inference-pipelines/{pipeline}/results: the latest of each test, newest data first; by the seed all."""
     pipeline, query = pipeline_of(call), call.asks(bodies.ResultQuery)
     _look_at_tasks(call, {"r.pipeline = ?": pipeline["id"]})
-    where = {"r.pipeline = ?": pipeline["id"], "r.status = ?": query.status, "t.type = ?": query.type}
+    where = {
+        "r.pipeline = ?": pipeline["id"],
+        "r.status = ?": query.status,
+        "t.type = ?": query.type,
+        LATEST: None if call.dialect == "seed" else pipeline["id"],
+    }
     return Reply(200, _listed_results(call, query, where))
 
 

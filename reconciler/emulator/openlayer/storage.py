@@ -21,6 +21,10 @@ STEPS_OF_A_TASK = 2
 _TARGETED = "(json_extract(doc, '$.defaultToAllPipelines') = 0 OR json_array_length(doc, '$.excludePipelines') > 0)"
 """SQL: a test that may not apply to every pipeline of its project.  An index knows these few by the same words."""
 
+LATEST = """NOT EXISTS (SELECT 1 FROM openlayer_results n
+    WHERE n.pipeline = ? AND n.test = r.test AND (n.starts, n.seq) > (r.starts, r.seq))"""
+"""A condition on results: the pipeline has no later one of the same test."""
+
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS openlayer_workspace (doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS openlayer_projects (
