@@ -134,8 +134,14 @@ def resume(triggers: Iterable[Trigger], tasks: Mapping[str, Fields], *, within_s
     ``within_s`` earlier is meant to be the same.
     """
     waiting = [_from_note(note) for note in tasks.values() if not note.get("over")]
-    latest_first = sorted(waiting, key=lambda each: each.range.start, reverse=True)
-    return tuple(next((old for old in latest_first if _continues(old, each, within_s)), each) for each in triggers)
+    known: dict[tuple[Address, str | None], list[Trigger]] = {}
+    for old in sorted(waiting, key=lambda each: each.range.start, reverse=True):
+        known.setdefault((old.address, old.pipeline), []).append(old)
+
+    def older(new: Trigger) -> Trigger | None:
+        return next((old for old in known.get((new.address, new.pipeline), ()) if _continues(old, new, within_s)), None)
+
+    return tuple(older(each) or each for each in triggers)
 
 
 def is_under_way(trigger: Trigger, tasks: Mapping[str, Fields]) -> bool:

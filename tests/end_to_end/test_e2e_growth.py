@@ -40,6 +40,8 @@ COMMANDS = {
     "plan .": 0,
     "drift .": 0,
     "evaluate . --from 2026-11-01 --to 2026-11-02": 5,
+    "evaluate . --from 2026-11-02 --to 2026-11-03 --no-wait": 0,
+    "evaluate . --from 2026-11-02 --to 2026-11-03": 5,
     "status .": 5,
     "history": 0,
     "plan ../changed --out ../plan.json": 0,
