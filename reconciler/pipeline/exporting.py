@@ -18,9 +18,9 @@ from reconciler.model.state import Entry, Record, entry_to_json, fold
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import Session
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import VENDORS
-from reconciler.providers.reader import all_of, read_live
+from reconciler.providers.reader import all_of, read_live, read_roots
 
 
 class Exported(Struct, frozen=True):
@@ -39,13 +39,15 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     from reconciler.manifests.writer import to_yaml  # loads a YAML writer that nothing else needs
 
     vendors = reachable(here)
-    patterns = here.request.select
-
-    def wanted(root: LiveObject) -> bool:
-        return not patterns or any(p == root.address.name or selects(p, root.address) for p in patterns)
-
     providers = [await here.provider(vendor) for vendor in vendors]
-    lists = await all_of(read_live(provider, here.clock, wanted) for provider in providers)
+    roots = await all_of(read_roots(provider, here.clock) for provider in providers)
+    wanted = _wanted_roots(
+        here.request.select, [item.address for each in roots for items in each.values() for item in items]
+    )
+    lists = await all_of(
+        read_live(provider, here.clock, lambda root: root.address in wanted, inside=there)
+        for provider, there in zip(providers, roots, strict=True)
+    )
     found, warnings = documents([item for live in lists for item in live.objects], vendors)
     if not found:
         raise UsageInvalid("there is nothing to export", hint="check --select and the key's workspace")
@@ -61,6 +63,12 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         await _take_over(here, found, ids, folder)
     count = sum(len(each.fields) for each in found)
     return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), count, tuple(warnings))
+
+
+def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Address]:
+    if not patterns:
+        return set(roots)
+    return {root for pattern in patterns for root in meant_by_name(pattern, roots)}
 
 
 async def _take_over(here: Session, found: Sequence[Any], live: Mapping[Address, LiveObject], folder: str) -> None:

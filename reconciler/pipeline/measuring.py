@@ -30,7 +30,7 @@ from reconciler.pipeline.looking import look, measuring_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant_by_any
 from reconciler.providers import KINDS, VENDORS
 
 LOOKED_BACK = 250
@@ -157,11 +157,13 @@ def _measurable(
     tests: list[Resource] = []
     apart: list[tuple[Address, str]] = []
     patterns = () if ask.anew else here.request.select  # what an earlier apply changed is verified, too
+    # What the plan knows, so that a pattern means the same here as it did there.
+    selected = meant_by_any(patterns, {*planned.desired.resources, *planned.state.entries, *planned.state.in_doubt})
     waiting = {trigger.address for trigger in noted(planned.state.tasks)} if ask.resume else None
     for resource in planned.desired:
         measuring = KINDS[resource.address.kind].measuring
         left_out = any(chosen is not None and resource.address not in chosen for chosen in (only, waiting))
-        if measuring is None or left_out or (patterns and not any(selects(p, resource.address) for p in patterns)):
+        if measuring is None or left_out or (patterns and resource.address not in selected):
             continue
         why_not = measuring.possible(resource.fields)
         if ask.commit:

@@ -15,7 +15,7 @@ from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant, meant_by_any
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import read_live
 
@@ -25,7 +25,8 @@ def selected_state(here: Session) -> State:
     state, patterns = here.store.load(), here.request.select
     if not patterns:
         return state
-    return replace(state, entries={a: e for a, e in state.entries.items() if any(selects(p, a) for p in patterns)})
+    chosen = meant_by_any(patterns, {*state.entries, *state.in_doubt})
+    return replace(state, entries={a: e for a, e in state.entries.items() if a in chosen})
 
 
 def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
@@ -43,8 +44,9 @@ async def forget(here: Session, pattern: str) -> tuple[Address, ...]:
     async with locked(here, "state rm"):
         state = here.store.load()
         known = {*state.entries, *state.in_doubt}
-        roots = {(a.vendor, a.root) for a in known if len(a.path) == 1 and selects(pattern, a)}
-        gone = tuple(sorted(a for a in known if selects(pattern, a) or (a.vendor, a.root) in roots))
+        named = meant(pattern, known)
+        roots = {(a.vendor, a.root) for a in named if len(a.path) == 1}
+        gone = tuple(sorted(a for a in known if a in named or (a.vendor, a.root) in roots))
         if not gone:
             raise UsageInvalid(f"{pattern} matches nothing in the state", hint="see: reconciler state list")
         here.store.commit(fold(state, [{"record": "removed", "address": str(address)} for address in gone]))

@@ -25,7 +25,7 @@ from reconciler.pipeline.planning import plan
 from reconciler.pipeline.replaying import Looking, last
 from reconciler.pipeline.session import Session
 from reconciler.planning.pins import broken, definition, pinned_values
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import KINDS
 from reconciler.providers.reader import all_of
 
@@ -138,7 +138,8 @@ def _tests(looking: Looking) -> list[Resource]:
 def one_test(looking: Looking, pattern: str) -> Resource:
     """The declared test that is meant by an address, a glob over addresses, or its bare name.  Raises UsageInvalid."""
     tests = _tests(looking)
-    found = [each for each in tests if pattern == each.address.name or selects(pattern, each.address)]
+    chosen = meant_by_name(pattern, [each.address for each in tests])
+    found = [each for each in tests if each.address in chosen]
     if len(found) == 1:
         return found[0]
     if not found:

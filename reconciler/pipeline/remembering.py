@@ -19,7 +19,7 @@ from reconciler.model.places import parse_place
 from reconciler.model.resource import Address
 from reconciler.model.state import Record
 from reconciler.pipeline.session import Session
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant
 from reconciler.providers import KINDS
 from reconciler.storage.history import open_history
 from reconciler.storage.opening import FOLDER
@@ -98,7 +98,8 @@ def recorded(here: Session, patterns: Sequence[str], pipeline: str | None, limit
 
 
 def _matching(latest: Sequence[Observation], pattern: str, pipeline: str | None) -> list[Observation]:
-    named = [each for each in latest if selects(pattern, each.address)]
+    chosen = meant(pattern, {each.address for each in latest})
+    named = [each for each in latest if each.address in chosen]
     if not named:
         raise UsageInvalid(f"nothing was recorded of {pattern}", hint=_suggestion(pattern, latest))
     there = [each for each in named if pipeline in (None, each.pipeline)]

@@ -1,4 +1,4 @@
-"""Which part of a plan ``--select`` keeps.  Pure."""
+"""Which resources an address or a glob means, and which part of a plan ``--select`` keeps.  Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     if not patterns:
         return list(decisions), 0
     known = {*world.desired.resources, *world.matches.by_address}
-    unmatched = [pattern for pattern in patterns if not any(selects(pattern, address) for address in known)]
+    found = {pattern: meant(pattern, known) for pattern in patterns}
+    unmatched = [pattern for pattern in patterns if not found[pattern]]
     if unmatched:
         raise UsageInvalid(
             f"--select {unmatched[0]!r} matches no resource",
             hint="it is a glob over addresses: 'support-bot/*', '*.Test/*/monitoring/PII*'",
         )
-    chosen = {a for a in known if any(selects(pattern, a) for pattern in patterns)}
+    chosen = set().union(*found.values())
     needed = _needed(chosen, world)
     going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
     deleted = {(root.vendor, root.root) for root in going}
@@ -63,11 +64,41 @@ def _deletes_root(decision: Decision) -> bool:
     return isinstance(decision, Step) and decision.action is Action.DELETE and len(decision.address.path) == 1
 
 
-def selects(pattern: str, address: Address) -> bool:
-    """Whether a ``--select`` glob means this address, written with or without its kind.
+def meant(pattern: str, known: Iterable[Address]) -> set[Address]:
+    """The known addresses that somebody means: the one that is written exactly so, else what matches as a glob.
 
-    >>> selects("support-bot/*", Address("openlayer.Test", ("support-bot", "monitoring", "PII")))
-    True
+    Either is written with or without the kind.  A name may hold ``*``, ``?`` or ``[``, and addresses are copied from
+    what we print: where such an address is known, it must not mean its neighbours, nor nothing.
+
+    >>> meant("support-bot/*", [Address("openlayer.Test", ("support-bot", "monitoring", "PII"))])
+    {Address(kind='openlayer.Test', path=('support-bot', 'monitoring', 'PII'))}
     """
-    text = str(address)
-    return fnmatch.fnmatchcase(text, pattern) or fnmatch.fnmatchcase(text.partition("/")[2], pattern)
+    addresses = list(known)
+    return _exactly(pattern, addresses) or {
+        address for address in addresses if any(fnmatch.fnmatchcase(text, pattern) for text in _spellings(address))
+    }
+
+
+def meant_by_name(pattern: str, known: Iterable[Address]) -> set[Address]:
+    """As ``meant``, where a bare name will do as well: it stands between the exact address and the glob."""
+    addresses = list(known)
+    return (
+        _exactly(pattern, addresses)
+        or {address for address in addresses if address.name == pattern}
+        or meant(pattern, addresses)
+    )
+
+
+def meant_by_any(patterns: Iterable[str], known: Iterable[Address]) -> set[Address]:
+    """What at least one of the patterns means."""
+    addresses = list(known)
+    return {address for pattern in patterns for address in meant(pattern, addresses)}
+
+
+def _exactly(text: str, addresses: Iterable[Address]) -> set[Address]:
+    return {address for address in addresses if text in _spellings(address)}
+
+
+def _spellings(address: Address) -> tuple[str, str]:
+    whole = str(address)
+    return whole, whole.partition("/")[2]

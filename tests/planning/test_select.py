@@ -7,7 +7,7 @@ import pytest
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address
 from reconciler.planning.planner import only_drift
-from reconciler.planning.selecting import selects
+from reconciler.planning.selecting import meant
 
 PROJECT = Address("openlayer.Project", ("support-bot",))
 TEST = Address("openlayer.Test", ("support-bot", "monitoring", "No PII"))
@@ -39,7 +39,32 @@ ODD = Address("openlayer.Test", ("support-bot", "monitoring", "p95 / p50 [ms]"))
 )
 def test_a_pattern_is_a_glob_over_addresses(pattern: str, address: Address, chosen: bool) -> None:
     """With or without the kind in front; case counts; a name is spelled as addresses are printed."""
-    assert selects(pattern, address) is chosen
+    assert meant(pattern, [address]) == ({address} if chosen else set())
+
+
+STAR = Address("openlayer.Test", ("support-bot", "monitoring", "*"))
+RANGE = Address("openlayer.Test", ("support-bot", "monitoring", "B [p95]"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "chosen"),
+    [
+        ("openlayer.Test/support-bot/monitoring/*", {STAR}),
+        ("support-bot/monitoring/*", {STAR}),
+        ("openlayer.Test/support-bot/monitoring/B [p95]", {RANGE}),
+        ("support-bot/monitoring/B [p95]", {RANGE}),
+        ("support-bot/monitoring/[*]", {STAR}),
+        ("support-bot/monitoring/B*", {RANGE}),
+        ("support-bot/monitorin?/*", {TEST, STAR, RANGE}),
+    ],
+)
+def test_an_address_that_is_there_is_no_glob(pattern: str, chosen: set[Address]) -> None:
+    """A name may hold what a glob understands: its address, as it is printed, means it and nothing else."""
+    assert meant(pattern, [PROJECT, TEST, STAR, RANGE]) == chosen
+
+
+def test_a_star_is_a_glob_where_nothing_is_called_so() -> None:
+    assert meant("openlayer.Test/support-bot/monitoring/*", [PROJECT, TEST, RANGE]) == {TEST, RANGE}
 
 
 # ------------------------------------------------------------------------------------------------ drift
