@@ -17,7 +17,7 @@ from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import meant, meant_by_any
 from reconciler.providers import KINDS, VENDORS
-from reconciler.providers.reader import read_live
+from reconciler.providers.reader import Roots, read_live
 
 
 def selected_state(here: Session) -> State:
@@ -72,26 +72,34 @@ async def move(here: Session, old: str, new: str) -> None:
 async def take_in(here: Session, text: str, remote_id: str) -> None:
     """Remember the live object ``remote_id`` as ours under an address.
 
-    Raises UsageInvalid when the platform lists no such object of that kind there.
+    Raises UsageInvalid when the platform lists no such object of that kind there, and when another address has it or
+    another object has the address: none is given up without a word.
     """
     address = _address(text)
     vendor = next((vendor for vendor in VENDORS if vendor.name == address.vendor), None)
     if vendor is None or address.kind not in KINDS:
         raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
     _check_ownable(address)
+    home = address.vendor, address.root
     async with locked(here, "state import"):
         state = here.store.load()
         provider = await here.provider(vendor)
         check_origins(state, {vendor.name: provider.origin}, here)
-        live = await read_live(
-            provider, here.clock, lambda root: root.address.root == address.root or len(address.path) == 1
-        )
-        found = live.by_id().get(remote_id)
+        # Also where the root is called otherwise at the platform by now.
+        there = {a: entry.remote_id for a, entry in state.entries.items() if (a.vendor, a.root) == home}
+        roots = Roots.of((address,), there)
+        live = await read_live(provider, here.clock, lambda root: roots(root) or len(address.path) == 1)
+        by_id = live.by_id()
+        found = by_id.get(remote_id)
         if found is None or found.address.kind != address.kind:
             raise UsageInvalid(f"the platform lists no {KINDS[address.kind].word} {remote_id} there")
         holder = next((known for known, entry in state.entries.items() if entry.remote_id == remote_id), None)
         if holder is not None and holder != address:
             raise UsageInvalid(f"{remote_id} is ours already, as {holder}", hint="see: reconciler state mv")
+        owned = state.entries.get(address)
+        if owned is not None and owned.remote_id != remote_id and owned.remote_id in by_id:
+            hint = f"forget it first: reconciler state rm '{address}'"
+            raise UsageInvalid(f"{address} is ours already, as {owned.remote_id}", hint=hint)
         entry = Entry(remote_id, op=found.op, archived=found.archived)
         records: list[Record] = [
             {"record": "origins", "origins": {vendor.name: provider.origin}},

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+ROWS = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 2}
+
 
 def ids(platform: Any) -> dict[str, str]:
     """Every object's id by its name."""
@@ -131,6 +133,51 @@ def test_a_rename_keeps_the_object(old: str, new: str, former: str, name: str, b
 
 
 # ----------------------------------------------------------------------------------------------- misuse
+
+
+def twin_of(test: dict[str, Any], platform: Any) -> dict[str, Any]:
+    """Somebody makes another test of this name."""
+    body = {key: test[key] for key in ("name", "type", "subtype", "usesProductionData")}
+    body |= {"description": None, "thresholds": [ROWS]}
+    made: dict[str, Any] = platform.api("POST", f"/projects/{platform.projects()['bot']['id']}/tests", body)
+    return made
+
+
+def test_an_owned_address_is_not_given_away(bot: Any, platform: Any) -> None:
+    """The object that has it is still there, and would be ours no more without a word."""
+    bot("apply", "--yes")
+    address = "openlayer.Test/bot/monitoring/Rows arrive"
+    ours = platform.tests("bot")["Rows arrive"]
+    theirs = twin_of(ours, platform)
+    ended = bot("state", "import", address, theirs["id"], code=64)
+    assert f"{address} is ours already, as {ours['id']}" in ended.words
+    assert f"forget it first: reconciler state rm '{address}'" in ended.words
+    assert json.loads(bot("state", "show", address).out)["remote_id"] == ours["id"]
+    bot("state", "import", address, ours["id"])
+    bot("state", "rm", address)
+    bot("state", "import", address, theirs["id"])
+    assert json.loads(bot("state", "show", address).out)["remote_id"] == theirs["id"]
+
+
+def test_an_owned_address_is_kept_in_a_project_that_was_renamed_by_hand(bot: Any, platform: Any) -> None:
+    """Ours is still there, though no longer under the name that the address begins with."""
+    bot("apply", "--yes")
+    ours = platform.tests("bot")["Rows arrive"]
+    platform.api("PATCH", f"/projects/{platform.projects()['bot']['id']}", {"name": "robot"})
+    platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base"})
+    theirs = twin_of(ours, platform)
+    ended = bot("state", "import", "openlayer.Test/bot/monitoring/Rows arrive", theirs["id"], code=64)
+    assert "is ours already" in ended.words
+
+
+def test_the_address_of_what_is_gone_can_be_given_away(bot: Any, platform: Any) -> None:
+    """Somebody made the pipeline anew: nothing is lost by remembering the new one."""
+    bot("apply", "--yes")
+    platform.api("DELETE", f"/inference-pipelines/{platform.pipelines('bot')['canary']['id']}")
+    project = platform.projects()["bot"]["id"]
+    made = platform.api("POST", f"/projects/{project}/inference-pipelines", {"name": "canary", "description": None})
+    bot("state", "import", "openlayer.InferencePipeline/bot/canary", made["id"])
+    assert "1 to update" in bot("plan").out
 
 
 @pytest.mark.parametrize(
