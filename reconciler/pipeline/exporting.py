@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,13 +10,16 @@ from msgspec.structs import replace
 from reconciler.errors import (
     UsageInvalid,
 )
+from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
-from reconciler.model.state import Entry, Record, entry_to_json, fold
+from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
+from reconciler.planning.moves import moves
 from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import all_of, read_live, read_roots
@@ -34,21 +36,57 @@ class Exported(Struct, frozen=True):
 async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exported:
     """Write one manifest a root into ``folder``; with ``adopt`` remember the objects as ours.
 
-    Raises UsageInvalid when a file is in the way, or when ``select`` names no root.
+    Raises UsageInvalid when a file is in the way, when ``select`` names no root, or when to adopt one object would
+    be to forget another; nothing is written then.
     """
-    from reconciler.manifests.writer import to_yaml  # loads a YAML writer that nothing else needs
-
     vendors = reachable(here)
     providers = [await here.provider(vendor) for vendor in vendors]
     roots = await all_of(read_roots(provider, here.clock) for provider in providers)
-    wanted = _wanted_roots(
-        here.request.select, [item.address for each in roots for items in each.values() for item in items]
-    )
+    all_roots = [item for each in roots for items in each.values() for item in items]
+    wanted = _wanted_roots(here.request.select, [item.address for item in all_roots])
     lists = await all_of(
         read_live(provider, here.clock, lambda root: root.address in wanted, inside=there)
         for provider, there in zip(providers, roots, strict=True)
     )
-    found, warnings = documents([item for live in lists for item in live.objects], vendors)
+    objects = [item for live in lists for item in live.objects]
+    if not adopt:
+        found, warnings = documents(objects, vendors)
+        return _write(here, found, warnings, folder, force=force)
+    async with locked(here, "export"):
+        state = here.store.load()
+        origins = {name: provider.origin for name, provider in here.providers.items()}
+        check_origins(state, origins, here)
+        objects = _ours_first(objects, state)
+        found, warnings = documents(objects, vendors)
+        there = {item.remote_id: item for item in (*all_roots, *objects)}
+        records: list[Record] = [{"record": "origins", "origins": origins}]
+        records += _taken_over(state, found, objects, there, folder)
+        exported = _write(here, found, warnings, folder, force=force)
+        here.store.commit(fold(state, records))
+        await carry_over(here, records)
+    return exported
+
+
+def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Address]:
+    if not patterns:
+        return set(roots)
+    return {root for pattern in patterns for root in meant_by_name(pattern, roots)}
+
+
+def _ours_first(objects: Iterable[LiveObject], state: State) -> list[LiveObject]:
+    """Of several objects with one name the first is exported: what has this address already, else what is ours."""
+    ours = {entry.remote_id for entry in state.entries.values()}
+
+    def rank(item: LiveObject) -> tuple[bool, bool]:
+        known = state.entries.get(item.address)
+        return known is None or known.remote_id != item.remote_id, item.remote_id not in ours
+
+    return sorted(objects, key=rank)
+
+
+def _write(here: Session, found: Sequence[Document], warnings: Sequence[str], folder: str, *, force: bool) -> Exported:
+    from reconciler.manifests.writer import to_yaml  # loads a YAML writer that nothing else needs
+
     if not found:
         raise UsageInvalid("there is nothing to export", hint="check --select and the key's workspace")
     target = here.request.root / folder
@@ -58,33 +96,36 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     target.mkdir(parents=True, exist_ok=True)
     for each in found:
         (target / each.file).write_text(to_yaml(each.document), encoding="utf-8")
-    if adopt:
-        ids = {item.address: item for live in lists for item in live.objects if not item.archived}
-        await _take_over(here, found, ids, folder)
     count = sum(len(each.fields) for each in found)
     return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), count, tuple(warnings))
 
 
-def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Address]:
-    if not patterns:
-        return set(roots)
-    return {root for pattern in patterns for root in meant_by_name(pattern, roots)}
+def _taken_over(
+    state: State,
+    found: Iterable[Document],
+    objects: Iterable[LiveObject],
+    there: Mapping[str, LiveObject],
+    folder: str,
+) -> list[Record]:
+    """Records that make the exported objects ours.
 
-
-async def _take_over(here: Session, found: Sequence[Any], live: Mapping[Address, LiveObject], folder: str) -> None:
-    """Write entries for the exported objects; what we remember already stays."""
-    async with locked(here, "export"):
-        state = here.store.load()
-        origins = {name: provider.origin for name, provider in here.providers.items()}
-        check_origins(state, origins, here)
-        records: list[Record] = [{"record": "origins", "origins": origins}]
-        for each in found:
-            for address, fields in each.fields.items():
-                known = state.entries.get(address, Entry(live[address].remote_id, op=live[address].op))
-                source = f"{folder.rstrip('/').removeprefix('./')}/{each.file}"
-                entry = replace(known, remote_id=live[address].remote_id, applied=fields, source=source)
-                records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
-        here.store.commit(fold(state, records))
+    One that is ours under another name moves, with all that is known of it.  What is remembered of the object itself
+    stays (that it is protected, say); of another one that had the address before, nothing does.
+    """
+    first: dict[Address, LiveObject] = {}
+    for item in objects:
+        if not item.archived:
+            first.setdefault(item.address, item)
+    declared = [(address, fields, each.file) for each in found for address, fields in each.fields.items()]
+    moved, records = moves(state, {address: first[address] for address, _, _ in declared}, there)
+    for address, fields, file in declared:
+        item, known = first[address], moved.entries.get(address)
+        if known is None or known.remote_id != item.remote_id:
+            known = Entry(item.remote_id, op=item.op)
+        source = f"{folder.rstrip('/').removeprefix('./')}/{file}"
+        entry = replace(known, applied=fields, source=source, archived=False, unlisted=False)
+        records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
+    return records
 
 
 def reachable(here: Session) -> list[Vendor]:
