@@ -45,7 +45,7 @@ def check_outage(world: World) -> None:
 
     What is missing inside a missing root says nothing more: roots are compared with roots, the rest with the rest.
     """
-    remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None]
+    remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None and not m.also]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
     missing = [a for a in owned if world.matches.by_address[a].live is None]
     if not missing:

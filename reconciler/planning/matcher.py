@@ -2,14 +2,18 @@
 
 A remembered id wins over a name.  Without one, the marker of a create whose reply was lost; without that, the name:
 such an object is a stranger until it is adopted.  Two strangers of one name are never guessed between.
+
+One object has one address.  A state that says otherwise (mended by hand, put together from two) is not taken at its
+word, for what the manifests want under one address would be removed under the other: see ``_doubles``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
@@ -28,6 +32,7 @@ class Match(Struct, frozen=True):
     ``twins``    all live objects of this identity, when there are several and nothing tells which is meant; with
                  ``found``, those that carry the same marker.
     ``lost``     ids of live objects that a replace left behind.
+    ``also``     where else the state has the object of the entry: it does not stand here then, and ``live`` is None.
     """
 
     live: LiveObject | None = None
@@ -38,6 +43,7 @@ class Match(Struct, frozen=True):
     former: Address | None = None
     twins: tuple[LiveObject, ...] = ()
     lost: tuple[LiveObject, ...] = ()
+    also: tuple[Address, ...] = ()
 
 
 class Matches(Struct, frozen=True):
@@ -55,10 +61,14 @@ class Matches(Struct, frozen=True):
 
 def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
     """Give every desired or remembered address its live object."""
-    renames, clashes = _renames(desired, live, state)
     by_id = live.by_id()
+    doubles = _doubles(desired, state, by_id)
+    if doubles:
+        state = replace(state, entries={a: entry for a, entry in state.entries.items() if a not in doubles})
+    renames, clashes = _renames(desired, live, state)
     entries = _entries(state, renames, by_id)
-    taken = {entry.remote_id for _, entry in entries.values()} & by_id.keys()
+    holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
+    taken = {entry.remote_id for entry in holding} & by_id.keys()
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
     homes = _homes(entries, by_id, renames)
     free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
@@ -68,10 +78,12 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     doubts = _doubts(state, renames, named)
     matches: dict[Address, Match] = {}
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
-    for address in sorted({**entries, **desired.resources, **doubts}):
+    for address in sorted({**entries, **desired.resources, **doubts, **doubles}):
         known = entries.get(address)
-        if known is not None and known[1].remote_id in by_id:
-            matches[address] = _match_known(address, *known, by_id)
+        if address in doubles and (address not in doubts or address in desired.resources):
+            matches[address] = doubles[address]
+        elif known is not None and known[1].remote_id in by_id:
+            matches[address] = _match_known(address, *known, by_id, taken)
         else:
             resource, kind = desired.resources.get(address), kinds[address.kind]
             matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
@@ -84,6 +96,31 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         aliases={item.address: address for address, item in found if item.address != address},
         clashes=clashes,
     )
+
+
+def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) -> dict[Address, Match]:
+    """The entries that have an object which stands at another address.
+
+    Where the manifests want one of its addresses, it stands there, and the others are only to be forgotten.  Where
+    they want none of them, or several, nobody can tell which is meant: it stands at none until somebody says so.
+    That stops what concerns this object; to call the whole state unreadable would stop every command, the ones that
+    tell what is wrong among them.
+    """
+    there = [entry.remote_id for entry in state.entries.values() if entry.remote_id in by_id]
+    if len(there) == len(set(there)):
+        return {}
+    holders: dict[tuple[str, str], list[Address]] = defaultdict(list)
+    for address, entry in state.entries.items():
+        if entry.remote_id in by_id:
+            holders[address.kind, entry.remote_id].append(address)
+    found: dict[Address, Match] = {}
+    for addresses in holders.values():
+        wanted = [address for address in addresses if address in desired.resources]
+        for address in addresses if len(addresses) > 1 else ():
+            if wanted != [address]:
+                also = tuple(sorted(each for each in wanted or addresses if each != address))
+                found[address] = Match(entry=state.entries[address], also=also)
+    return found
 
 
 def _entries(
@@ -154,9 +191,12 @@ def _doubts(
     return doubts
 
 
-def _match_known(address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject]) -> Match:
-    """Something remembered that is there: its id tells."""
-    lost = [by_id[each] for each in entry.retiring if each in by_id and not by_id[each].archived]
+def _match_known(
+    address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], taken: Container[str]
+) -> Match:
+    """Something remembered that is there: its id tells.  What an entry has is not lost, though a replace left it."""
+    left = [by_id[each] for each in entry.retiring if each in by_id and each not in taken]
+    lost = [item for item in left if not item.archived]
     former = origin if origin != address else None
     return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=tuple(lost))
 

@@ -17,7 +17,7 @@ from reconciler.model.plan import (
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.planning.matcher import Match
-from reconciler.planning.wanted import leftovers, users_of
+from reconciler.planning.wanted import leftovers, refuse_double, users_of
 from reconciler.planning.world import Decision, World, in_scope, is_root, removal
 
 
@@ -39,6 +39,8 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
     kind = world.kinds[address.kind]
     live = found.live if found.ours else None
     entry = found.entry or Entry(live.remote_id if live else "")
+    if found.also:
+        return _remove_double(address, found, world)
     if live is None:
         return _remove_unseen(address, found)
     if entry.archived and live.archived:
@@ -70,6 +72,13 @@ def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:
     """What refers to it or stands in it, and can not be removed."""
     inside = world.irremovable.get((address.vendor, address.root), ()) if is_root(address) else ()
     return sorted({*map(str, inside), *users_of(live, world.kinds[address.kind], world)})
+
+
+def _remove_double(address: Address, found: Match, world: World) -> Step | Refusal:
+    """What becomes of an entry whose object the state has elsewhere, too: the object itself is not touched."""
+    if not any(each in world.desired.resources for each in found.also):
+        return refuse_double(address, found)
+    return removal(Action.FORGET, address, found, f"it is remembered as {found.also[0]}, too, and stays there")
 
 
 def _remove_unseen(address: Address, found: Match) -> Step | None:

@@ -35,12 +35,23 @@ def for_wanted(world: World) -> Iterator[Decision]:
         resource, kind = world.desired.resources.get(address), world.kinds[address.kind]
         if resource is None:
             continue
+        if found.also:
+            yield refuse_double(resource.address, found, resource.source)
+            continue
         refused = tuple(_refused_by_kind(resource, kind, world)) if kind.refuses else ()
         yield from refused
         if not refused and not kind.virtual:
             yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, kind, world)
         for leftover in found.lost:
             yield from leftovers(address, found, leftover, world, resource.source)
+
+
+def refuse_double(address: Address, found: Match, source: Source | None = None) -> Refusal:
+    """The refusal to guess which address an object has that the state gives to several."""
+    remote_id = found.entry.remote_id if found.entry else ""
+    what = f"the state has {remote_id} here and as {', '.join(map(str, found.also))}, and it can only be one of them"
+    hint = f"forget the wrong one; the object stays: reconciler state rm '{found.also[0]}', or '{address}'"
+    return Refusal(address, what, hint, source)
 
 
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+
+from reconciler.storage.file import FileStore
 
 ROWS = '{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}'
 P6 = f"""
@@ -176,4 +180,31 @@ def test_what_came_back_by_hand_is_no_longer_archived_for_us(p6: Any, platform: 
     platform.api("PUT", f"/tests/{item['id']}", {"archived": False})
     export_instead(p6)
     assert "archived" not in json.loads(p6("state", "show", "openlayer.Test/p6/monitoring/A").out)
+    p6("plan", "--detailed-exitcode")
+
+
+def give_second_addresses(cli: Any, project: str) -> None:
+    """Remember everything a second time, in another project that is gone for good once it is unwanted."""
+    store = FileStore(cli.folder / ".reconciler", "default", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    with store.lock("test"):
+        state = store.load()
+        second = {
+            address._replace(path=(project, *address.path[1:])): replace(entry, on_removal="delete")
+            for address, entry in state.entries.items()
+        }
+        store.commit(replace(state, entries={**state.entries, **second}))
+
+
+def test_a_state_with_one_object_at_two_addresses_removes_nothing(p6: Any, platform: Any) -> None:
+    """As an earlier export left it: what the manifests want stays, and the other address is forgotten."""
+    rename_project(platform, "p6", "q6")
+    export_instead(p6)
+    before = remembered(p6)
+    give_second_addresses(p6, "p6")
+    assert len(remembered(p6)) == 2 * len(before)
+    there = platform.everything()
+    platform.seen.clear()
+    assert "Apply: 4 done.  (4 forgotten)" in p6("apply", "--yes").out
+    assert (platform.everything(), platform.writes) == (there, [])
+    assert remembered(p6) == before
     p6("plan", "--detailed-exitcode")

@@ -404,6 +404,29 @@ def test_a_live_object_stands_in_one_step_at_most(world: World) -> None:
 
 
 @BRIEF
+@given(worlds(), st.data())
+def test_what_two_addresses_have_is_removed_for_neither(world: World, data: st.DataObject) -> None:
+    """A state that gives one object to two addresses: it stays, stands in one step at most, and has one then."""
+    there = world.live.by_id()
+    known = [address for address, entry in world.state.entries.items() if entry.remote_id in there]
+    assume(known)
+    address = data.draw(st.sampled_from(known))
+    pool = {PROJECT.id: ROOTS, INFERENCE_PIPELINE.id: PLACES, TEST.id: NAMES}[address.kind]
+    other = Address(address.kind, (*address.path[:-1], data.draw(st.sampled_from(pool))))
+    assume(other not in world.state.entries)
+    entry = world.state.entries[address]
+    double = replace(entry, protect=False, on_removal="delete")
+    twice = replace(world, state=replace(world.state, entries={**world.state.entries, other: double}))
+    plan = planned(twice)
+    steps = [step for step in plan.steps if step.remote_id == entry.remote_id]
+    assert len(steps) <= 1
+    assert not any(step.action in (Action.ARCHIVE, Action.DELETE) for step in steps)
+    if not plan.refusals:
+        held = [each for each in carried_out(plan, twice).state.entries.values() if each.remote_id == entry.remote_id]
+        assert len(held) <= 1
+
+
+@BRIEF
 @given(worlds())
 def test_what_is_not_ours_is_not_touched(world: World) -> None:
     """Unless somebody asked to adopt it, or it carries the mark of a create of ours, or is its unmistakable result."""
