@@ -67,14 +67,14 @@ def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems) -> Itera
         elif FOR_EACH in item:
             yield from _repeated(item, scope, problems)
         elif problems.files[file_of(item_spot)].refers:
-            yield resolve(item, item_spot, scope, problems.add)
+            yield resolve(item, item_spot, scope, problems.add_reference)
         else:
             yield item
 
 
 def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
     spot = item.value_spot(FOR_EACH)
-    values = resolve(item[FOR_EACH], spot, scope, problems.add)
+    values = resolve(item[FOR_EACH], spot, scope, problems.add_reference)
     if not isinstance(values, Seq):
         problems.add(spot, f"expected a list, found {described(values)}")
         return
@@ -82,7 +82,7 @@ def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
         problems.add(spot, "an empty list makes nothing")
     template = without(item, FOR_EACH)
     for value in values:
-        yield resolve(template, item.spot, scope.with_each(value), problems.add)
+        yield resolve(template, item.spot, scope.with_each(value), problems.add_reference)
 
 
 class Nameable(Struct, frozen=True):

@@ -83,7 +83,7 @@ class Expander(Struct):
         params = document.spec.get("params")
         if not document.is_set or not isinstance(params, Map):
             return self.scope
-        return self.scope.with_params(resolve(params, params.spot, self.scope, self.problems.add))
+        return self.scope.with_params(resolve(params, params.spot, self.scope, self.problems.add_reference))
 
     def _children_of(self, kind: AnyKind) -> list[AnyKind]:
         return listed_in(kind, self.kinds)
@@ -97,7 +97,7 @@ class Expander(Struct):
             if name in document.spec:
                 self.problems.add(document.spec.key_spot(name), "it belongs into metadata", key=True)
         spec = without(document.spec, *lists, *_IN_METADATA)
-        spec = resolve(spec, spec.spot, self.scope, self.problems.add)
+        spec = resolve(spec, spec.spot, self.scope, self.problems.add_reference)
         self._report_unknown(spec, kind, lists)
         known = {name: entry for name, entry in spec.entries().items() if name in fields_of(kind.spec)}
         return Item(kind, None, Map.of(spec.spot, {**metadata.entries(), **known}))
@@ -136,7 +136,7 @@ class Expander(Struct):
         empty = Map.of(spec.spot, {})
         if not name or name not in spec:
             return empty
-        defaults = resolve(spec[name], spec.value_spot(name), scope, self.problems.add)
+        defaults = resolve(spec[name], spec.value_spot(name), scope, self.problems.add_reference)
         if not isinstance(defaults, Map):
             self.problems.add(spec.value_spot(name), f"expected a mapping, found {described(defaults)}")
             return empty
@@ -171,7 +171,7 @@ class Expander(Struct):
     def _targets(self, document: Document, roots: Sequence[Item]) -> list[Item]:
         """The roots a set applies to: those named *and* labelled as it says."""
         spot = document.spec.value_spot("appliesTo")
-        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems.add)
+        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems.add_reference)
         if written is None:
             return []
         if not isinstance(written, Map):
@@ -239,7 +239,7 @@ def labels_text(labels: Mapping[str, Any]) -> str:
 
 def checked_metadata(document: Document, known: Iterable[str], scope: Scope, problems: Problems) -> Map:
     """The known part of the metadata, resolved; a missing name and unknown keys are reported."""
-    metadata = resolve(document.metadata, document.metadata.spot, scope, problems.add)
+    metadata = resolve(document.metadata, document.metadata.spot, scope, problems.add_reference)
     assert isinstance(metadata, Map)
     known = list(known)
     for key in metadata:

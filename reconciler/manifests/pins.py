@@ -122,7 +122,7 @@ class Pins(Struct, frozen=True):
 
     def _pin(self, document: Document, name: str) -> Pin | None:
         written = document.spec
-        data = resolve(written, written.spot, self.scope, self.problems.add)
+        data = resolve(written, written.spot, self.scope, self.problems.add_reference)
         assert isinstance(data, Map)
         try:
             spec = PinSpec.model_validate(data)

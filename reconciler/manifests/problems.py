@@ -88,6 +88,7 @@ class Problems(Struct):
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     silent: set[Spot] = field(default_factory=set)
+    unresolved: set[Spot] = field(default_factory=set)
     misspelt: set[tuple[Spot, str]] = field(default_factory=set)
     _paths: dict[int, tuple[dict[Spot, str], dict[Spot, str]]] = field(default_factory=dict)
 
@@ -96,11 +97,25 @@ class Problems(Struct):
     ) -> None:
         """Note a problem with the value at ``spot`` (with ``key``: with the key there), or with ``below`` inside it.
 
-        Says nothing of a scalar that the loader has refused, and of a value in ``silent``: it would be a consequence.
+        Says nothing of a scalar that the loader has refused or whose reference leads nowhere, and of a value in
+        ``silent``: it would be a consequence.
         """
+        if key or not (self._is_refused(spot, below) or spot in self.unresolved):
+            self._note(spot, message, hint, key, below, warning)
+
+    def add_reference(self, spot: Spot, message: str, hint: str) -> None:
+        """Note a problem with a reference in the text at ``spot``; there may be more than one."""
+        if not self._is_refused(spot):
+            self._note(spot, message, hint)
+            self.unresolved.add(spot)
+
+    def _is_refused(self, spot: Spot, below: str = "") -> bool:
+        return spot in self.silent or (not below and spot in self.files[unpack(spot)[0]].doubtful)
+
+    def _note(
+        self, spot: Spot, message: str, hint: str, key: bool = False, below: str = "", warning: bool = False
+    ) -> None:
         number, line, column = unpack(spot)
-        if not key and (spot in self.silent or (not below and spot in self.files[number].doubtful)):
-            return
         values, keys = self._paths_of(number)
         path = (keys if key else values).get(spot, "")
         path = f"{path}.{below}".removeprefix(".") if below else path

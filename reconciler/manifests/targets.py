@@ -87,9 +87,9 @@ class Targets(Struct):
     def _enter(self, document: Document, scope: Scope) -> Target:
         """The chosen environment.  Its vars may refer to the command line's variables, all else to its vars too."""
         written = _data(document)
-        values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems.add)
+        values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems.add_reference)
         inner = scope.below(values if isinstance(values, Map) else {})
-        rest = resolve(without(written, "vars"), written.spot, inner, self.problems.add)
+        rest = resolve(without(written, "vars"), written.spot, inner, self.problems.add_reference)
         entries = rest.entries()
         if "vars" in written:
             entries["vars"] = (values, written.key_spot("vars"), written.value_spot("vars"))
