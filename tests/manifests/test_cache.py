@@ -106,7 +106,7 @@ def test_what_resources_have_in_common_is_kept_once(root: Path, cache: Cache) ->
     """All but a name and a description; 1, 1.0 and "1" are three limits."""
     limits = ("1", "1.0", '"1"')
     tests = "".join(
-        TEST.format(number=number).replace(f"value: {number}}}", f"value: {limits[number % 3]}}}")
+        TEST.format(number=number).replace(f'"<=", value: {number}}}', f"is, value: {limits[number % 3]}}}")
         for number in range(MANY)
     )
     (root / "bot.yaml").write_text(PROJECT.format(tests=tests))

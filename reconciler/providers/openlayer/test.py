@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from reconciler.model.criteria import ORDERED, value_text
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import (
     Call,
@@ -77,6 +78,15 @@ Operator = Annotated[
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def _is_numeral(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value, re.ASCII) is not None
+
+
+def _shown(value: Any) -> str:
+    text = value_text(value)
+    return text if len(text) <= 40 else "a list" if isinstance(value, list) else "a text"
+
+
 class Threshold(Part):
     """One condition; all conditions of a test must hold."""
 
@@ -101,6 +111,16 @@ class Threshold(Part):
         Mark.REDEFINES,
         Field(description="automatic: the platform learns the limit (monitoring only)."),
     ] = None
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _in_order(cls, value: object, info: ValidationInfo) -> object:
+        """Only numbers have an order: nothing is more than a text, and an empty variable is one."""
+        operator = info.data.get("operator")
+        if operator in ORDERED and isinstance(value, (bool, str, list)):
+            hint = f"write {value} without quotes" if _is_numeral(value) else 'use "is" or "!="'
+            raise ValueError(f"{operator} needs a number, found {_shown(value)}; {hint}")
+        return value
 
     @model_validator(mode="after")
     def _limit(self) -> Self:
@@ -316,8 +336,6 @@ def _check_thresholds(fields: Fields, *, monitoring: bool) -> Sequence[tuple[str
             found.append((f"{where}.insightName", f'{fields["subtype"]} is measured by "{known.insight}"', False))
         if item.get("thresholdMode") == "automatic" and not monitoring:
             found.append((f"{where}.thresholdMode", "automatic is for monitoring tests only", True))
-        if isinstance(item.get("value"), (bool, list)) and item.get("operator") not in ("is", "!="):
-            found.append((f"{where}.operator", f'{item.get("operator")} needs a number; use "is" or "!="', True))
         written = item.get("insightParameters")
         parameters = written if isinstance(written, dict) else {}
         missing = [name for name in (known.required if known else ()) if name not in parameters]
