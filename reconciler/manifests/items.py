@@ -74,9 +74,10 @@ class Expander(Struct):
         items = [root for _, root in roots]
         for document, root in roots:
             items += self._children(document.spec, self._spec_scope(document), root.kind, root.address())
+        distinct = _distinct([root for _, root in roots])
         for document in documents:
             if document.is_set and document.kind:
-                items += self._of_set(document, document.kind, [root for _, root in roots])
+                items += self._of_set(document, document.kind, distinct)
         return items
 
     def _spec_scope(self, document: Document) -> Scope:
@@ -221,6 +222,14 @@ class Expander(Struct):
         if roots and not found and not self.partial:
             self.problems.add(spot, f"nothing has the labels {labels_text(wanted)}")
         return found
+
+
+def _distinct(roots: Sequence[Item]) -> list[Item]:
+    """The first root of each address: that there is another is said of it, not of whatever a set puts into it."""
+    found: dict[Address | None, Item] = {}
+    for root in roots:
+        found.setdefault(root.address(), root)
+    return list(found.values())
 
 
 def _document_word(kind: AnyKind | None) -> str:
