@@ -4,20 +4,22 @@ A pin stands in git beside the tests, so that it can be judged by anybody, witho
 at the platform.
 """
 
-from collections.abc import Container, Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from reconciler.manifests.documents import LOCAL, PIN, Document
 from reconciler.manifests.items import checked_metadata
-from reconciler.manifests.positions import Map, unpack
+from reconciler.manifests.positions import Map, Seq, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, quoted
 from reconciler.manifests.variables import Scope, resolve
+from reconciler.model.criteria import criteria_text, family, is_defined, value_text
+from reconciler.model.gating import declared_criteria
 from reconciler.model.kind import AnyKind, Part, fields_of
-from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Source
+from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
 from reconciler.model.values import Json
 
 _METADATA: Final = ("name", "labels")
@@ -31,6 +33,12 @@ def _moment(text: str) -> str:
     return text
 
 
+def _instant(text: str) -> datetime:
+    """The time that a text names; where it says no zone, UTC is meant."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 Moment = Annotated[str, AfterValidator(_moment)]
 
 
@@ -39,6 +47,13 @@ class PinnedWindow(Part):
 
     start: Annotated[Moment, Field(alias="from", description="Its beginning, ISO 8601, in quotes.")]
     end: Annotated[Moment, Field(alias="to", description="Its end, ISO 8601, in quotes.")]
+
+    @field_validator("end")
+    @classmethod
+    def _in_order(cls, end: str, info: ValidationInfo) -> str:
+        if "start" in info.data and _instant(end) < _instant(info.data["start"]):
+            raise ValueError(f"lies before from ({info.data['start']})")
+        return end
 
 
 class PinnedValue(Part):
@@ -72,27 +87,22 @@ class PinSpec(Part):
         PinnedVerdict, Field(description="flagged: an incident that must be noticed; passes: a known good time.")
     ]
     environments: Annotated[
-        list[str] | None, Field(description="Only in these environments; in all of them by default.")
+        list[str] | None,
+        Field(min_length=1, description="Only in these environments; in all of them by default."),
     ] = None
     why: Annotated[str | None, Field(description="For people: the incident, the ticket.")] = None
 
-    @model_validator(mode="after")
-    def _placed(self) -> Self:
-        if self.window is None and self.result is None:
-            raise ValueError("says neither window nor result: nobody could find out what was measured")
-        return self
-
 
 class Pins(Struct, frozen=True):
-    """Makes pins.  ``taken`` are the declared addresses, ``active`` those that are not switched off.
+    """Makes pins.  ``taken`` is what is declared, ``active`` what of it is sound and not switched off.
 
     ``environment`` is the one of this run, ``environments`` are all that are declared.
     ``partial``: some files could not be read, so what a pin is on may be in them.
     """
 
     kinds: Mapping[str, AnyKind]
-    taken: Sequence[Address]
-    active: Container[Address]
+    taken: Mapping[Address, Map]
+    active: Mapping[Address, Resource]
     scope: Scope
     problems: Problems
     environment: str | None
@@ -101,7 +111,7 @@ class Pins(Struct, frozen=True):
 
     def pins(self, documents: Sequence[Document]) -> tuple[Pin, ...]:
         """The pins of this environment, in the order of the documents.  What is wrong with any of them is reported."""
-        found: dict[str, Pin] = {}
+        found: list[Pin] = []
         names: dict[str, int] = {}
         for document in documents:
             if not document.is_pin:
@@ -112,30 +122,35 @@ class Pins(Struct, frozen=True):
                 there = self.problems.place(names[name])
                 spot = document.metadata.value_spot("name")
                 self.problems.add(spot, f"{quoted(name)} is declared twice", f"see {there}")
-                continue
-            pin = self._pin(document, str(name))
-            if isinstance(name, str):
+            elif isinstance(name, str):
                 names[name] = document.data.spot
-            if pin is not None:
-                found[str(name)] = pin
-        return tuple(found.values())
+            pin = self._pin(document, str(name))
+            found += [pin] if pin is not None else []
+        return tuple(found)
 
     def _pin(self, document: Document, name: str) -> Pin | None:
+        """The pin; None, and reports, where it is not sound, and None where it is for other environments.
+
+        What it refers to is looked at whatever else is wrong with it.
+        """
         written = document.spec
         data = resolve(written, written.spot, self.scope, self.problems.add_reference)
         assert isinstance(data, Map)
-        try:
-            spec = PinSpec.model_validate(data)
-        except ValidationError as error:
-            explain(error, data, PIN, fields_of(PinSpec), self.problems)
+        spec = self._validated(data)
+        environments = _texts(data.get("environments"))
+        is_here = not environments or self.environment in environments
+        if self._are_declared(environments, data) and not is_here:
             return None
-        self._check_environments(spec, data)
-        if spec.environments is not None and self.environment not in spec.environments:
-            return None
-        address = self._address(spec, data)
+        address = self._address(data)
         if address is None:
             return None
-        self._check_pipeline(spec, data, address)
+        self._check_pipeline(data, address)
+        resource = self._switched_on(address, data) if is_here else None
+        if resource is None:
+            return None
+        self._check_values(data, resource)
+        if spec is None:
+            return None
         number, line, column = unpack(document.data.spot)
         return Pin(
             name=name,
@@ -151,57 +166,96 @@ class Pins(Struct, frozen=True):
             why=spec.why or "",
         )
 
-    def _check_environments(self, spec: PinSpec, data: Map) -> None:
-        """A pin for an environment that nobody declares would never hold anywhere."""
-        known = [*self.environments, LOCAL]
-        for name in () if self.partial else spec.environments or ():
-            if name not in known:
-                hint = did_you_mean(name, known)
-                self.problems.add(data.value_spot("environments"), f"there is no environment {quoted(name)}", hint)
+    def _validated(self, data: Map) -> PinSpec | None:
+        if data.get("window") is None and data.get("result") is None:
+            message = "says neither window nor result: nobody could find out what was measured"
+            self.problems.add(data.spot, message)
+        try:
+            return PinSpec.model_validate(data)
+        except ValidationError as error:
+            explain(error, data, PIN, fields_of(PinSpec), self.problems)
+            return None
 
-    def _check_pipeline(self, spec: PinSpec, data: Map, address: Address) -> None:
+    def _are_declared(self, environments: Sequence[str], data: Map) -> bool:
+        """Whether all are; a pin for an environment that nobody declares would never hold anywhere."""
+        known = [*self.environments, LOCAL]
+        unknown = [] if self.partial else [name for name in environments if name not in known]
+        for name in unknown:
+            hint = did_you_mean(name, known)
+            self.problems.add(data.value_spot("environments"), f"there is no environment {quoted(name)}", hint)
+        return not unknown
+
+    def _check_pipeline(self, data: Map, address: Address) -> None:
         """Warn of a pipeline that is not declared: it may be at the platform, or be misspelt."""
-        measuring = self.kinds[address.kind].measuring
-        if spec.pipeline is None or measuring is None or self.partial:
+        measuring, pipeline = self.kinds[address.kind].measuring, self._text(data, "pipeline")
+        if not pipeline or measuring is None or self.partial:
             return
         beside = [each.name for each in self.taken if each.kind == measuring.place and each.root == address.root]
-        if beside and spec.pipeline not in beside:
-            what = f"no pipeline {quoted(spec.pipeline)} is declared in {quoted(address.root)}"
-            self.problems.add(data.value_spot("pipeline"), what, did_you_mean(spec.pipeline, beside), warning=True)
+        if beside and pipeline not in beside:
+            what = f"no pipeline {quoted(pipeline)} is declared in {quoted(address.root)}"
+            self.problems.add(data.value_spot("pipeline"), what, did_you_mean(pipeline, beside), warning=True)
 
-    def _address(self, spec: PinSpec, data: Map) -> Address | None:
-        """The test that it is on; none, and a report, where there is none or more than one."""
+    def _check_values(self, data: Map, resource: Resource) -> None:
+        """A value of another kind than the limit misses every limit, so such a pin would always seem to be kept."""
+        criteria = [c for c in declared_criteria(self.kinds[resource.address.kind], resource.fields) if is_defined(c)]
+        for each in _maps(data.get("measured")):
+            value, limits = each.get("value"), [c for c in criteria if c.label == each.get("measurement")]
+            if limits and family(value) and all(family(limit.value) != family(value) for limit in limits):
+                what = f"{value_text(value)} can not be compared with {criteria_text(limits)}"
+                hint = "write the value as it was measured"
+                hint += ": a number without quotes" if family(limits[0].value) == "number" else ""
+                self.problems.add(each.value_spot("value"), what, hint)
+
+    def _address(self, data: Map) -> Address | None:
+        """The test that it is on; none, and a report, where there is none or more than one.
+
+        Nothing is said of a test whose name can not be read: that was said elsewhere.
+        """
+        root, name, mode = (self._text(data, key) for key in ("project", "test", "mode"))
+        if not root or not name or (mode is None and data.get("mode") is not None):
+            return None
         tests = [address for address in self.taken if self.kinds[address.kind].judges]
-        there = [a for a in tests if a.root == spec.project and a.name == spec.test and len(a.path) > 1]
-        found = [a for a in there if spec.mode is None or spec.mode in a.path[1:-1]]
+        there = [a for a in tests if a.root == root and a.name == name and len(a.path) > 1]
+        found = [a for a in there if mode is None or mode in a.path[1:-1]]
         if len(found) == 1:
-            return self._switched_on(found[0], data)
+            return found[0]
         spot = data.value_spot("test")
         if found:
             modes = ", ".join(sorted(quoted(part) for address in found for part in address.path[1:-1]))
-            self.problems.add(spot, f"there are {len(found)} tests {quoted(spec.test)}", f"add mode: {modes}")
+            self.problems.add(spot, f"there are {len(found)} tests {quoted(name)}", f"add mode: {modes}")
+        elif there and not self.partial:
+            self.problems.add(spot, f"there is no test {quoted(name)} with the mode {quoted(str(mode))}")
         elif not self.partial:
-            self.problems.add(spot, *_nobody(spec, tests, there))
+            self.problems.add(spot, *_nobody(root, name, tests))
         return None
 
-    def _switched_on(self, address: Address, data: Map) -> Address | None:
-        if address in self.active:
-            return address
-        hint = "enable it, or limit the pin to other environments"
-        self.problems.add(data.value_spot("test"), f"{quoted(address.name)} is switched off, so it flags nothing", hint)
-        return None
+    def _text(self, data: Map, key: str) -> str | None:
+        """The text at a key; None where there is none, or one whose reference leads nowhere."""
+        value = data.get(key)
+        return value if isinstance(value, str) and data.value_spot(key) not in self.problems.unresolved else None
+
+    def _switched_on(self, address: Address, data: Map) -> Resource | None:
+        if self.taken[address].get("enabled") is False:
+            what = f"{quoted(address.name)} is switched off, so it flags nothing"
+            self.problems.add(data.value_spot("test"), what, "enable it, or limit the pin to other environments")
+        return self.active.get(address)
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, Seq) else []
+
+
+def _maps(value: object) -> list[Map]:
+    return [each for each in value if isinstance(each, Map)] if isinstance(value, Seq) else []
 
 
 def _json(value: bool | float | str | list[str]) -> Json:
     return [*value] if isinstance(value, list) else value
 
 
-def _nobody(spec: PinSpec, tests: Sequence[Address], there: Sequence[Address]) -> tuple[str, str]:
-    """(message, hint) for a pin on no test."""
-    if there:
-        return f"there is no test {quoted(spec.test)} with the mode {quoted(str(spec.mode))}", ""
-    beside = [address.name for address in tests if address.root == spec.project]
-    what = f"no test {quoted(spec.test)} is declared in {quoted(spec.project)}"
-    roots: Any = {address.root for address in tests}
-    near = did_you_mean(spec.test, beside) if beside else did_you_mean(spec.project, roots)
+def _nobody(root: str, name: str, tests: Sequence[Address]) -> tuple[str, str]:
+    """(message, hint) for a pin on a test that nobody declares."""
+    beside = [address.name for address in tests if address.root == root]
+    what = f"no test {quoted(name)} is declared in {quoted(root)}"
+    near = did_you_mean(name, beside) if beside else did_you_mean(root, {address.root for address in tests})
     return what, near or "correct it, or delete the pin with the test"

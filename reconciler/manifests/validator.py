@@ -103,12 +103,12 @@ def _load(
     assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
-    declared, taken = tuple(sorted(targets.declared)), list(assembly.taken)
+    declared = tuple(sorted(targets.declared))
     pinned: tuple[Pin, ...] = ()
     if any(document.is_pin for document in documents):
         from reconciler.manifests.pins import Pins
 
-        pins = Pins(kinds, taken, resources, target.scope, problems, environment, declared, partial=partial)
+        pins = Pins(kinds, assembly.taken, resources, target.scope, problems, environment, declared, partial=partial)
         pinned = pins.pins(documents)
     if not partial:
         target.overrides.report_idle()

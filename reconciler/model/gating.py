@@ -7,7 +7,7 @@ from typing import Annotated, Protocol
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from reconciler.model.criteria import undirected
-from reconciler.model.kind import AnyKind, Mark, Part
+from reconciler.model.kind import AnyKind, Criterion, Mark, Part
 from reconciler.model.resource import Gate, LiveObject, OnUnusual, Regress, Severity
 from reconciler.model.values import Fields
 
@@ -148,7 +148,12 @@ def gate_of(spec: Gated, warn: Fields | None = None) -> Gate:
 
 def incomparable(kind: AnyKind, fields: Fields) -> str:
     """Why values of a resource can not be compared with the past, as far as its manifest tells; "" when they can."""
-    return undirected(kind.criteria(fields, _Unseen()))
+    return undirected(declared_criteria(kind, fields))
+
+
+def declared_criteria(kind: AnyKind, fields: Fields) -> tuple[Criterion, ...]:
+    """The criteria of a resource, as far as its manifest tells."""
+    return kind.criteria(fields, _Unseen())
 
 
 class _Unseen:
