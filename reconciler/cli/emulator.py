@@ -60,7 +60,7 @@ def command(
             api_key=api_key,
             dialect="" if dialect == "current" else dialect,
             latency_s=_latency(latency),
-            rate_per_s=_rate(rate) if rate else None,
+            rate_per_s=None if rate is None else _rate(rate),
             faults=FaultScript.read(faults) if faults else None,
             seed=Seed.read(seed) if seed else None,
         )
@@ -80,6 +80,7 @@ def _latency(text: str) -> float:
 
 def _rate(text: str) -> float:
     number = text.removesuffix("/s")
-    if number == text or not number.replace(".", "", 1).isdecimal():
-        raise ValueError(f"--rate {text}: write 100/s")
-    return float(number)
+    rate = float(number) if number != text and number.replace(".", "", 1).isdecimal() else 0.0
+    if not rate:
+        raise ValueError(f"--rate {text}: write 100/s; the least is above 0")
+    return rate
