@@ -31,6 +31,7 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> None:
 
     from reconciler.cli.console import Console
     from reconciler.cli.running import Signals, run
+    from reconciler.model.values import counted
     from reconciler.pipeline.exporting import export
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
@@ -48,4 +49,4 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> None:
     for file in exported.files:
         console.answer(f"+ {file}")
     owned = ", which are ours now" if adopt else "; not ours until 'apply --adopt'"
-    console.answer(f"{exported.resources} resources in {len(exported.files)} files{owned}.")
+    console.answer(f"{counted(exported.resources, 'resource')} in {counted(len(exported.files), 'file')}{owned}.")

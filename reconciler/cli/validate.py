@@ -34,6 +34,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
     from reconciler.cli.console import Console
     from reconciler.cli.reports import Reports
     from reconciler.errors import ManifestsInvalid
+    from reconciler.model.values import counted
     from reconciler.pipeline.checking import check_manifests
     from reconciler.settings import Settings
 
@@ -50,7 +51,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
             console.story(f"warning: {warning}")
         if style == "text":
             where = f" in {len(checked.environments)} environments" if len(checked.environments) > 1 else ""
-            console.answer(f"{checked.resources} resources{where}: valid.")
+            console.answer(f"{counted(checked.resources, 'resource')}{where}: valid.")
         else:
             _answer((), style, console)
         return told.end(0)

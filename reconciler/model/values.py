@@ -1,4 +1,4 @@
-"""Plain JSON values and the spelling of durations, timestamps and secrets.  Pure."""
+"""Plain JSON values and the spelling of durations, counts and secrets.  Pure."""
 
 from __future__ import annotations
 
@@ -127,6 +127,11 @@ def format_duration(seconds: float) -> str:
 @functools.lru_cache
 def _respelled(text: str) -> str:
     return format_duration(parse_duration(text))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 resource``, ``2 resources``, ``1,200 resources``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 Duration = Annotated[

@@ -20,7 +20,7 @@ from reconciler.model.kind import Criterion
 from reconciler.model.outcome import EvaluationStatus
 from reconciler.model.replay import Suggestion
 from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, counted
 from reconciler.pipeline.planning import plan
 from reconciler.pipeline.replaying import Looking, last
 from reconciler.pipeline.session import Session
@@ -53,7 +53,7 @@ async def pin_of(here: Session, result_id: str, pattern: str | None, *, name: st
     lists = await all_of(_search(looking, test, result_id) for test in tests)
     found = next(((test, *each) for test, each in zip(tests, lists, strict=True) if each is not None), None)
     if found is None:
-        where = str(tests[0].address) if pattern else f"any of {len(tests)} tests"
+        where = str(tests[0].address) if pattern else f"any of {counted(len(tests), 'test')}"
         raise UsageInvalid(
             f"no result {result_id} is recorded of {where}", hint="ids stand in: reconciler status --format json"
         )

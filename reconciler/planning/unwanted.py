@@ -16,6 +16,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
+from reconciler.model.values import counted
 from reconciler.planning.matcher import Match
 from reconciler.planning.wanted import leftovers, refuse_double, users_of
 from reconciler.planning.world import Decision, World, in_scope, is_root, removal
@@ -134,5 +135,6 @@ def _left_without(live: LiveObject, world: World) -> tuple[str, ...]:
 
 
 def _taken_along(live: LiveObject) -> tuple[str, ...]:
-    counts = [f"{value} {name}" for name, value in live.details.items() if isinstance(value, int) and value > 0]
+    found = {name: value for name, value in live.details.items() if isinstance(value, int) and value > 0}
+    counts = [counted(value, name.removesuffix("s"), name) for name, value in found.items()]
     return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()

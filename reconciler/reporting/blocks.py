@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
+from reconciler.model.values import counted
 from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, value_lines
-from reconciler.reporting.lines import Line, Span, Tint, counted, line
+from reconciler.reporting.lines import Line, Span, Tint, line
 from reconciler.reporting.replays import replay_lines
 
 TINTS: dict[Action, Tint] = {

@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Step
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, counted
 from reconciler.reporting.escape import terminal
-from reconciler.reporting.lines import Line, Span, Tint, counted, line
+from reconciler.reporting.lines import Line, Span, Tint, line
 
 LONG_TEXT = 60
 LONG_JSON = 200

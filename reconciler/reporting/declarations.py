@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.model.plan import FORMAT_VERSION
+from reconciler.model.values import counted
 from reconciler.reporting.escape import markdown, markdown_code
-from reconciler.reporting.lines import Line, Span, counted, lay, line
+from reconciler.reporting.lines import Line, Span, lay, line
 from reconciler.reporting.machine import to_json
 
 NOTHING_COMPARED = "Offline: the manifests were read and checked, and compared with nothing."

@@ -10,9 +10,10 @@ from typing import Literal
 from msgspec.structs import replace
 
 from reconciler.model.plan import Cause, Effect, FieldChange, Plan, Step
+from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
 from reconciler.reporting.changes import badge, is_item, item_text, shown
-from reconciler.reporting.lines import Line, Span, counted, line
+from reconciler.reporting.lines import Line, Span, line
 
 DriftAnswer = Literal["clean", "drifted", "unknown"]
 # A step leads back to the manifests: what it would tighten has been loosened at the platform.

@@ -17,11 +17,11 @@ from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Cause, Effect, Plan, Step
 from reconciler.model.resource import Source
+from reconciler.model.values import counted
 from reconciler.reporting.blocks import drifted
 from reconciler.reporting.changes import change_lines
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
-from reconciler.reporting.lines import counted
 from reconciler.reporting.tables import FLAKY, level_word, short_address, verdict_words, worst_first
 
 MOST_ANNOTATIONS = 10

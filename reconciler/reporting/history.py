@@ -22,10 +22,10 @@ from reconciler.model.criteria import family, value_text
 from reconciler.model.history import Observation
 from reconciler.model.outcome import Level
 from reconciler.model.plan import FORMAT_VERSION
-from reconciler.model.values import Json
+from reconciler.model.values import Json, counted
 from reconciler.reporting.columns import Row, table, table_width
 from reconciler.reporting.escape import line_start, terminal
-from reconciler.reporting.lines import Line, Span, Tint, cells, counted, lay, line, paint
+from reconciler.reporting.lines import Line, Span, Tint, cells, lay, line, paint
 from reconciler.reporting.machine import to_json
 from reconciler.reporting.tables import LEVEL_TINTS, margin_text
 

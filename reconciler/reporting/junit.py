@@ -19,8 +19,8 @@ from msgspec import Struct
 from reconciler.errors import ReconcilerError
 from reconciler.model.outcome import EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Source
+from reconciler.model.values import counted
 from reconciler.reporting.escape import html
-from reconciler.reporting.lines import counted
 from reconciler.reporting.tables import baseline_remark, level_word, margin_text, verdict_words, worst_first
 
 LIMIT = 30_000_000

@@ -133,11 +133,6 @@ def _cell(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """``1 resource``, ``2 resources``, ``1,200 resources``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def is_to_be_copied(text: str) -> bool:
     """Whether a line of an error is a request to send by hand: ``PUT https://...``, or the JSON of its body."""
     return re.match(r"\{|(DELETE|GET|PATCH|POST|PUT) https?://\S+$", text) is not None

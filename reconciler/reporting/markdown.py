@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from reconciler.model.outcome import Level, Verdict
 from reconciler.model.plan import Plan
+from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, comparison, note_block, plan_blocks, summary_line
 from reconciler.reporting.drift import drift_blocks, drift_sentence
 from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
-from reconciler.reporting.lines import counted, lay
+from reconciler.reporting.lines import lay
 from reconciler.reporting.tables import (
     baseline_remark,
     level_word,

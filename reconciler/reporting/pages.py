@@ -14,9 +14,10 @@ from msgspec import Struct
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan, Step
+from reconciler.model.values import counted
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence
-from reconciler.reporting.lines import counted, is_to_be_copied
+from reconciler.reporting.lines import is_to_be_copied
 from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, rows_fitting, verdicts_markdown
 from reconciler.reporting.tables import short_address
 

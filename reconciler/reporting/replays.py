@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from reconciler.model.criteria import value_text
 from reconciler.model.replay import Near, Replay, ReplayState, Share
-from reconciler.model.values import format_duration
-from reconciler.reporting.lines import Line, Span, Tint, counted, line
+from reconciler.model.values import counted, format_duration
+from reconciler.reporting.lines import Line, Span, Tint, line
 
 
 def replay_lines(replay: Replay) -> list[Line]:

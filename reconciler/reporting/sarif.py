@@ -12,9 +12,9 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from reconciler.errors import Problem
+from reconciler.model.values import counted
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.findings import fingerprinted, sentence
-from reconciler.reporting.lines import counted
 from reconciler.reporting.machine import to_json
 
 MOST_RESULTS = 25_000

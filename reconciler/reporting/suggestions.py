@@ -15,9 +15,9 @@ from reconciler.model.criteria import value_text
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.replay import Share, Suggestion, share_to_json
 from reconciler.model.resource import Address
-from reconciler.model.values import format_duration
+from reconciler.model.values import counted, format_duration
 from reconciler.reporting.escape import terminal
-from reconciler.reporting.lines import Line, Span, counted, lay, line
+from reconciler.reporting.lines import Line, Span, lay, line
 from reconciler.reporting.machine import to_json
 from reconciler.reporting.replays import interval, percent
 

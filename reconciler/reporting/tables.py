@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from reconciler.model.outcome import Baseline, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
+from reconciler.model.values import counted
 from reconciler.reporting.columns import GAP, Row, table, table_width
 from reconciler.reporting.escape import terminal
-from reconciler.reporting.lines import Line, Span, Tint, counted, lay, line, paint
+from reconciler.reporting.lines import Line, Span, Tint, lay, line, paint
 
 MOST_PASSES = 50
 FLAKY = "flaky"

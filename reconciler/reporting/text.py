@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.values import counted
 from reconciler.reporting.blocks import (
     TINTS,
     Block,
@@ -26,7 +27,7 @@ from reconciler.reporting.blocks import (
 )
 from reconciler.reporting.drift import drift_answer, drift_blocks, drift_sentence
 from reconciler.reporting.escape import line_start, terminal
-from reconciler.reporting.lines import Line, Span, Tint, counted, is_to_be_copied, lay, line, paint
+from reconciler.reporting.lines import Line, Span, Tint, is_to_be_copied, lay, line, paint
 from reconciler.reporting.tables import state_table, verdict_table
 
 __all__ = [

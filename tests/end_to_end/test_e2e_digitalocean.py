@@ -149,7 +149,7 @@ def test_two_workspaces_of_one_name_are_not_guessed_between(care: Any, account: 
     [
         ("Query\nWhere?\n", 'faq.csv:1:1: the header has no column "query" (it has Query); the name is case-sensitive'),
         ("query,expected_response\nWhere?,Here\n ,There\n", "faq.csv:3:1: the query is empty"),
-        ("query,expected_response\nWhere?\n", "faq.csv:2:1: 1 cells under 2 columns"),
+        ("query,expected_response\nWhere?\n", "faq.csv:2:1: 1 cell under 2 columns"),
         ("query\n", "faq.csv:1:1: there are no rows"),
         ("", 'faq.csv:1:1: the header has no column "query"'),
         ("query\n" + "Where?\n" * 1001, "faq.csv:1002:1: 1,001 rows; the platform takes 1,000"),

@@ -18,7 +18,7 @@ from pydantic import Field
 from reconciler.errors import NotApplied
 from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Upload, Wire, Write, delete
 from reconciler.model.resource import LiveObject
-from reconciler.model.values import DIGEST_DIGITS, Fields, Json
+from reconciler.model.values import DIGEST_DIGITS, Fields, Json, counted
 from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
@@ -57,7 +57,7 @@ def _check_rows(text: str) -> Iterator[tuple[int, str]]:
         for row in reader:
             count += 1
             if len(row) != len(header):
-                yield reader.line_num, f"{len(row)} cells under {len(header)} columns"
+                yield reader.line_num, f"{counted(len(row), 'cell')} under {counted(len(header), 'column')}"
             elif not row[place].strip():
                 yield reader.line_num, "the query is empty"
     except csv.Error as error:
