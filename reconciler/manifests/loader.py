@@ -427,7 +427,7 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     if _character(text, line, column - 1) + _character(text, line, column) == "${":
         message, hint = "a ${...} without quotes can not stand in brackets", 'write it in quotes: "${...}"'
     else:
-        message, hint = _in_our_words(what, context, _character(text, line, column))
+        message, hint = _in_our_words(what, context, _character(text, line, column), _operator(text, line, column))
     return Problem(file, line + 1, column + 1, "", message, hint)
 
 
@@ -437,14 +437,20 @@ def _character(text: str, line: int, column: int) -> str:
     return lines[line][column : column + 1] if line < len(lines) and column >= 0 else ""
 
 
-def _in_our_words(what: str, context: str, character: str) -> tuple[str, str]:
+def _operator(text: str, line: int, column: int) -> str:
+    """The operator that somebody wrote at a position: the character there, and an equals sign after it."""
+    equals = "=" if _character(text, line, column + 1) == "=" else ""
+    return _character(text, line, column) + equals
+
+
+def _in_our_words(what: str, context: str, character: str, operator: str) -> tuple[str, str]:
     """(message, hint) for a complaint of libyaml's or PyYAML's scanner; theirs where we have no better one."""
     if "block scalar" in context and character in (">", "|"):
-        return f"YAML reads an unquoted {character} as the start of a text", _quote_operator(">=")
+        return f"YAML reads an unquoted {character} as the start of a text", _quote_operator(operator)
     if "\t" in what or "tab" in what or character == "\t":
         return "there is a tab where YAML wants spaces", "indent with spaces"
     if "cannot start any token" in what and character in (">", "|"):
-        return f"{character} has a meaning in YAML", _quote_operator(character)
+        return f"{character} has a meaning in YAML", _quote_operator(operator)
     if "cannot start any token" in what:
         return f"a value can not start with {character}", "put it in quotes"
     if "mapping values are not allowed" in what:
