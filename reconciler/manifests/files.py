@@ -46,7 +46,7 @@ def discover(paths: Sequence[str | Path], root: Path) -> Found:
     """All ``*.yaml`` and ``*.yml`` under ``paths`` (files are taken as they are), without hidden ones.
 
     A file that two paths lead to is found once.  Relative paths start at ``root``.  Raises UsageInvalid for a path
-    that does not exist.
+    that does not exist, or leads to what can hold no manifests: a pipe, a device.
     """
     found = Found()
     seen: set[Path] = set()
@@ -54,10 +54,21 @@ def discover(paths: Sequence[str | Path], root: Path) -> Found:
         start = Path(os.path.normpath(root / given))
         if not os.path.lexists(start):
             raise UsageInvalid(f"there is no {given}", hint="name a file or folder with manifests")
+        if _is_special(start):
+            raise UsageInvalid(f"{given} is not a regular file", hint="name a file or folder with manifests")
         walk = _Walk(root, _boundaries(start, root), found, seen)
         walk.take(start, explicit=True)
     found.files.sort(key=lambda file: file.name)
     return found
+
+
+def _is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder; a link to nowhere is left to the walk."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def scope_of(paths: Sequence[str | Path], root: Path) -> tuple[str, ...]:

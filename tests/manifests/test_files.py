@@ -100,6 +100,17 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     assert refusals(tmp_path) == ["pipe.yaml: not a regular file; remove it"]
 
 
+def test_a_named_pipe_or_device_is_said_to_be_the_wrong_path(tmp_path: Path) -> None:
+    """Nobody is told to remove what does not belong here; the path is repeated as it was given."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    read_end, write_end = os.pipe()
+    for path in ("pipe.yaml", "/dev/null", f"/dev/fd/{read_end}"):
+        with pytest.raises(UsageInvalid, match=f"^{path} is not a regular file$"):
+            discover([path], tmp_path)
+    os.close(read_end)
+    os.close(write_end)
+
+
 def test_a_name_that_hides_something_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a\nb.yaml", "a\u202eb.yaml")
     assert refusals(tmp_path) == [
