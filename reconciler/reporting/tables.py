@@ -107,7 +107,8 @@ def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str
     home = _home([verdict.address for verdict in verdicts])
     rows = [_verdict_row(verdict, len(home)) for verdict in verdicts]
     header = (_HEADER[0], f"TEST of {'/'.join(home)}" if home else _HEADER[1], *_HEADER[2:])
-    if table_width(header, rows) <= width:
+    reasons = [row.cells[-1] for row in rows]
+    if any(reasons) and table_width(header, rows) <= width:
         return table(header, rows, color)
     short = [Row(row.cells[:-1], row.tint) for row in rows]
     if table_width(header[:-1], short) > width:
@@ -116,8 +117,8 @@ def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str
         return lay([*title, *records], width=width, color=color)
     first, *body = table(header[:-1], short, color)
     lines = [first]
-    for text, row in zip(body, rows, strict=True):
-        lines += [text, *_why(row.cells[-1], width, color)]
+    for text, reason in zip(body, reasons, strict=True):
+        lines += [text, *_why(reason, width, color)]
     return lines
 
 

@@ -43,6 +43,18 @@ WARN    Tone                            production  0.71      >= 0.75  -0.04
     )
 
 
+def test_a_table_without_reasons_has_no_column_for_them(verdicts: tuple[Verdict, ...]) -> None:
+    assert (
+        verdict_table(verdicts[:1], width=200, color=False)
+        == """\
+RESULT  TEST of support-bot/monitoring  PIPELINE    MEASURED  WANTED  MARGIN
+PASS    Answers contain no PII          production  0         <= 0    +0
+
+1 passed, 0 warned, 0 failed
+"""
+    )
+
+
 def test_a_narrow_terminal_shows_records_instead_of_cutting_names(verdicts: tuple[Verdict, ...]) -> None:
     assert (
         verdict_table(verdicts, width=60, color=False)
