@@ -52,6 +52,11 @@ class Console:
         return self.color and sys.stdout.isatty()
 
     @property
+    def answer_width(self) -> int | None:
+        """Columns of the terminal that shows the answer; None where something else reads it, line by line."""
+        return self.width if sys.stdout.isatty() else None
+
+    @property
     def place(self) -> str:
         """The way from the top of a CI job's checkout to where we run."""
         from reconciler.cli.places import from_checkout

@@ -68,7 +68,7 @@ def list_(common: Common, style: str) -> None:
             return
         from reconciler.reporting.tables import state_table
 
-        console.answer(state_table(state, width=console.width, color=console.answer_color))
+        console.answer(state_table(state, width=console.answer_width, color=console.answer_color))
 
     _with_session(common, work)
 

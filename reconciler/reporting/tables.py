@@ -172,8 +172,11 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
 # ---------------------------------------------------------------------------------------------- state
 
 
-def state_table(state: State, *, width: int, color: bool) -> str:
-    """What we remember: every resource with its id and what is special about it; ends with the counts."""
+def state_table(state: State, *, width: int | None, color: bool) -> str:
+    """What we remember: every resource with its id and what is special about it; ends with the counts.
+
+    Without a width every resource has one line, however long: a program reads it.
+    """
     rows = [Row((str(a), entry.remote_id, _remarks(entry))) for a, entry in sorted(state.entries.items())]
     rows += [
         Row((str(a), "?", f"create in doubt after {counted(intent.attempts, 'attempt')}"))
@@ -183,7 +186,7 @@ def state_table(state: State, *, width: int, color: bool) -> str:
     if not rows:
         return f"{closing}\n"
     header = ("RESOURCE", "ID", "")
-    if table_width(header, rows) <= width:
+    if width is None or table_width(header, rows) <= width:
         return "\n".join([*table(header, rows, color), "", closing]) + "\n"
     lines = [_state_record(*row.cells) for row in rows]
     return "\n".join([*lay(lines, width=width, color=color), "", closing]) + "\n"

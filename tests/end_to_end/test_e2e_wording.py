@@ -17,3 +17,12 @@ def test_one_is_not_called_many(cli: Any, platform: Any) -> None:
     assert cli("validate").out == "1 resource: valid.\n"
     platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base"})
     assert "1 resource in 1 file;" in cli("export", "--out", "live").out
+
+
+def test_in_a_pipe_the_list_of_the_state_has_one_line_for_each_resource(cli: Any, platform: Any) -> None:
+    """However long their names: grep and awk find the id beside the address."""
+    name = "bot" * 20
+    cli.write("bot.yaml", PROJECT.replace("bot}", f"{name}}}"))
+    cli("apply", "--yes")
+    (row,) = [line for line in cli("state", "list", COLUMNS="40").out.splitlines() if name in line]
+    assert row.split() == [f"openlayer.Project/{name}", platform.projects()[name]["id"]]

@@ -123,6 +123,7 @@ openlayer.Project/new
 """
     assert state_table(state, width=80, color=False) == wide
     assert state_table(state, width=50, color=False) == narrow
+    assert state_table(state, width=None, color=False) == wide
 
 
 def test_no_state_yet_is_a_sentence() -> None:
