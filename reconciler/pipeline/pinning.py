@@ -35,6 +35,10 @@ _VERDICTS: dict[EvaluationStatus, PinnedVerdict] = {
 }
 
 
+MOST_NAMED = 5
+"""Tests that are named where a pattern means more than one."""
+
+
 class Pinned(Struct, frozen=True):
     """A pin as a document, and what is odd about it (empty: nothing)."""
 
@@ -147,8 +151,9 @@ def one_test(looking: Looking, pattern: str) -> Resource:
             f"{pattern!r} is none of the tests declared here",
             hint="it is an address: 'support-bot/monitoring/Faithful'",
         )
-    names = ", ".join(str(each.address) for each in found[:5])
-    raise UsageInvalid(f"{pattern!r} means {len(found)} tests: {names}", hint="give the whole address")
+    names = ", ".join(str(each.address) for each in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    raise UsageInvalid(f"{pattern!r} means {len(found)} tests: {names}{more}", hint="give the whole address")
 
 
 # ------------------------------------------------------------------------------------------- a limit for a budget

@@ -26,3 +26,11 @@ def test_in_a_pipe_the_list_of_the_state_has_one_line_for_each_resource(cli: Any
     cli("apply", "--yes")
     (row,) = [line for line in cli("state", "list", COLUMNS="40").out.splitlines() if name in line]
     assert row.split() == [f"openlayer.Project/{name}", platform.projects()[name]["id"]]
+
+
+def test_a_pattern_that_means_many_tests_says_how_many_it_does_not_name(cli: Any, make_project: Any) -> None:
+    for number, more in ((5, ""), (12, " and 7 more")):
+        cli.write("bot.yaml", make_project("bot", number))
+        said = cli("suggest", "*", "--budget", "1/week", code=64).words
+        assert f"means {number} tests: openlayer.Test/bot/monitoring/test 000, " in said
+        assert f"openlayer.Test/bot/monitoring/test 004{more} hint:" in said
