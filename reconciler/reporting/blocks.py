@@ -192,7 +192,7 @@ def summary_line(plan: Plan) -> str:
     ``Plan: 3 to create, 1 to update (1 loosened), 1 refused. 12 unchanged.``
     """
     if plan.is_empty:
-        return f"No changes. {_matching(plan)}"
+        return _nothing_to_remove(plan) if plan.basis.options.get("destroy") else f"No changes. {_matching(plan)}"
     parts = [part for action in _VERBS if (part := _count(plan, action))]
     if plan.refusals:
         parts.append(f"{len(plan.refusals):,} refused")
@@ -215,6 +215,11 @@ def comparison(plan: Plan) -> str:
     """What an offline plan compares with, for its first line; empty for a plan that was made from the platform."""
     base = plan.basis.base
     return f"Offline: compared with the manifests of {base}, not with the platform." if base else ""
+
+
+def _nothing_to_remove(plan: Plan) -> str:
+    """Of a plan to destroy: what is not ours is not touched, so it is not said to match anything."""
+    return f"Nothing to remove{_left_alone(plan) or ': nothing here is ours'}."
 
 
 def _matching(plan: Plan) -> str:

@@ -34,3 +34,10 @@ def test_a_pattern_that_means_many_tests_says_how_many_it_does_not_name(cli: Any
         said = cli("suggest", "*", "--budget", "1/week", code=64).words
         assert f"means {number} tests: openlayer.Test/bot/monitoring/test 000, " in said
         assert f"openlayer.Test/bot/monitoring/test 004{more} hint:" in said
+
+
+def test_destroying_nothing_says_that_nothing_is_ours(cli: Any, platform: Any) -> None:
+    platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base"})
+    cli.write("bot.yaml", PROJECT)
+    assert cli("destroy", "--yes").out == "Nothing to remove: nothing here is ours.\n"
+    assert "bot" in platform.projects()
