@@ -65,7 +65,9 @@ class Console:
         return from_checkout(Settings.from_environ(os.environ).ci)
 
     def answer(self, text: str) -> None:
-        """What was asked for."""
+        """What was asked for.  An empty answer is none: a form may have nothing to say."""
+        if not text:
+            return
         self._pause_progress()
         click.echo(text.rstrip("\n"), color=self.answer_color)
 

@@ -41,3 +41,10 @@ def test_destroying_nothing_says_that_nothing_is_ours(cli: Any, platform: Any) -
     cli.write("bot.yaml", PROJECT)
     assert cli("destroy", "--yes").out == "Nothing to remove: nothing here is ours.\n"
     assert "bot" in platform.projects()
+
+
+def test_where_there_is_nothing_to_annotate_nothing_is_printed(cli: Any) -> None:
+    cli.write("bot.yaml", PROJECT)
+    cli("apply", "--yes")
+    for command in ("validate", "drift", "plan"):
+        assert cli(command, "--format", "github").out == ""
