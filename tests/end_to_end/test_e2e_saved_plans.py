@@ -219,12 +219,23 @@ def test_no_secret_is_in_a_plan(saved: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", "not json", '{"basis": 7}', '{"basis": {"options": {}}, "steps": []}']
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "not json",
+        '{"basis": 7}',
+        '{"format_version": "1.0", "verdicts": []}',
+        '{"steps": [], "basis": {}}',
+    ],
 )
 def test_no_plan_at_all(content: str, saved: Any, platform: Any) -> None:
-    """One sentence, exit 6."""
+    """One sentence, and exit 1 as for a file that is not there: nothing is stale."""
     (saved.folder / "plan.json").write_text(content)
-    is_refused(saved, platform, "error: ")
+    platform.seen.clear()
+    ended = saved("apply", "--plan", "plan.json", code=1)
+    assert "error: --plan plan.json: not a plan file hint: make one:" in ended.words
     assert platform.seen == []
 
 
