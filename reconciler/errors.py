@@ -18,8 +18,6 @@ ReconcilerError                     1   what happened, where, what next
 │   ├── OutcomeUnknown                  a write may or may not have happened
 │   └── ReadFailed                      a read failed for good, or its answer makes no sense
 ├── RefusedByPolicy                 3   the plan asks for something that was not acknowledged
-├── StepsFailed                     4   some steps failed, were skipped or have an unknown outcome
-├── GateFailed                      5   an evaluation does not pass its gate
 ├── StalePlan                       6   something moved since the plan was saved
 ├── LockHeld                        6   another run holds the lock
 ├── ConfirmationRequired            7   no terminal to ask on, and no --yes
@@ -27,6 +25,8 @@ ReconcilerError                     1   what happened, where, what next
 ├── RollbackFailed                  9   the gate failed after an apply, and it could not all be put back
 ├── UsageInvalid                    64  the command line makes no sense
 └── Interrupted                     130 stopped by a signal, cleanly
+
+No errors, but what a command returns once it has told all: 2 for changes, 4 for steps that did not work, 5 for gates.
 
 Classified by what may have happened, not by status code: an applier may try ``NotApplied`` again, must never
 blindly repeat ``OutcomeUnknown``.
@@ -146,18 +146,6 @@ class RefusedByPolicy(ReconcilerError):
     """The plan holds refusals, or risks that were not acknowledged by name and number."""
 
     exit_code = 3
-
-
-class StepsFailed(ReconcilerError):
-    """Not every step was carried out; the report before it says which and why."""
-
-    exit_code = 4
-
-
-class GateFailed(ReconcilerError):
-    """At least one gate failed."""
-
-    exit_code = 5
 
 
 class StalePlan(ReconcilerError):

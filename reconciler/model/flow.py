@@ -23,10 +23,10 @@ async def drive(flow: Flow[T], send: Send, sleep: Sleep, send_all: SendAll | Non
     """Run ``flow`` to its end and return its result.
 
     A Call is answered by ``send``, a Wait by ``sleep`` (seconds), a Together by ``send_all``, or by ``send`` one after
-    the other where there is none.  An ApiError of a request is thrown into the
-    flow at the place that asked for it; what the flow does not catch comes out of here unchanged.  Anything else
-    that ``send`` or ``sleep`` raises, a cancellation among it, closes the flow and comes out as well.  An answer that
-    the flow stumbles over is ReadFailed, or after a write OutcomeUnknown: it was carried out, and how is not known.
+    the other where there is none.  An ApiError of a request is thrown into the flow at the place that asked for it;
+    what the flow does not catch comes out of here unchanged.  Anything else that ``send`` or ``sleep`` raises, a
+    cancellation among it, closes the flow and comes out as well.  An answer that the flow stumbles over is ReadFailed,
+    or after a write OutcomeUnknown: it was carried out, and how is not known.
     """
     last: Call | None = None
     advance: Callable[[], Call | Wait | Together] = partial(next, flow)

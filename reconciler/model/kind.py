@@ -373,8 +373,8 @@ class Measuring(Struct, frozen=True):
     ``versions`` how what is not possible on demand is measured instead.
     ``latest``   (place's remote id, addresses by the remote id of what is measured) -> the latest result of each there,
                  from one list; nothing where the platform's list is none of the latest.  None where there is no such.
-    ``past``     (address, subject's remote id, range or None for ever, at most how many) -> what was recorded, all
-                 pages of it.
+    ``past``     (address, subject's remote id, range or None for ever, how many) -> what was recorded; pages are read
+                 until there are so many.
     """
 
     place: str
@@ -455,19 +455,26 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``lookup``    (spec) -> whether it is only looked up: never made, changed or removed by us.
     ``virtual``   it is no object at the platform at all, only something to be measured.
     ``identity``  the manifest fields that, after the parent's path, make the address.
-    ``defaults``  (all fields as written) -> the fields completed with what a create must spell out.
+    ``complete``  (all fields as written) -> the fields completed with what a create must spell out.
+    ``defaults_field``  the field of the root's document whose fields every item takes that does not say otherwise.
+    ``set_document``  the document that puts such items into several roots (``"TestSet"``); None where there is none.
     ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
     ``read``      one raw item -> a live object; None for what is not ours to see (machine-made suggestions).
                   Given the parent's path and a function from (kind, remote id) to a name, or None if unknown.
     ``tidy``      (live fields) -> what a person would write: without what the vendor fills in by itself.
     ``create``    -> the new object's remote id.  ``update`` and ``remove`` take up to ``batch`` objects that
                   share a parent.  None where the vendor has no such operation.
+    ``removal``   what becomes of it when no manifest wants it any more; ``replace`` what a change of a field does that
+                  only a create can set, and ``refusal_hint`` what to do where that is refused.
+    ``unique_names``  the vendor refuses a second object of one name in one parent.
     ``criteria``  (fields, look up a live object by kind and name) -> the thresholds in a vendor-neutral form, for
                   judging whether a change loosens and how far a value is from them.
+    ``gate``      (spec) -> how its results count in a build; ``measuring`` how they come about.  None: not measured.
     ``marker``    the text field that can carry the ownership marker, or None.
     ``check``     (fields) -> (path, message, is_error) for rules that types can not express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
     ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
+    ``example``   the fields of one, as its schema shows them.
     """
 
     id: str

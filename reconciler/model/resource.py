@@ -58,10 +58,6 @@ class Address(NamedTuple):
         """The outermost name: the project or workspace it belongs to."""
         return self.path[0]
 
-    def starts_with(self, path: tuple[str, ...]) -> bool:
-        """Whether this is the resource at ``path`` or something inside it."""
-        return self.path[: len(path)] == path
-
 
 class Source(Struct, frozen=True, order=True):
     """Where in the manifests something was written.  Line and column count from 1."""

@@ -23,6 +23,7 @@ from reconciler.planning.world import Decision, World, in_scope, is_root, remova
 
 
 def for_unwanted(world: World) -> Iterator[Decision]:
+    """Roots first: what stands inside of one that is deleted goes with it."""
     going: set[tuple[str, str]] = set()
     for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
         if not in_scope(found.entry, world):

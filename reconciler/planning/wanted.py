@@ -29,6 +29,7 @@ from reconciler.planning.world import Decision, World, removal
 
 
 def for_wanted(world: World) -> Iterator[Decision]:
+    """One decision at least for each resource that is not as it should be; none for the others."""
     rank = {kind_id: place for place, kind_id in enumerate(world.kinds)}
     # What others refer to comes first: they must know whether it gets a new object.
     for address, found in sorted(world.matches.by_address.items(), key=lambda item: rank[item[0].kind]):

@@ -138,6 +138,7 @@ def _covers(scope: str, source: str) -> bool:
 
 
 def outside(world: World) -> Iterator[Address]:
+    """What is ours and was declared outside the given paths, where nobody has looked whether it still is."""
     for address, found in world.unwanted:
         if found.entry is not None and not found.entry.archived and not in_scope(found.entry, world):
             yield address
@@ -153,6 +154,7 @@ def _named_by(item: LiveObject, kind: AnyKind) -> Iterator[Address]:
 
 
 def removal(action: Action, address: Address, found: Match, reason: str) -> Step:
+    """A step that lets go of what is remembered at the address; it names an object only if that is ours."""
     live = found.live if found.ours else None
     return Step(
         id=f"{action}:{address}",

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 import reconciler
 from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
 from reconciler.model.kind import Call, Reply, Upload, Vendor
+from reconciler.model.places import is_loopback
 from reconciler.model.provider import Clock, Permit
 from reconciler.model.values import Secret, format_duration
 from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
@@ -358,7 +359,7 @@ async def _signed(call: Call, base: str) -> _Outgoing:
     both_here = _stays_here(host) and _stays_here(urlsplit(base).hostname or "")
     if parts.scheme != "https" and not (parts.scheme == "http" and both_here):
         raise InvalidRequest("not sent: the address to upload to is not https", method=call.method, path=call.path)
-    if not both_here and (_stays_here(host) or _is_link_local(host)):
+    if not both_here and (_stays_here(host) or _is_near(host)):
         raise InvalidRequest(
             "not sent: the address to upload to is on this computer", method=call.method, path=call.path
         )
@@ -381,11 +382,11 @@ def _planned_content(call: Call, upload: Upload) -> bytes:
 
 def _stays_here(host: str) -> bool:
     """Whether a host is this very computer, or the emulator inside this process."""
-    return host == "localhost" or host.endswith((".localhost", ".invalid")) or host in ("127.0.0.1", "::1")
+    return is_loopback(host) or host.endswith(".invalid")
 
 
-def _is_link_local(host: str) -> bool:
-    """Whether a host is given as an address of this network link, or of this computer, in numbers."""
+def _is_near(host: str) -> bool:
+    """Whether a host is given in numbers as this computer or something on its network link."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

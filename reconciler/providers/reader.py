@@ -162,10 +162,6 @@ class _Level:
         return await all_of(map(self._provider.send, calls))
 
 
-def _parents(kind: AnyKind, parents: Mapping[str, list[LiveObject]]) -> Sequence[LiveObject | None]:
-    return [None] if kind.parent is None else parents[kind.parent]
-
-
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results in order; at the first failure the rest is cancelled and that failure raised, by itself."""
     try:
