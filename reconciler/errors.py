@@ -5,6 +5,7 @@ ReconcilerError                     1   what happened, where, what next
 ├── SettingsInvalid                 1   the environment, a credential or an option is unusable
 ├── StateUnreadable                 1   the remembered state can not be trusted
 ├── LooksLikeOutage                 1   the platform lists (almost) nothing of what we own
+├── NothingOurs                     1   we remember nothing of what is declared, so nothing can be compared with it
 ├── ApiError                        1   a request to a vendor failed; says method, path and status
 │   ├── NotApplied                      nothing happened at the vendor, for certain
 │   │   ├── Unreachable                 the request never left (connection refused, DNS, TLS)
@@ -86,6 +87,10 @@ class StateUnreadable(ReconcilerError):
 
 class LooksLikeOutage(ReconcilerError):
     """The platform suddenly lists so little of what we own that it is more likely broken than empty."""
+
+
+class NothingOurs(ReconcilerError):
+    """Nothing that is declared is ours: it was never applied, or the state is lost."""
 
 
 class ApiError(ReconcilerError):

@@ -186,6 +186,8 @@ class Plan(Struct, frozen=True):
 
     ``unchanged`` counts resources that need nothing; ``outside`` counts owned resources that the given paths do
     not cover; ``unseen`` names written fields that the vendor does not show, so that drift in them is unknown.
+    ``owned`` and ``unowned`` count what is declared and selected: what we remember of it, and what was never ours or is
+    forgotten.
     """
 
     basis: Basis
@@ -194,6 +196,8 @@ class Plan(Struct, frozen=True):
     unchanged: int = 0
     outside: int = 0
     unselected: int = 0
+    owned: int = 0
+    unowned: int = 0
     unseen: tuple[tuple[Address, str], ...] = ()
     warnings: tuple[str, ...] = ()
     digest: str = ""

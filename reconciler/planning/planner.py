@@ -22,6 +22,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from reconciler.errors import NothingOurs
 from reconciler.model.kind import AnyKind
 from reconciler.model.plan import (
     Basis,
@@ -41,7 +42,7 @@ from reconciler.planning.graph import linked
 from reconciler.planning.guards import POLICY, check_kinds, check_outage, denied, risks_of
 from reconciler.planning.matcher import match
 from reconciler.planning.pins import lost_pins
-from reconciler.planning.selecting import selected
+from reconciler.planning.selecting import meant_by_any, selected
 from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.wanted import differences, for_wanted
 from reconciler.planning.world import Options, World, outside
@@ -66,6 +67,7 @@ def make_plan(
     order = {kind.id: place for place, kind in enumerate(kinds)}
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
+    owned = list(_owned(world))
     plan = Plan(
         basis=basis,
         steps=linked(steps, order, references),
@@ -77,6 +79,8 @@ def make_plan(
         unchanged=_unchanged(world, {item.address for item in decisions}),
         outside=sum(1 for _ in outside(world)),
         unselected=unselected,
+        owned=sum(owned),
+        unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
         warnings=desired.warnings,
     )
@@ -119,6 +123,7 @@ def only_drift(plan: Plan) -> Plan:
     """The part of a plan that somebody at the platform caused, without what the manifests ask for.
 
     What is refused stays: whether that has drifted can not be told.
+    Raises NothingOurs when nothing drifted because nothing that is declared was ever ours, or is remembered as ours.
     """
     steps = []
     for step in plan.steps:
@@ -127,7 +132,36 @@ def only_drift(plan: Plan) -> Plan:
             continue
         steps.append(replace(step, changes=changes, effect=worst([c.effect for c in changes if c.effect])))
     unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
-    return replace(plan, steps=tuple(steps), refusals=unknown)
+    if plan.unowned and not plan.owned and not steps:
+        nothing = f"none of the {plan.unowned:,} declared resources is ours"
+        raise NothingOurs(
+            f"could not tell what drifted: {nothing if plan.unowned > 1 else 'the one declared resource is not ours'} "
+            f"in environment {plan.basis.environment}",
+            hint="was the state lost, or nothing applied yet? Restore it, or take over what is at the platform: "
+            "reconciler apply --adopt",
+        )
+    return replace(plan, steps=tuple(steps), refusals=unknown, warnings=(*_not_looked_at(plan), *plan.warnings))
+
+
+def _not_looked_at(plan: Plan) -> Iterator[str]:
+    if plan.unowned:
+        several = plan.unowned > 1
+        yield (
+            f"{plan.unowned:,} declared {'resources are' if several else 'resource is'} not ours, so drift in "
+            f"{'them' if several else 'it'} is not looked for; apply first, with --adopt for what is there already"
+        )
+
+
+def _owned(world: World) -> Iterator[bool]:
+    """Whether we remember it, for everything that can be ours and is declared and selected."""
+    patterns, known = world.options.select, world.matches.by_address
+    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns else known
+    for address, resource in world.desired.resources.items():
+        kind = world.kinds[address.kind]
+        if resource.lookup or kind.virtual or kind.create is None:
+            continue
+        if address in chosen:
+            yield known[address].entry is not None
 
 
 def _unchanged(world: World, decided: set[Address]) -> int:

@@ -164,6 +164,39 @@ def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
     bot("drift")
 
 
+@pytest.mark.parametrize("history", ["never applied", "state lost", "state emptied"])
+def test_drift_of_what_is_not_ours_can_not_be_told(bot: Any, history: str) -> None:
+    """Exit 1, with the number of what is declared: nothing that was applied is there to compare with."""
+    if history != "never applied":
+        bot("apply", "--yes", "--env", "local")
+        bot("drift", "--env", "local")
+    if history == "state lost":
+        for file in [*bot.folder.glob(".reconciler/local.state.json*"), *bot.folder.glob(".reconciler/local.journal*")]:
+            file.unlink()
+    if history == "state emptied":
+        bot("state", "rm", "openlayer.Project/bot", "--env", "local")
+    told = bot("drift", "--env", "local", "--report=markdown=drift.md", code=1)
+    assert "could not tell what drifted: none of the 5 declared resources is ours" in told.words
+    assert "hint: was the state lost, or nothing applied yet?" in told.words
+    assert "reconciler apply --adopt" in told.words
+    assert "Clean" not in told.text
+    assert "none of the 5 declared resources is ours" in (bot.folder / "drift.md").read_text()
+    github = bot("drift", "--env", "local", "--format", "github", "--select", "*.Test/*", code=1)
+    assert "none of the 2 declared resources is ours" in github.words
+
+
+def test_drift_says_what_it_did_not_look_at(bot: Any) -> None:
+    """What is declared and was never applied has nothing to drift from: no error, but no silence either."""
+    bot("apply", "--yes")
+    bot("state", "rm", "*/Rows arrive")
+    told = bot("drift")
+    assert "Clean: 4 resources as applied." in told.out
+    assert "1 declared resource is not ours, so drift in it is not looked for" in told.words
+    assert "is not ours" in json.loads(bot("drift", "--format", "json").out)["warnings"][0]
+    assert "not ours" not in bot("drift", "--select", "*.InferencePipeline/*").text
+    assert "the one declared resource is not ours" in bot("drift", "--select", "*/Rows arrive", code=1).words
+
+
 # --------------------------------------------------------------------------------------------- destroying
 
 
