@@ -129,7 +129,8 @@ def _load(
 
 def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> tuple[str, ...]:
     """The names of the environments declared under ``paths``, sorted, whatever else is wrong there."""
-    _, targets = _declaring(sources_of(paths, root), root, vendors)
+    sources = sources_of(paths, root)
+    _, targets = _declaring(Sources(_apart(sources), (), 0), root, vendors)
     return tuple(sorted(targets.declared))
 
 
@@ -137,16 +138,20 @@ def load_environment(
     root: Path,
     *,
     vendors: Sequence[Vendor],
-    environment: str | None,
+    environment: str,
     variables: Mapping[str, str],
     environ_variables: Mapping[str, str],
 ) -> Environment | None:
-    """The environment of this name declared below ``root``, for commands that read no other manifest; None if none.
+    """The environment of this name declared below ``root``, for commands that read no other manifest.
 
-    Raises ManifestsInvalid when it is declared and can not be used; what else may be wrong there is left alone.
+    None where no environment is declared at all, or where this one may stand in a file that can not be read: such
+    commands mend what is left behind.
+    Raises UsageInvalid when others are declared, and ManifestsInvalid when it is declared and can not be used; what
+    else may be wrong there is left alone.
     """
     problems, targets = _declaring(sources_of((".",), root), root, vendors)
-    chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=True).environment
+    partial = bool(problems.errors) or not targets.declared
+    chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=partial).environment
     if chosen is None and environment in targets.declared:
         raise ManifestsInvalid(problems.errors)
     return chosen
@@ -182,8 +187,7 @@ def glance(
     load does it.  None where that is not enough, where anything is wrong, and where no environment was named and there
     are some: a load says what.  A vendor counts by the head of a document, spelled as ``fmt`` does it.
     """
-    word = ENVIRONMENT.encode()
-    apart = {name: content for name, content in sources.contents.items() if word in content}
+    apart = _apart(sources)
     if sum(map(len, apart.values())) > MOST_AT_A_GLANCE:
         return None
     problems, targets = _declaring(Sources(apart, sources.problems, 0), root, vendors)
@@ -194,6 +198,12 @@ def glance(
     if problems.errors or not is_clear:
         return None
     return Glance(chosen, tuple(vendor for vendor in vendors if _is_declared(vendor, sources)))
+
+
+def _apart(sources: Sources) -> dict[str, bytes]:
+    """The files in which an environment may be declared: no other needs to be parsed to find them."""
+    word = ENVIRONMENT.encode()
+    return {name: content for name, content in sources.contents.items() if word in content}
 
 
 def _is_declared(vendor: Vendor, sources: Sources) -> bool:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 DEFAULT = "default"
+"""What is remembered without an environment: commands that read no manifests find it by this name, too."""
 
 
 class Request(Struct, frozen=True):
@@ -307,7 +308,8 @@ async def session(
     """Read the manifests and put the parts together; closes everything at the end.
 
     Without ``manifests`` only the named Environment is read, if it is declared below the root: it says which key to
-    use and where the state is.  Raises ManifestsInvalid, UsageInvalid.
+    use and where the state is.  Raises ManifestsInvalid, and UsageInvalid where environments are declared and none of
+    them was named.
     """
     loaded = load_manifests(request, settings) if manifests else None
     manifest = loaded.environment if loaded else _environment(request, settings)
@@ -319,7 +321,13 @@ async def session(
 
 
 def _environment(request: Request, settings: Settings) -> Environment | None:
-    if request.environment in (None, LOCAL):
+    if request.environment in (None, DEFAULT):
+        names = declared(request)
+        if request.environment is None and _besides_local(names):
+            raise _unnamed(_besides_local(names), f"; --env {DEFAULT} is what was applied without one")
+        if request.environment not in names:
+            return None
+    if request.environment == LOCAL:
         return None
     return load_environment(
         request.root,
@@ -370,10 +378,10 @@ def _besides_local(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name != LOCAL)
 
 
-def _unnamed(names: Sequence[str]) -> UsageInvalid:
+def _unnamed(names: Sequence[str], besides: str = "") -> UsageInvalid:
     return UsageInvalid(
         f"these manifests declare {len(names)} environment{'s' if len(names) > 1 else ''}, and none was named",
-        hint=", or ".join(f"--env {name}" for name in (*names, LOCAL)),
+        hint=", or ".join(f"--env {name}" for name in (*names, LOCAL)) + besides,
     )
 
 

@@ -1,0 +1,92 @@
+"""Which environment a command works on, where manifests declare some: the one that was named, and it must be one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+READS_NO_MANIFESTS = [
+    ["state", "list"],
+    ["state", "show", "openlayer.Project/bot"],
+    ["state", "rm", "*"],
+    ["state", "mv", "openlayer.Project/bot", "openlayer.Project/cat"],
+    ["state", "import", "openlayer.Project/bot", "some-id"],
+    ["state", "unlock", "some-id"],
+    ["doctor"],
+    ["history"],
+    ["export", "--out", "exported", "--adopt"],
+]
+
+
+@pytest.fixture
+def two(bot: Any) -> Any:
+    """A folder with the project ``bot``, and the environments ``staging`` and ``production``."""
+    for name in ("staging", "production"):
+        bot.write(
+            f"{name}.yaml",
+            f"""
+            apiVersion: reconciler/v1
+            kind: Environment
+            metadata: {{name: {name}}}
+            spec:
+              vars: {{limit: 100}}
+            """,
+        )
+    return bot
+
+
+@pytest.mark.parametrize("command", READS_NO_MANIFESTS, ids=" ".join)
+def test_a_misspelt_environment_is_told_before_anything_is_done(command: list[str], two: Any, platform: Any) -> None:
+    told = two(*command, "--env", "stagin", code=64)
+    assert 'there is no environment "stagin"' in told.words
+    assert 'did you mean "staging"?' in told.words
+    assert told.words == two("plan", "--env", "stagin", code=64).words
+    assert platform.seen == []
+    assert not (two.folder / ".reconciler").exists()
+
+
+@pytest.mark.parametrize("command", READS_NO_MANIFESTS, ids=" ".join)
+def test_an_environment_is_named_as_soon_as_one_is_declared(command: list[str], two: Any, platform: Any) -> None:
+    told = two(*command, code=64)
+    assert told.words.startswith(two("plan", code=64).words)
+    assert "declare 2 environments, and none was named" in told.words
+    assert "--env default is what was applied without one" in told.words
+    assert platform.seen == []
+    assert not (two.folder / ".reconciler").exists()
+
+
+def test_environments_that_are_declared_and_local_can_be_looked_into(two: Any) -> None:
+    for name in ("staging", "production", "local"):
+        two("apply", "--yes", "--adopt", "--env", name)
+        assert "openlayer.Project/bot" in two("state", "list", "--env", name).out
+        assert f"{name}.state.json" in two("doctor", "--env", name).words
+        assert f"nothing was recorded in the environment {name} yet" in two("history", "--env", name, code=64).words
+
+
+def test_what_was_applied_without_an_environment_is_found_by_its_name(two: Any) -> None:
+    """Some paths declare an environment, others do not: those are applied without one from the same folder."""
+    two("apply", "bot.yaml", "--yes")
+    assert "openlayer.Project/bot" in two("state", "list", "--env", "default").out
+    assert "default.state.json" in two("doctor", "--env", "default").words
+
+
+def test_broken_manifests_do_not_keep_anybody_from_mending(two: Any) -> None:
+    """The environment of that name may stand in the file that nobody can read."""
+    two("apply", "--yes", "--env", "staging")
+    two.write("staging.yaml", "kind: Environment\nmetadata: {name: staging")
+    assert "openlayer.Project/bot" in two("state", "list", "--env", "staging").out
+    assert "Forgotten: 5." in two("state", "rm", "openlayer.Project/bot", "--env", "staging").out
+    assert "none was named" in two("state", "list", code=64).words
+
+
+def test_without_a_declared_environment_any_may_be_mended(two: Any) -> None:
+    """A folder without manifests, or with those of projects alone: their environments may be gone."""
+    two("apply", "--yes", "--env", "staging")
+    for name in ("staging.yaml", "production.yaml"):
+        (two.folder / name).unlink()
+    assert "openlayer.Project/bot" in two("state", "list", "--env", "staging").out
+    (two.folder / "bot.yaml").unlink()
+    assert "openlayer.Project/bot" in two("state", "list", "--env", "staging").out
+    assert two("state", "list").out == "No state yet.\n"
+    two("doctor")
