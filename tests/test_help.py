@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import pytest
+
+from reconciler.cli.group import reconciler
 from reconciler.cli.main import COMMANDS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -28,3 +33,28 @@ def test_no_help_loads_a_heavy_library() -> None:
     done = subprocess.run(arguments, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {command: [] for command in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("option", "commands"),
+    [
+        ("--select", "plan apply drift destroy export evaluate status state-list"),
+        ("--parallelism", "plan apply drift destroy export evaluate status pin suggest"),
+        ("--events", "plan apply drift destroy export evaluate status pin suggest state-import doctor"),
+        ("--lock-timeout", "apply destroy export evaluate state-rm state-mv state-import"),
+    ],
+)
+def test_a_command_offers_what_it_honours(option: str, commands: str) -> None:
+    """An option that is taken and then does nothing misleads: nobody is told that it was left out."""
+    assert {name for name, command in _commands() if option in command} == set(commands.split())
+
+
+def _commands() -> Iterator[tuple[str, set[str]]]:
+    """Every command, those below another one joined to its name with a dash, with its options."""
+    context = click.Context(reconciler)
+    for name in COMMANDS:
+        command = reconciler.get_command(context, name)
+        assert command is not None
+        below = command.commands if isinstance(command, click.Group) else {}
+        for full, each in {name: command, **{f"{name}-{key}": each for key, each in below.items()}}.items():
+            yield full, {option for parameter in each.params for option in parameter.opts}

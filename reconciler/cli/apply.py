@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.options import (
     PLAN_FORMS,
+    RUNS,
     VERDICT_FORMS,
     Common,
     Report,
@@ -17,6 +18,7 @@ from reconciler.cli.options import (
     common,
     deny_option,
     example,
+    lock_option,
     output_format,
     report_option,
 )
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
         "reconciler apply --plan plan.json --yes"
     ),
 )
-@common(locks=True)
+@common(*RUNS, lock_option)
 @adopt_option
 @ack_option
 @deny_option

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import PLAN_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import (
+    PLAN_FORMS,
+    RUNS,
+    Common,
+    Report,
+    common,
+    example,
+    lock_option,
+    output_format,
+    report_option,
+)
 
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
     "destroy",
     epilog=example("reconciler destroy --env staging\nreconciler destroy projects/old.yaml --env local --yes"),
 )
-@common(locks=True)
+@common(*RUNS, lock_option)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
 @output_format("text", "json", "markdown")
 @report_option(*PLAN_FORMS)

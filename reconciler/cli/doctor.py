@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example
+from reconciler.cli.options import Common, common, events_option, example
 
 if TYPE_CHECKING:
     from reconciler.pipeline.checking import Check
 
 
 @click.command("doctor", epilog=example("reconciler doctor --env production"))
-@common(paths=False)
+@common(events_option, paths=False)
 def command(common: Common) -> int:
     """Check credentials, the way to each platform, and the state of an environment.
 

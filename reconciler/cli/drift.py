@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import PLAN_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import PLAN_FORMS, RUNS, Common, Report, common, example, output_format, report_option
 
 if TYPE_CHECKING:
     from reconciler.pipeline.planning import Planned
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "drift",
     epilog=example("reconciler drift --env production   # exit 2 when anything drifted: run it at night"),
 )
-@common()
+@common(*RUNS)
 @output_format(*PLAN_FORMS)
 @report_option(*PLAN_FORMS)
 def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import VERDICT_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import (
+    RUNS,
+    VERDICT_FORMS,
+    Common,
+    Report,
+    common,
+    example,
+    lock_option,
+    output_format,
+    report_option,
+)
 from reconciler.cli.ranges import cost_options, range_options
 
 if TYPE_CHECKING:
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
         "reconciler evaluate --select 'support-bot/monitoring/*' --from 2026-11-01 --to 2026-11-08"
     ),
 )
-@common(locks=True)
+@common(*RUNS, lock_option)
 @range_options
 @click.option("--overwrite", is_flag=True, help="Evaluate again where there are results already.")
 @click.option("--changed", is_flag=True, help="Only what the last apply touched.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example
+from reconciler.cli.options import RUNS, Common, common, example, lock_option
 
 if TYPE_CHECKING:
     from reconciler.pipeline.exporting import Exported
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "export",
     epilog=example("reconciler export --out manifests --adopt\nreconciler export --out one --select support-bot"),
 )
-@common(paths=False, locks=True)
+@common(*RUNS, lock_option, paths=False)
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Write one file a project there."
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("tests", nargs=-1, metavar="[TEST]...")
-@common(paths=False, runs=False)
+@common(paths=False)
 @click.option("--pipeline", metavar="NAME", help="Only what was measured on this pipeline.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=30, show_default=True, metavar="N",

@@ -87,12 +87,8 @@ def _seconds(_: click.Context, parameter: click.Parameter, text: str) -> int:
         raise click.BadParameter(f"{text!r}: {error}", param=parameter) from error
 
 
-def common(*, paths: bool = True, runs: bool = True, locks: bool = False) -> Callable[[F], F]:
-    """Add the common options; the command gets them as one argument ``common``.
-
-    Without ``runs`` those of a command that asks no platform anything; with ``locks`` also that of a command which
-    takes the state's lock.
-    """
+def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
+    """Add the options that every command has, and ``more`` that it honours; it gets them as one argument ``common``."""
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -102,7 +98,7 @@ def common(*, paths: bool = True, runs: bool = True, locks: bool = False) -> Cal
             return function(common=Common(color=not given.pop("no_color"), **given), **values)
 
         decorated: Any = wrapped
-        for option in reversed((*(_OPTIONS if runs else _OFFLINE), *(_LOCKS if locks else ()))):
+        for option in reversed((*_MANIFESTS, *more, *_LOOKS)):
             decorated = option(decorated)
         if paths:
             decorated = click.argument("paths", nargs=-1, metavar="[PATH]...")(decorated)
@@ -128,35 +124,34 @@ _LOOKS = (
     click.option("--no-color", is_flag=True, help="Plain text; NO_COLOR does the same."),
     click.option("-v", "--verbose", is_flag=True, help="Show every field, and requests as they are made."),
 )
-_RUNS = (
-    click.option("--select", multiple=True, metavar="GLOB", help="Only these addresses: 'support-bot/*'; repeatable."),
-    click.option(
-        "--parallelism",
-        type=click.IntRange(1, 256),
-        default=16,
-        show_default=True,
-        metavar="N",
-        help="Requests in flight.",
-    ),
-    click.option(
-        "--events",
-        type=click.Path(dir_okay=False),
-        metavar="FILE",
-        help="Write everything that happens to FILE, one JSON object a line.",
-    ),
+
+select_option = click.option(
+    "--select", multiple=True, metavar="GLOB", help="Only these addresses: 'support-bot/*'; repeatable."
 )
-_LOCKS = (
-    click.option(
-        "--lock-timeout",
-        "lock_timeout_s",
-        default="0s",
-        callback=_seconds,
-        metavar="DURATION",
-        help="Wait so long for a run that holds the state's lock: 5m.  [default: do not wait]",
-    ),
+parallelism_option = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 256),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Requests in flight.",
 )
-_OFFLINE = (*_MANIFESTS, *_LOOKS)
-_OPTIONS = (*_MANIFESTS, *_RUNS, *_LOOKS)
+events_option = click.option(
+    "--events",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write everything that happens to FILE, one JSON object a line.",
+)
+lock_option = click.option(
+    "--lock-timeout",
+    "lock_timeout_s",
+    default="0s",
+    callback=_seconds,
+    metavar="DURATION",
+    help="Wait so long for a run that holds the state's lock: 5m.  [default: do not wait]",
+)
+RUNS = (select_option, parallelism_option, events_option)
+"""What a command that asks a platform about many resources honours beside the options of all."""
 
 adopt_option = click.option("--adopt", is_flag=True, help="Take over objects of the same name that are not ours.")
 ack_option = click.option(

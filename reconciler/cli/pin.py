@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example
+from reconciler.cli.options import Common, common, events_option, example, parallelism_option
 
 if TYPE_CHECKING:
     from reconciler.pipeline.pinning import Pinned
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         "    --name incident-812 --why 'customer incident 812'"
     ),
 )
-@common()
+@common(parallelism_option, events_option)
 @click.option("--from-result", "result_id", required=True, metavar="ID", help="The platform's id of the result.")
 @click.option("--test", metavar="ADDRESS", help="Look at the results of this test only: much faster.")
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")

@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.options import (
     PLAN_FORMS,
+    RUNS,
     Common,
     Report,
     ack_option,
@@ -31,7 +32,7 @@ from reconciler.cli.options import (
         "reconciler plan --offline --base origin/main   # no account, no network: two revisions compared"
     ),
 )
-@common()
+@common(*RUNS)
 @adopt_option
 @ack_option
 @deny_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import Common, common, example, output_format
+from reconciler.cli.options import Common, common, events_option, example, lock_option, output_format, select_option
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -51,7 +51,7 @@ def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> No
     short_help="List what is ours, and what is in doubt.",
     epilog=example("reconciler state list --env production --select 'support-bot/*'"),
 )
-@common(paths=False)
+@common(select_option, paths=False)
 @output_format("text", "json")
 def list_(common: Common, style: str) -> None:
     """List what is ours, and what is in doubt."""
@@ -100,7 +100,7 @@ def show(common: Common, address: str) -> None:
     epilog=example("reconciler state rm 'openlayer.Test/support-bot/*'"),
 )
 @click.argument("pattern")
-@common(paths=False, locks=True)
+@common(lock_option, paths=False)
 def rm(common: Common, pattern: str) -> None:
     """Forget what PATTERN (an address or a glob) names; the objects stay at the platform and are not ours any more.
 
@@ -125,7 +125,7 @@ def rm(common: Common, pattern: str) -> None:
 )
 @click.argument("old")
 @click.argument("new")
-@common(paths=False, locks=True)
+@common(lock_option, paths=False)
 def mv(common: Common, old: str, new: str) -> None:
     """Remember OLD under the address NEW; a project takes along what is inside it."""
 
@@ -146,7 +146,7 @@ def mv(common: Common, old: str, new: str) -> None:
 )
 @click.argument("address")
 @click.argument("remote_id", metavar="ID")
-@common(paths=False, locks=True)
+@common(events_option, lock_option, paths=False)
 def import_(common: Common, address: str, remote_id: str) -> None:
     """Make the live object ID ours, under ADDRESS."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import VERDICT_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import RUNS, VERDICT_FORMS, Common, Report, common, example, output_format, report_option
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         "reconciler status --run 2c4f1d0e-7a55-4f0b-9d3e-6a1c0f0b8e21"
     ),
 )
-@common()
+@common(*RUNS)
 @range_options
 @click.option("--changed", is_flag=True, help="Only what the last apply touched.")
 @click.option("--commit", metavar="ID", help="Judge development tests by this commit's results, or by the 'latest'.")

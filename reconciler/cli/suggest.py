@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, example, output_format
+from reconciler.cli.options import Common, common, events_option, example, output_format, parallelism_option
 
 if TYPE_CHECKING:
     from reconciler.evaluating.suggesting import Budget
@@ -24,7 +24,7 @@ PERIODS = {"hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000}
     ),
 )
 @click.argument("test", metavar="TEST")
-@common()
+@common(parallelism_option, events_option)
 @click.option(
     "--budget", required=True, metavar="N/PERIOD", help="So many flagged windows at most: 1/week, 2/day, 3/30d."
 )

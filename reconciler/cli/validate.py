@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "reconciler validate --report github --report gitlab=codequality.json"
     ),
 )
-@common(runs=False)
+@common()
 @output_format(*PROBLEM_FORMS)
 @report_option(*PROBLEM_FORMS)
 def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:

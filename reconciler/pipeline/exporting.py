@@ -70,7 +70,13 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
 def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Address]:
     if not patterns:
         return set(roots)
-    return {root for pattern in patterns for root in meant_by_name(pattern, roots)}
+    found = {pattern: meant_by_name(pattern, roots) for pattern in patterns}
+    if unmatched := [pattern for pattern, some in found.items() if not some]:
+        raise UsageInvalid(
+            f"--select {unmatched[0]!r} matches no project of the platform",
+            hint="it is a name, or a glob over names; see also whose workspace the key is of",
+        )
+    return set().union(*found.values())
 
 
 def _ours_first(objects: Iterable[LiveObject], state: State) -> list[LiveObject]:

@@ -15,18 +15,22 @@ from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
-from reconciler.planning.selecting import meant, meant_by_any
+from reconciler.planning.selecting import chosen_by, meant
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import Roots, read_live
 
 
 def selected_state(here: Session) -> State:
-    """The state, limited to what ``select`` names."""
+    """The state, limited to what ``select`` names.  Raises UsageInvalid for a glob that names nothing in it."""
     state, patterns = here.store.load(), here.request.select
     if not patterns:
         return state
-    chosen = meant_by_any(patterns, {*state.entries, *state.in_doubt})
-    return replace(state, entries={a: e for a, e in state.entries.items() if a in chosen})
+    chosen = chosen_by(patterns, {*state.entries, *state.in_doubt})
+    return replace(
+        state,
+        entries={address: entry for address, entry in state.entries.items() if address in chosen},
+        in_doubt={address: intent for address, intent in state.in_doubt.items() if address in chosen},
+    )
 
 
 def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:

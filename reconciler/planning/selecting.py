@@ -21,14 +21,7 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     if not patterns:
         return list(decisions), 0
     known = {*world.desired.resources, *world.matches.by_address}
-    found = {pattern: meant(pattern, known) for pattern in patterns}
-    unmatched = [pattern for pattern in patterns if not found[pattern]]
-    if unmatched:
-        raise UsageInvalid(
-            f"--select {unmatched[0]!r} matches no resource",
-            hint="it is a glob over addresses: 'support-bot/*', '*.Test/*/monitoring/PII*'",
-        )
-    chosen = set().union(*found.values())
+    chosen = chosen_by(patterns, known)
     needed = _needed(chosen, world)
     going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
     deleted = {(root.vendor, root.root) for root in going}
@@ -93,6 +86,18 @@ def meant_by_any(patterns: Iterable[str], known: Iterable[Address]) -> set[Addre
     """What at least one of the patterns means."""
     addresses = list(known)
     return {address for pattern in patterns for address in meant(pattern, addresses)}
+
+
+def chosen_by(patterns: Iterable[str], known: Iterable[Address]) -> set[Address]:
+    """As ``meant_by_any``, for ``--select``.  Raises UsageInvalid for a pattern that means nothing that is known."""
+    addresses = list(known)
+    found = {pattern: meant(pattern, addresses) for pattern in patterns}
+    if unmatched := [pattern for pattern, some in found.items() if not some]:
+        raise UsageInvalid(
+            f"--select {unmatched[0]!r} matches no resource",
+            hint="it is a glob over addresses: 'support-bot/*', '*.Test/*/monitoring/PII*'",
+        )
+    return set().union(*found.values())
 
 
 def _exactly(text: str, addresses: Iterable[Address]) -> set[Address]:

@@ -328,6 +328,36 @@ def test_the_memory_can_be_looked_into_and_mended(bot: Any, platform: Any) -> No
     bot("plan", "--detailed-exitcode")
 
 
+def test_a_list_of_the_memory_is_narrowed_and_never_by_nothing(bot: Any) -> None:
+    """As in a plan, a glob that names nothing is exit 64."""
+    bot("apply", "--yes")
+    listed = bot("state", "list", "--select", "*.InferencePipeline/*").out
+    assert ("bot/live" in listed, "bot/canary" in listed, "Rows arrive" in listed) == (True, True, False)
+    told = bot("state", "list", "--select", "*.Test/*", "--select", "zzz*", code=64)
+    assert "--select 'zzz*' matches no resource" in told.words
+    assert told.words == bot("plan", "--select", "*.Test/*", "--select", "zzz*", code=64).words
+
+
+def test_an_export_leaves_out_nothing_that_was_asked_for(by_hand: Any, bot: Any) -> None:
+    """One misspelt name among several, and nothing is written."""
+    name = next(iter(by_hand.projects()))
+    told = bot("export", "--out", "out", "--select", name, "--select", "zzz", code=64)
+    assert "--select 'zzz' matches no project" in told.words
+    assert not (bot.folder / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["show ADDRESS", "rm *.Test/*", "mv ADDRESS NEW", "import ADDRESS ID", "unlock ID"])
+def test_mending_takes_no_option_that_would_do_nothing(command: str, bot: Any) -> None:
+    """``state rm PATTERN --select GLOB`` would forget what the glob was meant to spare."""
+    bot("apply", "--yes")
+    before = bot("state", "list").out
+    for option in ("--select=nope", "--parallelism=2"):
+        told = bot("state", *command.split(), option, code=64)
+        assert "No such option" in told.words
+        assert option.partition("=")[0] in told.words
+    assert bot("state", "list").out == before
+
+
 def test_what_is_gone_on_both_sides_is_forgotten(bot: Any, platform: Any, make_project: Any) -> None:
     """The manifest and the project were removed: nothing is sent but reads, and the state is clean."""
     bot.write("other.yaml", make_project("other", 2))
