@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
 from reconciler.cli.options import example
+
+T = TypeVar("T")
 
 
 @click.command(
@@ -48,11 +52,13 @@ def command(
 
     Prints Openlayer's address on stdout when it listens; DigitalOcean's is the same without the /v1.  Ends on Ctrl-C.
     """
+    import sqlite3
+
     from reconciler.emulator.app import create_app
     from reconciler.emulator.digitalocean.seed import Seed
     from reconciler.emulator.faults import FaultScript
-    from reconciler.emulator.server import serve
-    from reconciler.errors import UsageInvalid
+    from reconciler.emulator.server import Unavailable, serve
+    from reconciler.errors import SettingsInvalid, UsageInvalid
 
     try:
         app = create_app(
@@ -61,13 +67,34 @@ def command(
             dialect="" if dialect == "current" else dialect,
             latency_s=_latency(latency),
             rate_per_s=None if rate is None else _rate(rate),
-            faults=FaultScript.read(faults) if faults else None,
-            seed=Seed.read(seed) if seed else None,
+            faults=_read("--faults", FaultScript.read, faults),
+            seed=_read("--seed", Seed.read, seed),
         )
     except ValueError as error:
         raise UsageInvalid(str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise SettingsInvalid(
+            f"--data {data}: {why}", hint="name a file of the emulator's, or one that is not there yet and can be made"
+        ) from error
     gc.enable()  # it serves for hours
-    serve(app, host=host, port=port, on_ready=lambda url: click.echo(f"{url}/v1"))
+    try:
+        serve(app, host=host, port=port, on_ready=lambda url: click.echo(f"{url}/v1"))
+    except Unavailable as error:
+        raise SettingsInvalid(
+            f"the emulator can not listen at port {port} of {host}: {error}",
+            hint="--port 0 takes a free port; --host is an address of this computer",
+        ) from error
+
+
+def _read(option: str, read: Callable[[str], T], file: str | None) -> T | None:
+    """What stands in the file that an option names; None without one.  Raises UsageInvalid, naming both."""
+    from reconciler.errors import UsageInvalid
+
+    try:
+        return read(file) if file else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageInvalid(f"{option} {file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _latency(text: str) -> float:

@@ -14,15 +14,19 @@ def command(kind: str | None, write: str | None) -> None:
     """Print the JSON schema (draft 7) of documents of KIND; without KIND, name what there is."""
     from pathlib import Path
 
-    from reconciler.errors import UsageInvalid
+    from reconciler.errors import SettingsInvalid, UsageInvalid
     from reconciler.manifests.schemas import schema_text, schemas
     from reconciler.providers import VENDORS
 
     known = schemas(VENDORS)
     if write is not None:
-        Path(write).mkdir(parents=True, exist_ok=True)
         for name, schema in known.items():
-            (Path(write) / name).write_text(schema_text(schema), encoding="utf-8")
+            try:
+                Path(write).mkdir(parents=True, exist_ok=True)
+                (Path(write) / name).write_text(schema_text(schema), encoding="utf-8")
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+                raise SettingsInvalid(f"--write {write}: {why}", hint="name a folder that can be written") from error
             click.echo(f"+ {Path(write) / name}")
         return
     if kind is None:

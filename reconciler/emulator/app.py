@@ -57,7 +57,8 @@ def create_app(
     The rate of ``rate_per_s`` is each vendor's own.
 
     Needs no lifespan.  ``app.state.database.close()`` closes the file; so does the end of the process.
-    ``app.state.digitalocean`` is the ``Console`` of its account.  Raises ValueError for another dialect.
+    ``app.state.digitalocean`` is the ``Console`` of its account.  Raises ValueError for another dialect, and OSError or
+    sqlite3.Error when the file can not be used.
     """
     if dialect not in ("", "seed"):
         raise ValueError(f'there is no dialect "{dialect}"; there are "" and "seed"')

@@ -63,8 +63,12 @@ def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
     return door
 
 
+class Unavailable(OSError):
+    """An address that can not be listened at; ``str()`` says why in a few words."""
+
+
 def _listening(host: str, port: int) -> tuple[socket.socket, str]:
-    """A bound socket and the base URL it answers at.  Raises OSError if the address is taken or not ours."""
+    """A bound socket and the base URL it answers at.  Raises Unavailable if the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Only a socket that says TCP gets TCP_NODELAY from asyncio; without it every answer waits 40 ms for an ACK.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -72,9 +76,9 @@ def _listening(host: str, port: int) -> tuple[socket.socket, str]:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(1024)
-    except OSError:
+    except (OSError, UnicodeError) as error:  # the latter for a name that can be no host's
         bound.close()
-        raise
+        raise Unavailable((getattr(error, "strerror", None) or str(error)).lower()) from error
     shown = f"[{host}]" if ":" in host else host
     return bound, f"http://{shown}:{bound.getsockname()[1]}"
 
@@ -83,7 +87,7 @@ def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, on_ready: Cal
     """Serve until SIGINT or SIGTERM, then return.  ``port=0`` takes a free one.
 
     ``on_ready`` is called once, with the base URL (no trailing slash), when requests are being answered.
-    Raises OSError if the address can not be had.
+    Raises Unavailable if the address can not be had.
     """
     bound, url = _listening(host, port)
     with bound:

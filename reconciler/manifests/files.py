@@ -118,7 +118,8 @@ def read_file(file: File, limit: int = MAX_FILE_BYTES) -> bytes:
 def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> list[str]:
     """Bring the files under ``paths`` into canonical form; the names of those that were not.
 
-    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read.
+    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read, and
+    at the first that can not be written.
     """
     from reconciler.manifests.formatter import fmt  # the rest of the program never formats
 
@@ -139,7 +140,11 @@ def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> l
     if problems:
         raise ManifestsInvalid(problems)
     for file, formatted in changed if write else ():
-        _replace(file.path, formatted)
+        try:
+            _replace(file.path, formatted)
+        except OSError as error:
+            what = f"can not be written: {error.strerror or error}"
+            raise ManifestsInvalid([Problem(file.name, 0, 0, "", what)]) from error
     return [file.name for file, _ in changed]
 
 
@@ -177,10 +182,17 @@ class _Walk:
 
     def take(self, path: Path, ignored: tuple[_Ignore, ...] = (), *, explicit: bool = False) -> None:
         """Take the file or folder that ``path`` leads to; one that the user did not name must look like ours."""
+        try:
+            self._take(path, ignored, explicit=explicit)
+        except OSError as error:  # it leads into a folder that may not be entered: who knows what is there
+            hint = f"make it readable, or name it in {IGNORE_FILE}"
+            self._refuse(_name(path, self.root), f"can not be read: {error.strerror}", hint)
+
+    def _take(self, path: Path, ignored: tuple[_Ignore, ...], *, explicit: bool) -> None:
         name, real = _name(path, self.root), Path(os.path.realpath(path))
-        is_folder = real.is_dir()
         if any(rule.matches(path) for rule in ignored):
             return
+        is_folder = real.is_dir()
         if not (explicit or is_folder or path.suffix in SUFFIXES or not real.exists()):
             return  # a link that leads nowhere may have led to a folder of manifests
         if problem := self._misleads(real):
@@ -224,7 +236,10 @@ class _Walk:
             self._refuse(name, f"can not be read: {error.strerror}")
             return
         if any(entry.name == IGNORE_FILE for entry in inside):
-            ignored = (*ignored, *_ignore_rules(folder))
+            try:
+                ignored = (*ignored, *_ignore_rules(folder))
+            except OSError as error:
+                self._refuse(_name(folder / IGNORE_FILE, self.root), f"can not be read: {error.strerror}")
         for entry in inside:
             path = folder / entry.name
             if entry.name.startswith("."):

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.errors import (
-    UsageInvalid,
-)
+from reconciler.errors import SettingsInvalid, UsageInvalid
 from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
 from reconciler.model.kind import Vendor
@@ -37,7 +35,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     """Write one manifest a root into ``folder``; with ``adopt`` remember the objects as ours.
 
     Raises UsageInvalid when a file is in the way, when ``select`` names no root, or when to adopt one object would
-    be to forget another; nothing is written then.
+    be to forget another; nothing is written then.  Raises SettingsInvalid when the folder can not be written.
     """
     vendors = reachable(here)
     providers = [await here.provider(vendor) for vendor in vendors]
@@ -99,9 +97,14 @@ def _write(here: Session, found: Sequence[Document], warnings: Sequence[str], fo
     taken = [each.file for each in found if (target / each.file).exists()]
     if taken and not force:
         raise UsageInvalid(f"{folder}/{taken[0]} is there already", hint="choose another --out, or --force")
-    target.mkdir(parents=True, exist_ok=True)
-    for each in found:
-        (target / each.file).write_text(to_yaml(each.document), encoding="utf-8")
+    texts = {each.file: to_yaml(each.document) for each in found}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (target / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise SettingsInvalid(f"--out {folder}: {why}", hint="name a folder that can be written") from error
     count = sum(len(each.fields) for each in found)
     return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), count, tuple(warnings))
 

@@ -270,12 +270,10 @@ class Session:
         return named if named and named.startswith(vendor.prefix) else None
 
     def _connect_emulator(self, vendor: Vendor) -> Provider:
-        from reconciler.emulator.app import create_app
         from reconciler.providers.local import connect_in_process
 
         if self._emulator is None:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._emulator = create_app(self.folder / "local.db", quotas=False)
+            self._emulator = _emulator_in(self.folder)
             self._closing.callback(self._emulator.state.database.close)
         return connect_in_process(
             vendor,
@@ -289,6 +287,25 @@ class Session:
         self.hooks.event(
             {"event": "request", "method": method, "path": path, "status": status, "seconds": round(seconds, 6)}
         )
+
+
+def _emulator_in(folder: Path) -> Any:
+    """The embedded emulator, with its data in the folder.  Raises SettingsInvalid when it can not be kept there."""
+    import sqlite3
+
+    from reconciler.emulator.app import create_app
+
+    file = folder / "local.db"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return create_app(file, quotas=False)
+    except (OSError, sqlite3.OperationalError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        hint = f"the environment {LOCAL} needs a folder that can be written"
+        raise SettingsInvalid(f"the emulator can not keep its data in {file}: {why}", hint=hint) from error
+    except sqlite3.Error as error:
+        hint = f"remove {folder / LOCAL}.*, and the environment {LOCAL} begins anew"
+        raise SettingsInvalid(f"{file}, the emulator's data, can not be read: {error}", hint=hint) from error
 
 
 def name_of(request: Request, manifest: Environment | None) -> str:
