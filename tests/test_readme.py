@@ -206,6 +206,15 @@ def test_every_command_in_the_pages_exists_with_its_options(page: str, line: str
     assert unknown == [], f"{page}: {line}"
 
 
+def test_nobody_is_told_to_install_what_bears_our_name_in_the_package_index() -> None:
+    """That is somebody else's project: ours is installed from a checkout, or from where its code is."""
+    asked = re.compile(r"""\binstall\s+(?:-\S+\s+)*["'`]*reconciler\b(?!\S*\s+@ )""")
+    places = [*(ROOT / "reconciler").rglob("*"), *(ROOT / "examples").rglob("*"), *(ROOT / "docs").rglob("*")]
+    texts = [each for each in (*places, *ROOT.glob("*.*")) if each.suffix in (".md", ".py", ".yaml", ".yml", ".toml")]
+    assert len(texts) > 200
+    assert [path.relative_to(ROOT).as_posix() for path in texts if asked.search(_text(path))] == []
+
+
 def test_every_command_and_option_stands_in_the_page_of_commands() -> None:
     text = _text(ROOT / "docs" / "commands.md")
     sections = dict(re.findall(r"^## `reconciler (\w+)`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))

@@ -271,7 +271,7 @@ def _connect(place: StatePlace, prefix: str, environ: Mapping[str, str]) -> Obje
     except ImportError as error:
         raise SettingsInvalid(
             f"a state at {place.scheme}:// needs the library obstore, which is not installed",
-            hint="pip install 'reconciler[object-store]'",
+            hint="pip install obstore; or, in a checkout of reconciler: pip install '.[object-store]'",
         ) from error
     endpoint = _endpoint(place.scheme, environ)
     client: Any = {**TIMEOUTS, "allow_http": endpoint.startswith("http:") or allows_http(environ)}

@@ -58,7 +58,7 @@ def _open_postgres(
     except ImportError as error:
         raise SettingsInvalid(
             "a state at postgresql:// needs the library psycopg, which is not installed",
-            hint="pip install 'reconciler[postgres]'",
+            hint="pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'",
         ) from error
     from reconciler.storage.postgres import PostgresStore
 

@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise SettingsInvalid(
         "a state at postgresql:// needs the library psycopg, which is not installed",
-        hint="pip install 'reconciler[postgres]'",
+        hint="pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'",
     ) from error
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -328,4 +328,4 @@ def test_without_the_library_the_extra_is_named(s3_environ: dict[str, str], monk
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(SettingsInvalid, match="obstore, which is not installed") as caught:
         ObjectStateStore(parse_place("s3://states"), "production", environ=s3_environ, now=noon)
-    assert caught.value.hint == "pip install 'reconciler[object-store]'"
+    assert caught.value.hint == "pip install obstore; or, in a checkout of reconciler: pip install '.[object-store]'"

@@ -65,4 +65,6 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsInvalid, match="psycopg, which is not installed") as caught:
         open_store("postgresql://host/db", "production", root=tmp_path, environ={}, now=noon)
-    assert caught.value.hint == "pip install 'reconciler[postgres]'"
+    assert (
+        caught.value.hint == "pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'"
+    )

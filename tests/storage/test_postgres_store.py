@@ -599,7 +599,7 @@ except SettingsInvalid as error:
     print(error.message, "|", error.hint)
 """
     told = subprocess.run([sys.executable, "-c", lines], cwd=ROOT, text=True, capture_output=True, check=True).stdout
-    assert "psycopg, which is not installed | pip install 'reconciler[postgres]'" in told
+    assert "psycopg, which is not installed | pip install 'psycopg[binary]'; or, in a checkout" in told
 
 
 def test_two_databases_of_one_server_do_not_share_a_lock(postgres: Any, open_postgres: OpenPostgres) -> None:
