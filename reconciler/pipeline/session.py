@@ -35,6 +35,7 @@ from reconciler.providers import VENDORS
 from reconciler.providers.clock import RealClock
 from reconciler.providers.reader import Inside
 from reconciler.settings import Settings
+from reconciler.storage.folder import make_private
 from reconciler.storage.opening import FOLDER, open_store
 
 if TYPE_CHECKING:
@@ -297,7 +298,7 @@ def _emulator_in(folder: Path) -> Any:
 
     file = folder / "local.db"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         return create_app(file, quotas=False)
     except (OSError, sqlite3.OperationalError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()

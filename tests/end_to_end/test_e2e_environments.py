@@ -90,3 +90,8 @@ def test_without_a_declared_environment_any_may_be_mended(two: Any) -> None:
     assert "openlayer.Project/bot" in two("state", "list", "--env", "staging").out
     assert two("state", "list").out == "No state yet.\n"
     two("doctor")
+
+
+def test_what_local_keeps_is_hidden_from_git_whichever_command_comes_first(bot: Any) -> None:
+    bot("plan", "--env", "local")
+    assert (bot.folder / ".reconciler" / ".gitignore").read_text() == "*\n"
