@@ -122,11 +122,11 @@ def command(
         else:
             asking.show(plan)
 
-    def confirmed(plan: Plan) -> None:
-        asking.confirm(plan)
-        story.begin(plan)
-
     async def main(signals: Signals) -> int:
+        def confirmed(plan: Plan) -> None:
+            asking.confirm(plan, signals)
+            story.begin(plan)
+
         hooks = Hooks(
             event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
             note=console.story, progress=console.evaluating,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.render import show_plan
-from reconciler.errors import ConfirmationRequired
+from reconciler.errors import ConfirmationRequired, Interrupted
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.running import Signals
     from reconciler.model.plan import Plan
 
 
@@ -28,18 +29,31 @@ class Asking:
         else:
             self._console.answer(show_plan(plan, self._style, self._console))
 
-    def confirm(self, plan: Plan) -> None:
-        """Return when the answer is yes.  Raises ConfirmationRequired when it is no, or when nobody can be asked."""
+    def confirm(self, plan: Plan, signals: Signals) -> None:
+        """Return when the answer is yes.
+
+        Raises ConfirmationRequired when it is no, or when nobody can be asked; Interrupted when a signal comes first.
+        """
         if self._yes:
             return
         if not sys.stdin.isatty():
             raise ConfirmationRequired("there is no terminal to ask on", hint="pass --yes if the plan is meant")
         count = len(plan.pending)
         what = f"{count:,} step{'' if count == 1 else 's'} in environment {plan.basis.environment}"
-        if self._word:
-            typed = click.prompt(f"\n{what}.  Type {self._word} to go on", default="", show_default=False, err=True)
-            agreed = typed == self._word
-        else:
-            agreed = click.confirm(f"\nCarry out {what}?", err=True)
+        question = f"{what}.  Type {self._word} to go on: " if self._word else f"Carry out {what}? [y/N]: "
+        answer = _answer(f"\n{question}", signals)
+        agreed = answer == self._word if self._word else answer.lower() in ("y", "yes")
         if not agreed:
             raise ConfirmationRequired("not confirmed; nothing was changed")
+
+
+def _answer(question: str, signals: Signals) -> str:
+    """The line that is typed; empty when the input ends instead."""
+    if signals.received is None:
+        click.echo(question, nl=False, err=True)
+    try:
+        signals.wait_for_input(sys.stdin.fileno())
+    except Interrupted:
+        click.echo(err=True)  # what is said next does not belong on the line of the question
+        raise
+    return sys.stdin.readline().strip()

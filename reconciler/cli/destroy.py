@@ -58,11 +58,11 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
         told.planned(plan)
         asking.show(plan)
 
-    def confirmed(plan: Plan) -> None:
-        asking.confirm(plan)
-        story.begin(plan)
-
     async def main(signals: Signals) -> int:
+        def confirmed(plan: Plan) -> None:
+            asking.confirm(plan, signals)
+            story.begin(plan)
+
         hooks = Hooks(
             event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
             note=console.story,

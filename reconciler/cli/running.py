@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import signal
 from collections.abc import Callable, Coroutine
+from types import FrameType
 from typing import Any, TypeVar
 
 from reconciler.errors import Interrupted
@@ -22,6 +25,7 @@ class Signals:
         self.gently: Callable[[], None] | None = None
         self.received: int | None = None
         self._say = say
+        self._reacted = False
         self._task: asyncio.Task[Any] | None = None
 
     def watch(self, task: asyncio.Task[Any]) -> None:
@@ -29,24 +33,46 @@ class Signals:
         self._task = task
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, self._on_signal, each)
+            loop.add_signal_handler(each, self._react)
+            signal.signal(each, self._note)  # the loop still wakes, and whoever keeps it waiting knows, too
 
-    def _on_signal(self, number: int) -> None:
-        first, self.received = self.received is None, number
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = number
+
+    def _react(self) -> None:
+        first, self._reacted = not self._reacted, True
         if first and self.gently is not None:
             self._say("stopping: letting the running requests finish; once more stops at once")
             self.gently()
         elif self._task is not None:
             self._task.cancel()
 
+    def wait_for_input(self, descriptor: int) -> None:
+        """Keep everything waiting until there is something to read.
+
+        Raises Interrupted when a signal comes first, or has come before.
+        """
+        woken, waker = os.pipe()
+        os.set_blocking(waker, False)
+        before = signal.set_wakeup_fd(waker)  # the loop needs not hear of a signal that ends the waiting
+        try:
+            if self.received is None:  # one that comes from here on has written to the pipe
+                select.select([descriptor, woken], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(waker)
+            os.close(woken)
+        if self.received is not None:
+            raise Interrupted("interrupted before anything was agreed to; nothing was changed")
+
     def raise_if_received(self) -> None:
         """Raise Interrupted when a signal has come in."""
         if self.received is not None:
             raise self.interrupted()
 
-    def interrupted(self) -> Interrupted:
+    def interrupted(self, error: Interrupted | None = None) -> Interrupted:
         """The error to end with: its exit code is 128 plus the signal's number."""
-        error = Interrupted("interrupted; what was done is recorded, and the next run goes on from there")
+        error = error or Interrupted("interrupted; what was done is recorded, and the next run goes on from there")
         error.exit_code = 128 + (self.received or signal.SIGINT)
         return error
 
@@ -60,7 +86,9 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
         signals.watch(task)
         try:
             return await task
-        except (asyncio.CancelledError, Interrupted):
+        except asyncio.CancelledError:
             raise signals.interrupted() from None
+        except Interrupted as error:
+            raise signals.interrupted(error) from None
 
     return asyncio.run(watched())

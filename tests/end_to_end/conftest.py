@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -130,15 +134,65 @@ class Result:
         return " ".join(self.text.split())
 
 
+class Terminal:
+    """A process on a terminal of its own, and somebody who sits there."""
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        self.screen = ""
+        self._keys, screen = pty.openpty()
+        # The first terminal that the leader of a session opens is the one whose Ctrl-C it gets.
+        opens = ["/bin/sh", "-c", 'terminal="$1"; shift; exec "$@" <"$terminal" >"$terminal" 2>&1', "sh"]
+        self.process = subprocess.Popen([*opens, os.ttyname(screen), *command], start_new_session=True, **options)
+        self._screen = screen
+
+    def read_until(self, text: str) -> None:
+        """Wait until this stands on the screen."""
+        deadline = time.monotonic() + 30
+        while text not in self.screen:
+            assert time.monotonic() < deadline, self.screen
+            assert self.process.poll() is None or self._more(), self.screen
+            self._more()
+
+    def type(self, keys: str) -> None:
+        """Press keys; ``\\x03`` is Ctrl-C."""
+        os.write(self._keys, keys.encode())
+
+    def ends(self, within_s: float = 5.0) -> int:
+        """The exit code, which is there in so many seconds."""
+        deadline = time.monotonic() + within_s
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it goes on\n{self.screen}"
+            self._more()
+        while self._more():
+            pass
+        return self.process.returncode
+
+    def _more(self) -> bool:
+        ready, _, _ = select.select([self._keys], [], [], 0.05)
+        if ready:
+            self.screen += os.read(self._keys, 65_536).decode(errors="replace")
+        return bool(ready)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self._screen)
+        os.close(self._keys)
+
+
 @dataclass
 class Cli:
-    """Commands in a folder of their own.  Called, it runs in this process; ``start`` begins a process."""
+    """Commands in a folder of their own.  Called, it runs in this process; ``start`` begins a process, and ``sit_down``
+    one on a terminal.
+    """
 
     folder: Path
     environ: dict[str, str]
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    terminals: list[Terminal] = field(default_factory=list)
 
     def __call__(self, *arguments: str, code: int = 0, **environ: str) -> Result:
         """Run a command that must end with ``code``; ``environ`` adds variables, an empty one takes it away."""
@@ -172,6 +226,13 @@ class Cli:
             )
         )
         return self.started[-1]
+
+    def sit_down(self, *arguments: str, program: str = "") -> Terminal:
+        """The installed command, on a terminal; or a program of the folder, which runs it in its own way."""
+        variables = {**os.environ, **self.environ, "PYTHONPATH": str(CHECKOUT)}
+        command = [sys.executable, *([program] if program else ["-m", "reconciler"]), *arguments]
+        self.terminals.append(Terminal(command, cwd=self.folder, env=variables))
+        return self.terminals[-1]
 
     def write(self, name: str, text: str) -> None:
         """A file in the folder."""
@@ -223,6 +284,8 @@ def cli(
     for process in made.started:
         process.kill()
         process.communicate()
+    for terminal in made.terminals:
+        terminal.close()
 
 
 BOT = """

@@ -114,6 +114,73 @@ def test_a_signal_while_only_reading(bot: Any, platform: Any) -> None:
     assert err == "error: interrupted; what was done is recorded, and the next run goes on from there\n"
 
 
+QUESTIONS = {"apply": "[y/N]:", "destroy": "Type default to go on:"}
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_at_the_question_ends_the_run(number: int, code: int, command: str, bot: Any, platform: Any) -> None:
+    """At once, and with the lock released: nobody has said yes, so there is nothing to finish."""
+    if command == "destroy":
+        bot("apply", "--yes")
+    before = len(platform.writes)
+    terminal = bot.sit_down(command)
+    terminal.read_until(QUESTIONS[command])
+    if number == signal.SIGINT:
+        terminal.type("\x03")
+    else:
+        terminal.process.send_signal(number)
+    assert terminal.ends() == code
+    assert "error: interrupted before anything was agreed to; nothing was changed" in " ".join(terminal.screen.split())
+    assert "Traceback" not in terminal.screen
+    assert len(platform.writes) == before
+    bot(command, "--yes")
+
+
+def test_a_signal_before_the_question_is_not_forgotten_there(bot: Any, platform: Any) -> None:
+    """It comes while the plan is worked out, and the question is not even asked."""
+    bot.write("plain.py", BEFORE_THE_QUESTION)
+    terminal = bot.sit_down("apply", program="plain.py")
+    assert terminal.ends(30) == 130
+    assert "[y/N]" not in terminal.screen
+    assert platform.writes == []
+    bot("apply", "--yes")
+
+
+BEFORE_THE_QUESTION = """
+import os, signal, sys
+from reconciler.cli.asking import Asking
+from reconciler.cli.main import run
+
+show = Asking.show
+
+def shown(self, plan):
+    show(self, plan)
+    os.kill(os.getpid(), signal.SIGINT)
+
+Asking.show = shown
+run()
+"""
+
+
+def test_an_answer_after_the_question_is_heard(bot: Any, platform: Any) -> None:
+    """Yes goes on, and from then on a signal lets running requests finish; anything else changes nothing."""
+    terminal = bot.sit_down("apply")
+    terminal.read_until("[y/N]:")
+    terminal.type("n\n")
+    assert terminal.ends() == 7
+    assert platform.writes == []
+    platform.fail(SLOW)
+    terminal = bot.sit_down("apply", "--parallelism", "1")
+    terminal.read_until("[y/N]:")
+    terminal.type("y\n")
+    wait_until(platform, "POST", "/tests", terminal.process)
+    terminal.type("\x03")
+    assert terminal.ends() == 130
+    assert "stopping: letting the running requests finish" in terminal.screen
+    assert "Apply: 4 done, 1 skipped." in terminal.screen
+
+
 def test_a_lock_whose_holder_is_stuck_can_be_broken(bot: Any, platform: Any) -> None:
     """``state unlock`` with the id from the message; the old holder writes nothing more.
 
