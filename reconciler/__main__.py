@@ -1,5 +1,10 @@
 """``python -m reconciler``: the console script."""
 
-from reconciler.cli.main import run
+import sys
 
-run()
+try:
+    from reconciler.cli.main import run
+
+    run()
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -57,13 +57,16 @@ def run() -> None:
 
         print(f"reconciler {__version__}")  # noqa: T201 - before click is worth loading
         sys.exit(0)
-    code = main(arguments)
+    try:
+        code = main(arguments)
+    except KeyboardInterrupt:  # before there was a command that could be stopped
+        code = 130
     gc.freeze()  # or Python searches all that the run has left once more before it ends
     sys.exit(code)
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; returns the exit code and never raises."""
+    """Run one command; returns the exit code, and raises nothing but a Ctrl-C that comes while it begins."""
     import click
 
     from reconciler.cli.group import reconciler

@@ -181,6 +181,35 @@ def test_an_answer_after_the_question_is_heard(bot: Any, platform: Any) -> None:
     assert "Apply: 4 done, 1 skipped." in terminal.screen
 
 
+@pytest.mark.parametrize("module", ["reconciler.cli.main", "click", "reconciler.cli.validate", "reconciler.settings"])
+def test_a_signal_while_it_is_still_being_loaded(module: str, bot: Any) -> None:
+    """A short Ctrl-C is no defect: it ends with 130, and whatever was imported then is nobody's concern."""
+    bot.write("early.py", WHILE_LOADING)
+    done = subprocess.run(
+        [sys.executable, "early.py", module, "validate"],
+        cwd=bot.folder,
+        env={**os.environ, **bot.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.replace("stopped", "").strip()) == (130, "", "")
+
+
+WHILE_LOADING = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("reconciler", run_name="__main__")
+"""
+
+
 def test_a_lock_whose_holder_is_stuck_can_be_broken(bot: Any, platform: Any) -> None:
     """``state unlock`` with the id from the message; the old holder writes nothing more.
 
