@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     Report,
     ack_option,
     adopt_option,
+    apart,
     common,
     deny_option,
     example,
@@ -67,7 +68,7 @@ def command(
     since: str | None,
     start: str | None,
     end: str | None,
-    timeout: str,
+    timeout: str | None,
     most: int | None,
     style: str,
     reports: tuple[Report, ...],
@@ -83,7 +84,7 @@ def command(
 
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
-    from reconciler.cli.ranges import seconds, time_range
+    from reconciler.cli.ranges import patience, time_range
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.cli.saved_plan import read_plan
@@ -96,11 +97,15 @@ def command(
 
     if resume and not plan_file:
         raise UsageInvalid("--resume goes with --plan")
-    for option, given in {"--rollback": rollback, "--max-evaluations": most is not None}.items():
+    shapes = {"PATH": common.named_paths, "--select": common.select, "--adopt": adopt, "--ack": acks}
+    apart("--plan", plan_file, shapes, hint="what a saved plan covers and allows was said when it was made")
+    ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
+    costs = {"--timeout": timeout is not None, "--max-evaluations": most is not None}
+    for option, given in {"--rollback": rollback, **ranges, **costs}.items():
         if given and not evaluates:
             raise UsageInvalid(f"{option} goes with --evaluate")
     within = time_range(since, start, end, time.time())
-    ask = Measurement(within, deadline_s=seconds("--timeout", timeout), most=most)
+    ask = Measurement(within, deadline_s=patience(timeout), most=most)
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)

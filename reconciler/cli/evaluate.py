@@ -11,6 +11,7 @@ from reconciler.cli.options import (
     VERDICT_FORMS,
     Common,
     Report,
+    apart,
     common,
     example,
     lock_option,
@@ -20,8 +21,6 @@ from reconciler.cli.options import (
 from reconciler.cli.ranges import cost_options, range_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.cli.console import Console
     from reconciler.cli.reports import Reports
     from reconciler.pipeline.measuring import Evaluated
@@ -54,7 +53,7 @@ def command(
     no_wait: bool,
     resume: bool,
     commit: str | None,
-    timeout: str,
+    timeout: str | None,
     most: int | None,
     style: str,
     reports: tuple[Report, ...],
@@ -69,7 +68,7 @@ def command(
     import time
 
     from reconciler.cli.console import Console
-    from reconciler.cli.ranges import seconds, time_range
+    from reconciler.cli.ranges import patience, time_range
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
@@ -80,8 +79,8 @@ def command(
     console, settings = Console.of(common), Settings.from_environ(os.environ)
     ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
     triggers = {**ranges, "--overwrite": overwrite, "--max-evaluations": most is not None, "--no-wait": no_wait}
-    _apart("--resume", resume, {**triggers, "--changed": changed, "--commit": commit is not None})
-    _apart("--commit", commit is not None, triggers)
+    apart("--resume", resume, {**triggers, "--changed": changed, "--commit": commit is not None})
+    apart("--commit", commit is not None, triggers)
     ask = Measurement(
         None if resume else time_range(since, start, end, time.time()),
         changed=changed,
@@ -89,7 +88,7 @@ def command(
         wait=not no_wait,
         resume=resume,
         commit=commit or "",
-        deadline_s=seconds("--timeout", timeout),
+        deadline_s=patience(timeout),
         most=most,
     )
 
@@ -106,15 +105,6 @@ def command(
         if no_wait and not evaluated.nothing:
             return told.end(_left_alone(evaluated, console))
         return told.end(report_verdicts(evaluated, style, console, told))
-
-
-def _apart(option: str, given: bool, others: Mapping[str, bool]) -> None:
-    """Raise UsageInvalid when an option was given along with one that it makes meaningless."""
-    from reconciler.errors import UsageInvalid
-
-    for other, also in others.items():
-        if given and also:
-            raise UsageInvalid(f"{option} and {other} do not go together")
 
 
 def _left_alone(evaluated: Evaluated, console: Console) -> int:

@@ -33,7 +33,12 @@ class Common(Struct, frozen=True):
     parallelism: int = 16
     events: str | None = None
     lock_timeout_s: float = 0.0
-    paths: tuple[str, ...] = (".",)
+    named_paths: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where manifests are: as named, or the working directory."""
+        return self.named_paths or (".",)
 
     @property
     def named_environment(self) -> str:
@@ -94,7 +99,7 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         @functools.wraps(function)
         def wrapped(**values: Any) -> Any:
             given = {name: values.pop(name) for name in _NAMES if name in values}
-            given["paths"] = values.pop("paths", ()) or (".",)
+            given["named_paths"] = values.pop("paths", ())
             return function(common=Common(color=not given.pop("no_color"), **given), **values)
 
         decorated: Any = wrapped
@@ -105,6 +110,15 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+def apart(option: str, given: object, others: Mapping[str, object], *, hint: str = "") -> None:
+    """Raise UsageInvalid when an option was given along with one that it makes meaningless, by their names."""
+    from reconciler.errors import UsageInvalid
+
+    for other, also in others.items():
+        if given and also:
+            raise UsageInvalid(f"{option} and {other} do not go together", hint=hint)
 
 
 _NAMES = ("environment", "variables", "select", "parallelism", "no_color", "verbose", "events", "lock_timeout_s")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_SINCE = "24h"
+DEFAULT_TIMEOUT = "10m"
 
 
 def range_options(function: F) -> F:
@@ -35,7 +36,7 @@ def range_options(function: F) -> F:
 def cost_options(function: F) -> F:
     """Add ``--timeout`` and ``--max-evaluations``."""
     options = (
-        click.option("--timeout", default="10m", show_default=True, metavar="DURATION", help="Wait at most so long."),
+        click.option("--timeout", metavar="DURATION", help="Wait at most so long.  [default: 10m]"),
         click.option(
             "--max-evaluations", "most", type=click.IntRange(min=0), metavar="N", help="Refuse to trigger more than N."
         ),
@@ -63,6 +64,11 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
     if first >= last:
         raise UsageInvalid(f"the time range is empty: it starts at {_iso(first)} and ends at {_iso(last)}")
     return TimeRange(first, last)
+
+
+def patience(timeout: str | None) -> int:
+    """How many seconds ``--timeout`` allows.  Raises UsageInvalid."""
+    return seconds("--timeout", timeout or DEFAULT_TIMEOUT)
 
 
 def seconds(option: str, text: str) -> int:

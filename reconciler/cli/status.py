@@ -67,7 +67,7 @@ def command(
             or changed
             or commit
             or common.select
-            or common.paths != (".",)
+            or common.named_paths
             or reports
             or style not in ("text", "json")
         ):

@@ -57,11 +57,13 @@ def _holds(value: object, **types: type) -> bool:
 def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
     """Sentences that name everything that is different now; empty when the plan still holds.
 
+    What a rule of ours refuses now has not moved: that refusal says itself what is wrong.
     With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun, and
     the state may have moved on.
     """
     now = plan_to_json(fresh, tool="")
-    refused = [each for each in now["refusals"] if each not in saved["refusals"]]
+    standing = zip(now["refusals"], fresh.refusals, strict=True)
+    refused = [each for each, refusal in standing if each not in saved["refusals"] and not refusal.by_rule]
     elsewhere = saved.get("environment") != now["environment"]
     return (
         *((f"the environment: planned for {saved.get('environment')}, now {now['environment']}",) if elsewhere else ()),

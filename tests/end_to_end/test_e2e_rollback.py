@@ -260,6 +260,10 @@ def test_the_cost_is_refused_before_anything_is_applied(measured: Any, platform:
     [
         (("--rollback",), "--rollback goes with --evaluate"),
         (("--max-evaluations", "3"), "--max-evaluations goes with --evaluate"),
+        (("--since", "2d"), "--since goes with --evaluate"),
+        (("--from", "2026-11-01"), "--from goes with --evaluate"),
+        (("--to", "2026-11-02"), "--to goes with --evaluate"),
+        (("--timeout", "10m"), "--timeout goes with --evaluate"),
         (("--evaluate", "--timeout", "soon"), "--timeout soon"),
         (("--evaluate", "--since", "yesterday"), "--since yesterday"),
     ],

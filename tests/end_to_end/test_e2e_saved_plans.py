@@ -39,6 +39,35 @@ def test_a_saved_plan_is_applied(saved: Any, platform: Any) -> None:
     saved("plan", "--detailed-exitcode")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonexist",), (".",), ("--select", "x"), ("--adopt",), ("--ack", "loosen=7")],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_a_plan_says_itself_is_not_said_again(arguments: tuple[str, ...], saved: Any, platform: Any) -> None:
+    """It was shaped by these when it was made; with others it would be another plan."""
+    ended = saved("apply", "--plan", "plan.json", *arguments, code=64)
+    given = arguments[0] if arguments[0].startswith("--") else "PATH"
+    assert f"--plan and {given} do not go together" in ended.words
+    assert platform.seen == []
+
+
+def test_what_is_asked_of_an_apply_goes_with_a_plan(saved: Any) -> None:
+    """How to carry it out, whom to tell, and what to do afterwards."""
+    how = ("--yes", "--parallelism", "2", "--lock-timeout", "1s", "--events", "events", "--report", "text=report.txt")
+    saved("apply", "--plan", "plan.json", *how, "--deny", "loosened", "--evaluate", "--since", "1d", code=5)
+
+
+def test_a_plan_that_was_made_before_it_is_denied(saved: Any, platform: Any) -> None:
+    """Nothing has moved: it is refused by the rule, as a plan made now would be."""
+    saved.edit("bot.yaml", "value: 3}]", "value: 1}]")
+    saved("plan", "--out", "plan.json")
+    ended = saved("apply", "--plan", "plan.json", "--deny", "loosened", code=3)
+    assert "which is denied here" in ended.words
+    assert "moved" not in ended.words
+    assert platform.writes == []
+
+
 def test_a_plan_for_nothing_yet_is_applied(bot: Any) -> None:
     """A first plan, made without any state."""
     bot("plan", "--out", "plan.json")

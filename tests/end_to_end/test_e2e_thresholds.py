@@ -48,7 +48,7 @@ def test_a_saved_plan_keeps_what_it_was_denied(bot: Any) -> None:
     bot("apply", "--yes")
     bot.edit("bot.yaml", *LOOSER)
     bot("plan", "--out", "plan.json")
-    assert "denied" in bot("apply", "--plan", "plan.json", "--deny", "loosened", code=6).words
+    assert "denied" in bot("apply", "--plan", "plan.json", "--deny", "loosened", code=3).words
 
 
 # ------------------------------------------------------------------------------------------- the past
