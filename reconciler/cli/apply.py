@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @adopt_option
 @ack_option
 @deny_option
-@click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, if it "
-              "still holds.")  # fmt: skip
+@click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, "
+              "if it still holds; does not ask.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="With --plan: finish a plan that was cut short.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--evaluate", "evaluates", is_flag=True, help="Then evaluate the tests that changed, and gate on them.")
@@ -75,9 +75,10 @@ def command(
 ) -> int:
     """Bring the platform in line with the manifests under PATH (default: this folder).
 
-    Asks first, unless told --yes.  Exits 3 when the plan holds refusals, 4 when not every step worked, 5 when a
-    gate fails, 6 when a saved plan is stale or the state is locked, 7 when it can not ask.  With --rollback a failed
-    gate exits 8 when everything was put back, and 9, saying what is left to send, when it was not.
+    Asks first, unless told --yes, or given a saved --plan: that was looked at before.  Exits 3 when the plan holds
+    refusals, 4 when not every step worked, 5 when a gate fails, 6 when a saved plan is stale or the state is locked,
+    7 when it can not ask.  With --rollback a failed gate exits 8 when everything was put back, and 9, saying what is
+    left to send, when it was not.
     """
     import os
     import time

@@ -68,6 +68,14 @@ def test_a_plan_that_was_made_before_it_is_denied(saved: Any, platform: Any) -> 
     assert platform.writes == []
 
 
+def test_a_saved_plan_is_applied_without_a_question_on_a_terminal_too(saved: Any) -> None:
+    """It was looked at when it was saved; the help says so."""
+    terminal = saved.sit_down("apply", "--plan", "plan.json")
+    assert terminal.ends(30) == 0
+    assert "[y/N]" not in terminal.screen
+    assert "Asks first, unless told --yes, or given a saved --plan" in saved("apply", "--help").words
+
+
 def test_a_plan_for_nothing_yet_is_applied(bot: Any) -> None:
     """A first plan, made without any state."""
     bot("plan", "--out", "plan.json")
