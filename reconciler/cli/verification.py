@@ -60,9 +60,17 @@ class Verification:
             raise self._end(done.put_back)
         if done.evaluated is None and self._code == 0:
             self._console.story("Nothing to evaluate: no test changed.")
+            self._warn(len(done.unverified))
         if self._code == 5 and self._rollback:  # nothing is known of what was there before
             self._console.story("warning: nothing was put back: what changed was applied without --rollback")
         return self._code
+
+    def _warn(self, unverified: int) -> None:
+        """Say of what an earlier apply changed that it was never held against its gate."""
+        if unverified:
+            tests = "1 test that an earlier apply changed is" if unverified == 1 else ""
+            tests = tests or f"{unverified:,} tests that an earlier apply changed are"
+            self._console.story(f"warning: {tests} not verified\n  hint: reconciler evaluate --changed --overwrite")
 
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)

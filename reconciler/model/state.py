@@ -56,6 +56,7 @@ class State(Struct, frozen=True):
     ``touched`` are the resources that the last apply changed; as long as it is ``unsettled`` (cut short, or not yet
     verified) what the next one changes is added to them.  ``before`` is what was at the platform before an apply that
     may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it).
+    ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
     """
 
     lineage: str = ""
@@ -68,6 +69,7 @@ class State(Struct, frozen=True):
     started: str = ""
     touched: tuple[Address, ...] = ()
     unsettled: bool = False
+    unverified: bool = False
     before: Mapping[Address, Fields] = field(default_factory=dict)
 
 
@@ -91,6 +93,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
     entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
     origins, consumed, started = dict(state.origins), state.consumed, state.started
     touched, unsettled, before = dict.fromkeys(state.touched), state.unsettled, dict(state.before)
+    unverified = state.unverified
     addresses, inside = _Addresses(), _Inside(entries)
     for record in records:
         address = addresses[record["address"]] if "address" in record else None
@@ -131,13 +134,14 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 changing = [addresses[each] for each in record["addresses"]]
                 touched = {**(touched if unsettled else {}), **dict.fromkeys(changing)}
                 before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
-                unsettled = True
+                unsettled, unverified = True, False
                 _drop_notes_about(tasks, changing)
             case "settled", None:
                 left = {Address.parse(each) for each in record.get("left", ())}
                 if not record["kept"]:
                     _drop_notes_about(tasks, touched.keys() - left)
                     touched = dict.fromkeys(sorted(left))
+                unverified = record.get("verified") is False and bool(touched)
                 unsettled, before = bool(left), {each: before[each] for each in before if each in left}
             case unknown, _:
                 raise StateUnreadable(
@@ -154,6 +158,7 @@ def _fold(state: State, records: Iterable[Record]) -> State:
         started=started,
         touched=tuple(touched),
         unsettled=unsettled,
+        unverified=unverified,
         before=before,
     )
 
@@ -282,6 +287,8 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["touched"] = [str(address) for address in state.touched]
     if state.unsettled:
         data["unsettled"] = True
+    if state.unverified:
+        data["unverified"] = True
     if state.before:
         data["before"] = {str(address): state.before[address] for address in sorted(state.before)}
     return data
@@ -315,6 +322,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             tasks={key: _mapping(task) for key, task in data["tasks"].items()},
             touched=tuple([addresses[each] for each in data.get("touched", ())]),
             unsettled=bool(data.get("unsettled", False)),
+            unverified=bool(data.get("unverified", False)),
             before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -142,7 +142,7 @@ async def _apply_planned(
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
         if trial is None and whole and outcomes:
-            await journal.write({"record": "settled", "kept": True})
+            await journal.write({"record": "settled", "kept": True, "verified": False})
         return replace(applied, unsettled=_unsettled(after, applied))
     finally:
         await reading.close()

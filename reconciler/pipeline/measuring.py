@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct, field
@@ -13,15 +13,15 @@ from msgspec.structs import replace
 from reconciler.applying.journal import Journal
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.estimate import Estimate
-from reconciler.evaluating.gates import Expectation, Past, judge
+from reconciler.evaluating.gates import Expectation, Past, judge, passed
 from reconciler.evaluating.runner import RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
 from reconciler.model.kind import Trigger, Wire
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.outcome import Evaluation, TimeRange, Verdict
+from reconciler.model.outcome import Evaluation, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, LiveObject, Resource
-from reconciler.model.state import fold
+from reconciler.model.state import State, fold
 from reconciler.model.values import parse_duration
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
@@ -30,6 +30,7 @@ from reconciler.pipeline.looking import look, measuring_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
+from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
 from reconciler.providers import KINDS, VENDORS
 
@@ -41,6 +42,7 @@ class Evaluated(Struct, frozen=True):
     """Verdicts, worst first; ``apart`` are resources that can not be evaluated on demand, with the reason.
 
     ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
+    ``unverified`` are the tests that had to be judged for the last apply to be verified, where nobody asked it to.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -49,6 +51,7 @@ class Evaluated(Struct, frozen=True):
     unapplied: int = 0
     estimate: Estimate | None = None
     nothing: str = ""
+    unverified: tuple[Address, ...] = ()
 
 
 class Measurement(Struct, frozen=True):
@@ -81,7 +84,17 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
     if not ask.trigger or ask.commit:
         return await measure(here, ask)  # looking on needs no lock
     async with locked(here, "evaluate"):
-        return await measure(here, ask)
+        evaluated = await measure(here, ask)
+        if _holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
+            settle(here)
+        return evaluated
+
+
+def _holds(tests: Collection[Address], verdicts: Sequence[Verdict], *, anew: bool) -> bool:
+    """Whether the verdicts verify these tests.  What is not ``anew`` may have been measured by a test as it was."""
+    judged = {each.address for each in verdicts}
+    clear = anew or all(each.level is Level.PASS for each in verdicts if each.address in tests)
+    return bool(tests) and judged.issuperset(tests) and passed(verdicts) and clear
 
 
 async def measure(here: Session, ask: Measurement) -> Evaluated:
@@ -115,7 +128,8 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     )
     if ask.wait:
         await remember(here, verdicts)
-    return Evaluated(verdicts, tuple(apart), result, len(planned.plan.pending), estimate)
+    pending, about = len(planned.plan.pending), unverified(here, planned.state)
+    return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about)
 
 
 async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterable[Evaluation]) -> Past:
@@ -138,6 +152,14 @@ def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, .
     asked = set(addresses)
     measured = [resource for resource in here.desired if KINDS[resource.address.kind].measuring is not None]
     return tuple(each.address for each in measured if {each.address, subject_of(each)} & asked)
+
+
+def unverified(here: Session, state: State) -> tuple[Address, ...]:
+    """The tests about what the last apply changed, where nobody asked it to verify that and no gate has held since."""
+    if not state.unverified:
+        return ()
+    about = (here.desired.resources[address] for address in tests_about(here, state.touched))
+    return tuple(each.address for each in about if not measuring_of(each.address).possible(each.fields))
 
 
 def _touched(here: Session, planned: Planned) -> tuple[Address, ...]:

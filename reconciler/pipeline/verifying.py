@@ -12,14 +12,15 @@ from reconciler.errors import Interrupted, ReconcilerError, RollbackFailed
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import passed
 from reconciler.model.plan import Plan
-from reconciler.model.state import Record, fold
+from reconciler.model.resource import Address
 from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
 from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, measure
+from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, measure, unverified
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
+from reconciler.pipeline.settling import settle
 
 
 class Watch(Struct, frozen=True):
@@ -34,11 +35,15 @@ class Watch(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back."""
+    """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back.
+
+    ``unverified`` are the tests about what an earlier apply changed that was not asked to verify it.
+    """
 
     applied: Applied
     evaluated: Evaluated | None = None
     put_back: PutBack | None = None
+    unverified: tuple[Address, ...] = ()
 
 
 async def apply_and_verify(
@@ -67,14 +72,14 @@ async def apply_and_verify(
             return Verified(applied)
         state = here.store.load()
         if not state.unsettled:
-            return Verified(applied)
+            return Verified(applied, unverified=unverified(here, state))
         if not state.touched:
-            _settle(here)
+            settle(here)
             return Verified(applied)
         evaluated = await measure(here, replace(ask, changed=True, anew=True))
         watch.judged(evaluated)
         if evaluated.nothing or passed(evaluated.verdicts):
-            _settle(here)
+            settle(here)
         elif rollback and state.before:
             return Verified(applied, evaluated, await _roll_back(here, watch))
         return Verified(applied, evaluated)
@@ -98,12 +103,3 @@ def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:
     state = planned.state
     changing = {*staying(planned.plan), *(state.touched if state.unsettled else ())}
     return expected_cost(here, planned, changing, ask)
-
-
-def _settle(here: Session) -> None:
-    """Remember that what was changed holds, but for what the given paths do not cover: that was not looked at."""
-    state = here.store.load()
-    left = [a for a in state.touched if a not in here.desired.resources and a in state.entries]
-    kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
-    here.store.append([kept])
-    here.store.commit(fold(state, [kept]))

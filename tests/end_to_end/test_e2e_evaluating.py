@@ -147,6 +147,29 @@ def test_status_before_and_after(measured: Any, platform: Any) -> None:
     assert platform.writes == []
 
 
+def test_what_was_applied_without_evaluating_is_said_to_be_unverified(bot: Any, platform: Any) -> None:
+    """Until a gate has held for it: nothing is evaluated that nobody asked for, and nothing passes for verified."""
+    again = ("apply", "--yes", "--evaluate", *DAY)
+    warning = "warning: 2 tests that an earlier apply changed are not verified"
+    bot("apply", "--yes")
+    stream(platform, {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]})
+    ended = bot(*again)
+    assert "Nothing to evaluate: no test changed." in ended.err
+    assert f"{warning} hint: reconciler evaluate --changed --overwrite" in ended.words
+    bot("evaluate", *DAY, "--changed", "--select", "bot/monitoring/Rows*")  # not all of it
+    assert warning in bot(*again).words
+    bot.edit("bot.yaml", "value: 2}]", "value: 9}]")
+    bot("apply", "--yes")
+    bot("evaluate", *DAY, "--changed")  # warns: what is there was measured by the test as it was
+    assert warning.replace("2 tests", "1 test").replace("are not", "is not") in bot(*again).words
+    bot("evaluate", *DAY, "--changed", "--overwrite", code=5)
+    assert "not verified" in bot(*again).words
+    bot.edit("bot.yaml", "value: 9}]", "value: 1}]")
+    bot("apply", "--yes")
+    bot("evaluate", *DAY, "--changed", "--overwrite")
+    assert "verified" not in bot(*again).words
+
+
 def test_apply_and_evaluate_in_one(bot: Any, platform: Any) -> None:
     """``apply --evaluate`` measures what changed until a gate has held, and then nothing while nothing changes."""
     assert "Apply: 5 done." in bot("apply", "--yes", "--evaluate", *DAY, code=5).out  # no rows yet

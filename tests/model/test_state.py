@@ -117,6 +117,17 @@ def test_what_was_not_settled_is_added_to() -> None:
     assert fold(State(), [changing(PROJECT), changing(TEST, PROJECT), KEPT]).touched == (PROJECT, TEST)
 
 
+def test_what_nobody_asked_to_verify_is_unverified_until_a_gate_holds() -> None:
+    """Also where another apply comes between, as long as it leaves something; what a destroy leaves is nothing."""
+    plain: Record = {**KEPT, "verified": False}
+    state = fold(State(), [changing(PROJECT, TEST), plain])
+    assert (state.unverified, state.unsettled) == (True, False)
+    assert fold(state, [KEPT]) == replace(state, unverified=False)
+    assert fold(state, [changing(PIPELINE), plain]).unverified
+    assert not fold(state, [changing(PIPELINE)]).unverified
+    assert not fold(state, [changing(), plain]).unverified
+
+
 def test_what_was_put_back_is_not_touched() -> None:
     assert fold(State(), [changing(PROJECT, before={str(PROJECT): {"fields": {}}}), PUT_BACK]) == State()
 
@@ -161,7 +172,7 @@ def test_an_evaluation_of_what_changes_is_not_waited_for() -> None:
 
 def test_a_state_that_never_heard_of_this_is_read_and_written_as_it_was() -> None:
     old = state_to_json(State(lineage="l", serial=3))
-    assert not {"touched", "unsettled", "before"} & old.keys()
+    assert not {"touched", "unsettled", "unverified", "before"} & old.keys()
     assert state_from_json(old) == State(lineage="l", serial=3)
 
 
@@ -305,6 +316,7 @@ STATES = st.builds(
     started=st.text(max_size=4),
     touched=st.lists(ADDRESSES, max_size=3, unique=True).map(tuple),
     unsettled=st.booleans(),
+    unverified=st.booleans(),
     before=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
 )
 
