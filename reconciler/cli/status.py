@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import RUNS, VERDICT_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import (
+    RUNS,
+    VERDICT_FORMS,
+    Common,
+    Report,
+    apart,
+    common,
+    example,
+    output_format,
+    report_option,
+)
 from reconciler.cli.ranges import range_options
 
 if TYPE_CHECKING:
@@ -62,16 +72,10 @@ def command(
     console, settings = Console.of(common), Settings.from_environ(os.environ)
     ranged = since is not None or start is not None or end is not None
     if run_id is not None:
-        if (
-            ranged
-            or changed
-            or commit
-            or common.select
-            or common.named_paths
-            or reports
-            or style not in ("text", "json")
-        ):
-            raise UsageInvalid("--run goes with --env and with --format text or json only")
+        ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
+        chosen = {"PATH": common.named_paths, "--select": common.select, "--changed": changed, "--commit": commit}
+        forms = {"--report": reports, f"--format {style}": style not in ("text", "json")}
+        apart("--run", run_id, {**ranges, **chosen, **forms}, hint="it shows one run of --env, as text or json")
         return _show_run(run_id, common, style, console)
     if commit is not None and ranged:
         raise UsageInvalid("--commit goes without a time range: its results are of the commit")
