@@ -48,5 +48,14 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> None:
         console.story(f"warning: {warning}")
     for file in exported.files:
         console.answer(f"+ {file}")
-    owned = ", which are ours now" if adopt else "; not ours until 'apply --adopt'"
-    console.answer(f"{counted(exported.resources, 'resource')} in {counted(len(exported.files), 'file')}{owned}.")
+    what = f"{counted(exported.resources, 'resource')} in {counted(len(exported.files), 'file')}"
+    console.answer(f"{what}{_whose(exported, adopt=adopt)}.")
+
+
+def _whose(exported: Exported, *, adopt: bool) -> str:
+    if adopt:
+        return ", which are ours now"
+    if exported.owned == exported.resources:
+        return ", which are ours"
+    some = f"{exported.resources - exported.owned} " if exported.owned else ""
+    return f"; {some}not ours until 'apply --adopt'"

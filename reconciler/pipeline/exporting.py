@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,10 +24,11 @@ from reconciler.providers.reader import all_of, read_live, read_roots
 
 
 class Exported(Struct, frozen=True):
-    """What ``export`` wrote."""
+    """What ``export`` wrote.  ``owned`` of its resources are ours."""
 
     files: tuple[str, ...]
     resources: int
+    owned: int
     warnings: tuple[str, ...]
 
 
@@ -49,7 +50,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     objects = [item for live in lists for item in live.objects]
     if not adopt:
         found, warnings = documents(objects, vendors)
-        return _write(here, found, warnings, folder, force=force)
+        return _write(here, found, warnings, folder, here.store.load().entries, force=force)
     async with locked(here, "export"):
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
@@ -59,7 +60,8 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         there = {item.remote_id: item for item in (*all_roots, *objects)}
         records: list[Record] = [{"record": "origins", "origins": origins}]
         records += _taken_over(state, found, objects, there, folder)
-        exported = _write(here, found, warnings, folder, force=force)
+        taken = {address for each in found for address in each.fields}
+        exported = _write(here, found, warnings, folder, taken, force=force)
         here.store.commit(fold(state, records))
         await carry_over(here, records)
     return exported
@@ -88,7 +90,15 @@ def _ours_first(objects: Iterable[LiveObject], state: State) -> list[LiveObject]
     return sorted(objects, key=rank)
 
 
-def _write(here: Session, found: Sequence[Document], warnings: Sequence[str], folder: str, *, force: bool) -> Exported:
+def _write(
+    here: Session,
+    found: Sequence[Document],
+    warnings: Sequence[str],
+    folder: str,
+    ours: Container[Address],
+    *,
+    force: bool,
+) -> Exported:
     from reconciler.manifests.writer import to_yaml  # loads a YAML writer that nothing else needs
 
     if not found:
@@ -105,8 +115,9 @@ def _write(here: Session, found: Sequence[Document], warnings: Sequence[str], fo
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise SettingsInvalid(f"--out {folder}: {why}", hint="name a folder that can be written") from error
-    count = sum(len(each.fields) for each in found)
-    return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), count, tuple(warnings))
+    written = [address for each in found for address in each.fields]
+    owned = sum(address in ours for address in written)
+    return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), len(written), owned, tuple(warnings))
 
 
 def _taken_over(

@@ -88,6 +88,15 @@ def test_export_and_adopt_in_one(by_hand: Any, cli: Any) -> None:
     assert by_hand.writes == []
 
 
+def test_an_export_knows_what_is_ours_already(by_hand: Any, cli: Any) -> None:
+    """All of it, or all but what somebody has made since."""
+    cli("export", "--out", "live", "--adopt")
+    assert "6 resources in 2 files, which are ours." in cli("export", "--out", "live", "--force").out
+    by_hand.api("POST", "/projects", {"name": "new", "taskType": "llm-base"})
+    told = cli("export", "--out", "live", "--force").out
+    assert "7 resources in 3 files; 1 not ours until 'apply --adopt'." in told
+
+
 def test_an_export_overwrites_nothing(by_hand: Any, cli: Any) -> None:
     """A file in the way is named; --force replaces it."""
     assert by_hand.projects()
