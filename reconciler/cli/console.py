@@ -28,9 +28,12 @@ QUIET_S = 10.0
 class Console:
     """Prints.  Knows the width, whether colour is wanted, and whether anybody watches."""
 
-    def __init__(self, *, color: bool, verbose: bool = False, events: str | None = None) -> None:
+    def __init__(
+        self, *, color: bool, verbose: bool = False, events: str | None = None, environment: str | None = None
+    ) -> None:
         self.width = _width()
         self.verbose = verbose
+        self._environment = environment
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.watched = sys.stderr.isatty()
         self._events = _open_events(events) if events else None
@@ -39,7 +42,7 @@ class Console:
     @classmethod
     def of(cls, common: Common) -> Console:
         """As the common options ask."""
-        return cls(color=common.color, verbose=common.verbose, events=common.events)
+        return cls(color=common.color, verbose=common.verbose, events=common.events, environment=common.environment)
 
     @classmethod
     def of_process(cls) -> Console:
@@ -78,6 +81,12 @@ class Console:
         self._pause_progress()
         with suppress(OSError):
             click.echo(page(text), err=True, color=self.color and self.watched)
+
+    def command(self, text: str) -> str:
+        """A command of ours that the reader may run next, as it has to be typed."""
+        from reconciler.cli.next_commands import in_environment
+
+        return in_environment(text, self._environment)
 
     def error(self, error: ReconcilerError) -> None:
         """What went wrong, where, and what to do next."""

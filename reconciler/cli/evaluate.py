@@ -114,8 +114,8 @@ def _left_alone(evaluated: Evaluated, console: Console) -> int:
     result = evaluated.result
     count = len({each.address for each in result.unfinished})
     console.answer(
-        f"{count:,} {'test is' if count == 1 else 'tests are'} being evaluated; to wait for the results:"
-        " reconciler evaluate --resume"
+        f"{count:,} {'test is' if count == 1 else 'tests are'} being evaluated; to wait for the results: "
+        + console.command("reconciler evaluate --resume")
     )
     for each in result.evaluations:
         console.story(terminal(f"not started: {each.address}: {each.message}"))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from msgspec import Struct
 
+from reconciler.errors import ReconcilerError
+
 if TYPE_CHECKING:
     from reconciler.pipeline.session import Request
 
@@ -100,7 +102,14 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         def wrapped(**values: Any) -> Any:
             given = {name: values.pop(name) for name in _NAMES if name in values}
             given["named_paths"] = values.pop("paths", ())
-            return function(common=Common(color=not given.pop("no_color"), **given), **values)
+            asked = Common(color=not given.pop("no_color"), **given)
+            try:
+                return function(common=asked, **values)
+            except ReconcilerError as error:
+                from reconciler.cli.next_commands import in_environment
+
+                error.hint = in_environment(error.hint, asked.environment)
+                raise
 
         decorated: Any = wrapped
         for option in reversed((*_MANIFESTS, *more, *_LOOKS)):

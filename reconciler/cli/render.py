@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from reconciler import __version__
+from reconciler.cli.next_commands import plan_in_environment
 from reconciler.cli.places import PLACED, placed_plan, placed_problems, placed_verdicts
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def tool() -> str:
 def show_plan(plan: Plan, form: str, paper: Paper) -> str:
     """A plan as text, json, markdown, github or gitlab."""
     plan = placed_plan(plan, paper.place) if form in PLACED else plan
+    plan = plan if form == "json" else plan_in_environment(plan)
     match form:
         case "json":
             from reconciler.reporting.machine import plan_json
@@ -85,6 +87,7 @@ def show_plan(plan: Plan, form: str, paper: Paper) -> str:
 def show_drift(plan: Plan, form: str, paper: Paper) -> str:
     """Drift as text, markdown or github, told from the platform; in all other forms as a plan."""
     plan = placed_plan(plan, paper.place) if form in ("markdown", "github") else plan
+    plan = plan_in_environment(plan) if form in ("text", "markdown", "github") else plan
     match form:
         case "text":
             from reconciler.reporting.text import drift_text

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from reconciler.cli.main import BROKEN_PIPE
+from reconciler.cli.next_commands import plan_in_environment
 from reconciler.cli.places import from_checkout, placed_plan, placed_problems, placed_verdicts
 from reconciler.cli.render import (
     File,
@@ -94,6 +95,7 @@ class Reports:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if isinstance(error, ReconcilerError):
+            error.hint = self._console.command(error.hint)
             self._write(error.exit_code, error)
             self._end(error.exit_code, error.message)
         elif isinstance(error, BrokenPipeError):  # nobody reads the answer to its end; the reports are for others
@@ -271,12 +273,14 @@ def command_name() -> str:
 
 
 def _explained(told: Told, place: str) -> Told:
-    """As people read it beside the checkout: mistakes in the manifests that ended the run are told one by one."""
+    """As people read it beside the checkout: with commands as they have to be typed, and mistakes in the manifests that
+    ended the run told one by one.
+    """
     ended = isinstance(told.error, ManifestsInvalid)
     problems = told.error.problems if isinstance(told.error, ManifestsInvalid) else told.problems
     return replace(
         told,
-        plan=placed_plan(told.plan, place) if told.plan else None,
+        plan=plan_in_environment(placed_plan(told.plan, place)) if told.plan else None,
         verdicts=None if told.verdicts is None else placed_verdicts(told.verdicts, place),
         problems=None if problems is None else placed_problems(problems, place),
         error=None if ended else told.error,

@@ -70,7 +70,8 @@ class Verification:
         if unverified:
             tests = "1 test that an earlier apply changed is" if unverified == 1 else ""
             tests = tests or f"{unverified:,} tests that an earlier apply changed are"
-            self._console.story(f"warning: {tests} not verified\n  hint: reconciler evaluate --changed --overwrite")
+            verify = self._console.command("reconciler evaluate --changed --overwrite")
+            self._console.story(f"warning: {tests} not verified\n  hint: {verify}")
 
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)
