@@ -40,7 +40,7 @@ from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject, Resource
-from reconciler.model.state import Entry, Record, State, entry_to_json
+from reconciler.model.state import Entry, Intent, Record, State, entry_to_json
 
 MOST_SENDS = 3
 """How often one create is sent at the most, each time after its absence was proven."""
@@ -130,6 +130,7 @@ class _Run:
             for step in plan.pending
             if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
         }
+        self.brought_along: set[Address] = set()
         self.born: dict[str, float] = {}
         """When we began to make an object, by its id: nothing can have stood inside it then."""
         self.ready = Ready(means.kinds, self._opens)
@@ -245,7 +246,7 @@ class _Run:
 
         Raises NotApplied or Conflict when there is no such object for certain, OutcomeUnknown when nobody can tell.
         """
-        doubt = self.world.state.in_doubt.get(step.former or step.address)
+        doubt = self._doubt(step)
         op = doubt.op if doubt else self.means.new_op()
         missing = self._missing(step.address)
         lagging = missing.remote_id if missing is not None and missing.unlisted else None
@@ -480,6 +481,7 @@ class _Run:
         if without:
             applied = {name: value for name, value in entry.applied.items() if name not in without}
             entry = replace(entry, applied=applied)
+        await self._bring_memory_along(step)
         await self._record_done(step.address, replace(entry, unlisted=True))
         return self.entries[step.address]
 
@@ -545,11 +547,7 @@ class _Run:
                 await self._removed(step)
 
     async def _changed(self, step: Step) -> None:
-        if step.action is Action.RENAME and step.former is not None:
-            # A root's own rename comes first and has carried this along already.
-            former = Address(step.former.kind, (step.address.root, *step.former.path[1:]))
-            moved = step.former if len(step.former.path) == 1 else former
-            await self.means.write({"record": "renamed", "address": str(step.address), "former": str(moved)})
+        await self._bring_memory_along(step)
         known = self.entries.get(step.former or step.address)
         retiring = known.retiring if known else ()  # what a replace left behind stays to be let go
         await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step), retiring))
@@ -562,6 +560,25 @@ class _Run:
             await self._forget(step)
         else:
             await self._remember(step, Entry(entry.remote_id, entry.applied, entry.op, archived=True))
+
+    async def _bring_memory_along(self, step: Step) -> None:
+        """Move what is remembered under the former name of a step, once its object is there under the new one."""
+        former = self._remembered_as(step)
+        if former != step.address and step.address not in self.brought_along:
+            self.brought_along.add(step.address)
+            await self.means.write(renamed(former, step.address, self.means.kinds))
+
+    def _remembered_as(self, step: Step) -> Address:
+        """The address in the state: a root's own rename comes first, and has carried along what stands in it."""
+        former = step.former or step.address
+        return former if len(former.path) == 1 else Address(former.kind, (step.address.root, *former.path[1:]))
+
+    def _doubt(self, step: Step) -> Intent | None:
+        """The create that was never answered, under the former name or, where that gets a new object, the new one."""
+        root = step.former.root if step.former else step.address.root
+        meant = Address(step.address.kind, (root, *step.address.path[1:]))
+        doubts = self.world.state.in_doubt
+        return doubts.get(step.former or step.address) or doubts.get(meant) or doubts.get(step.address)
 
     # -- small parts
 
@@ -679,6 +696,13 @@ class _InFlight:
         for task in left if stopped else ():
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def renamed(former: Address, address: Address, kinds: Mapping[str, AnyKind]) -> Record:
+    """The record that moves what is remembered, and what stands in it where its kind can hold others."""
+    is_holder = len(former.path) > 1 or any(kind.parent == former.kind for kind in kinds.values())
+    record: Record = {"record": "renamed", "address": str(address), "former": str(former)}
+    return record if is_holder else {**record, "alone": True}
 
 
 def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = ()) -> Entry:

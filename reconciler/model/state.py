@@ -116,10 +116,9 @@ def _fold(state: State, records: Iterable[Record]) -> State:
                 inside.drop_archived(address)
             case "renamed", Address():
                 inside = _Inside(entries)
-                _move(entries, Address.parse(record["former"]), address)
-                _move(in_doubt, Address.parse(record["former"]), address)
-                _move(touched, Address.parse(record["former"]), address)
-                _move(before, Address.parse(record["former"]), address)
+                former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))
+                for table in (entries, in_doubt, touched, before):
+                    _move(table, former, address, is_alone=is_alone)
             case "origins", None:
                 origins.update(_texts_by_text(record["origins"]))
             case "task", None:
@@ -170,9 +169,12 @@ def _drop_notes_about(tasks: dict[str, Fields], changing: Iterable[Address]) -> 
         del tasks[key]
 
 
-def _move(table: dict[Address, Any], former: Address, address: Address) -> None:
-    """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it."""
-    if len(former.path) == 1:
+def _move(table: dict[Address, Any], former: Address, address: Address, *, is_alone: bool) -> None:
+    """Carry ``former`` over to ``address``; a root carries everything of its vendor that stands inside it.
+
+    ``is_alone``: nothing can, and what seems to is in a root of another kind and the same name.
+    """
+    if len(former.path) == 1 and not is_alone:
         moved = [known for known in table if known == former or _is_inside(known, former)]
     else:
         moved = [former] if former in table else []

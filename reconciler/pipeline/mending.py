@@ -6,6 +6,7 @@ import difflib
 
 from msgspec.structs import replace
 
+from reconciler.applying.applier import renamed
 from reconciler.errors import (
     UsageInvalid,
 )
@@ -68,9 +69,9 @@ async def move(here: Session, old: str, new: str) -> None:
             raise UsageInvalid(f"{old} is not in the state", hint="see: reconciler state list")
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
-        renamed: Record = {"record": "renamed", "address": str(address), "former": str(former)}
-        here.store.commit(fold(state, [renamed]))
-        await carry_over(here, [renamed])
+        record = renamed(former, address, KINDS)
+        here.store.commit(fold(state, [record]))
+        await carry_over(here, [record])
 
 
 async def take_in(here: Session, text: str, remote_id: str) -> None:

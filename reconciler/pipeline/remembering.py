@@ -47,8 +47,12 @@ async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
 
 
 async def carry_over(here: Session, records: Iterable[Record]) -> None:
-    """Give what was renamed its past, as the journal's ``renamed`` records say, in their order."""
-    renamed = [(record["former"], record["address"]) for record in records if record["record"] == "renamed"]
+    """Give what was renamed its past, as the journal's ``renamed`` records say, in their order.
+
+    What is alone was never measured, nor was anything inside it.
+    """
+    records = [record for record in records if record["record"] == "renamed" and not record.get("alone")]
+    renamed = [(record["former"], record["address"]) for record in records]
     if not renamed:
         return
 

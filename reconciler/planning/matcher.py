@@ -65,17 +65,18 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     doubles = _doubles(desired, state, by_id)
     if doubles:
         state = replace(state, entries={a: entry for a, entry in state.entries.items() if a not in doubles})
-    renames, clashes = _renames(desired, live, state)
-    entries = _entries(state, renames, by_id)
+    renames, clashes = _renames(desired, live, state, kinds)
+    roots = _renamed_roots(renames, kinds)
+    entries = _entries(state, renames, roots, by_id)
     holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
     taken = {entry.remote_id for entry in holding} & by_id.keys()
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
-    homes = _homes(entries, by_id, renames)
+    homes = _homes(entries, by_id, roots, kinds)
     free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
     named: dict[Address, list[LiveObject]] = defaultdict(list)
     for item in free:
         named[_moved(item.address, homes, renames)].append(item)
-    doubts = _doubts(state, renames, named)
+    doubts = _doubts(state, renames, roots, named)
     matches: dict[Address, Match] = {}
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
     for address in sorted({**entries, **desired.resources, **doubts, **doubles}):
@@ -123,8 +124,12 @@ def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) ->
     return found
 
 
+_Homes = dict[tuple[str, str], str]
+"""(vendor, a name of a root) -> the name that we know that root by."""
+
+
 def _entries(
-    state: State, renames: Mapping[Address, Address], by_id: Mapping[str, LiveObject]
+    state: State, renames: Mapping[Address, Address], roots: _Homes, by_id: Mapping[str, LiveObject]
 ) -> dict[Address, tuple[Address, Entry]]:
     """Address -> (the address in the state, the entry).
 
@@ -135,29 +140,32 @@ def _entries(
         address, entry = item
         return not entry.archived, entry.remote_id in by_id, address.kind, address.path
 
-    roots = _renamed_roots(renames)
     known = sorted(state.entries.items(), key=weight) if renames else state.entries.items()
     return {_moved(address, roots, renames): (address, entry) for address, entry in known}
 
 
-_Homes = dict[tuple[str, str], str]
-"""(vendor, a name of a root) -> the name that we know that root by."""
+def _renamed_roots(renames: Mapping[Address, Address], kinds: Mapping[str, AnyKind]) -> _Homes:
+    holders = _holders(kinds) if renames else ()
+    return {(old.vendor, old.name): new.name for old, new in renames.items() if old.kind in holders}
 
 
-def _renamed_roots(renames: Mapping[Address, Address]) -> _Homes:
-    return {(old.vendor, old.name): new.name for old, new in renames.items() if len(old.path) == 1}
+def _holders(kinds: Mapping[str, AnyKind]) -> set[str]:
+    """The kinds that others stand in; a root of another kind may have the same name."""
+    return {kind.parent for kind in kinds.values() if kind.parent is not None}
 
 
 def _homes(
     entries: Mapping[Address, tuple[Address, Entry]],
     by_id: Mapping[str, LiveObject],
-    renames: Mapping[Address, Address],
+    roots: _Homes,
+    kinds: Mapping[str, AnyKind],
 ) -> _Homes:
     """For names at the platform: roots that the manifests rename, and roots of ours that somebody renamed there."""
-    roots = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if len(address.path) == 1]
-    there = [(address, item.address.name) for address, item in roots if item]
+    holders = _holders(kinds)
+    ours = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if address.kind in holders]
+    there = [(address, item.address.name) for address, item in ours if item]
     return {
-        **_renamed_roots(renames),
+        **roots,
         **{(address.vendor, name): address.name for address, name in there if name != address.name},
     }
 
@@ -173,13 +181,12 @@ def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapp
 
 
 def _doubts(
-    state: State, renames: Mapping[Address, Address], named: Mapping[Address, list[LiveObject]]
+    state: State, renames: Mapping[Address, Address], roots: _Homes, named: Mapping[Address, list[LiveObject]]
 ) -> dict[Address, tuple[Address, Intent]]:
     """Address -> (the address in the state, what is in doubt there).
 
     A create in doubt is renamed once it was found.  Until then it stays what it was meant to be.
     """
-    roots = _renamed_roots(renames)
     doubts: dict[Address, tuple[Address, Intent]] = {}
     for address, intent in state.in_doubt.items():
         moved = _moved(address, roots, renames)
@@ -248,36 +255,53 @@ def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, 
     )
 
 
-def _renames(desired: Desired, live: Live, state: State) -> tuple[dict[Address, Address], dict[Address, Address]]:
+def _renames(
+    desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]
+) -> tuple[dict[Address, Address], dict[Address, Address]]:
     """Former address -> new one for every rename that is still to be done, roots first; and those that clash.
 
-    A rename is done when the new address is ours: that a stranger has the former name since does not matter.
+    A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
+    is archived under it.  While the new object of a replace is in doubt both may be there: such a rename is among both,
+    for it goes on where it needs a replace.
     """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
     asked = [resource for resource in desired if resource.renamed_from is not None]
-    for roots in (True, False):
-        ours, strangers = _present(state, live, renames) if asked else (set(), set())
-        there = ours | strangers
+    archived = {item.remote_id for item in live.objects if item.archived} if asked else set()
+    for is_root in (True, False):
+        roots = _renamed_roots(renames, kinds)
+        ours, strangers = _present(state, live, renames, roots) if asked else ({}, set())
+        doubts = {_moved(address, roots, renames) for address in state.in_doubt} if asked else set()
         for resource in asked:
             former, address = resource.renamed_from, resource.address
-            if former is None or (len(former.path) == 1) is not roots or former not in there:
+            if former is None or (len(former.path) == 1) is not is_root or not (former in ours or former in strangers):
                 continue
-            if address not in there:
+            is_taken = address in ours or address in strangers
+            if not is_taken or (former in ours and address in doubts and address not in ours):
                 renames[former] = address
-            elif former not in desired.resources and (former in ours or address in strangers):
+            if not is_taken or former in desired.resources or ours.get(former) in archived:
+                continue
+            if former in ours or address in strangers:
                 clashes[address] = former
     return renames, clashes
 
 
-def _present(state: State, live: Live, renames: Mapping[Address, Address]) -> tuple[set[Address], set[Address]]:
-    """The addresses of what is there: of what is ours where we remember it, of the rest by its live name."""
-    known = {entry.remote_id for entry in state.entries.values()}
-    there = {item.remote_id for item in live.objects}
-    ours = (a for a, entry in state.entries.items() if not entry.archived and entry.remote_id in there)
+def _present(
+    state: State, live: Live, renames: Mapping[Address, Address], roots: _Homes
+) -> tuple[dict[Address, str], set[Address]]:
+    """What is there: the ids of what is ours by where we remember it, and of the rest the addresses by live name.
+
+    What another one has replaced is nothing any more, wherever we remember it.
+    """
+    replaced = {each for entry in state.entries.values() for each in entry.retiring}
+    known = {entry.remote_id for entry in state.entries.values()} | replaced
+    there = {item.remote_id for item in live.objects} - replaced
+    ours = [(a, e.remote_id) for a, e in state.entries.items() if not e.archived and e.remote_id in there]
     strangers = (item.address for item in live.objects if not item.archived and item.remote_id not in known)
-    roots = _renamed_roots(renames)
-    return {_moved(a, roots, renames) for a in ours}, {_moved(a, roots, renames) for a in strangers}
+    return (
+        {_moved(address, roots, renames): remote_id for address, remote_id in ours},
+        {_moved(address, roots, renames) for address in strangers},
+    )
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         return _remove_double(address, found, world)
     if live is None:
         return _remove_unseen(address, found)
+    if live.remote_id in world.replaced:
+        return removal(Action.FORGET, address, replace(found, live=None), "replaced by another one under a new name")
     if entry.archived and live.archived:
         return None
     if entry.protect:
@@ -57,8 +59,9 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
-        effect = Effect.LOOSENED if kind.criteria(live.fields, world.around(address)) else None
-        return replace(step, effect=effect, cause=Cause.DRIFT if entry.archived else Cause.MANIFEST)
+        loosens = not live.archived and kind.criteria(live.fields, world.around(address))
+        cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
+        return replace(step, effect=Effect.LOOSENED if loosens else None, cause=cause)
     note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
     if needed := _needed_by(address, live, world):
         note = f"it can not go while this stays: {needed[0]}" + (f" and {len(needed) - 1} more" if needed[1:] else "")

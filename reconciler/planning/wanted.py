@@ -75,7 +75,7 @@ def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[Decisi
 
 def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterable[Decision]:
     clash = world.matches.clashes.get(resource.address) if world.matches.clashes else None
-    if clash is not None:
+    if clash is not None and not _is_replace_in_doubt(resource, found, clash, kind, world):
         what = f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform"
         return (_refuse(resource, what, "drop renamedFrom, and remove one of the two"),)
     if found.live is not None and found.ours and (found.found or not found.twins):
@@ -93,6 +93,13 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
         world.renewed.add(resource.address)
         return (_create(resource, found, kind, adopts=adopts),)
     return _adopt(resource, found, found.live, kind, world)
+
+
+def _is_replace_in_doubt(resource: Resource, found: Match, clash: Address, kind: AnyKind, world: World) -> bool:
+    """Whether both names are there because an earlier run may have made what replaces the former."""
+    if found.live is None or found.former is None or found.former.name != clash.name:
+        return False
+    return any(change.create_only for change in differences(resource, found.live, found.entry, kind, world))
 
 
 def _revives(resource: Resource, archived: LiveObject, world: World) -> bool:

@@ -80,6 +80,12 @@ class World(Struct, frozen=True, dict=True):
         return found
 
     @cached_property
+    def replaced(self) -> frozenset[str]:
+        """The ids of what others have replaced: its end is a matter of theirs."""
+        entries = (found.entry for found in self.matches.by_address.values() if found.entry is not None)
+        return frozenset(each for entry in entries for each in entry.retiring)
+
+    @cached_property
     def irremovable(self) -> Inside:
         """What we remember, the manifests do not ask for, and the platform can not remove."""
         return inside_of_roots(

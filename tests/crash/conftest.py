@@ -1,8 +1,8 @@
 """A small apply whose process can die at any moment, and a platform that can go wrong at any request; in virtual time.
 
 The story: a project is there, beside things that people made by hand.  The next manifests describe it otherwise, want
-a new pipeline instead of an old one, and of its tests one changed, renamed, replaced, archived, back from the archive
-and two new; and they want a second project with a pipeline and a test.
+a new pipeline instead of an old one, and of its tests one changed, renamed, replaced, both at once, archived, back from
+the archive and two new; and they want a second project with a pipeline and a test.
 """
 
 from __future__ import annotations
@@ -177,7 +177,12 @@ def project(name: str, description: str, pipelines: Sequence[Doc], tests: Sequen
 LIVE = {"name": "live"}
 OLD = {"name": "old", "lifecycle": {"onRemoval": "delete"}}
 FIRST = project("bot", "Answers", [LIVE, OLD], [rows("back")])
-BEFORE = project("bot", "Answers", [LIVE, OLD], [rows("changed"), rows("former"), rows("replaced"), rows("archived")])
+BEFORE = project(
+    "bot",
+    "Answers",
+    [LIVE, OLD],
+    [rows("changed"), rows("former"), rows("replaced"), rows("narrow"), rows("archived")],
+)
 AFTER = project(
     "bot",
     "Answers customers",
@@ -186,13 +191,14 @@ AFTER = project(
         rows("changed", 2),
         rows("renamed", renamedFrom="former"),
         rows("replaced", evaluationWindow="24h"),
+        rows("wide", renamedFrom="narrow", evaluationWindow="24h"),
         rows("back"),
         rows("new", pipelines=["canary"], description="Rows arrive"),
         rows("newest", mode="development"),
     ],
 )
 SECOND = project("second", "Listens", [LIVE], [rows("first")])
-ACTIVE = ["back", "changed", "new", "newest", "renamed", "replaced"]
+ACTIVE = ["back", "changed", "new", "newest", "renamed", "replaced", "wide"]
 BY_HAND = {**rows("by hand", 3), "description": "Not ours", "usesProductionData": True}
 
 
@@ -354,7 +360,7 @@ class World:
         assert self.pipelines(projects["second"]) == ["live"]
         tests = [test for test in self.tests(projects["bot"]) if test["name"] != "by hand"]
         assert sorted(test["name"] for test in tests if not test["archived"]) == ACTIVE
-        assert sorted(test["name"] for test in tests if test["archived"]) == ["archived", "replaced"]
+        assert sorted(test["name"] for test in tests if test["archived"]) == ["archived", "narrow", "replaced"]
         assert [test["name"] for test in self.tests(projects["second"])] == ["first"]
         assert self.made_by_hand() == self.strangers
 

@@ -43,6 +43,7 @@ def test_the_story_holds_every_kind_of_step(make_world: MakeWorld) -> None:
         ("delete", "bot/old"),
         ("rename", "monitoring/renamed"),
         ("replace", "monitoring/replaced"),
+        ("replace", "monitoring/wide"),
         ("update", "bot"),
         ("update", "monitoring/back"),
         ("update", "monitoring/changed"),

@@ -105,7 +105,7 @@ def test_lists_lag_behind_a_create_whose_reply_was_lost(write: str, reads: int, 
     world.settles(within=2)
 
 
-@pytest.mark.parametrize("name", ["replaced", "archived", "former", "live", "old", "bot"])
+@pytest.mark.parametrize("name", ["replaced", "archived", "former", "narrow", "live", "old", "bot"])
 def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> None:
     """A page that shifts while it is read hides what is there: it is not made again, and nothing else suffers."""
     world = make_world()
@@ -115,7 +115,7 @@ def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> N
     world.converges(within=2)
 
 
-@pytest.mark.parametrize("name", ["changed", "former", "replaced", "archived", "live"])
+@pytest.mark.parametrize("name", ["changed", "former", "replaced", "narrow", "archived", "live"])
 def test_a_list_of_a_project_that_is_being_renamed_leaves_something_out(name: str, make_world: MakeWorld) -> None:
     """What stands in it is remembered under the project's former name, and yet not made anew or forgotten."""
     world = make_world()
@@ -138,6 +138,7 @@ def test_a_list_of_a_project_that_is_being_renamed_leaves_something_out(name: st
         "newest",
         "renamed",
         "replaced",
+        "wide",
     ]
     assert world.pipelines(world.projects()["robot"]) == ["canary", "live"]
 

@@ -270,6 +270,41 @@ def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: A
     assert len(account.datasets()) == 2
 
 
+def test_a_new_name_and_new_content_at_once(care: Any, account: Any) -> None:
+    """The next generation is remembered under the new name, and the test case asks its questions."""
+    care("apply", "--yes")
+    (first,) = account.datasets()
+    care.write("faq.csv", MORE)
+    care.edit("care.yaml", "{name: faq, file", "{name: questions, renamedFrom: faq, file")
+    care.edit("care.yaml", "dataset: faq", "dataset: questions")
+    care("apply", "--yes")
+    (newer,) = [each for each in account.datasets() if each["dataset_uuid"] != first["dataset_uuid"]]
+    assert newer["dataset_name"] == named(MORE).replace("faq", "questions")
+    assert account.case()["dataset"]["dataset_uuid"] == newer["dataset_uuid"]
+    assert "digitalocean.EvaluationDataset/faq" not in care("state", "list").out
+    care("plan", "--detailed-exitcode")
+    care("apply", "--yes", "--ack", "delete=1")
+    assert account.datasets() == [newer]
+    care("plan", "--detailed-exitcode")
+
+
+def test_a_dataset_called_like_its_workspace_is_renamed_alone(care: Any, account: Any) -> None:
+    """What stands in the workspace stays there."""
+    care.edit("care.yaml", "{name: faq, file", "{name: care, file")
+    care.edit("care.yaml", "dataset: faq", "dataset: care")
+    care("apply", "--yes")
+    care.write("faq.csv", MORE)
+    care.edit("care.yaml", "{name: care, file", "{name: faq, renamedFrom: care, file")
+    care.edit("care.yaml", "dataset: care", "dataset: faq")
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+    assert account.case()["version"] == 2
+    care("state", "mv", "digitalocean.EvaluationDataset/faq", "digitalocean.EvaluationDataset/care")
+    care("state", "mv", "digitalocean.EvaluationDataset/care", "digitalocean.EvaluationDataset/faq")
+    listed = care("state", "list").out
+    assert "digitalocean.EvaluationTestCase/care/Answers are correct" in listed
+
+
 def test_going_back_to_former_content_is_one_more_generation(care: Any, account: Any) -> None:
     """Every generation but the newest can go, in any number of applies."""
     faq = text_of(care, "faq.csv")

@@ -93,6 +93,19 @@ def test_a_replaced_test_goes_on_with_its_past(measured: Any, platform: Any) -> 
     assert len(known(measured)) == len(rows()) + 2
 
 
+def test_a_test_that_is_replaced_under_a_new_name_goes_on_with_its_past(measured: Any, platform: Any) -> None:
+    """One apply does both, and afterwards nothing is left of the former name."""
+    before = platform.tests("bot")["Rows arrive"]["id"]
+    measured.edit("bot.yaml", "- name: Rows arrive\n", "- name: Traffic\n      renamedFrom: Rows arrive\n")
+    measured.edit("bot.yaml", "rowCount\n      evaluationWindow: 24h", "rowCount\n      evaluationWindow: 12h")
+    measured("apply", "--yes")
+    tests = platform.tests("bot")
+    assert (tests["Rows arrive"]["id"], tests["Rows arrive"]["archived"]) == (before, True)
+    assert known(measured) == rows("bot/monitoring/Traffic")
+    measured("plan", "--detailed-exitcode")
+    assert "Rows arrive" not in measured("state", "list").out
+
+
 def test_a_history_that_can_not_be_written_fails_no_gate(measured: Any) -> None:
     """A full disk, a read-only folder: a warning, and the verdicts as ever."""
     history = measured.folder / ".reconciler" / "default.history.db"

@@ -227,6 +227,14 @@ def test_a_renamed_root_leaves_another_root_of_that_name_alone() -> None:
     }
 
 
+def test_a_renamed_root_that_holds_nothing_is_moved_alone() -> None:
+    """A dataset may have the name of a workspace; what stands in that stays there."""
+    dataset, case = "digitalocean.EvaluationDataset", Address("digitalocean.EvaluationTestCase", ("care", "Polite"))
+    known = State(entries={Address(dataset, ("care",)): Entry("d1"), case: Entry("c1")})
+    record = {**renamed(Address(dataset, ("care",)), Address(dataset, ("faq",))), "alone": True}
+    assert fold(known, [record]).entries == {Address(dataset, ("faq",)): Entry("d1"), case: Entry("c1")}
+
+
 def test_a_renamed_pipeline_called_like_a_mode_leaves_the_tests_of_that_mode_alone() -> None:
     pipeline = Address("openlayer.InferencePipeline", ("bot", "monitoring"))
     assert moved(pipeline, Address("openlayer.InferencePipeline", ("bot", "live")), pipeline, TEST) == {

@@ -134,7 +134,10 @@ def _next(chance: random.Random, team: Team) -> Team:
     """What the team wants next: something of everything that can become of a resource."""
     cases: list[Case] = []
     for case in team.cases:
-        match chance.choice(("same", "update", "update", "rename", "replace", "archive", "text", "rename and update")):
+        match chance.choice(
+            ("same", "update", "update", "rename", "replace", "archive", "text", "rename and update",
+             "rename and replace")
+        ):  # fmt: skip
             case "same":
                 cases.append(case)
             case "update":
@@ -145,6 +148,8 @@ def _next(chance: random.Random, team: Team) -> Team:
                 cases.append(replace(case, name=f"{case.name} renamed", former=case.name, least=case.least + 10))
             case "replace" if not case.development:
                 cases.append(replace(case, window="24h"))
+            case "rename and replace" if not case.development:
+                cases.append(replace(case, name=f"{case.name} renamed", former=case.name, window="24h"))
             case "text":
                 cases.append(replace(case, description=f"More about {case.name}"))
     fresh = "fresh"

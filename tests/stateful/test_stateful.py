@@ -241,12 +241,16 @@ class Reconciling(RuleBasedStateMachine):
         if project in self.wanted:
             self.wanted[project]["tests"].pop(name, None)
 
-    @rule(project=st.sampled_from(PROJECTS), name=st.sampled_from(TESTS))
-    def rename_test(self, project: str, name: str) -> None:
+    @rule(
+        project=st.sampled_from(PROJECTS), name=st.sampled_from(TESTS), window=st.sampled_from((None, None, "1h", "7d"))
+    )
+    def rename_test(self, project: str, name: str, window: str | None) -> None:
+        """With another window it needs a new object, too."""
         tests = self.wanted.get(project, {}).get("tests", {})
         if name in tests:
             self.renamed += 1
-            tests[f"renamed {self.renamed}"] = {**tests.pop(name), "renamedFrom": name}
+            changed = {"evaluationWindow": window} if window else {}
+            tests[f"renamed {self.renamed}"] = {**tests.pop(name), **changed, "renamedFrom": name}
 
     @rule(project=st.sampled_from(PROJECTS), name=st.sampled_from(PIPELINES))
     def rename_pipeline(self, project: str, name: str) -> None:
