@@ -548,6 +548,9 @@ class _Run:
 
     async def _changed(self, step: Step) -> None:
         await self._bring_memory_along(step)
+        if step.changes_memory_only:
+            self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=step.remote_id))
+            return
         known = self.entries.get(step.former or step.address)
         retiring = known.retiring if known else ()  # what a replace left behind stays to be let go
         await self._remember(step, self._entry(step, str(step.remote_id), self._op_of(step), retiring))

@@ -141,6 +141,11 @@ class Step(Struct, frozen=True):
     idle: bool = False
     replay: Replay | None = None
 
+    @property
+    def changes_memory_only(self) -> bool:
+        """Whether it moves what we remember of a root that is not ours, and leaves the root alone."""
+        return self.action is Action.RENAME and not self.fields
+
 
 class Refusal(Struct, frozen=True):
     """Something that was asked for and will not be done; the whole plan waits until it is settled.

@@ -170,7 +170,8 @@ def _changing(planned: Planned, trial: Trial | None) -> Record:
 
 def staying(plan: Plan) -> set[Address]:
     """The addresses that a plan changes and that are still there afterwards."""
-    return {step.address for step in plan.pending if not step.action.leaves_nothing}
+    steps = (step for step in plan.pending if not step.changes_memory_only)
+    return {step.address for step in steps if not step.action.leaves_nothing}
 
 
 def world_of(planned: Planned) -> World:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -147,14 +147,27 @@ def _spelled(value: object) -> str:
 def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
     """The platform and the memory, as they are after ``before`` was applied.
 
-    What is only looked up is there, whichever of the two asks for it.
+    What is only looked up is there, whichever of the two asks for it; who gives it another name says that it has that.
     """
     owned = {a: r for a, r in before.resources.items() if not r.lookup and not KINDS[a.kind].virtual}
     looked_up = {a: r for each in (before, after) for a, r in each.resources.items() if r.lookup}
     objects = [_live(a, r.fields, after.resources[a].fields if a in after.resources else {}) for a, r in owned.items()]
     objects += [_live(a, r.fields, r.fields) for a, r in looked_up.items() if a not in owned]
+    named = ((r.renamed_from, a) for a, r in looked_up.items() if r.renamed_from is not None)
+    renamed = {former: address for former, address in named if former in looked_up and former not in owned}
+    if renamed:
+        objects = [_inside(renamed, item) for item in objects if item.address not in renamed]
     entries: dict[Address, Entry] = {a: remembered(r, str(a), None) for a, r in owned.items()}
     return Live(tuple(objects)), State(entries=entries)
+
+
+def _inside(renamed: Mapping[Address, Address], item: LiveObject) -> LiveObject:
+    """The object, under the new name of the root that it stands in."""
+    root = KINDS[item.address.kind].parent
+    home = renamed.get(Address(root, item.address.path[:1])) if root is not None else None
+    if home is None:
+        return item
+    return replace(item, address=Address(item.address.kind, (home.name, *item.address.path[1:])))
 
 
 def _live(address: Address, written: Fields, wanted: Fields) -> LiveObject:

@@ -51,12 +51,15 @@ class Matches(Struct, frozen=True):
 
     ``by_address`` is sorted.  ``strangers`` stand with the address that they have for us.  ``aliases`` leads from the
     address that an object has at the platform to the one that it has for us, where a rename sets them apart.
+    ``clashes`` and ``followed`` lead from the new address to the former one: of renames where both are there, and of
+    roots that are only looked up and were renamed at the platform.
     """
 
     by_address: Mapping[Address, Match]
     strangers: tuple[tuple[Address, LiveObject], ...]
     aliases: Mapping[Address, Address] = field(default_factory=dict)
     clashes: Mapping[Address, Address] = field(default_factory=dict)
+    followed: Mapping[Address, Address] = field(default_factory=dict)
 
 
 def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
@@ -65,9 +68,12 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     doubles = _doubles(desired, state, by_id)
     if doubles:
         state = replace(state, entries={a: entry for a, entry in state.entries.items() if a not in doubles})
-    renames, clashes = _renames(desired, live, state, kinds)
+    followed, unfollowed = _followed(desired, live, by_id, state, kinds)
+    renames, clashes = _renames(desired, live, state, kinds, followed)
+    # What was renamed at the platform has its new name there: who bears the former one now is somebody else.
+    ours = {**renames, **followed}
+    entries = _entries(state, ours, _renamed_roots(ours, kinds), by_id)
     roots = _renamed_roots(renames, kinds)
-    entries = _entries(state, renames, roots, by_id)
     holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
     taken = {entry.remote_id for entry in holding} & by_id.keys()
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
@@ -76,7 +82,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     named: dict[Address, list[LiveObject]] = defaultdict(list)
     for item in free:
         named[_moved(item.address, homes, renames)].append(item)
-    doubts = _doubts(state, renames, roots, named)
+    doubts = _doubts(state, ours, _renamed_roots(ours, kinds), named)
     matches: dict[Address, Match] = {}
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
     for address in sorted({**entries, **desired.resources, **doubts, **doubles}):
@@ -95,7 +101,8 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         matches,
         strangers=tuple(strangers),
         aliases={item.address: address for address, item in found if item.address != address},
-        clashes=clashes,
+        clashes={**clashes, **unfollowed},
+        followed={address: former for former, address in followed.items()},
     )
 
 
@@ -255,8 +262,51 @@ def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, 
     )
 
 
+def _followed(
+    desired: Desired, live: Live, by_id: Mapping[str, LiveObject], state: State, kinds: Mapping[str, AnyKind]
+) -> tuple[dict[Address, Address], dict[Address, Address]]:
+    """Former -> new address of roots that are only looked up and were renamed at the platform; and new -> former ones
+    of those that were not, whatever ``renamedFrom`` says.
+
+    Such a root has no entry: what is remembered inside it tells, by the name under which it is listed now.
+    """
+    holders = _holders(kinds)
+    looked_up = {r.address: r.renamed_from for r in desired if r.lookup and r.address.kind in holders}
+    followed: dict[Address, Address] = {}
+    clashes: dict[Address, Address] = {}
+    if not looked_up:
+        return followed, clashes
+    there = {item.address for item in live.objects}
+    said = {former: address for address, former in looked_up.items() if former is not None}
+    for former, inside in _unremembered_roots(desired, state, kinds).items():
+        entries = [state.entries[address] for address in inside if address in state.entries]
+        names = {by_id[entry.remote_id].address.root for entry in entries if entry.remote_id in by_id}
+        told = said.get(former)
+        if not names and told is not None and former not in there:
+            names = {told.name}
+        if names == {former.name} and told in there:
+            clashes[said[former]] = former
+        address = Address(former.kind, (min(names),)) if len(names) == 1 else None
+        if address not in looked_up or address in followed.values():
+            continue
+        moved = {Address(each.kind, (address.name, *each.path[1:])) for each in inside}
+        if moved.isdisjoint(state.entries):
+            followed[former] = address
+    return followed, clashes
+
+
+def _unremembered_roots(desired: Desired, state: State, kinds: Mapping[str, AnyKind]) -> dict[Address, list[Address]]:
+    """Roots that are neither wanted nor remembered, with the addresses inside them that are remembered or in doubt."""
+    found: dict[Address, list[Address]] = defaultdict(list)
+    for address in {**state.entries, **state.in_doubt}:
+        parent = kinds[address.kind].parent
+        if parent is not None:
+            found[Address(parent, address.path[:1])].append(address)
+    return {root: inside for root, inside in found.items() if not (root in desired.resources or root in state.entries)}
+
+
 def _renames(
-    desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]
+    desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind], followed: Mapping[Address, Address]
 ) -> tuple[dict[Address, Address], dict[Address, Address]]:
     """Former address -> new one for every rename that is still to be done, roots first; and those that clash.
 
@@ -266,12 +316,16 @@ def _renames(
     """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
-    asked = [resource for resource in desired if resource.renamed_from is not None]
+    owned = state.entries.keys()
+    asked = [r for r in desired if r.renamed_from is not None and (not r.lookup or r.renamed_from in owned)]
     archived = {item.remote_id for item in live.objects if item.archived} if asked else set()
     for is_root in (True, False):
         roots = _renamed_roots(renames, kinds)
-        ours, strangers = _present(state, live, renames, roots) if asked else ({}, set())
-        doubts = {_moved(address, roots, renames) for address in state.in_doubt} if asked else set()
+        known = {**renames, **followed}
+        homes = _renamed_roots(known, kinds)
+        ours = {_moved(a, homes, known): remote_id for a, remote_id in _owned(state, live)} if asked else {}
+        strangers = {_moved(a, roots, renames) for a in _strangers(state, live)} if asked else set()
+        doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
         for resource in asked:
             former, address = resource.renamed_from, resource.address
             if former is None or (len(former.path) == 1) is not is_root or not (former in ours or former in strangers):
@@ -286,22 +340,23 @@ def _renames(
     return renames, clashes
 
 
-def _present(
-    state: State, live: Live, renames: Mapping[Address, Address], roots: _Homes
-) -> tuple[dict[Address, str], set[Address]]:
-    """What is there: the ids of what is ours by where we remember it, and of the rest the addresses by live name.
+def _owned(state: State, live: Live) -> list[tuple[Address, str]]:
+    """What is ours and there: where we remember it, and its id.
 
     What another one has replaced is nothing any more, wherever we remember it.
     """
-    replaced = {each for entry in state.entries.values() for each in entry.retiring}
-    known = {entry.remote_id for entry in state.entries.values()} | replaced
-    there = {item.remote_id for item in live.objects} - replaced
-    ours = [(a, e.remote_id) for a, e in state.entries.items() if not e.archived and e.remote_id in there]
-    strangers = (item.address for item in live.objects if not item.archived and item.remote_id not in known)
-    return (
-        {_moved(address, roots, renames): remote_id for address, remote_id in ours},
-        {_moved(address, roots, renames) for address in strangers},
-    )
+    there = {item.remote_id for item in live.objects} - _replaced(state)
+    return [(a, e.remote_id) for a, e in state.entries.items() if not e.archived and e.remote_id in there]
+
+
+def _strangers(state: State, live: Live) -> list[Address]:
+    """The rest of what is there, by its live name."""
+    known = {entry.remote_id for entry in state.entries.values()} | _replaced(state)
+    return [item.address for item in live.objects if not item.archived and item.remote_id not in known]
+
+
+def _replaced(state: State) -> set[str]:
+    return {each for entry in state.entries.values() for each in entry.retiring}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:

@@ -74,14 +74,18 @@ def before_from_json(data: Mapping[str, Any]) -> Before:
 def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> dict[Address, Before]:
     """What is there now, by the address that each step of the plan leaves it at.
 
-    What ends an earlier replace is left out: it does not come back.
+    What ends an earlier replace is left out: it does not come back.  Nor does the former name of a root that is not
+    ours: what stands in it was there under its new one.
     """
     there = live.by_id()
-    return {
+    befores = {
         step.address: _before(step, there.get(step.remote_id or ""), state, kinds[step.address.kind])
         for step in plan.pending
-        if not _is_leftover(step, state)
+        if not (_is_leftover(step, state) or step.changes_memory_only)
     }
+    followed = [(step.former, step.address) for step in plan.pending if step.changes_memory_only]
+    homes = {(former.vendor, former.name): address.name for former, address in followed if former is not None}
+    return {address: replace(each, address=moved_back(each.address, homes)) for address, each in befores.items()}
 
 
 def _is_leftover(step: Step, state: State) -> bool:

@@ -42,7 +42,9 @@ def for_wanted(world: World) -> Iterator[Decision]:
         refused = tuple(_refused_by_kind(resource, kind, world)) if kind.refuses else ()
         yield from refused
         if not refused and not kind.virtual:
-            yield from _look_up(resource, found, kind) if resource.lookup else _decide(resource, found, kind, world)
+            yield from (
+                _look_up(resource, found, kind, world) if resource.lookup else _decide(resource, found, kind, world)
+            )
         for leftover in found.lost:
             yield from leftovers(address, found, leftover, world, resource.source)
 
@@ -62,24 +64,53 @@ def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterato
         yield Refusal(resource.address, f"{path}: {message}", "", source)
 
 
-def _look_up(resource: Resource, found: Match, kind: AnyKind) -> Iterator[Decision]:
+def _look_up(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterator[Decision]:
     """It must be there, once; it is never changed, and what we may remember of it is given up."""
+    followed = world.matches.followed.get(resource.address)
     if found.twins:
         ids = ", ".join(item.remote_id for item in found.twins)
         yield _refuse(resource, f"there are {len(found.twins)} of this name: {ids}", "rename all but one")
-    elif found.live is None:
+    elif found.live is None or found.live.address != resource.address:
         yield _refuse(resource, f"the platform has no {kind.noun} of this name", kind.refusal_hint)
+    elif clash := world.matches.clashes.get(resource.address):
+        hint = "drop renamedFrom: it is only looked up, and what is in it can not be moved"
+        yield _refuse(resource, _both_are_there(resource, clash), hint)
+    elif followed is not None:
+        yield _follow(resource, found.live, followed)
     elif found.entry is not None and found.ours:
         yield removal(Action.FORGET, resource.address, found, "only looked up from now on")
+
+
+def _follow(resource: Resource, live: LiveObject, former: Address) -> Step:
+    """Move what is remembered inside a root to the name that the root has now."""
+    return Step(
+        id=f"{Action.RENAME}:{resource.address}",
+        action=Action.RENAME,
+        address=resource.address,
+        reason=f"it was renamed at the platform, and what stands in it is remembered under {former.name}",
+        source=resource.source,
+        remote_id=live.remote_id,
+        fingerprint=str(live.archived),
+        former=former,
+    )
+
+
+def _both_are_there(resource: Resource, former: Address) -> str:
+    names = f"{former.name} and {resource.address.name}"
+    return f"renamedFrom says {former.name}, but both {names} are at the platform"
 
 
 def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterable[Decision]:
     clash = world.matches.clashes.get(resource.address) if world.matches.clashes else None
     if clash is not None and not _is_replace_in_doubt(resource, found, clash, kind, world):
-        what = f"renamedFrom says {clash.name}, but both {clash.name} and {resource.address.name} are at the platform"
-        return (_refuse(resource, what, "drop renamedFrom, and remove one of the two"),)
+        hint = "drop renamedFrom, and remove one of the two"
+        return (_refuse(resource, _both_are_there(resource, clash), hint),)
     if found.live is not None and found.ours and (found.found or not found.twins):
         return _bring_in_line(resource, found, found.live, kind, world)
+    known = _known_elsewhere(resource, world)
+    if known is not None:
+        hint = f"say that it is the same: reconciler state mv '{known}' '{resource.address}'"
+        return (_refuse(resource, f"it is there, and remembered as {known}", hint),)
     adopts = _adopts(resource, world)
     if _is_lagging(found, adopts=adopts):
         world.renewed.add(resource.address)
@@ -93,6 +124,19 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
         world.renewed.add(resource.address)
         return (_create(resource, found, kind, adopts=adopts),)
     return _adopt(resource, found, found.live, kind, world)
+
+
+def _known_elsewhere(resource: Resource, world: World) -> Address | None:
+    """The address inside another root by which we remember what stands at this one.
+
+    Only where the root is looked up: what stands in any other is renamed back.
+    """
+    known = world.matches.aliases.get(resource.address)
+    if known is None or known.root == resource.address.root:
+        return None
+    parent = world.kinds[resource.address.kind].parent
+    root = world.desired.resources.get(Address(parent, resource.address.path[:1])) if parent else None
+    return known if root is not None and root.lookup else None
 
 
 def _is_replace_in_doubt(resource: Resource, found: Match, clash: Address, kind: AnyKind, world: World) -> bool:

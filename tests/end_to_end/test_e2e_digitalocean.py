@@ -491,6 +491,42 @@ def test_a_looked_up_workspace_is_never_removed(care: Any, account: Any) -> None
     assert account.workspace("care")
 
 
+@pytest.mark.parametrize("former", ["", ", renamedFrom: care"], ids=["unsaid", "said"])
+def test_a_looked_up_workspace_that_was_renamed_keeps_what_is_in_it(former: str, care: Any, account: Any) -> None:
+    """The memory moves, nothing is made twice; it is followed from name to name, also while something changes."""
+    care("apply", "--yes")
+    before, uuid = account.case(), account.workspace()
+    account.api("PUT", f"/workspaces/{uuid}", {"workspace_uuid": uuid, "name": "help"})
+    care.edit("care.yaml", "{name: care}", f"{{name: help{former}}}")
+    care.edit("care.yaml", "82.4", "80")
+    account.platform.seen.clear()
+    assert "1 to rename" in care("plan").out
+    care("apply", "--yes")
+    assert account.writes == ["PUT evaluation_test_cases"]
+    cases = account.api("GET", f"/workspaces/{uuid}/evaluation_test_cases")["evaluation_test_cases"]
+    assert {each["test_case_uuid"] for each in cases} == {before["test_case_uuid"]}
+    care("plan", "--detailed-exitcode")
+    listed = care("state", "list").out
+    assert "digitalocean.EvaluationTestCase/help/Answers are correct" in listed
+    assert "digitalocean.Workspace" not in listed  # looked up, as before
+
+
+def test_a_renamed_workspace_is_followed_before_anything_is_rolled_back(care: Any, account: Any) -> None:
+    """What the roll-back puts back stands where it stands now."""
+    care("apply", "--yes")
+    before, uuid = account.case(), account.workspace()
+    account.api("PUT", f"/workspaces/{uuid}", {"workspace_uuid": uuid, "name": "help"})
+    care.edit("care.yaml", "{name: care}", "{name: help}")
+    care.edit("care.yaml", "82.4", "90")
+    care.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    assert "what was changed was put back" in care("apply", "--yes", "--evaluate", "--rollback", code=8).words
+    (after,) = account.api("GET", f"/workspaces/{uuid}/evaluation_test_cases")["evaluation_test_cases"]
+    assert after["test_case_uuid"] == before["test_case_uuid"]
+    assert after["star_metric"]["success_threshold"] == before["star_metric"]["success_threshold"]
+    care.edit("care.yaml", "threshold: 90", "threshold: 82.4")
+    care("plan", "--detailed-exitcode")
+
+
 def test_nothing_is_deleted_that_a_forgotten_test_case_needs(care: Any, account: Any) -> None:
     """The test case stays at the platform, and with it its dataset and its workspace."""
     care.edit("care.yaml", "{name: care}", "{name: ours}")

@@ -236,6 +236,27 @@ def test_the_content_of_files_is_compared(empty: Any) -> None:
     assert {step["action"] for step in steps(empty, "--var", "stem=faq").values()} >= {"replace"}
 
 
+def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any) -> None:
+    """Somebody has renamed it at the platform, or is going to: what is in it stays what it is."""
+    empty.write(
+        "care.yaml",
+        """
+        apiVersion: digitalocean/v1
+        kind: Workspace
+        metadata: {name: care}
+        spec:
+          datasets: [{name: faq, file: faq.csv}]
+          testCases:
+            - {name: Right, dataset: faq, metrics: [Tone], starMetric: {name: Tone, threshold: 80}}
+        """,
+    )
+    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
+    empty.commit()
+    empty.edit("care.yaml", "{name: care}", "{name: help, renamedFrom: care}")
+    (step,) = steps(empty).values()
+    assert (step["action"], step["former"]) == ("rename", "digitalocean.Workspace/care")
+
+
 def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> None:
     """Of some metrics less is better: whether 80 -> 70 loosens can not be told from here."""
     empty.write(
