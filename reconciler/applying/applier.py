@@ -139,8 +139,14 @@ class _Run:
         self.refused = ""
         self.second_looks = SecondLooks(means.clock.sleep)
         owned = frozenset(each for entry in self.entries.values() for each in (entry.remote_id, *entry.retiring))
-        now = means.clock.monotonic()
-        self.lost = LostCreates(means.clock, means.kinds, frozenset(self.live), owned, now, means.on_wait)
+        now, known = means.clock.monotonic(), frozenset(self.live) - (self._perhaps_ours() - owned)
+        self.lost = LostCreates(means.clock, means.kinds, known, owned, now, means.on_wait)
+
+    def _perhaps_ours(self) -> set[str]:
+        """The ids of what an earlier run may have made without an answer, where there is no room for a marker."""
+        doubts = self.world.state.in_doubt
+        named = (item for item in self.live.values() if item.address in doubts) if doubts else ()
+        return {item.remote_id for item in named if self.means.kinds[item.address.kind].marker is None}
 
     async def go(self) -> tuple[StepOutcome, ...]:
         for step in self.steps.values():

@@ -13,6 +13,7 @@ from pydo import Client
 
 Doc = dict[str, Any]
 CORRECT = "Correctness (general hallucinations)"
+FAQ = "query,expected_response\nWhere is my order?,On its way\nCan I pay later?,Yes\n"
 MORE = "query,expected_response\nWhere is my order?,On its way\nCan I pay later?,Yes\nMay I cancel?,Until it is sent\n"
 
 
@@ -268,6 +269,28 @@ def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: A
     assert "still in use by digitalocean.EvaluationTestCase/care/By hand" in ended.words
     care("apply", "--yes")
     assert len(account.datasets()) == 2
+
+
+@pytest.mark.parametrize("new", ["faq", "questions"])
+def test_a_generation_whose_upload_was_never_answered_is_not_made_twice(new: str, care: Any, account: Any) -> None:
+    """A dataset carries no marker: the next run knows the one that an earlier run may have made by its content."""
+    care("apply", "--yes")
+    care.write("faq.csv", MORE)
+    if new != "faq":
+        care.edit("care.yaml", "{name: faq, file", f"{{name: {new}, renamedFrom: faq, file")
+        care.edit("care.yaml", "dataset: faq", f"dataset: {new}")
+    lists = {"method": "GET", "path": "/v2/gen-ai/evaluation_datasets*", "action": "status", "status": 404}
+    account.platform.fail(
+        {"method": "POST", "path": "/v2/gen-ai/evaluation_datasets", "action": "drop-after"},
+        {**lists, "nth": list(range(2, 10))},
+    )
+    care("apply", "--yes", code=4)
+    account.platform.fail()
+    care("apply", "--yes")
+    assert [each["dataset_name"] for each in account.datasets()] == [
+        named(text_of(care, "faq.csv")).replace("faq", new), named(FAQ),
+    ]  # fmt: skip
+    care("plan", "--detailed-exitcode")
 
 
 def test_a_new_name_and_new_content_at_once(care: Any, account: Any) -> None:
