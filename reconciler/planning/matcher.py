@@ -76,6 +76,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     roots = _renamed_roots(renames, kinds)
     holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
     taken = {entry.remote_id for entry in holding} & by_id.keys()
+    kept = {entry.remote_id for address, (_, entry) in entries.items() if address in desired.resources}
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
     homes = _homes(entries, by_id, roots, kinds)
     free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
@@ -90,7 +91,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         if address in doubles and (address not in doubts or address in desired.resources):
             matches[address] = doubles[address]
         elif known is not None and known[1].remote_id in by_id:
-            matches[address] = _match_known(address, *known, by_id, taken)
+            matches[address] = _match_known(address, *known, by_id, kept)
         else:
             resource, kind = desired.resources.get(address), kinds[address.kind]
             matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
@@ -206,10 +207,10 @@ def _doubts(
 
 
 def _match_known(
-    address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], taken: Container[str]
+    address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], kept: Container[str]
 ) -> Match:
-    """Something remembered that is there: its id tells.  What an entry has is not lost, though a replace left it."""
-    left = [by_id[each] for each in entry.retiring if each in by_id and each not in taken]
+    """Something remembered that is there: its id tells.  What is wanted elsewhere is not lost, though a replace left it."""
+    left = [by_id[each] for each in entry.retiring if each in by_id and each not in kept]
     lost = [item for item in left if not item.archived]
     former = origin if origin != address else None
     return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=tuple(lost))
