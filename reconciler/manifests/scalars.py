@@ -6,8 +6,7 @@ import math
 import re
 from typing import Any, Final
 
-MAX_INTEGER: Final = 2**53
-"""Larger integers do not survive a JSON parser that reads numbers as doubles."""
+from reconciler.model.values import MAX_INTEGER
 
 _PLAIN: Final[dict[str, Any]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),

@@ -15,6 +15,8 @@ Fields: TypeAlias = dict[str, Json]
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DURATION_PATTERN = r"^[0-9]+(s|m|h|d|w)$"
+MAX_INTEGER = 2**53
+"""Larger integers do not survive a JSON parser that reads numbers as doubles."""
 DIGEST_DIGITS = 12
 """How many hexadecimal digits of a SHA-256 stand for the content of a file, in fields and in names."""
 

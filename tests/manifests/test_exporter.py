@@ -86,6 +86,15 @@ def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("value", [10.0, 2.0**53, 2.0**53 + 2, -1e16, 1e300])
+def test_a_whole_float_is_written_as_a_manifest_can_hold_it(tmp_path: Path, value: float) -> None:
+    """As a whole number where that keeps its digits, else as the float that the platform keeps."""
+    limit: Fields = {"insightName": "metrics", "measurement": "numRows", "operator": ">=", "value": value}
+    found, warnings = exported(tmp_path, project(), test("Rows", thresholds=[limit]))
+    assert found["openlayer.Test/bot/monitoring/Rows"]["thresholds"] == [limit]
+    assert warnings == []
+
+
 def test_a_name_that_nobody_can_see_takes_everything_inside_along(tmp_path: Path) -> None:
     inside = live("openlayer.InferencePipeline/b\x07t/live")
     found, warnings = exported(tmp_path, project("b\x07t"), inside, project("other"))

@@ -38,7 +38,7 @@ from reconciler.model.kind import (
 )
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, Gate, LiveObject
-from reconciler.model.values import Duration, Fields, Json, format_duration, parse_duration
+from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, parse_duration
 from reconciler.providers.openlayer.evaluation import MEASURING
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import id_of, settle
@@ -251,7 +251,7 @@ def _tidy_threshold(item: Json) -> Json:
         return item
     kept = {name: value for name, value in item.items() if name != "thresholdMode" or value != "manual"}
     value = kept.get("value")
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INTEGER:
         kept["value"] = int(value)
     return kept
 
