@@ -402,6 +402,17 @@ def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care
     care("plan", "--detailed-exitcode")
 
 
+def test_a_threshold_with_more_digits_than_are_kept_is_no_change_for_ever(care: Any, account: Any) -> None:
+    """66.6666666667 comes back as 66.66666412353516."""
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 66.6666666667")
+    applied = care("apply", "--yes")
+    assert "66.66" not in applied.err
+    care("plan", "--detailed-exitcode")
+    assert account.case()["version"] == 1
+    care.edit("care.yaml", "threshold: 66.6666666667", "threshold: 70")
+    assert "starMetric.threshold: 66.666664 -> 70.000000 TIGHTENED" in care("plan").words
+
+
 def test_a_lower_threshold_is_a_loosened_one(care: Any) -> None:
     care("apply", "--yes")
     care.edit("care.yaml", "82.4", "80")

@@ -6,11 +6,12 @@ means forgetting.  The workspace is fixed, and told by the list that an item cam
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c, gradient-adk @1894857; 2026-08.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reconciler.errors import NotApplied
 from reconciler.model.kind import (
@@ -39,13 +40,39 @@ METRIC = "digitalocean.Metric"
 DATASET = "digitalocean.EvaluationDataset"
 
 
+def float32(value: float) -> float:
+    """The nearest number that the platform can store; infinite beyond 3.4e38.
+
+    >>> float32(0.8) == 0.8, round(float32(0.8), 6)
+    (False, 0.8)
+    """
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal that is the same to the platform: what was written comes back as it was written.
+
+    Raises ValueError for what the platform can not store.
+
+    >>> shortest(82.4000015258789), shortest(66.6666666667)
+    (82.4, 66.666664)
+    """
+    kept = float32(value)
+    if not math.isfinite(kept):
+        raise ValueError(f"{value:g} is more than the platform can store")
+    return next(short for digits in range(1, 10) if float32(short := float(f"{kept:.{digits}g}")) == kept)
+
+
 class StarMetric(Part):
     """The metric that decides."""
 
     name: Annotated[str, Mark.REDEFINES, Field(description="One of the metrics of the test case.")]
     threshold: Annotated[
-        float | None,
-        Field(allow_inf_nan=False, description="What it must reach, in the metric's own unit."),
+        Annotated[float, Field(allow_inf_nan=False), AfterValidator(shortest)] | None,
+        Field(description="What it must reach, in the metric's own unit; 32 bits of it are kept."),
     ] = None
 
 
@@ -62,15 +89,6 @@ class EvaluationTestCase(Spec):
         Field(min_length=1, description="Names of metrics, as the platform writes them."),
     ]
     star_metric: Annotated[StarMetric, Mark.OVERRIDABLE, Field(description="The one metric with a threshold.")]
-
-
-def float32(value: float) -> float:
-    """The nearest number that the platform can store.
-
-    >>> float32(0.8) == 0.8, round(float32(0.8), 6)
-    (False, 0.8)
-    """
-    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
@@ -170,16 +188,7 @@ def _read_star(star: Json) -> Json:
     threshold = star.get("success_threshold")
     if threshold is None and isinstance(star.get("success_threshold_pct"), (int, float)):
         threshold = star["success_threshold_pct"]
-    return {"name": star.get("name"), "threshold": _shortest(threshold)}
-
-
-def _shortest(value: Json) -> Json:
-    """The shortest decimal that is this float32: what was written comes back as it was written."""
-    if not isinstance(value, float):
-        return value
-    return next(
-        (short for digits in range(1, 10) if float32(short := float(f"{value:.{digits}g}")) == float32(value)), value
-    )
+    return {"name": star.get("name"), "threshold": shortest(threshold) if isinstance(threshold, float) else threshold}
 
 
 def _star(write: Write, wire: Wire) -> Fields:
