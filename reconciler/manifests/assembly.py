@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -164,7 +164,11 @@ class Assembly(Struct):
             message, _, hint = message.partition("; ")
             spot, below = _find(data, path)
             self.problems.add(spot, message, hint, below=below, warning=not is_error)
-        return not found
+        twice = list(repeated(kind, fields))
+        for path, item in twice:
+            spot, below = _find(data, path)
+            self.problems.add(spot, f"{quoted(item)} stands here twice", "remove one of them", below=below)
+        return not found and not twice
 
     def _report_idle(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> None:
         """Warn of fields of a resource that is only looked up: who wrote them believes that they are applied."""
@@ -284,6 +288,21 @@ class Assembly(Struct):
 
     def _see(self, spot: Spot) -> str:
         return f"see {self.problems.place(spot)}"
+
+
+def repeated(kind: AnyKind, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(path of the second, the item) for each text that stands more than once in a list that means a set.
+
+    A vendor keeps it once, or refuses it: the list as it is written would be a difference for ever.
+    """
+    for name in kind.sets:
+        items = fields.get(name)
+        if isinstance(items, list) and len(set(items)) < len(items):
+            seen: dict[str, int] = {}
+            for place, item in enumerate(items):
+                seen[item] = seen.get(item, 0) + 1
+                if seen[item] == 2:
+                    yield f"{name}.{place}", item
 
 
 def _place(kind: AnyKind, data: Map) -> Spot:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from pydantic import ValidationError
 
 from reconciler.errors import ManifestsInvalid
-from reconciler.manifests.assembly import Looks, folded, is_unusable
+from reconciler.manifests.assembly import Looks, folded, is_unusable, repeated
 from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.loader import parse, printable
 from reconciler.manifests.writer import to_yaml
@@ -173,6 +173,8 @@ def _refused(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:
     yield from (
         (path.partition(".")[0], f"is not valid: {message}") for path, message, bad in kind.check(fields) if bad
     )
+    for path, item in repeated(kind, fields):
+        yield path.partition(".")[0], f'is not valid: "{item}" stands here twice'
 
 
 def _reads_back(value: Json) -> bool:

@@ -222,13 +222,20 @@ def _object(properties: dict[str, Schema], required: Sequence[str] = ()) -> Sche
 
 def _kind_fields(kind: AnyKind, model: Schema) -> dict[str, Schema]:
     """The fields of a kind; those with a list of declared resources also take a label selector."""
-    properties = dict(model["properties"])
+    properties = {**model["properties"], **{name: _set(model["properties"][name]) for name in kind.sets}}
     selector = _object({"labels": {**_LABELS, "minProperties": 1}}, ["labels"])
     for name, shape in kind.shapes.items():
         if shape.ref is not None and shape.ref.declared and shape.item is not None:
             options = [*_options(properties[name]), {**selector, "description": "Those with these labels."}]
             properties[name] = {**_annotations(properties[name]), "anyOf": options}
     return properties
+
+
+def _set(schema: Schema) -> Schema:
+    """The schema of a field, with lists in which nothing stands twice."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_set(option) for option in schema["anyOf"]]}
+    return {**schema, "uniqueItems": True} if schema.get("type") == "array" else schema
 
 
 _Models = dict[type[BaseModel], Schema]

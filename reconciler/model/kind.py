@@ -36,7 +36,7 @@ class Mark(Enum):
     """What is special about a field."""
 
     CREATE_ONLY = "can not be changed in place"
-    UNORDERED = "a list whose order means nothing"
+    UNORDERED = "a list of texts whose order means nothing, and in which none stands twice"
     WRITE_ONLY = "the vendor never shows it; compared with what was last applied"
     SENSITIVE = "never printed"
     LOCAL = "ours alone: neither sent nor compared"
@@ -540,6 +540,11 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     def file_fields(self) -> tuple[str, ...]:
         """The fields that name a file."""
         return tuple(name for name, shape in self.shapes.items() if Mark.FILE in shape.marks)
+
+    @functools.cached_property
+    def sets(self) -> tuple[str, ...]:
+        """The fields that hold a list of texts whose order means nothing."""
+        return tuple(name for name, shape in self.shapes.items() if Mark.UNORDERED in shape.marks)
 
     @functools.cached_property
     def prose(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -281,6 +282,16 @@ def test_the_order_of_a_set_means_nothing(kind: AnyKind, name: str, make_loop: M
     loop.apply()
     loop.declare({**loop.sample.writing(name), name: values[::-1]})
     assert loop.plan().is_empty
+
+
+@every_field(is_a_set)
+def test_what_stands_twice_in_a_set_is_refused(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
+    """The platform keeps it once, or takes it for a mistake: either way it would be a difference for ever."""
+    loop = make_loop(kind)
+    first, *rest = loop.sample.value(name, "one")
+    loop.declare({**loop.sample.writing(name), name: [first, *rest, first]})
+    with pytest.raises(ManifestsInvalid, match=rf'{name}\[{len(rest) + 1}\]: "{re.escape(first)}" stands here twice'):
+        loop.plan()
 
 
 # -------------------------------------------------------------------------------------------- changes

@@ -129,6 +129,12 @@ def test_what_is_against_the_rules_of_its_kind_is_left_out(tmp_path: Path) -> No
     ]
 
 
+def test_a_set_in_which_something_stands_twice_is_left_out(tmp_path: Path) -> None:
+    found, warnings = exported(tmp_path, project(modelTypes=["llm", "retriever", "llm"]))
+    assert found == {"openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"}}
+    assert warnings == ['openlayer.Project/bot: modelTypes was left out: it is not valid: "llm" stands here twice']
+
+
 def test_what_can_not_be_set_is_said(tmp_path: Path) -> None:
     _, warnings = exported(tmp_path, project(unmanaged=("gitRepo",)))
     assert warnings == ["openlayer.Project/bot: gitRepo is set and can not be expressed"]

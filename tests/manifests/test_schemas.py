@@ -99,6 +99,9 @@ def test_references_selectors_and_defaults_are_accepted() -> None:
         ("spec/tests/0/severity", "loud"),
         ("spec/tests/0/evaluationWindow", "24"),
         ("spec/tests/0/thresholds/0/operator", "=>"),
+        ("spec/tests/0/pipelines", ["p", "p"]),
+        ("spec/testDefaults/uses", ["mlModel", "mlModel"]),
+        ("spec/modelTypes", ["llm", "llm"]),
         ("spec/dataRetentionDays", "ten"),
         ("spec/pipelines/0/dataBackend", {"backendType": "unknown"}),
         ("metadata/name", None),
@@ -134,5 +137,8 @@ def test_an_environment_may_override_parts_of_thresholds() -> None:
         },
     }
     assert errors_in("reconciler.v1.environment.json", document) == []
-    document["spec"]["overrides"][0]["set"]["subtype"] = "x"  # type: ignore[index]
-    assert errors_in("reconciler.v1.environment.json", document) == ["spec/overrides/0/set"]
+    document["spec"]["overrides"][0]["set"].update(subtype="x", pipelines=["p", "p"])  # type: ignore[index]
+    assert errors_in("reconciler.v1.environment.json", document) == [
+        "spec/overrides/0/set",
+        "spec/overrides/0/set/pipelines",
+    ]
