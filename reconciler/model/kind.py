@@ -42,6 +42,7 @@ class Mark(Enum):
     LOCAL = "ours alone: neither sent nor compared"
     OVERRIDABLE = "an Environment may override it"
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'
+    NULL_IS_UNWRITTEN = "null is never sent: it takes off a default of the manifest, and says nothing to the vendor"
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
     FILE = "a path beside the manifest; compared by what the vendor shows of the file's digest and size"
@@ -114,7 +115,15 @@ class Spec(Part):
 
     def written(self) -> Fields:
         """The vendor's fields that the user wrote, by manifest name, in canonical spelling."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_local_fields(type(self)))
+        fields = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_local_fields(type(self)))
+        for name, inner in _never_null(type(self)):
+            if name not in fields:
+                continue
+            value = fields[name] if inner else fields
+            for holder in value if isinstance(value, list) else (value,):
+                if isinstance(holder, dict) and holder.get(inner or name, "") is None:
+                    del holder[inner or name]
+        return fields
 
 
 def no_items() -> list[Any]:
@@ -125,6 +134,16 @@ def no_items() -> list[Any]:
 @functools.cache
 def _local_fields(spec: type[Spec]) -> set[str]:
     return {name for name, info in spec.model_fields.items() if Mark.LOCAL in info.metadata}
+
+
+@functools.cache
+def _never_null(spec: type[Spec]) -> tuple[tuple[str, str], ...]:
+    """The fields whose null is not written: (name, ""), or (name, name inside of the parts that stand there)."""
+    found: list[tuple[str, str]] = []
+    for name, shape in fields_of(spec).items():
+        inside = {"": shape, **((shape.item or shape).fields or {})}
+        found += ((name, inner) for inner, each in inside.items() if Mark.NULL_IS_UNWRITTEN in each.marks)
+    return tuple(found)
 
 
 class Shape(Struct, frozen=True, dict=True):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import typing
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Any
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from reconciler.errors import ManifestsInvalid, NotFound, RefusedByPolicy
 from reconciler.model.flow import drive
@@ -73,8 +76,18 @@ def is_a_set(_: AnyKind, __: str, shape: Shape) -> bool:
 
 
 def can_go_back(kind: AnyKind, name: str, shape: Shape) -> bool:
-    field = next(info for key, info in kind.spec.model_fields.items() if (info.alias or key) == name)
-    return is_mutable(kind, name, shape) and Mark.WRITE_ONLY not in shape.marks and not field.is_required()
+    return (
+        is_mutable(kind, name, shape) and Mark.WRITE_ONLY not in shape.marks and not _declared(kind, name).is_required()
+    )
+
+
+def is_nullable(kind: AnyKind, name: str, _: Shape) -> bool:
+    return NoneType in typing.get_args(_declared(kind, name).annotation)
+
+
+def _declared(kind: AnyKind, name: str) -> FieldInfo:
+    fields: dict[str, FieldInfo] = kind.spec.model_fields
+    return next(info for key, info in fields.items() if (info.alias or key) == name)
 
 
 def shown(written: Json, live: Json) -> Json:
@@ -254,6 +267,28 @@ def test_each_value_of_each_field_settles(kind: AnyKind, name: str, which: str, 
     loop.declare(loop.sample.writing(name, which))
     loop.apply()
     assert loop.plan().is_empty
+
+
+@every_field(is_nullable)
+def test_a_null_settles(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
+    """A field written as null, by which a default in the manifest is taken off, leaves nothing to do after an apply."""
+    loop = make_loop(kind)
+    loop.declare({**loop.sample.writing(name), name: None})
+    loop.apply()
+    assert loop.plan().is_empty
+
+
+@every_field(lambda kind, name, shape: is_nullable(kind, name, shape) and is_fixed(kind, name, shape))
+def test_a_null_says_no_more_of_a_fixed_field_than_silence(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
+    """Whatever was written before: there is no way to send it."""
+    loop = make_loop(kind)
+    loop.declare(loop.sample.writing(name))
+    loop.apply()
+    loop.declare({key: value for key, value in loop.sample.writing(name).items() if key != name})
+    silent = loop.plan()
+    loop.declare({**loop.sample.writing(name), name: None})
+    planned = loop.plan()
+    assert (planned.steps, planned.refusals) == (silent.steps, silent.refusals)
 
 
 @every_kind_that(is_changed)

@@ -413,6 +413,14 @@ def test_a_threshold_with_more_digits_than_are_kept_is_no_change_for_ever(care: 
     assert "starMetric.threshold: 66.666664 -> 70.000000 TIGHTENED" in care("plan").words
 
 
+def test_a_metric_whose_values_are_text_has_no_threshold_to_compare(care: Any) -> None:
+    """The platform shows 0 where nothing was sent, and null is not sent."""
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[Toxicity]")
+    care.edit("care.yaml", f"{{name: {CORRECT}, threshold: 82.4}}", "{name: Toxicity, threshold: null}")
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+
+
 def test_a_lower_threshold_is_a_loosened_one(care: Any) -> None:
     care("apply", "--yes")
     care.edit("care.yaml", "82.4", "80")

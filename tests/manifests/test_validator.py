@@ -135,7 +135,7 @@ def test_defaults_are_laid_under_each_item_and_mappings_merge(tmp_path: Path) ->
     assert plain.fields["evaluationWindow"] == "24h"
     assert plain.gate.severity == "info"
     other = resource(tmp_path, "openlayer.Test/support-bot/monitoring/Another")
-    assert other.fields["evaluationWindow"] is None
+    assert "evaluationWindow" not in other.fields
     assert other.gate.severity == "error"
     assert other.lifecycle == Lifecycle(protect=True, onRemoval="keep")
 

@@ -72,6 +72,7 @@ class StarMetric(Part):
     name: Annotated[str, Mark.REDEFINES, Field(description="One of the metrics of the test case.")]
     threshold: Annotated[
         Annotated[float, Field(allow_inf_nan=False), AfterValidator(shortest)] | None,
+        Mark.NULL_IS_UNWRITTEN,
         Field(description="What it must reach, in the metric's own unit; 32 bits of it are kept."),
     ] = None
 

@@ -99,7 +99,10 @@ class InferencePipeline(Spec):
     name: Annotated[str, Field(min_length=1, max_length=64, description="Unique in the project.")]
     description: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What flows through it.")] = None
     data_backend: Annotated[
-        DataBackend | None, Mark.CREATE_ONLY, Field(description="Where rows come from; fixed at creation.")
+        DataBackend | None,
+        Mark.CREATE_ONLY,
+        Mark.NULL_IS_UNWRITTEN,
+        Field(description="Where rows come from; fixed at creation."),
     ] = None
     reference_dataset_uri: Annotated[
         str | None, Mark.WRITE_ONLY, Field(description="Storage URI of the dataset that drift tests compare with.")

@@ -91,7 +91,10 @@ class Threshold(Part):
     """One condition; all conditions of a test must hold."""
 
     insight_name: Annotated[
-        str | None, Mark.KEY, Field(description="The insight that measures: containsPii, metrics, ...")
+        str | None,
+        Mark.KEY,
+        Mark.NULL_IS_UNWRITTEN,
+        Field(description="The insight that measures: containsPii, metrics, ..."),
     ] = None
     insight_parameters: Annotated[
         dict[str, Any] | None,
@@ -104,10 +107,12 @@ class Threshold(Part):
     operator: Annotated[Operator, Field(description='Quote the signs: ">=". Words work too: gte.')]
     value: Annotated[
         bool | int | Number | str | list[str] | None,
+        Mark.NULL_IS_UNWRITTEN,
         Field(description="The limit; left out only when thresholdMode is automatic."),
     ] = None
     threshold_mode: Annotated[
         Literal["automatic", "manual"] | None,
+        Mark.NULL_IS_UNWRITTEN,
         Mark.REDEFINES,
         Field(description="automatic: the platform learns the limit (monitoring only)."),
     ] = None
@@ -172,6 +177,7 @@ class Test(Spec):
     evaluation_window: Annotated[
         Duration | None,
         Mark.CREATE_ONLY,
+        Mark.NULL_IS_UNWRITTEN,
         Mark.REDEFINES,
         Mark.OVERRIDABLE,
         Field(description="Rows of how long are judged together: 1h to 28d."),
@@ -179,17 +185,22 @@ class Test(Spec):
     delay_window: Annotated[
         Duration | None,
         Mark.CREATE_ONLY,
+        Mark.NULL_IS_UNWRITTEN,
         Mark.REDEFINES,
         Mark.OVERRIDABLE,
         Field(description="How long to wait for late rows."),
     ] = None
     include_historical_data: Annotated[
-        bool | None, Mark.CREATE_ONLY, Field(description="Whether rows from before its creation count.")
+        bool | None,
+        Mark.CREATE_ONLY,
+        Mark.NULL_IS_UNWRITTEN,
+        Field(description="Whether rows from before its creation count."),
     ] = None
     uses: Annotated[
         list[Literal["mlModel", "trainingDataset", "validationDataset", "referenceDataset"]] | None,
         Mark.CREATE_ONLY,
         Mark.UNORDERED,
+        Mark.NULL_IS_UNWRITTEN,
         Field(description="What the test needs; left out, it follows from type and mode."),
     ] = None
     severity: SeverityField = "error"
