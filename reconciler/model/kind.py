@@ -62,6 +62,12 @@ class RefTo(Struct, frozen=True):
     declared: bool = True
 
 
+class FilledIn(Struct, frozen=True):
+    """What the vendor shows in a field inside of a part when nothing was sent: to send it no more changes nothing."""
+
+    value: Json
+
+
 class Removal(StrEnum):
     """What "remove" means for a kind."""
 
@@ -141,7 +147,7 @@ def _never_null(spec: type[Spec]) -> tuple[tuple[str, str], ...]:
     """The fields whose null is not written: (name, ""), or (name, name inside of the parts that stand there)."""
     found: list[tuple[str, str]] = []
     for name, shape in fields_of(spec).items():
-        inside = {"": shape, **((shape.item or shape).fields or {})}
+        inside = {"": shape, **(shape.parts or {})}
         found += ((name, inner) for inner, each in inside.items() if Mark.NULL_IS_UNWRITTEN in each.marks)
     return tuple(found)
 
@@ -150,13 +156,19 @@ class Shape(Struct, frozen=True, dict=True):
     """How one value compares: its marks, and the shapes inside it.
 
     ``fields`` is set for an object with known keys: only written keys are compared.  ``item`` is set for a list.
-    With neither, the value is opaque and compared whole.
+    With neither, the value is opaque and compared whole.  ``filled_in`` is what stands there when nothing was sent.
     """
 
     marks: frozenset[Mark] = frozenset()
     ref: RefTo | None = None
     fields: Mapping[str, Shape] | None = None
     item: Shape | None = None
+    filled_in: Json = None
+
+    @functools.cached_property
+    def parts(self) -> Mapping[str, Shape] | None:
+        """The known keys of what stands here, or of each item; None where nothing is looked into."""
+        return self.item.fields if self.item is not None else self.fields
 
     @functools.cached_property
     def keys(self) -> Mapping[str, Shape]:
@@ -173,6 +185,7 @@ def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
     """The shape of a type annotation.  Looks through Annotated, Optional and lists of parts."""
     marks = {mark for mark in metadata if isinstance(mark, Mark)}
     ref = next((mark for mark in metadata if isinstance(mark, RefTo)), None)
+    filled_in = next((mark.value for mark in metadata if isinstance(mark, FilledIn)), None)
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         inner, *extra = typing.get_args(annotation)
@@ -181,12 +194,12 @@ def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
         shapes = [shape_of(arg, metadata) for arg in typing.get_args(annotation) if arg is not type(None)]
         objects = {key: shape for option in shapes for key, shape in (option.fields or {}).items()}
         item = next((option.item for option in shapes if option.item), None)
-        return Shape(frozenset(marks), ref, objects or None, item)
+        return Shape(frozenset(marks), ref, objects or None, item, filled_in)
     if origin is list:
         return Shape(frozenset(marks), ref, None, shape_of(typing.get_args(annotation)[0]))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return Shape(frozenset(marks), ref, fields_of(annotation), None)
-    return Shape(frozenset(marks), ref)
+    return Shape(frozenset(marks), ref, filled_in=filled_in)
 
 
 def fields_of(model: type[BaseModel]) -> Mapping[str, Shape]:
@@ -559,6 +572,11 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     def file_fields(self) -> tuple[str, ...]:
         """The fields that name a file."""
         return tuple(name for name, shape in self.shapes.items() if Mark.FILE in shape.marks)
+
+    @functools.cached_property
+    def parted(self) -> tuple[str, ...]:
+        """The fields that hold a part, or a list of parts."""
+        return tuple(name for name, shape in self.shapes.items() if shape.parts is not None)
 
     @functools.cached_property
     def sets(self) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ Only what the user wrote is compared: a default that the vendor fills in is not 
 | {operator: <=}      | {operator: <=, mode: x}     | (known keys)    | yes   |
 | {column_name: a}    | {column_name: a, other: b}  | (opaque)        | no    |
 
+A part, and a list of parts, is sent as a whole.  So a key inside that we wrote last and that is written no more is a
+difference, and when anything in it differs, what others put there goes along and is shown, too.
+
 What the vendor does not show (WRITE_ONLY, or a field that is missing among the live ones: an older server) is compared
 with what we wrote last.
 """
@@ -32,6 +35,8 @@ from reconciler.planning.alignment import aligned
 _BLANK: tuple[Json, ...] = (None, "", {}, [])
 _OPAQUE = Shape()
 _ABSENT = object()
+_Item = tuple[str, Shape, Json, Json, object]
+"""An item of a list: its path and its shape, what is wanted, what is there, and what we wrote there last."""
 _SPELLING = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
@@ -41,15 +46,18 @@ def field_changes(kind: AnyKind, wanted: Fields, live: Fields, applied: Fields |
     ``applied`` is what we wrote last, None when we never did; it tells who made each difference, stands in for what
     the vendor does not show, and brings back to its default what was written once and is written no more.
     """
-    if _holds(live, wanted, kind.shapes) and (not applied or applied.keys() <= wanted.keys()):
+    if _holds(live, wanted, kind.shapes) and (not applied or applied == wanted or not _is_less(wanted, applied, kind)):
         return ()  # spelled alike, as nearly all are: nothing to look into
     found: list[FieldChange] = []
     for name, shape in kind.shapes.items():
         if name in wanted:
-            if name in live and _stands(wanted[name], live[name], shape):
-                continue
             last = _ABSENT if applied is None else applied.get(name, _ABSENT)
-            found += _leaves(name, _as_shown(name, shape, live), wanted[name], live.get(name), last, shape.marks)
+            if name in live and _stands(wanted[name], live[name], shape) and not _may_lack(wanted[name], last, shape):
+                continue
+            changes = list(_leaves(name, _as_shown(name, shape, live), wanted[name], live.get(name), last, shape.marks))
+            found += changes
+            if changes and changes[0].path != name:
+                found += _taken_along(name, shape, wanted[name], live.get(name), last, shape.marks)
         elif applied and name in applied and name in live:
             found += _reset(name, shape, kind.complete(wanted).get(name), live[name], applied)
     return tuple(found)
@@ -65,6 +73,18 @@ def _holds(live: Fields, wanted: Fields, shapes: Mapping[str, Shape]) -> bool:
         elif not _stands(value, there, shapes.get(name, _OPAQUE)):
             return False
     return True
+
+
+def _is_less(wanted: Fields, applied: Fields, kind: AnyKind) -> bool:
+    """Whether something that we wrote last may be wanted no more."""
+    if not applied.keys() <= wanted.keys():
+        return True
+    return any(name in applied and applied[name] != wanted[name] for name in kind.parted)
+
+
+def _may_lack(wanted: Json, last: object, shape: Shape) -> bool:
+    """Whether something inside that we wrote last may be wanted no more."""
+    return shape.parts is not None and isinstance(last, (dict, list)) and last != wanted
 
 
 def _stands(wanted: Json, live: object, shape: Shape) -> bool:
@@ -174,42 +194,86 @@ def _leaves(
     if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
         for name, value in wanted.items():
             inner = shape.fields.get(name, _OPAQUE)
-            if name in live and _stands(value, live[name], inner):
-                continue
             before = _inside(last, name)
+            if name in live and _stands(value, live[name], inner) and not _may_lack(value, before, inner):
+                continue
             yield from _leaves(f"{path}.{name}", inner, value, live.get(name), before, marks | inner.marks)
+        yield from _left_out(path, shape.fields, wanted, live, last, marks, ours=True)
         return
-    if same(wanted, live, shape):
+    is_same = same(wanted, live, shape)
+    if is_same and not _may_lack(wanted, last, shape):
         return
     if isinstance(wanted, list) and isinstance(live, list) and _has_parts(shape):
-        found = list(_items(path, shape, wanted, live, last, marks))
+        items = _items(path, shape, wanted, live, last)
+        found = [change for each in items for change in _leaves(*each, marks)]
         if found:
             yield from found
             return
         # The same items in another order: one change, of the list as a whole.
-    yield _change(path, live, wanted, _cause(shape, wanted, live, last), marks)
+    if not is_same:
+        yield _change(path, live, wanted, _cause(shape, wanted, live, last), marks)
 
 
-def _items(
-    path: str, shape: Shape, wanted: list[Json], live: list[Json], last: object, marks: frozenset[Mark]
+def _left_out(
+    path: str,
+    fields: Mapping[str, Shape],
+    wanted: dict[str, Json],
+    live: dict[str, Json],
+    last: object,
+    marks: frozenset[Mark],
+    *,
+    ours: bool,
 ) -> Iterator[FieldChange]:
-    """The differing leaves inside a list of parts, by place in ``wanted``; what is gone has its place in ``live``."""
+    """What a part has at the platform and is wanted no more, because we wrote it last, or never was (not ``ours``).
+
+    A create-only field can not be taken away: it is from now on the vendor's affair.
+    """
+    for name, shape in fields.items():
+        then, there = _inside(last, name), live.get(name)
+        if name in wanted or (then not in (None, _ABSENT)) is not ours or _is_blank(there):
+            continue
+        fixed = Mark.CREATE_ONLY in marks and Mark.BLANK_IS_ABSENT not in shape.marks
+        if fixed or Mark.WRITE_ONLY in shape.marks or same(shape.filled_in, there, shape):
+            continue
+        cause = Cause.DRIFT if isinstance(last, Mapping) else Cause.MANIFEST
+        if ours:
+            cause = Cause.MANIFEST if same(_json(then), there, shape) else Cause.BOTH
+        yield _change(f"{path}.{name}", there, None, cause, marks | shape.marks)
+
+
+def _taken_along(
+    path: str, shape: Shape, wanted: Json, live: Json, last: object, marks: frozenset[Mark]
+) -> Iterator[FieldChange]:
+    """What others put into a part, or into a list of parts, and a write of it takes away."""
+    if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
+        yield from _left_out(path, shape.fields, wanted, live, last, marks, ours=False)
+        for name, value in wanted.items():
+            inner = shape.fields.get(name, _OPAQUE)
+            yield from _taken_along(
+                f"{path}.{name}", inner, value, live.get(name), _inside(last, name), marks | inner.marks
+            )
+    elif isinstance(wanted, list) and isinstance(live, list) and _has_parts(shape):
+        for each in _items(path, shape, wanted, live, last):
+            yield from _taken_along(*each, marks)
+
+
+def _items(path: str, shape: Shape, wanted: list[Json], live: list[Json], last: object) -> Iterator[_Item]:
+    """The items of both lists of parts, by place in ``wanted``; what is gone has its place in ``live``."""
     item = shape.item
     assert item is not None
     before = last if isinstance(last, list) else []
     if not item.keys:
         for place in range(max(len(wanted), len(live))):
-            pair = [values[place] if place < len(values) else None for values in (wanted, live)]
-            then = before[place] if place < len(before) else _ABSENT
-            yield from _leaves(f"{path}.{place}", item, pair[0], pair[1], then, marks)
+            ours, theirs = (values[place] if place < len(values) else None for values in (wanted, live))
+            yield f"{path}.{place}", item, ours, theirs, before[place] if place < len(before) else _ABSENT
         return
     nothing: object = None if isinstance(last, list) else _ABSENT
     as_wanted, as_live = dict(aligned(wanted, before, item, same)), dict(aligned(live, before, item, same))
-    for ours, theirs in aligned(wanted, live, item, same):
-        written = as_live.get(theirs) if ours is None else as_wanted.get(ours)
+    for mine, there in aligned(wanted, live, item, same):
+        written = as_live.get(there) if mine is None else as_wanted.get(mine)
         then = nothing if written is None else before[written]
-        where = theirs if ours is None else ours
-        yield from _leaves(f"{path}.{where}", item, _item(wanted, ours), _item(live, theirs), then, marks)
+        where = there if mine is None else mine
+        yield f"{path}.{where}", item, _item(wanted, mine), _item(live, there), then
 
 
 def _item(values: list[Json], place: int | None) -> Json:

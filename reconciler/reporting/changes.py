@@ -136,7 +136,7 @@ def _siblings(fields: Fields, change: FieldChange) -> str:
             place = place[int(key)]
         else:
             return ""
-    if not isinstance(place, dict) or last not in place or place[last] != change.after:
+    if not isinstance(place, dict) or place.get(last) != change.after:
         return ""
     return " ".join(word for key, word in place.items() if key != last and isinstance(word, str))
 

@@ -428,6 +428,31 @@ def test_a_field_that_is_written_no_more_goes_back(kind: AnyKind, name: str, mak
     assert loop.plan().is_empty
 
 
+@every_field(lambda kind, name, shape: is_mutable(kind, name, shape) and bool(shape.parts))
+def test_what_is_written_no_more_inside_of_a_field_is_shown(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
+    """The next write would take it away; nothing of it is compared where it was never written."""
+    loop = make_loop(kind)
+    written = loop.sample.writing(name)
+    loop.declare(written)
+    loop.apply()
+    optional = loop.sample.data["fields"][name]["optional"]
+    fewer, gone = _stripped(written[name], optional, name)
+    assert len(gone) > 0, "a sample without anything that may be left out"
+    loop.declare({**written, name: fewer})
+    (step,) = loop.plan().pending
+    assert {(change.path, change.after) for change in step.changes} == {(path, None) for path in gone}
+
+
+def _stripped(value: Json, optional: list[str], path: str) -> tuple[Json, list[str]]:
+    """A part, or a list of parts, without the optional keys; and their paths."""
+    if isinstance(value, list):
+        items = [_stripped(each, optional, f"{path}.{place}") for place, each in enumerate(value)]
+        return [each for each, _ in items], [gone for _, paths in items for gone in paths]
+    assert isinstance(value, dict)
+    kept = {key: each for key, each in value.items() if key not in optional}
+    return kept, [f"{path}.{key}" for key in value if key in optional]
+
+
 @every_made_kind
 def test_a_changed_name_keeps_the_object(kind: AnyKind, make_loop: MakeLoop) -> None:
     """``renamedFrom`` renames in place: same id, no twin, nothing left to do; or it is refused by name."""

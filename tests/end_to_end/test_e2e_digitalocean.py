@@ -402,6 +402,13 @@ def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care
     care("plan", "--detailed-exitcode")
 
 
+def test_a_threshold_that_is_written_no_more_is_a_loosened_one(care: Any) -> None:
+    """It would go on to decide, and go with the next change of anything else."""
+    care("apply", "--yes")
+    care.edit("care.yaml", ", threshold: 82.4", "")
+    assert "starMetric.threshold: 82.4 -> unset LOOSENED" in care("plan").words
+
+
 def test_a_threshold_with_more_digits_than_are_kept_is_no_change_for_ever(care: Any, account: Any) -> None:
     """66.6666666667 comes back as 66.66666412353516."""
     care.edit("care.yaml", "threshold: 82.4", "threshold: 66.6666666667")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
-from reconciler.model.kind import AnyKind, Kind, Mark, Part, Shape, Spec
+from reconciler.model.kind import AnyKind, FilledIn, Kind, Mark, Part, Shape, Spec
 from reconciler.model.plan import Cause, FieldChange
 from reconciler.model.values import Fields, Json
 from reconciler.planning.differ import field_changes, fingerprint, same, unseen
@@ -23,15 +25,22 @@ RECORDS = Shape(item=RECORD)
 class Limit(Part):
     operator: str
     value: float
-    mode: str | None = None
+    mode: Annotated[str | None, FilledIn("usual")] = None
+    note: Annotated[str | None, Mark.BLANK_IS_ABSENT] = None
 
 
 class Hidden(Part):
     column: str | None = None
 
 
+class Star(Part):
+    metric: str
+    threshold: float | None = None
+
+
 class Backend(Part):
     table: str
+    split: str | None = None
     config: Annotated[Hidden | None, Mark.WRITE_ONLY] = None
 
 
@@ -42,6 +51,7 @@ class Thing(Spec):
     size: int | None = None
     tags: Annotated[list[str], Mark.UNORDERED] = Field(default_factory=list)
     limits: list[Limit] = Field(default_factory=list)
+    star: Star | None = None
     fixed: Annotated[str | None, Mark.CREATE_ONLY] = None
     places: Annotated[str | list[str], Mark.CREATE_ONLY, Mark.UNORDERED] = "all"
     without: Annotated[list[str], Mark.CREATE_ONLY, Mark.BLANK_IS_ABSENT] = Field(default_factory=list)
@@ -62,8 +72,8 @@ THING: AnyKind = Kind(
     read=_nothing,
     complete=lambda fields: {"places": "all", **fields},
 )
-BARE: Fields = {"name": "a", "text": None, "size": None, "tags": [], "limits": [], "fixed": None, "places": "all",
-                "without": [], "backend": None, "token": None}  # fmt: skip
+BARE: Fields = {"name": "a", "text": None, "size": None, "tags": [], "limits": [], "star": None, "fixed": None,
+                "places": "all", "without": [], "backend": None, "token": None}  # fmt: skip
 
 
 def changed(wanted: Fields, live: Fields, applied: Fields | None = None) -> list[tuple[str, Json, Json, str]]:
@@ -159,7 +169,7 @@ def test_items_of_a_list_are_compared_one_by_one() -> None:
     """Only what differs inside an item is named; an item too many or too few as a whole."""
     one: Fields = {"operator": ">=", "value": 1}
     two: Fields = {"operator": "<=", "value": 2}
-    assert changed({"limits": [one]}, {"limits": [{**one, "value": 5, "mode": "x"}]}) == [
+    assert changed({"limits": [one]}, {"limits": [{**one, "value": 5, "mode": "usual"}]}) == [
         ("limits.0.value", 5, 1, "manifest")
     ]
     assert changed({"limits": [one, two]}, {"limits": [one]}) == [("limits.1", None, two, "manifest")]
@@ -217,6 +227,106 @@ def test_a_create_only_field_goes_back_to_its_default_where_that_is_known() -> N
     assert changed({}, {"places": ["a"]}, {"places": ["a"]}) == [("places", ["a"], "all", "manifest")]
     assert changed({}, {"without": ["a"]}, {"without": ["a"]}) == [("without", ["a"], None, "manifest")]
     assert changed({}, {"fixed": "x"}, {"fixed": "x"}) == []
+
+
+def test_what_is_no_longer_written_inside_of_a_part_is_taken_away() -> None:
+    """Of a part and of the parts in a list: only what we wrote there last, while it is still there."""
+    bare: Fields = {"operator": "<=", "value": 1}
+    full: Fields = {**bare, "mode": "strict", "note": "why"}
+    gone = [("limits.0.mode", "strict", None, "manifest"), ("limits.0.note", "why", None, "manifest")]
+    assert changed({"limits": [bare]}, {"limits": [full]}, {"limits": [full]}) == gone
+    assert changed({"limits": [bare]}, {"limits": [{**full, "mode": "lax"}]}, {"limits": [full]}) == [
+        ("limits.0.mode", "lax", None, "both"),
+        gone[1],
+    ]
+    assert changed({"limits": [bare]}, {"limits": [bare]}, {"limits": [full]}) == []
+    star: Fields = {"metric": "a", "threshold": 80}
+    assert changed({"star": {"metric": "a"}}, {"star": star}, {"star": star}) == [
+        ("star.threshold", 80, None, "manifest")
+    ]
+
+
+def test_what_nobody_wrote_inside_of_a_part_is_not_compared() -> None:
+    bare: Fields = {"operator": "<=", "value": 1}
+    there: Fields = {"limits": [{**bare, "mode": "by hand"}], "star": {"metric": "a", "threshold": 80}}
+    wanted: Fields = {"limits": [bare], "star": {"metric": "a"}}
+    assert changed(wanted, there, None) == []
+    assert changed(wanted, there, {}) == []
+    assert changed(wanted, there, wanted) == []
+
+
+def test_what_a_write_takes_along_is_shown_with_what_is_written() -> None:
+    """A list is sent as a whole, and so is a part: what others put there goes, in items that stay as they are, too."""
+    one: Fields = {"operator": ">=", "value": 1}
+    two: Fields = {"operator": "<=", "value": 2}
+    there: Fields = {"limits": [one, {**two, "note": "by hand"}], "star": {"metric": "b", "threshold": 80}}
+    wanted: Fields = {"limits": [{**one, "value": 5}, two], "star": {"metric": "a"}}
+    found = [
+        ("limits.0.value", 1, 5, "manifest"),
+        ("limits.1.note", "by hand", None, "drift"),
+        ("star.metric", "b", "a", "manifest"),
+        ("star.threshold", 80, None, "drift"),
+    ]
+    assert changed(wanted, there, {"limits": [one, two], "star": {"metric": "b"}}) == found
+    assert changed(wanted, there, None) == [(*change[:3], "manifest") for change in found]
+
+
+@pytest.mark.parametrize("there", ["usual", "", None])
+def test_what_the_vendor_fills_in_again_is_not_taken_away(there: str | None) -> None:
+    bare: Fields = {"operator": "<=", "value": 1}
+    usual: Fields = {**bare, "mode": "usual"}
+    live: Fields = {"limits": [{**bare, "mode": there}]}
+    assert changed({"limits": [bare]}, live, {"limits": [usual]}) == []
+    assert changed({"limits": [bare]}, live, {"limits": [{**bare, "mode": None}]}) == []
+    assert changed({"limits": [{**bare, "value": 2}]}, live, {"limits": [usual]}) == [
+        ("limits.0.value", 1, 2, "manifest")
+    ]
+
+
+def test_a_part_of_a_create_only_field_that_is_written_no_more_is_the_vendors_affair() -> None:
+    """As the field itself would be: there is no way to take it away."""
+    wrote: Fields = {"table": "t", "split": "day", "config": {"column": "c"}}
+    assert changed({"backend": {"table": "t"}}, {"backend": {"table": "t", "split": "day"}}, {"backend": wrote}) == []
+
+
+def _plain(found: Any) -> list[Json]:
+    return [*found]
+
+
+def limits(**inner: st.SearchStrategy[Json]) -> st.SearchStrategy[list[Json]]:
+    limit = {"operator": st.sampled_from(["<=", ">="]), "value": st.integers(0, 2)}
+    return st.lists(st.fixed_dictionaries(limit, optional=inner), max_size=3).map(_plain)
+
+
+WRITTEN = limits(mode=st.sampled_from(["usual", "strict"]), note=st.sampled_from(["", "why"]))
+SHOWN = limits(mode=st.sampled_from(["usual", "strict", None]), note=st.sampled_from(["", "why", "by hand", None]))
+
+
+@given(wanted=WRITTEN, live=SHOWN, applied=st.none() | WRITTEN)
+def test_a_plan_shows_all_that_its_write_does(wanted: list[Json], live: list[Json], applied: list[Json] | None) -> None:
+    """The live list with all its changes is the list that is sent, but for what the vendor fills in again.
+
+    Once it is sent and remembered, there is nothing left to do.
+    """
+    after: list[Any] = [dict(item) for item in live if isinstance(item, dict)]
+    changes = changed({"limits": wanted}, {"limits": live}, None if applied is None else {"limits": applied})
+    for path, before, value, _ in changes:
+        _, place, *inner = path.split(".")
+        if inner:
+            assert before == after[int(place)].get(inner[0])
+            after[int(place)][inner[0]] = value
+        elif before is None:
+            after.append(value)
+        else:
+            del after[len(wanted)]
+    if changes:
+        assert list(map(_meant, after)) == list(map(_meant, wanted))
+    sent: list[Json] = [{"mode": "usual", **each} for each in wanted if isinstance(each, dict)]
+    assert changed({"limits": wanted}, {"limits": sent}, {"limits": wanted}) == []
+
+
+def _meant(item: Any) -> Fields:
+    return {key: value for key, value in item.items() if value not in (None, "", "usual")}
 
 
 # ---------------------------------------------------------------------------------- what is not shown

@@ -17,6 +17,7 @@ from reconciler.errors import NotApplied
 from reconciler.model.kind import (
     Call,
     Criterion,
+    FilledIn,
     Flow,
     Kind,
     LookUp,
@@ -73,6 +74,7 @@ class StarMetric(Part):
     threshold: Annotated[
         Annotated[float, Field(allow_inf_nan=False), AfterValidator(shortest)] | None,
         Mark.NULL_IS_UNWRITTEN,
+        FilledIn(0),
         Field(description="What it must reach, in the metric's own unit; 32 bits of it are kept."),
     ] = None
 

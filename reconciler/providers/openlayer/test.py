@@ -22,6 +22,7 @@ from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressFi
 from reconciler.model.kind import (
     Call,
     Criterion,
+    FilledIn,
     Flow,
     Kind,
     LookUp,
@@ -114,6 +115,7 @@ class Threshold(Part):
         Literal["automatic", "manual"] | None,
         Mark.NULL_IS_UNWRITTEN,
         Mark.REDEFINES,
+        FilledIn("manual"),
         Field(description="automatic: the platform learns the limit (monitoring only)."),
     ] = None
 
