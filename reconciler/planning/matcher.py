@@ -209,7 +209,7 @@ def _doubts(
 def _match_known(
     address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], kept: Container[str]
 ) -> Match:
-    """Something remembered that is there: its id tells.  What is wanted elsewhere is not lost, though a replace left it."""
+    """Something remembered that is there: its id tells.  What others want is not lost, though a replace left it."""
     left = [by_id[each] for each in entry.retiring if each in by_id and each not in kept]
     lost = [item for item in left if not item.archived]
     former = origin if origin != address else None
