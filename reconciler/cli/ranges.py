@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_SINCE = "24h"
 DEFAULT_TIMEOUT = "10m"
+LATEST = 100_000_000_000
+"""Unix seconds of a day in the year 5138; a larger number is a time in milliseconds."""
+_DIGITS = 30
+"""More are not turned into a number: Python refuses to beyond some thousands."""
 
 
 def range_options(function: F) -> F:
@@ -53,6 +57,7 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
     Raises UsageInvalid when they contradict each other, make no sense or leave nothing.
     """
     from reconciler.model.outcome import TimeRange
+    from reconciler.model.values import format_duration
 
     if since is not None and start is not None:
         raise UsageInvalid("--since and --from say the same thing twice", hint="use one of them")
@@ -61,6 +66,8 @@ def time_range(since: str | None, start: str | None, end: str | None, now: float
         first = _moment("--from", start)
     else:
         first = last - seconds("--since", since or DEFAULT_SINCE)
+    if first < 0:
+        raise UsageInvalid(f"the time range starts before 1970, {format_duration(last - first)} before its end")
     if first >= last:
         raise UsageInvalid(f"the time range is empty: it starts at {_iso(first)} and ends at {_iso(last)}")
     return TimeRange(first, last)
@@ -84,6 +91,8 @@ def seconds(option: str, text: str) -> int:
 def _moment(option: str, text: str) -> int:
     """Unix seconds of ``2026-11-01``, ``2026-11-01T14:00:00+01:00`` or ``1762000000``; UTC where no zone is given."""
     if text.isdecimal():
+        if len(text) > _DIGITS or int(text) > LATEST:
+            raise UsageInvalid(f"{option} {text:.40}: these are milliseconds; give seconds")
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -91,7 +100,10 @@ def _moment(option: str, text: str) -> int:
         raise UsageInvalid(
             f"{option} {text}: not a time; write 2026-11-01, 2026-11-01T14:00Z or Unix seconds"
         ) from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    found = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    if not 0 <= found <= LATEST:
+        raise UsageInvalid(f"{option} {text}: not a time between the years 1970 and 5138")
+    return found
 
 
 def _iso(seconds: int) -> str:

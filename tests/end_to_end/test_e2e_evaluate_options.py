@@ -85,6 +85,25 @@ def test_a_day_that_is_not_over_is_said(measured: Any) -> None:
     assert "(not over yet)" in measured("evaluate", "--since", "1h", code=5).err
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--from", "1795402800000"), "--from 1795402800000: these are milliseconds; give seconds"),
+        (("--to", "99999999999999999"), "--to 99999999999999999: these are milliseconds; give seconds"),
+        (("--to", "9" * 5000), "these are milliseconds; give seconds"),
+        (("--from", "0001-01-01"), "--from 0001-01-01: not a time between the years 1970 and 5138"),
+        (("--to", "9999-12-31"), "--to 9999-12-31: not a time between the years 1970 and 5138"),
+        (("--since", "99999999d"), "the time range starts before 1970, 99999999d before its end"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "status"])
+def test_a_range_outside_of_the_calendar_is_a_usage_error(
+    command: str, options: tuple[str, ...], says: str, bot: Any
+) -> None:
+    """Exit 64 before anybody asks the platform."""
+    assert says in bot(command, *options, code=64).words
+
+
 # ------------------------------------------------------------------------------------------ what the last apply touched
 
 
