@@ -64,7 +64,8 @@ class RunResult(Struct, frozen=True):
     """What came of all triggers.
 
     ``evaluations`` are sorted by address, pipeline and window; every window in the range is there, and our own news
-    (could not be started, failed, not finished) stands among them as ERROR or RUNNING without a ``result_id``.
+    (could not be started, failed, nothing to evaluate, not finished) stands among them as ERROR, MISSING or RUNNING
+    without a ``result_id``.
     ``pipeline`` is the name where ``wire`` knows it.  ``unfinished`` go on at the platform and can be resumed;
     ``doubtful`` may have been started, nobody knows.
     """
@@ -317,6 +318,8 @@ class _Run(Struct, frozen=True):
     ) -> _End:
         try:
             started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
+            if started is None:
+                return _End(trigger, await self._recorded_before(trigger), is_measured=False)
         except NotAuthorized:
             raise
         except ApiError as error:
@@ -332,14 +335,17 @@ class _Run(Struct, frozen=True):
         except ApiError as error:
             return _End(trigger, (self._failed(trigger, str(error)),), over=False, doubtful=not started.sure)
 
-    async def _start(self, planned: _Started) -> _Started:
-        """Send the request, noted before and after.  Raises ApiError when it certainly did not start anything."""
+    async def _start(self, planned: _Started) -> _Started | None:
+        """Send the request, noted before and after; None where the vendor has nothing to evaluate.
+
+        Raises ApiError when it certainly did not start anything.
+        """
         # Overwritten results are there before and after; only what was there before tells them apart.
         there = await self._results(planned.trigger) if planned.sent.overwrite else ()
         async with self.slots:
             return await _to_its_end(self._request(replace(planned, seen=frozenset(map(_fingerprint, there)))))
 
-    async def _request(self, planned: _Started) -> _Started:
+    async def _request(self, planned: _Started) -> _Started | None:
         unsure = replace(planned, sure=False)
         await self._remember(unsure)
         flow = self.measuring(planned.trigger.address).trigger(planned.sent, self.wire)
@@ -350,6 +356,9 @@ class _Run(Struct, frozen=True):
             raise
         except ApiError:
             return unsure
+        if asked is None:
+            await self._forget(planned.trigger)
+            return None
         started = replace(planned, tasks=asked)
         await self._remember(started)
         return started
@@ -448,6 +457,12 @@ class _Run(Struct, frozen=True):
             pause = min(LONGEST_PAUSE_S, pause * PAUSE_GROWTH)
 
     # ----------------------------------------------------------------------------------------------- results
+
+    async def _recorded_before(self, trigger: Trigger) -> tuple[Evaluation, ...]:
+        """What is recorded though the vendor has nothing to evaluate; without any, that it is missing and why."""
+        found = await self._results(trigger) if self.wait else ()
+        why = "the platform has nothing to evaluate here"
+        return found or (self._news(trigger, EvaluationStatus.MISSING, why, trigger.pipeline),)
 
     async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""

@@ -395,7 +395,8 @@ class Measuring(Struct, frozen=True):
     ``targets``  the places to trigger one by one; an empty tuple means one trigger for all of them.
     ``places``   all places that it runs on, of the given siblings: each must have a result.
     ``subject``  the address whose object is triggered and asked for results: mostly the resource itself.
-    ``trigger``  starts an evaluation; not repeatable.
+    ``trigger``  starts an evaluation; not repeatable.  The vendor's tasks, of which it need not tell any; None where
+                 it says that there is nothing to evaluate.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  reads what was recorded for the range, newest first.
     ``window``   the seconds of a window: a range is widened to whole ones, and results belong to windows.  None where
@@ -413,7 +414,7 @@ class Measuring(Struct, frozen=True):
     possible: Callable[[Fields], str]
     targets: Callable[[Address, Fields], tuple[Address, ...]]
     places: Callable[[Fields, Sequence[Address]], tuple[Address, ...]]
-    trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...]]]
+    trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...] | None]]
     poll: Callable[[Task, Wire], Flow[TaskState]]
     results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
     subject: Callable[[Address, Fields], Address] = lambda address, _: address

@@ -174,6 +174,28 @@ def test_what_could_not_be_started_is_not_left_alone_in_silence(measured: Any, p
     assert "not started: openlayer.Test/bot/monitoring/" in ended.err
 
 
+def test_nothing_to_evaluate_is_missing_at_once_and_not_under_way_later(cli: Any, make_project: Any) -> None:
+    """A project without any pipeline: the second run triggers again, since the first one has left nothing behind."""
+    cli.write("bot.yaml", make_project("bot", 1))
+    cli("apply", "--yes")
+    for _ in range(2):
+        ended = cli("evaluate", *DAY, "--timeout", "5s", code=5)
+        assert "no result: the platform has nothing to evaluate here" in ended.words
+        assert "under way" not in ended.err
+    assert "there is nothing to resume" in cli("evaluate", "--resume", code=64).words
+
+
+def test_a_second_run_right_after_the_first_triggers_again(measured: Any, platform: Any) -> None:
+    """What is over is not under way: the platform is asked anew, and leaves what has a result as it is."""
+    assert "will run 3 evaluations" in measured("evaluate", *DAY).err
+    path = f"/tests/{platform.tests('bot')[ALL]['id']}/results"
+    results = [item["id"] for item in platform.api("GET", path)["items"]]
+    first = len(platform.writes)
+    assert "will run 3 evaluations: 2 tests × up to 2 pipelines × 1 window\n" in measured("evaluate", *DAY).err
+    assert len(platform.writes) == 2 * first
+    assert [item["id"] for item in platform.api("GET", path)["items"]] == results
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -55,8 +55,10 @@ def trigger(name: str = "faithful", pipeline: str | None = None, *, overwrite: b
     return Trigger(check(name), f"id-{name}", pipeline, DAY, overwrite)
 
 
-def _start(of: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
+def _start(of: Trigger, _: Wire) -> Flow[tuple[Task, ...] | None]:
     reply = yield Call("POST", url_path("start", of.remote_id), repeatable=False)
+    if reply.body is None:
+        return None
     assert isinstance(reply.body, list)
     return tuple(Task(str(each), of.pipeline) for each in reply.body)
 
@@ -228,6 +230,29 @@ def test_without_waiting_everything_is_started_and_noted() -> None:
     result = platform.run(trigger(), wait=False)
     assert (result.evaluations, result.unfinished) == ((), (trigger(),))
     assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
+
+
+# ------------------------------------------------------------------------------------------ nothing to evaluate
+
+
+def test_what_the_platform_has_nothing_to_evaluate_of_is_missing_and_not_waited_for() -> None:
+    platform = Platform({START: [None], RESULTS: [[]]})
+    result = platform.run(trigger(pipeline="p-live"))
+    assert told(result) == [("faithful", "live", "missing", "the platform has nothing to evaluate here")]
+    assert (result.unfinished, platform.tasks()) == ((), {})
+    assert platform.at[-1] < 1
+
+
+def test_what_was_recorded_before_is_no_less_worth_for_it() -> None:
+    platform = Platform({START: [None], RESULTS: [[passing()]]})
+    assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
+
+
+def test_nothing_to_evaluate_is_said_without_waiting_too() -> None:
+    platform = Platform({START: [None]})
+    result = platform.run(trigger(), wait=False)
+    assert told(result) == [("faithful", None, "missing", "the platform has nothing to evaluate here")]
+    assert result.unfinished == ()
 
 
 # ------------------------------------------------------------------------------------------ servers without tasks

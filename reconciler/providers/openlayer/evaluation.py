@@ -61,7 +61,8 @@ def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
     return tuple(place for place in siblings if place.name in wanted)
 
 
-def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
+def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...] | None]:
+    """``pipelineCount`` 0 says that there is nothing to evaluate; without tasks alone the results are still to come."""
     body: Fields = {
         "startTimestamp": trigger.range.start,
         "endTimestamp": trigger.range.end,
@@ -70,12 +71,14 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     if trigger.pipeline is not None:
         body["inferencePipelineId"] = trigger.pipeline
     reply = yield Call("POST", url_path("tests", trigger.remote_id, "evaluate"), body=body, repeatable=False)
-    tasks = reply.body.get("tasks") if isinstance(reply.body, dict) else None
-    return tuple(
+    answer = reply.body if isinstance(reply.body, dict) else {}
+    listed = answer.get("tasks")
+    tasks = tuple(
         Task(str(task["taskResultId"]), str(task["pipelineId"]) if task.get("pipelineId") else trigger.pipeline)
-        for task in (tasks if isinstance(tasks, list) else [])
+        for task in (listed if isinstance(listed, list) else [])
         if isinstance(task, dict) and task.get("taskResultId")
     )
+    return None if not tasks and answer.get("pipelineCount") == 0 else tasks
 
 
 def _poll(task: Task, _: Wire) -> Flow[TaskState]:
