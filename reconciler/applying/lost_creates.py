@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from reconciler.concurrency import all_at_once
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import AnyKind, Call, Replace, Reply, Wire
+from reconciler.model.kind import AnyKind, Replace, Wire
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields
@@ -121,10 +122,7 @@ class LostCreates(Struct, frozen=True):
     async def _read(
         self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
     ) -> _There:
-        async def send_all(calls: Sequence[Call]) -> list[Reply]:
-            return await asyncio.gather(*map(send, calls))
-
-        items = await drive(kind.list(parent_id, wire), send, self.clock.sleep, send_all)
+        items = await drive(kind.list(parent_id, wire), send, self.clock.sleep, all_at_once(send))
         return _understood(kind, items, path)
 
     def renew(self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire) -> bool:

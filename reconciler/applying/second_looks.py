@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from reconciler.concurrency import all_at_once
 from reconciler.errors import NotFound
 from reconciler.model.flow import Send, Sleep, drive
 from reconciler.model.kind import AnyKind, Wire
@@ -36,7 +37,7 @@ class SecondLooks:
         self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
     ) -> Listed:
         try:
-            raw = await drive(kind.list(parent_id, wire), send, self._sleep)
+            raw = await drive(kind.list(parent_id, wire), send, self._sleep, all_at_once(send))
         except NotFound:
             return {}
         items = (kind.understand(item, path, lambda _, __: None) for item in raw)

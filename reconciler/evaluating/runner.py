@@ -27,6 +27,7 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler.concurrency import all_of
 from reconciler.errors import (
     ApiError,
     Conflict,
@@ -120,7 +121,7 @@ async def run(
             await here.remember_end(trigger)
         return end
 
-    ends = await _all([one(trigger) for trigger in triggers])
+    ends = await all_of(one(trigger) for trigger in triggers)
     return RunResult(
         evaluations=_sorted(evaluation for end in ends for evaluation in end.evaluations),
         unfinished=tuple(end.trigger for end in ends if not end.over),
@@ -386,7 +387,7 @@ class _Run(Struct, frozen=True):
         if not started.tasks:
             return await self._wait_for_results(started)
         try:
-            states = await _all([self._outcome(task, started.trigger) for task in started.tasks])
+            states = await all_of(self._outcome(task, started.trigger) for task in started.tasks)
         except (NotFound, MethodMissing):
             # Older servers know no tasks, or forgot this one; what was recorded is still there.
             return await self._wait_for_results(started)
@@ -541,16 +542,6 @@ def _sorted(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
 
 
 # --------------------------------------------------------------------------------------------------- concurrency
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results, in order.  The first error cancels the rest, waits for them to let go, and comes out bare."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(each) for each in work]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [each.result() for each in running]
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

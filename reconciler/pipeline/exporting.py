@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.concurrency import all_of
 from reconciler.errors import SettingsInvalid, UsageInvalid
 from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
@@ -20,7 +21,7 @@ from reconciler.pipeline.session import Session
 from reconciler.planning.moves import moves
 from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import VENDORS
-from reconciler.providers.reader import all_of, read_live, read_roots
+from reconciler.providers.reader import read_live, read_roots
 
 
 class Exported(Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from reconciler.concurrency import all_of
 from reconciler.errors import MethodMissing, NotFound
 from reconciler.evaluating.runner import RunResult
 from reconciler.model.flow import drive
@@ -17,7 +18,6 @@ from reconciler.model.resource import Address, Resource
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
-from reconciler.providers.reader import all_of
 
 
 async def look(here: Session, planned: Planned, tests: Sequence[Resource], within: TimeRange | None) -> RunResult:

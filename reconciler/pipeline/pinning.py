@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.concurrency import all_of
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.impact import Window, flags, values_of
 from reconciler.evaluating.suggesting import Budget, PinnedPoint, per_period, suggest, tunable
@@ -27,7 +28,6 @@ from reconciler.pipeline.session import Session
 from reconciler.planning.pins import broken, definition, pinned_values
 from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import KINDS
-from reconciler.providers.reader import all_of
 
 _VERDICTS: dict[EvaluationStatus, PinnedVerdict] = {
     EvaluationStatus.FAILING: "flagged",

@@ -10,6 +10,7 @@ from functools import cached_property
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.concurrency import all_of
 from reconciler.errors import StateUnreadable
 from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Plan
@@ -20,7 +21,7 @@ from reconciler.pipeline.session import Ahead, Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
-from reconciler.providers.reader import Inside, Roots, all_of, read_live
+from reconciler.providers.reader import Inside, Roots, read_live
 
 ALL_KINDS = tuple(KINDS.values())
 """Every kind of every vendor, parents before children."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.concurrency import all_of
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.evaluating.impact import Window, replay
 from reconciler.model.flow import drive
@@ -23,7 +24,6 @@ from reconciler.pipeline.session import Session
 from reconciler.planning.planner import digest
 from reconciler.planning.thresholds import classify
 from reconciler.providers import KINDS
-from reconciler.providers.reader import all_of
 
 MOST_RESULTS = 10_000
 """Results read of one test: a month of hours on a dozen pipelines."""

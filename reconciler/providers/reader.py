@@ -6,18 +6,17 @@ Never one request per object.  Only roots that somebody asks for are looked into
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from reconciler.concurrency import all_at_once, all_of
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Call, Reply, Wire
+from reconciler.model.kind import AnyKind, Wire
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject
 from reconciler.model.values import Fields, share
 
-T = TypeVar("T")
 Wanted = Callable[[LiveObject], bool]
 """Whether to look inside this root."""
 
@@ -146,7 +145,7 @@ class _Level:
 
     async def _read(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
         flow = kind.list(parent.remote_id if parent else None, self._wire)
-        items = await drive(flow, self._provider.send, self._clock.sleep, self._send_all)
+        items = await drive(flow, self._provider.send, self._clock.sleep, all_at_once(self._provider.send))
         for earlier in self._kinds[: self._kinds.index(kind)]:
             await self._known[earlier.id].wait()
         path = parent.address.path if parent else ()
@@ -157,22 +156,3 @@ class _Level:
 
     def _name_of(self, kind_id: str, remote_id: str) -> str | None:
         return self._names.get((kind_id, remote_id))
-
-    async def _send_all(self, calls: Sequence[Call]) -> list[Reply]:
-        return await all_of(map(self._provider.send, calls))
-
-
-async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in order; at the first failure the rest is cancelled and that failure raised, by itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as failures:
-        raise _first(failures) from None
-    return [task.result() for task in tasks]
-
-
-def _first(failure: BaseException) -> BaseException:
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
