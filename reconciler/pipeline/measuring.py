@@ -11,13 +11,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.applying.journal import Journal
+from reconciler.concurrency import all_of
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, judge, passed
-from reconciler.evaluating.runner import RunResult, noted, resume, run
+from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
-from reconciler.model.kind import Trigger, Wire
+from reconciler.model.kind import Trigger, Vendor, Wire
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Evaluation, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, LiveObject, Resource
@@ -229,28 +230,28 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
 
 async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Measurement) -> RunResult:
     await _stream_samples(here, planned)
-    ids = planned.ids
-    results = []
     journal = Journal(here.store.append, here.clock.monotonic)
+    on_progress = _counted_together(len(triggers), here.hooks.progress)
+
+    async def at(vendor: Vendor) -> RunResult:
+        provider = here.providers[vendor.name]
+        return await run(
+            [each for each in triggers if each.address.vendor == vendor.name],
+            measuring_of,
+            journal.guard(provider),
+            Wire(planned.ids, provider.dialect),
+            here.clock,
+            journal.write,
+            deadline_s=ask.deadline_s,
+            parallelism=here.request.parallelism,
+            on_progress=on_progress,
+            tasks=planned.state.tasks,
+            wait=ask.wait,
+            resumed=ask.resume,
+        )
+
     try:
-        for vendor in here.vendors(planned.state):
-            provider = here.providers[vendor.name]
-            results.append(
-                await run(
-                    [each for each in triggers if each.address.vendor == vendor.name],
-                    measuring_of,
-                    journal.guard(provider),
-                    Wire(ids, provider.dialect),
-                    here.clock,
-                    journal.write,
-                    deadline_s=ask.deadline_s,
-                    parallelism=here.request.parallelism,
-                    on_progress=here.hooks.progress,
-                    tasks=planned.state.tasks,
-                    wait=ask.wait,
-                    resumed=ask.resume,
-                )
-            )
+        results = await all_of(at(vendor) for vendor in here.vendors(planned.state))
     finally:
         await journal.close()
         if journal.records and journal.failure is None:
@@ -260,6 +261,18 @@ async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask
         tuple(each for result in results for each in result.unfinished),
         tuple(each for result in results for each in result.doubtful),
     )
+
+
+def _counted_together(total: int, tell: OnProgress) -> OnProgress:
+    """Progress over all vendors, each of which counts its own."""
+    done = 0
+
+    def on_progress(_done: int, _total: int, what: str) -> None:
+        nonlocal done
+        done += 1
+        tell(done, total, what)
+
+    return on_progress
 
 
 def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Measurement) -> list[Trigger]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.errors import RateLimited
@@ -297,6 +298,35 @@ def test_one_plan_one_apply_and_one_evaluation_over_both_vendors(care: Any, bot:
         ("digitalocean.EvaluationRun/care/nightly", "bot", "pass"),
     }
     assert levels(care("status", "--select", "care/*", "--format", "json")) == {"bot": "pass"}
+
+
+def test_one_limit_of_time_is_for_both_vendors_together(care: Any, bot: Any, account: Any) -> None:
+    """Both hang: each is triggered at once, and a minute is a minute.  What is under way can be resumed."""
+    account.renew(agents=[{"name": "bot", "run_states": [RUNNING]}])
+    account.platform.fail({"method": "POST", "path": "/v1/tests/*/evaluate", "action": "task-never"})
+    bot("apply", "--yes")
+    clock, started = VirtualClock(), []
+    account.platform.meanwhile("POST", RUNS, lambda: started.append(clock.passed))
+    ask = Measurement(TimeRange(int(NOON), int(NOON) + 1), deadline_s=60.0)
+    found = in_virtual_time(care, lambda here: evaluate(here, ask), clock)
+    assert {each.status for each in found.verdicts} == {EvaluationStatus.RUNNING}
+    assert len(found.result.unfinished) == 3
+    assert len(started) == 1
+    assert started[0] < 30
+    assert clock.passed == pytest.approx(60, abs=15)
+    assert "nothing to resume" not in care("evaluate", "--resume", "--timeout", "1s", code=5).words
+
+
+def test_progress_counts_over_both_vendors(care: Any, bot: Any) -> None:
+    bot("apply", "--yes")
+    counted: list[tuple[int, int]] = []
+
+    async def counting(here: Any) -> Any:
+        here.hooks = replace(here.hooks, progress=lambda done, total, _: counted.append((done, total)))
+        return await evaluate(here, Measurement(TimeRange(int(NOON), int(NOON) + 1)))
+
+    in_virtual_time(care, counting, VirtualClock())
+    assert counted == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_vendor_that_fails_does_not_hold_up_the_other(care: Any, bot: Any, account: Any) -> None:
