@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -57,6 +58,8 @@ LAG_S = 3.0
 """How long results may lag behind the end of their task."""
 DOUBT_S = 60.0
 """How long to look for the results of a trigger that may have been lost."""
+LAST_LOOK_S = 2.0
+"""How long after the deadline the last look may take: what is over should not be called unfinished."""
 FAILED_READS = 3
 """So many failed reads in a row, each already retried by the transport, end the waiting."""
 
@@ -96,13 +99,16 @@ async def run(
     ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
     again (``resume`` and ``noted`` find the triggers to give), and when ``resumed`` not even one that is over.
     ``record`` must be durable when it returns.  ``on_progress`` is told (done, total, what) after each trigger.
-    Without ``wait``, returns as soon as everything is started.
+    Without ``wait``, returns as soon as everything is started, however long that takes.
+
+    The deadline holds whatever ``send`` is doing: reading ends LAST_LOOK_S after it, what had no turn by then is
+    not started, and only a trigger that is being sent is waited for, so that it does not go without its note.
 
     The failure of one trigger is an ERROR evaluation with the reason.  Raises NotAuthorized (401, 403), which
     concerns them all, and what ``record`` raises.  When cancelled, starts nothing new and notes what is under way.
     """
     slots = asyncio.Semaphore(parallelism)
-    known, deadline = tasks or {}, clock.monotonic() + deadline_s
+    known, deadline = tasks or {}, (clock.monotonic() + deadline_s if wait else math.inf)
     names = {(address.root, remote_id): address.name for address, remote_id in wire.ids.items()}
     here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait, resumed)
     for key in _superseded(triggers, known):
@@ -321,16 +327,21 @@ class _Run(Struct, frozen=True):
             started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
             if started is None:
                 return _End(trigger, await self._recorded_before(trigger), is_measured=False)
+        except _TimeIsUp:
+            why = f"not started within {format_duration(self.deadline_s)}; the next run starts it"
+            return _End(trigger, (self._failed(trigger, why),), is_measured=False)
         except NotAuthorized:
             raise
         except ApiError as error:
             return _End(trigger, (self._failed(trigger, str(error)),), is_measured=False)
-        if started.over:
-            return _End(trigger, await self._results(trigger), doubtful=not started.sure)
         if not self.wait:
             return _End(trigger, over=False, doubtful=not started.sure)
         try:
+            if started.over:
+                return _End(trigger, await self._results(trigger), doubtful=not started.sure)
             return await self._wait_for(started)
+        except _TimeIsUp:
+            return _End(trigger, (self._unread(trigger),), over=False, doubtful=not started.sure)
         except NotAuthorized:
             raise
         except ApiError as error:
@@ -339,11 +350,13 @@ class _Run(Struct, frozen=True):
     async def _start(self, planned: _Started) -> _Started | None:
         """Send the request, noted before and after; None where the vendor has nothing to evaluate.
 
-        Raises ApiError when it certainly did not start anything.
+        Raises ApiError when it certainly did not start anything, and _TimeIsUp when it had no turn by the deadline.
         """
         # Overwritten results are there before and after; only what was there before tells them apart.
         there = await self._results(planned.trigger) if planned.sent.overwrite else ()
         async with self.slots:
+            if self.clock.monotonic() >= self.end:
+                raise _TimeIsUp
             return await _to_its_end(self._request(replace(planned, seen=frozenset(map(_fingerprint, there)))))
 
     async def _request(self, planned: _Started) -> _Started | None:
@@ -400,7 +413,7 @@ class _Run(Struct, frozen=True):
 
         async def ended() -> TaskState | None:
             nonlocal last
-            last = await drive(poll(task, self.wire), self._send, self.clock.sleep)
+            last = await self._in_time(drive(poll(task, self.wire), self._send, self.clock.sleep))
             return last if last.over else None
 
         return await self._ask_until(self.deadline, ended) or last
@@ -410,11 +423,15 @@ class _Run(Struct, frozen=True):
         news = [self._failed(trigger, end.error, task.pipeline) for task, end in ends if end.error]
         news += [self._running(trigger, task.pipeline, end.note) for task, end in ends if not end.over]
         results: tuple[Evaluation, ...] = ()
+        over = all(end.over for _, end in ends)
         if any(end.complete and not end.error for _, end in ends):
-            reading = _Reading(started.seen, settled_s=0)
-            await self._read_until(self.clock.monotonic() + LAG_S, trigger, reading)
+            reading, until = _Reading(started.seen, settled_s=0), self.clock.monotonic() + LAG_S
+            found = await self._read_until(min(until, self.end), trigger, reading)
             results = reading.results
-        return _End(trigger, (*news, *results), over=all(end.over for _, end in ends))
+            if not found and (not reading.is_read or self.clock.monotonic() < until):
+                news.append(self._unread(trigger))
+                over = False
+        return _End(trigger, (*news, *results), over=over)
 
     async def _wait_for_results(self, started: _Started) -> _End:
         """Without tasks to ask about: until results are there and have settled."""
@@ -447,6 +464,8 @@ class _Run(Struct, frozen=True):
             try:
                 answer = await ask()
                 failures = 0
+            except _TimeIsUp:
+                return None
             except (ReadFailed, RateLimited, Unreachable):
                 answer, failures = None, failures + 1
                 if failures == FAILED_READS:
@@ -468,10 +487,27 @@ class _Run(Struct, frozen=True):
     async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
         flow = self.measuring(trigger.address).results(trigger.address, trigger.remote_id, trigger.range, self.wire)
-        found = await drive(flow, self._send, self.clock.sleep)
+        found = await self._in_time(drive(flow, self._send, self.clock.sleep))
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)
         return tuple(each for each in named if wanted is None or each.pipeline in (wanted, None))
+
+    @property
+    def end(self) -> float:
+        """When the last look is over (monotonic seconds)."""
+        return self.deadline + LAST_LOOK_S
+
+    async def _in_time(self, reading: Awaitable[T]) -> T:
+        """What is read before the end.  Raises _TimeIsUp, whatever the reading was waiting for."""
+        left = self.end - self.clock.monotonic()
+        limit = asyncio.timeout(None if math.isinf(left) else max(0.0, left))
+        try:
+            async with limit:
+                return await reading
+        except TimeoutError:
+            if limit.expired():
+                raise _TimeIsUp from None
+            raise
 
     async def _send(self, call: Call) -> Reply:
         async with self.slots:
@@ -493,6 +529,10 @@ class _Run(Struct, frozen=True):
         why = f"not finished after {format_duration(self.deadline_s)}; it goes on at the platform"
         return self._news(trigger, EvaluationStatus.RUNNING, f"{why}; {note}" if note else why, pipeline)
 
+    def _unread(self, trigger: Trigger) -> Evaluation:
+        why = f"not read within {format_duration(self.deadline_s)}: the platform took too long to answer"
+        return self._news(trigger, EvaluationStatus.RUNNING, why, trigger.pipeline)
+
     def _news(self, trigger: Trigger, status: EvaluationStatus, why: str, pipeline: str | None) -> Evaluation:
         return Evaluation(
             address=trigger.address,
@@ -504,6 +544,10 @@ class _Run(Struct, frozen=True):
         )
 
 
+class _TimeIsUp(Exception):
+    """The deadline passed before there was an answer, or a turn."""
+
+
 class _Reading(Struct):
     """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
 
@@ -511,6 +555,7 @@ class _Reading(Struct):
     settled_s: float
     results: tuple[Evaluation, ...] = ()
     is_fresh: bool = False
+    is_read: bool = False
     _prints: frozenset[str] = field(default_factory=frozenset)
     _unchanged_since: float = 0.0
 
@@ -520,7 +565,7 @@ class _Reading(Struct):
         if prints != self._prints:
             self._unchanged_since = now
         running = any(each.status is EvaluationStatus.RUNNING for each in results)
-        self.results, self._prints = results, prints
+        self.results, self._prints, self.is_read = results, prints, True
         self.is_fresh = bool(prints - self.seen) and not running
         return self.is_fresh and now - self._unchanged_since >= self.settled_s
 

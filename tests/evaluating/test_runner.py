@@ -255,6 +255,85 @@ def test_nothing_to_evaluate_is_said_without_waiting_too() -> None:
     assert result.unfinished == ()
 
 
+# ------------------------------------------------------------------------------------------ a transport that waits
+
+
+@dataclass
+class Patient(Platform):
+    """The paths in ``held`` are answered after so many seconds: the transport sits out what the platform asks for."""
+
+    held: Mapping[str, float] = field(default_factory=dict)
+
+    async def send(self, call: Call) -> Reply:
+        await asyncio.sleep(self.held.get(call.path, 0.0))
+        return await super().send(call)
+
+
+def lasting(platform: Platform, *triggers: Trigger, **options: Any) -> tuple[RunResult, float]:
+    """What came of it, and how many seconds it took."""
+
+    async def timed() -> tuple[RunResult, float]:
+        result = await platform.evaluate(triggers, **options)
+        return result, asyncio.get_running_loop().time()
+
+    return in_virtual_time(timed())
+
+
+def test_asking_for_a_task_ends_at_the_deadline_and_can_be_resumed() -> None:
+    platform = Patient({START: [["t1"]], TASK: [DONE]}, held={TASK: 300})
+    result, took = lasting(platform, trigger(), deadline_s=10)
+    assert told(result) == [("faithful", None, "running", "not finished after 10s; it goes on at the platform")]
+    assert (result.unfinished, list(platform.tasks())) == ((trigger(),), [task_key(trigger())])
+    assert took == pytest.approx(11, abs=1.1)
+
+
+def test_results_that_could_not_be_read_in_time_are_not_missing() -> None:
+    platform = Patient({START: [["t1"]], TASK: [DONE], RESULTS: [[passing()]]}, held={RESULTS: 300})
+    result, took = lasting(platform, trigger(), deadline_s=10)
+    assert told(result) == [
+        ("faithful", None, "running", "not read within 10s: the platform took too long to answer")
+    ]  # fmt: skip
+    assert result.unfinished == (trigger(),)
+    assert took == pytest.approx(11, abs=1.1)
+    second = Platform({TASK: [DONE], RESULTS: [[passing()]]}, records=platform.records)
+    assert told(second.run(trigger(), tasks=platform.tasks())) == [("faithful", None, "passing", "")]
+
+
+def test_results_of_what_is_over_are_read_by_the_deadline_when_it_is_taken_up() -> None:
+    first = Platform({START: [["t1"]], "/start/id-toxic": [["t2"]], TASK: [DONE], "/task/t2": [BUSY],
+                      RESULTS: [[passing()]]})  # fmt: skip
+    first.run(trigger(), trigger("toxic"), deadline_s=10)
+    assert first.tasks()[task_key(trigger())]["over"]
+    second = Patient({TASK: [DONE], RESULTS: [[passing()]]}, records=first.records, held={RESULTS: 300})
+    result, took = lasting(second, trigger(), tasks=first.tasks(), resumed=True, deadline_s=10)
+    assert result.unfinished == (trigger(),)
+    assert took == pytest.approx(12, abs=0.1)
+
+
+def test_a_trigger_that_is_being_sent_at_the_deadline_gets_its_note() -> None:
+    """It may be carried out, so nobody turns away from it; then one more look is too late."""
+    platform = Patient({START: [["t1"]], TASK: [DONE]}, held={START: 30})
+    result, took = lasting(platform, trigger(), deadline_s=10)
+    assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
+    assert result.unfinished == (trigger(),)
+    assert took == pytest.approx(30, abs=1)
+
+
+def test_what_has_no_turn_by_the_deadline_is_not_started() -> None:
+    platform = Patient({START: [["t1"]], "/start/id-toxic": [["t2"]]}, held={START: 30})
+    result, _ = lasting(platform, trigger(), trigger("toxic"), deadline_s=10, parallelism=1)
+    assert ("toxic", None, "error", "not started within 10s; the next run starts it") in told(result)
+    assert list(platform.tasks()) == [task_key(trigger())]
+    assert platform.calls == [f"POST {START}"]
+
+
+def test_without_waiting_everything_is_started_however_long_it_takes() -> None:
+    platform = Patient({START: [["t1"]], "/start/id-toxic": [["t2"]]}, held={START: 30, "/start/id-toxic": 30})
+    result, took = lasting(platform, trigger(), trigger("toxic"), deadline_s=10, parallelism=1, wait=False)
+    assert (len(result.unfinished), result.evaluations) == (2, ())
+    assert took == pytest.approx(60, abs=1)
+
+
 # ------------------------------------------------------------------------------------------ servers without tasks
 
 
