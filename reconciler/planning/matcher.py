@@ -76,8 +76,9 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     roots = _renamed_roots(renames, kinds)
     holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
     taken = {entry.remote_id for entry in holding} & by_id.keys()
-    kept = {entry.remote_id for address, (_, entry) in entries.items() if address in desired.resources}
     retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
+    wanted = (entry for address, (_, entry) in entries.items() if address in desired.resources)
+    kept = {entry.remote_id for entry in wanted} if retiring else frozenset()
     homes = _homes(entries, by_id, roots, kinds)
     free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
     named: dict[Address, list[LiveObject]] = defaultdict(list)
