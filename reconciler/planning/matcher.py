@@ -9,7 +9,7 @@ word, for what the manifests want under one address would be removed under the o
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 
 from msgspec import Struct, field
@@ -319,7 +319,12 @@ def _renames(
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
     owned = state.entries.keys()
-    asked = [r for r in desired if r.renamed_from is not None and (not r.lookup or r.renamed_from in owned)]
+    said = {
+        each.address: each.renamed_from
+        for each in desired
+        if each.renamed_from is not None and (not each.lookup or each.renamed_from in owned)
+    }
+    asked = {**_renamed_by_hand(desired, live, state), **said}
     archived = {item.remote_id for item in live.objects if item.archived} if asked else set()
     for is_root in (True, False):
         roots = _renamed_roots(renames, kinds)
@@ -328,9 +333,8 @@ def _renames(
         ours = {_moved(a, homes, known): remote_id for a, remote_id in _owned(state, live)} if asked else {}
         strangers = {_moved(a, roots, renames) for a in _strangers(state, live)} if asked else set()
         doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
-        for resource in asked:
-            former, address = resource.renamed_from, resource.address
-            if former is None or (len(former.path) == 1) is not is_root or not (former in ours or former in strangers):
+        for address, former in asked.items():
+            if (len(former.path) == 1) is not is_root or not (former in ours or former in strangers):
                 continue
             is_taken = address in ours or address in strangers
             if not is_taken or (former in ours and address in doubts and address not in ours):
@@ -340,6 +344,23 @@ def _renames(
             if former in ours or address in strangers:
                 clashes[address] = former
     return renames, clashes
+
+
+def _renamed_by_hand(desired: Desired, live: Live, state: State) -> dict[Address, Address]:
+    """New address -> former one of what somebody renamed at the platform, and the manifests call so since.
+
+    Nobody needs to say ``renamedFrom`` of it: an object of ours that alone bears the wanted name is what is wanted,
+    and no other one is to be made beside it, nor is it to be removed.
+    """
+    unwanted = {e.remote_id: a for a, e in state.entries.items() if a not in desired.resources and not e.archived}
+    named = Counter(item.address for item in live.objects if not item.archived) if unwanted else Counter[Address]()
+    there = [item for item in live.objects if item.remote_id in unwanted and named[item.address] == 1]
+    wanted = desired.resources.keys() - state.entries.keys() if there else set()
+    found = {item.address: unwanted[item.remote_id] for item in there if item.address in wanted and not item.archived}
+    # As with renamedFrom, the former name stands in the root as that is called now.
+    return {
+        new: old if len(old.path) == 1 else Address(old.kind, (new.root, *old.path[1:])) for new, old in found.items()
+    }
 
 
 def _owned(state: State, live: Live) -> list[tuple[Address, str]]:
