@@ -12,6 +12,8 @@ unfinished evaluation all fail unless the gate says otherwise.
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
     something unknown          as failing, whatever the gate says
+    skipped, in a window       not at all where another window of the place has a result; as skipped where none has
+    that was not over
 
     with ``runs: N, minPass: M``, of the N latest results for a window (this run's, and those of the past)
     at least M pass            the worst of those that pass, even before there are N
@@ -44,7 +46,7 @@ from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Runs, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Severity, Source
-from reconciler.model.values import Json
+from reconciler.model.values import Json, counted
 
 Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
 """What was observed before, by resource and name of the place; inside of this module newest first."""
@@ -111,6 +113,20 @@ def passed(verdicts: Sequence[Verdict]) -> bool:
     return bool(verdicts) and all(verdict.level is not Level.FAIL for verdict in verdicts)
 
 
+def as_recorded(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts, those that rest on a result from before the end of its window saying so.
+
+    For results that nobody asked for anew: rows may have come in since.
+    """
+    said = "recorded before its window was over"
+    return tuple(
+        replace(verdict, why=_joined(verdict.why, said))
+        if any(each.evaluation is not None and each.evaluation.is_preliminary for each in verdict.each)
+        else verdict
+        for verdict in verdicts
+    )
+
+
 def _by_address(expectations: Iterable[Expectation]) -> dict[Address, list[Expectation]]:
     groups: dict[Address, list[Expectation]] = {}
     for expectation in expectations:
@@ -168,8 +184,13 @@ def _elsewhere(expectation: Expectation, evaluations: Mapping[str, list[Evaluati
 
 
 def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past: Past) -> _Judged:
-    """The worst of the windows measured on one place, saying how many there were; of equally bad ones the latest."""
-    windows = [_of_window(expectation, window, past) for window in _windows(expectation, evaluations)]
+    """The worst of the windows measured on one place, saying how many there were; of equally bad ones the latest.
+
+    A window that is not over and has no rows yet tells nothing, as long as any other does.
+    """
+    found = _windows(expectation, evaluations)
+    telling = [window for window in found if not all(map(is_empty_so_far, window))] or found
+    windows = [_of_window(expectation, window, past) for window in telling]
     worst = min(windows, key=lambda each: _rank(each.verdict))
     singles = tuple(_blunted(single) for each in windows for single in each.singles)
     verdict = worst.verdict
@@ -177,6 +198,10 @@ def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past:
         bad = sum(not each.holds or each.verdict.status is not EvaluationStatus.PASSING for each in windows)
         count = f"worst of {len(windows)} windows, {f'{bad} of them not passing' if bad else 'all passing'}"
         verdict = replace(verdict, why=_joined(verdict.why, count))
+    if len(telling) < len(found):
+        early = len(found) - len(telling)
+        without = f"not counting {counted(early, 'window')} skipped before {'its' if early == 1 else 'their'} end"
+        verdict = replace(verdict, why=_joined(verdict.why, without))
     verdict = replace(_blunted(verdict), parts=singles if len(singles) > 1 or verdict.runs else ())
     return replace(worst, verdict=verdict)
 
@@ -192,6 +217,11 @@ def _windows(expectation: Expectation, evaluations: Iterable[Evaluation]) -> lis
         window = _window(each, windowed=expectation.windowed)
         found.setdefault(id(each) if window is None else window, []).append(each)
     return sorted(found.values(), key=lambda window: window[0].ends or 0, reverse=True)
+
+
+def is_empty_so_far(each: Evaluation) -> bool:
+    """Whether there was nothing to be judged when it was recorded, and still may be: its window was not over."""
+    return each.status is EvaluationStatus.SKIPPED and each.is_preliminary
 
 
 def _window(each: Evaluation, *, windowed: bool) -> object:

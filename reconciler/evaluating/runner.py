@@ -13,6 +13,9 @@ and holds the task ids before the wait, so that a killed wait can be taken up ag
 
 A run that was cut short is judged as a whole when it is taken up, so its notes go together, when all of it is over.
 
+A window may have a result from before it was over, which says nothing of the rows that came in since.  The platform
+would keep it, so this window alone is evaluated again: the trigger is sent in parts, and one of them writes over.
+
 A trigger that asks for several runs is started anew after each of them, over the same range.  Its note then says which
 run it is about and holds what the earlier ones measured: the platform writes the next results over them.
 """
@@ -352,28 +355,32 @@ class _Run(Struct, frozen=True):
 
         Raises ApiError when it certainly did not start anything, and _TimeIsUp when it had no turn by the deadline.
         """
+        trigger, measuring = planned.sent, self.measuring(planned.trigger.address)
+        there = await self._results(trigger) if trigger.overwrite or measuring.window is not None else ()
+        parts = _parts(trigger, there)
         # Overwritten results are there before and after; only what was there before tells them apart.
-        there = await self._results(planned.trigger) if planned.sent.overwrite else ()
+        seen = frozenset(map(_fingerprint, there)) if any(part.overwrite for part in parts) else frozenset[str]()
         async with self.slots:
             if self.clock.monotonic() >= self.end:
                 raise _TimeIsUp
-            return await _to_its_end(self._request(replace(planned, seen=frozenset(map(_fingerprint, there)))))
+            return await _to_its_end(self._request(replace(planned, seen=seen), parts))
 
-    async def _request(self, planned: _Started) -> _Started | None:
+    async def _request(self, planned: _Started, parts: Sequence[Trigger]) -> _Started | None:
         unsure = replace(planned, sure=False)
         await self._remember(unsure)
-        flow = self.measuring(planned.trigger.address).trigger(planned.sent, self.wire)
+        start, asked = self.measuring(planned.trigger.address).trigger, list[tuple[Task, ...] | None]()
         try:
-            asked = await drive(flow, self.send, self.clock.sleep)
+            for part in parts:
+                asked.append(await drive(start(part, self.wire), self.send, self.clock.sleep))
         except (NotApplied, Conflict):
             await self._forget(planned.trigger)
             raise
         except ApiError:
             return unsure
-        if asked is None:
+        if not any(each is not None for each in asked):
             await self._forget(planned.trigger)
             return None
-        started = replace(planned, tasks=asked)
+        started = replace(planned, tasks=tuple(task for tasks in asked for task in tasks or ()))
         await self._remember(started)
         return started
 
@@ -546,6 +553,31 @@ class _Run(Struct, frozen=True):
 
 class _TimeIsUp(Exception):
     """The deadline passed before there was an answer, or a turn."""
+
+
+def _parts(trigger: Trigger, there: Iterable[Evaluation]) -> tuple[Trigger, ...]:
+    """The trigger as it is sent: where ``there`` has only preliminary results, writing over them; elsewhere not.
+
+    From the first such window to the last is one part: what lies between them is evaluated again, too.
+    """
+    final = {(each.pipeline, each.starts, each.ends) for each in there if not each.is_preliminary}
+    again = [
+        TimeRange(each.starts, each.ends)
+        for each in there
+        if each.is_preliminary and each.status is not EvaluationStatus.RUNNING
+        if each.starts is not None and each.ends is not None and (each.pipeline, each.starts, each.ends) not in final
+    ]
+    if trigger.overwrite or not again:
+        return (trigger,)
+    asked = trigger.range
+    first = max(asked.start, min(window.start for window in again))
+    last = min(asked.end, max(window.end for window in again))
+    spans = ((asked.start, first, False), (first, last, True), (last, asked.end, False))
+    return tuple(
+        replace(trigger, range=TimeRange(start, end), overwrite=overwrite)
+        for start, end, overwrite in spans
+        if start < end
+    )
 
 
 class _Reading(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -82,6 +83,20 @@ class Evaluation(Struct, frozen=True):
     starts: int | None = None
     ends: int | None = None
     recorded: str = ""
+
+    @property
+    def is_preliminary(self) -> bool:
+        """Whether it was recorded before its window was over: rows may have come in since that nobody judged.
+
+        A time of recording that can not be read says nothing.
+        """
+        if self.starts is None or self.ends is None:
+            return False
+        try:
+            recorded = datetime.fromisoformat(self.recorded)
+        except ValueError:
+            return False
+        return (recorded if recorded.tzinfo else recorded.replace(tzinfo=UTC)).timestamp() < self.ends
 
 
 class Level(StrEnum):

@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.concurrency import all_of
 from reconciler.errors import MethodMissing, NotFound
+from reconciler.evaluating.gates import is_empty_so_far
 from reconciler.evaluating.runner import RunResult
 from reconciler.model.flow import drive
 from reconciler.model.kind import Flow, Measuring, Wire
@@ -37,7 +38,8 @@ async def look(here: Session, planned: Planned, tests: Sequence[Resource], withi
 async def _latest(here: Session, planned: Planned, tests: Sequence[Resource]) -> Mapping[Address, Sequence[Evaluation]]:
     """The latest results as the lists of whole places tell them, where these are fewer than the resources.
 
-    What is not in the list of a place where it runs is left out: it may have a result that only it tells.
+    What is not in the list of a place where it runs is left out, and so is what has no rows there yet: it may have a
+    result that only it tells.
     """
     groups: dict[tuple[str, str], list[Resource]] = defaultdict(list)
     for resource in tests:
@@ -48,6 +50,8 @@ async def _latest(here: Session, planned: Planned, tests: Sequence[Resource]) ->
         found[each.address].append(each)
 
     def is_told(resource: Resource) -> bool:
+        if any(map(is_empty_so_far, found[resource.address])):
+            return False
         measuring = measuring_of(resource.address)
         places = measuring.places(resource.fields, planned.by_root[measuring.place, resource.address.root])
         wanted = {planned.ids[place] for place in places if place in planned.ids}
@@ -97,10 +101,20 @@ async def _recorded(
     found = await drive(flow, provider.send, here.clock.sleep)
     if within is not None or repeats:
         return found
-    latest: dict[str | None, Evaluation] = {}
-    for each in found:  # newest first
-        latest.setdefault(each.pipeline, each)
-    return tuple(latest.values())
+    return tuple(chain.from_iterable(_as_far_as_telling(each) for each in _by_place(found).values()))
+
+
+def _by_place(evaluations: Sequence[Evaluation]) -> Mapping[str | None, Sequence[Evaluation]]:
+    found: dict[str | None, list[Evaluation]] = defaultdict(list)
+    for each in evaluations:
+        found[each.pipeline].append(each)
+    return found
+
+
+def _as_far_as_telling(evaluations: Sequence[Evaluation]) -> Sequence[Evaluation]:
+    """Of results newest first the latest, and those before it as long as there were no rows yet."""
+    last = next((n for n, each in enumerate(evaluations) if not is_empty_so_far(each)), len(evaluations) - 1)
+    return evaluations[: last + 1]
 
 
 def measuring_of(address: Address) -> Measuring:

@@ -14,7 +14,7 @@ from reconciler.applying.journal import Journal
 from reconciler.concurrency import all_of
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.estimate import Estimate
-from reconciler.evaluating.gates import Expectation, Past, judge, passed
+from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
 from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
@@ -121,16 +121,33 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask)
     ids = planned.ids
+    found = _asked_for(result.evaluations, tests, ids)
     verdicts = judge(
         [each for resource in tests for each in expectations[resource.address]],
-        _asked_for(result.evaluations, tests, ids),
+        found,
         {remote_id: address.name for address, remote_id in ids.items()},
         await _past_of(here, tests, result.evaluations),
     )
+    if not ask.trigger or ask.resume:
+        verdicts = as_recorded(verdicts)
+        _warn_of_preliminary(here, found)
     if ask.wait:
         await remember(here, verdicts)
     pending, about = len(planned.plan.pending), unverified(here, planned.state)
     return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about)
+
+
+def _warn_of_preliminary(here: Session, evaluations: Iterable[Evaluation]) -> None:
+    """Note how many windows have no later result than one from before their end."""
+    ordered = sorted(evaluations, key=lambda each: each.recorded)
+    latest = {(each.address, each.pipeline, each.starts, each.ends): each for each in ordered}
+    count = sum(each.is_preliminary for each in latest.values())
+    if count:
+        were, again = ("result was", "it") if count == 1 else ("results were", "them")
+        here.hooks.note(
+            f"warning: {count:,} {were} recorded before the end of the window, and may miss rows;"
+            f" reconciler evaluate judges {again} again"
+        )
 
 
 async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterable[Evaluation]) -> Past:

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.evaluating.gates import Expectation, judge, passed
+from reconciler.evaluating.gates import Expectation, as_recorded, judge, passed
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Gate, Severity, Source
@@ -159,6 +160,36 @@ def test_an_evaluation_of_the_same_window_replaces_the_one_before() -> None:
     again = result(PASSING, 0.9, recorded="2026-11-01T01:00:00Z", result_id="r2")
     assert one(expect(), result(FAILING, 0.7), again).level is PASS
     assert one(expect(), again, result(FAILING, 0.7)).level is PASS
+
+
+IN_HOUR_2, AFTER_HOUR_2 = "1970-01-01T02:03:00Z", "1970-01-01T03:00:00Z"
+
+
+def test_a_window_that_is_not_over_and_was_skipped_does_not_count_beside_another() -> None:
+    now = result(SKIPPED, window=2, recorded=IN_HOUR_2)
+    verdict = one(expect(), now, result(PASSING, 0.9, window=1))
+    assert (verdict.level, verdict.why) == (PASS, "not counting 1 window skipped before its end")
+    verdict = one(expect(), now, result(FAILING, 0.7, window=1), result(PASSING, 0.9))
+    assert (verdict.level, len(verdict.parts)) == (FAIL, 2)
+    assert verdict.why == (
+        "misses the threshold; worst of 2 windows, 1 of them not passing; not counting 1 window skipped before its end"
+    )
+
+
+def test_a_window_that_was_skipped_counts_when_it_is_over_or_nothing_else_is_there() -> None:
+    early = result(SKIPPED, window=2, recorded=IN_HOUR_2)
+    assert one(expect(), early).level is FAIL
+    assert one(expect(), replace(early, recorded=AFTER_HOUR_2), result(PASSING, 0.9, window=1)).level is FAIL
+    assert one(expect(), early, result(ERROR, window=1)).level is FAIL
+
+
+def test_recorded_results_say_that_they_are_from_before_the_end_of_their_window() -> None:
+    early, final = result(PASSING, 0.9, window=2, recorded=IN_HOUR_2), result(PASSING, 0.9, window=1)
+    assert [each.why for each in as_recorded([one(expect(), early)])] == ["recorded before its window was over"]
+    assert [each.why for each in as_recorded([one(expect(), early, final)])] == [
+        "worst of 2 windows, all passing; recorded before its window was over"
+    ]
+    assert [each.why for each in as_recorded([one(expect(), final)])] == [""]
 
 
 def test_news_of_our_own_is_not_replaced_by_a_recorded_result() -> None:

@@ -118,6 +118,7 @@ class Platform:
     progress: list[tuple[int, int, str]] = field(default_factory=list)
     busy: int = 0
     busiest: int = 0
+    measuring: Measuring = TOY
 
     async def send(self, call: Call) -> Reply:
         self.log.append(str(call))
@@ -150,7 +151,7 @@ class Platform:
     async def evaluate(self, triggers: Sequence[Trigger], **options: Any) -> RunResult:
         options = {"deadline_s": 1800, "parallelism": 4, **options}
         return await run(
-            triggers, lambda _: TOY, self.send, WIRE, VirtualClock(), self.record,
+            triggers, lambda _: self.measuring, self.send, WIRE, VirtualClock(), self.record,
             on_progress=lambda done, total, what: self.progress.append((done, total, what)), **options,
         )  # fmt: skip
 
@@ -375,6 +376,70 @@ def test_a_finished_task_without_any_result_leaves_nothing_to_report() -> None:
     platform = Platform({START: [["t1"]], TASK: [DONE], RESULTS: [[]]})
     assert platform.run(trigger()) == RunResult()
     assert platform.at[-1] < 5
+
+
+# ------------------------------------------------------------------------------------------ windows that were not over
+
+
+HALF = 43_200
+NOON = DAY.start + HALF
+BEFORE, AFTER = "2023-11-15T00:00:00Z", "2023-11-16T00:00:00Z"
+"""Times between the noon and the end of the day, and after it."""
+
+
+def in_windows(*found: tuple[str, TimeRange, str, str]) -> tuple[list[tuple[int, int, bool]], RunResult, Platform]:
+    """What is sent for a day of two windows, in which ``found`` is there: id, window, time of recording, status."""
+    sent: list[tuple[int, int, bool]] = []
+
+    def start(of: Trigger, wire: Wire) -> Flow[tuple[Task, ...]]:
+        sent.append((of.range.start - DAY.start, of.range.end - DAY.start, of.overwrite))
+        return (yield from _start(of, wire))
+
+    def results(address: Address, remote_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
+        yield Call("GET", url_path("results", remote_id))
+        return tuple(
+            Evaluation(address, EvaluationStatus(status), "live", {}, "", name, window.start, window.end, recorded)
+            for name, window, recorded, status in found
+        )
+
+    platform = Platform({START: [["t1"], ["t2"]], TASK: [DONE], "/task/t2": [DONE], RESULTS: [[]]})
+    platform.measuring = replace(TOY, trigger=start, results=results, window=lambda _: HALF)
+    return sent, platform.run(trigger()), platform
+
+
+EARLY, LATE = TimeRange(DAY.start, NOON), TimeRange(NOON, DAY.end)
+
+
+@pytest.mark.parametrize(
+    ("found", "sent"),
+    [
+        ([], [(0, 86_400, False)]),
+        ([("r1", EARLY, AFTER, "passing"), ("r2", LATE, AFTER, "passing")], [(0, 86_400, False)]),
+        ([("r1", EARLY, AFTER, "passing"), ("r2", LATE, BEFORE, "passing")],
+         [(0, HALF, False), (HALF, 86_400, True)]),
+        ([("r1", EARLY, "2023-11-14T23:00:00Z", "failing")], [(0, HALF, True), (HALF, 86_400, False)]),
+        ([("r1", EARLY, "2023-11-14T23:00:00Z", "passing"), ("r2", LATE, BEFORE, "skipped")], [(0, 86_400, True)]),
+        # Wider than what is asked for: no more is written over than that.
+        ([("r1", TimeRange(DAY.start - 1, DAY.end + 1), BEFORE, "passing")], [(0, 86_400, True)]),
+        # Judged again since; being judged; recorded nobody knows when.
+        ([("r1", LATE, BEFORE, "passing"), ("r2", LATE, AFTER, "passing")], [(0, 86_400, False)]),
+        ([("r1", LATE, BEFORE, "running")], [(0, 86_400, False)]),
+        ([("r1", LATE, "", "passing")], [(0, 86_400, False)]),
+    ],
+)  # fmt: skip
+def test_only_windows_with_a_result_from_before_their_end_are_written_over(
+    found: list[tuple[str, TimeRange, str, str]], sent: list[tuple[int, int, bool]]
+) -> None:
+    assert in_windows(*found)[0] == sent
+
+
+def test_parts_of_a_trigger_have_one_note_and_are_waited_for_together() -> None:
+    """So that a killed wait is found again by the range that was asked for."""
+    _, _, platform = in_windows(("r1", LATE, BEFORE, "passing"))
+    notes = [record for record in platform.records if record["record"] == "task"]
+    assert {record["key"] for record in notes} == {task_key(trigger())}
+    assert [task["id"] for task in notes[-1]["task"]["tasks"]] == ["t1", "t2"]
+    assert {f"GET {TASK}", "GET /task/t2"} < set(platform.calls)
 
 
 # ------------------------------------------------------------------------------------------ a reply that was lost
