@@ -31,7 +31,7 @@ from math import inf
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.evaluating.regress import Compared, compare, earlier, newest_first, number, passing
+from reconciler.evaluating.regress import Compared, compare, earlier, newest_first, number, passing, take_in
 from reconciler.model.criteria import (
     criteria_text,
     is_defined,
@@ -190,7 +190,7 @@ def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past:
     """
     found = _windows(expectation, evaluations)
     telling = [window for window in found if not all(map(is_empty_so_far, window))] or found
-    windows = [_of_window(expectation, window, past) for window in telling]
+    windows = _in_turn(expectation, telling, past)
     worst = min(windows, key=lambda each: _rank(each.verdict))
     singles = tuple(_blunted(single) for each in windows for single in each.singles)
     verdict = worst.verdict
@@ -204,6 +204,20 @@ def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past:
         verdict = replace(verdict, why=_joined(verdict.why, without))
     verdict = replace(_blunted(verdict), parts=singles if len(singles) > 1 or verdict.runs else ())
     return replace(worst, verdict=verdict)
+
+
+def _in_turn(expectation: Expectation, windows: Sequence[Sequence[Evaluation]], past: Past) -> list[_Judged]:
+    """The verdicts on windows that come latest first; each is judged with those before it in its past."""
+    if expectation.gate.regress is None:
+        return [_of_window(expectation, window, past) for window in windows]
+    places = {(expectation.address, each.pipeline or expectation.pipeline) for window in windows for each in window}
+    before = {place: list(past.get(place, ())) for place in places}
+    judged: list[_Judged] = []
+    for window in reversed(windows):
+        judged.append(_of_window(expectation, window, before))
+        for single in judged[-1].singles:
+            take_in(before[single.address, single.pipeline], _observed(_blunted(single)))
+    return judged[::-1]
 
 
 def _windows(expectation: Expectation, evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
@@ -306,6 +320,23 @@ def _as_evaluation(each: Observation) -> Evaluation:
         starts=each.starts,
         ends=each.ends,
         recorded=each.recorded,
+    )
+
+
+def _observed(verdict: Verdict) -> Observation:
+    """The verdict as the past of a later window.  It is seen last of all: what was made of it before counts no more."""
+    found = verdict.evaluation or Evaluation(verdict.address, verdict.status, verdict.pipeline)
+    return Observation(
+        address=verdict.address,
+        pipeline=verdict.pipeline,
+        level=verdict.level,
+        status=verdict.status,
+        measured=found.measured,
+        starts=found.starts,
+        ends=found.ends,
+        result_id=found.result_id,
+        recorded=found.recorded,
+        seen=inf,
     )
 
 

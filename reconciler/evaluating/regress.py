@@ -1,12 +1,13 @@
 """Compares a measured value with what was measured before.  Pure.
 
 The past is known by the names of the test and the place, so it survives a replaced object, and by the measurement: what
-was recorded under another threshold is a measurement all the same.  Only what came before counts: an earlier window,
-or the same window measured earlier; a result is never compared with itself.
+was recorded under another threshold is a measurement all the same.  Only what came before counts: an earlier window
+(also of the same run), or the same window measured earlier; a result is never compared with itself.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -75,6 +76,12 @@ def _margin(regress: Regress, value: Fraction, base: Fraction, *, lower: bool) -
 def newest_first(past: Iterable[Observation]) -> list[Observation]:
     """The past in an order that does not depend on the one it is given in."""
     return sorted(past, key=_time, reverse=True)
+
+
+def take_in(past: list[Observation], new: Observation) -> None:
+    """Insert one more into a past that is sorted newest first."""
+    time = _time(new)
+    past.insert(bisect_left(range(len(past)), True, key=lambda n: _time(past[n]) <= time), new)
 
 
 def earlier(

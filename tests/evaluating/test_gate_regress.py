@@ -138,6 +138,50 @@ def test_what_does_not_pass_is_not_excused_by_a_good_comparison(status: Evaluati
     assert one(FIVE_PERCENT, value_on(0, 0.9, status=status), seen(value_on(1, 0.1))).level is FAIL
 
 
+# ------------------------------------------------------------------------------------------- windows of one run
+
+
+def over(values: list[float], regress: Regress, *past: Observation, gate: Gate | None = None) -> Verdict:
+    """The verdict on windows that are measured in one run, the oldest first, the last of them today's."""
+    asked = replace(gate or Gate(), regress=regress)
+    found = [value_on(day, value) for day, value in zip(range(len(values) - 1, -1, -1), values, strict=True)]
+    expectation = Expectation(FAITHFUL, "live", asked, None, (AT_LEAST,))
+    (verdict,) = judge([expectation], found, None, {(FAITHFUL, "live"): past})
+    return verdict
+
+
+def test_a_window_is_compared_with_the_earlier_ones_of_the_same_run() -> None:
+    verdict = over([4.5, 4.5, 4.5, 2.2], FIVE_PERCENT)
+    assert verdict.level is FAIL
+    assert verdict.why == (
+        "2.2 is 51.1 % below 4.5, the last passing value of 2026-11-20 (at most 5 %); "
+        "worst of 4 windows, 1 of them not passing"
+    )
+
+
+def test_a_window_that_dropped_is_no_baseline_for_those_after_it() -> None:
+    verdict = over([4.5, 2.2, 2.2], FIVE_PERCENT)
+    assert [part.level for part in verdict.parts] == [FAIL, FAIL, PASS], "the latest first"
+
+
+def test_a_window_that_is_judged_anew_counts_as_it_is_judged_now() -> None:
+    """The past may hold a pass of a window that is a drop beside the windows before it."""
+    forgiven = seen(value_on(1, 2.2), PASS)
+    assert [part.level for part in over([4.5, 2.2, 2.2], FIVE_PERCENT, forgiven).parts] == [FAIL, FAIL, PASS]
+
+
+def test_the_mean_is_also_of_the_windows_of_the_same_run() -> None:
+    verdict = over([4.0, 5.0, 4.0], Regress(0.05, against=2))
+    assert verdict.why.startswith("4 is 11.1 % below 4.5, the mean of the last 2 measurements (at most 5 %)")
+
+
+def test_the_windows_of_one_place_are_no_past_of_another() -> None:
+    found = [value_on(1, 4.5), replace(value_on(0, 2.2), pipeline="canary")]
+    anywhere = Expectation(FAITHFUL, None, Gate(regress=FIVE_PERCENT), None, (AT_LEAST,))
+    (verdict,) = judge([anywhere], found)
+    assert [part.level for part in verdict.parts] == [PASS, PASS]
+
+
 # ------------------------------------------------------------------------------------------- nothing to compare
 
 
