@@ -7,7 +7,8 @@ unfinished evaluation all fail unless the gate says otherwise.
     platform says              level
     passing                    as failing if the value fell by more than ``regress`` allows or can not be compared;
                                warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
-                               judged by an older one); else pass, also where there is no past to compare with
+                               judged by an older one), or what is shown is no number (NaN, null); else pass, also
+                               where there is no past to compare with, or no value is shown at all
     failing                    fail, warn or info: the severity
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
@@ -38,6 +39,7 @@ from reconciler.model.criteria import (
     margin,
     meets,
     name_of,
+    no_number_for,
     undirected,
     value_text,
     values_of,
@@ -470,6 +472,10 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     if gate.regress is not None and (compared is None or compared.why):
         why = compared.why if compared else _why_not_compared(criteria)
         return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
+    unread = no_number_for(evaluation.measured, criteria)
+    if unread is not None:
+        why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
+        return _Finding(Level.WARN, why, criteria, holds=True)
     values = values_of(evaluation.measured, stricter)
     unseen = [c for c in stricter if c.key not in values]
     if unseen:

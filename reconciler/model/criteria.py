@@ -104,7 +104,23 @@ def _distance(value: Json, criterion: Criterion) -> float:
 
 
 def values_of(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[str, Json]:
-    """The measured value for each criterion's key, where it is certain which one that is.
+    """The measured value for each criterion's key, where it can be read and it is certain which one that is."""
+    return {key: value for key, value in _shown(measured, criteria).items() if family(value) is not None}
+
+
+def no_number_for(measured: Mapping[str, Json], criteria: Sequence[Criterion]) -> Criterion | None:
+    """The first criterion whose value is shown and can not be read, or is no number where only numbers can pass."""
+    shown = _shown(measured, criteria)
+
+    def is_none(criterion: Criterion) -> bool:
+        found = family(shown[criterion.key])
+        return found is None or (found != "number" and criterion.operator in ORDERED)
+
+    return next((each for each in criteria if each.key in shown and is_none(each)), None)
+
+
+def _shown(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[str, Json]:
+    """What is shown for each criterion's key, whatever it is.
 
     Results name the measurement only.  Two keys with the same measurement (one insight with different parameters)
     can not be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
@@ -118,7 +134,7 @@ def values_of(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> di
             values[key] = measured[name]
         elif len(labels) == 1 and list(measured) == ["value"]:
             values[key] = measured["value"]
-    return {key: value for key, value in values.items() if family(value) is not None}
+    return values
 
 
 def undirected(criteria: Sequence[Criterion]) -> str:

@@ -121,6 +121,26 @@ def test_a_result_judged_by_an_older_threshold_warns() -> None:
     assert "evaluate again" in verdict.why
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "NaN", [], {"mean": 0.9}])
+def test_a_measurement_that_is_shown_and_is_no_number_warns(value: Json) -> None:
+    """The platform says passing: whether that is so, nobody can tell."""
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": value}, "", "r1")
+    verdict = one(expect(), shown)
+    assert (verdict.level, verdict.why) == (
+        WARN,
+        "recorded as passing, but the platform shows no number for faithfulness",
+    )
+
+
+def test_a_measurement_that_is_not_shown_is_the_platforms_to_judge() -> None:
+    assert one(expect(), result(PASSING)).level is PASS
+
+
+def test_a_text_where_a_text_is_wanted_is_no_number_and_need_be_none() -> None:
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": "high"}, "", "r1")
+    assert one(expect(criteria=(limit("is", "high"),)), shown).level is PASS
+
+
 def test_noise_in_the_last_digit_does_not_make_a_passing_result_suspicious() -> None:
     assert one(expect(criteria=(limit("<=", 0.3),)), result(PASSING, 0.1 + 0.2)).level is PASS
 
