@@ -99,7 +99,11 @@ def _judged(verdict: Verdict) -> _Case:
     content = _properties(_facts(verdict), "      ")
     match kind:
         case "failure" | "error":
-            said = {"type": verdict.status.value, "message": verdict.why or verdict.status.value}
+            fell = verdict.status is EvaluationStatus.PASSING  # only beside the past does such a result fail
+            said = {
+                "type": "regression" if fell else verdict.status.value,
+                "message": verdict.why or verdict.status.value,
+            }
             content += _element(kind, said, verdict_words(verdict))
         case "skipped":
             content += _element(kind, {"message": verdict.why or verdict.status.value})

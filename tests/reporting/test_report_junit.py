@@ -51,6 +51,12 @@ def test_a_missed_threshold_is_a_failure_at_its_line(verdict: Verdict) -> None:
     )
 
 
+def test_a_value_that_fell_is_a_regression(verdict: Verdict) -> None:
+    """The platform says passing; that is no type of a failure."""
+    (result,) = _case(replace(verdict, status=EvaluationStatus.PASSING)).result
+    assert (type(result).__name__, result.type) == ("Failure", "regression")
+
+
 @pytest.mark.parametrize(
     ("level", "status", "kind"),
     [
