@@ -26,7 +26,7 @@ from reconciler.evaluating.impact import (
     values_of,
     wilson,
 )
-from reconciler.model.criteria import criteria_text, family, is_defined, meets, name_of, value_text
+from reconciler.model.criteria import as_written, criteria_text, family, is_defined, meets, name_of, value_text
 from reconciler.model.kind import Criterion
 from reconciler.model.replay import Suggestion
 from reconciler.model.resource import PinnedVerdict
@@ -105,7 +105,7 @@ def suggest(
         return replace(empty, now=now, why=why, missing="a larger budget, or delete the pin")
     then = wilson(search.count(limit), len(values))
     kept = tuple(pin.name for pin in pins)
-    return replace(empty, limit=limit, now=now, then=then, expected=then.high * per_period, pins=kept)
+    return replace(empty, limit=as_written(limit), now=now, then=then, expected=then.high * per_period, pins=kept)
 
 
 class _Reason(TypedDict):

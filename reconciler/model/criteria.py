@@ -164,9 +164,14 @@ def less_is_better(criterion: Criterion) -> bool:
 
 def value_text(value: Json) -> str:
     """One value as a person writes it in a manifest: ``1`` for 1.0, ``true``, strings in quotes."""
+    return json.dumps(as_written(value), ensure_ascii=False)
+
+
+def as_written(value: Json) -> Json:
+    """The value with the type that a person gives it: 1 for 1.0."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False)
+        return int(value)
+    return value
 
 
 def criteria_text(criteria: Sequence[Criterion]) -> str:

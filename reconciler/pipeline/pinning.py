@@ -16,7 +16,7 @@ from reconciler.evaluating.impact import Window, flags, values_of
 from reconciler.evaluating.suggesting import Budget, PinnedPoint, per_period, suggest, tunable
 from reconciler.manifests.documents import API_VERSION, PIN
 from reconciler.manifests.patching import patched
-from reconciler.model.criteria import name_of
+from reconciler.model.criteria import as_written, name_of
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import EvaluationStatus
 from reconciler.model.replay import Suggestion
@@ -111,7 +111,8 @@ def _document(pin: Pin, starts: int | None, ends: int | None, why: str) -> dict[
         spec["window"] = {"from": _iso(starts), "to": _iso(ends)}
     spec["result"] = pin.result
     spec["measured"] = [
-        {"measurement": each.measurement, "value": each.value, "definition": each.definition} for each in pin.measured
+        {"measurement": each.measurement, "value": as_written(each.value), "definition": each.definition}
+        for each in pin.measured
     ]
     spec["verdict"] = pin.verdict
     if why:

@@ -325,6 +325,20 @@ def test_a_broken_pin_is_no_drift(measured: Any, platform: Any) -> None:
     assert "Clean" in measured("drift").out
 
 
+def test_a_whole_number_is_written_as_one(bot: Any, platform: Any) -> None:
+    """The platform shows an average of 150.0; people write 150, and so do a pin and a patch."""
+    bot.edit("bot.yaml", "measurement: maxCharacterLength", "measurement: averageCharacterLength")
+    bot("apply", "--yes")
+    platform.stream({day: "x" * length for day, length in enumerate([40, 75, 99, 88, 95, 150, 30, 163], 1)})
+    bot("evaluate", "--from", "2026-11-01", "--to", "2026-11-09", "--select", "*/Answers are short", code=5)
+    pin = bot("pin", "--from-result", result_of(platform, 6)).out
+    assert "value: 150\n" in pin
+    answer = bot("suggest", "Answers are short", "--budget", "4/week", "--since", "365d").out
+    assert "+          value: 150\n" in answer
+    found = bot("suggest", "Answers are short", "--budget", "4/week", "--since", "365d", "--format", "json").out
+    assert '"limit": 150,' in found
+
+
 # ------------------------------------------------------------------------------------------- DigitalOcean
 
 
