@@ -119,9 +119,18 @@ def _left_alone(evaluated: Evaluated, console: Console) -> int:
     )
     for each in result.evaluations:
         console.story(terminal(f"not started: {each.address}: {each.message}"))
+    _warn_of_doubts(evaluated, console)
     if result.evaluations:
         return 5
     return 4 if result.doubtful else 0
+
+
+def _warn_of_doubts(evaluated: Evaluated, console: Console) -> None:
+    from reconciler.reporting.escape import terminal
+    from reconciler.reporting.tables import doubt_words
+
+    for each in evaluated.doubts:
+        console.story(terminal(f"warning: {doubt_words(each)}"))
 
 
 def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Reports) -> int:
@@ -132,9 +141,15 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
 
     good = passed(evaluated.verdicts) or bool(evaluated.nothing)
     cost = evaluated.estimate.to_json() if evaluated.estimate else None
-    told.judged(evaluated.verdicts, evaluated.apart, passed=good, cost=cost)
+    told.judged(evaluated.verdicts, evaluated.apart, passed=good, cost=cost, doubts=evaluated.doubts)
     shown = show_verdicts(
-        evaluated.verdicts, style, console, environment=told.environment, apart=evaluated.apart, cost=cost
+        evaluated.verdicts,
+        style,
+        console,
+        environment=told.environment,
+        apart=evaluated.apart,
+        cost=cost,
+        doubts=evaluated.doubts,
     )
     if not evaluated.nothing:
         if style != NOTHING_YET:
@@ -148,6 +163,7 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
         count = evaluated.unapplied
         are = "change in the manifests is" if count == 1 else "changes in the manifests are"
         console.story(f"warning: {count} {are} not applied yet")
+    _warn_of_doubts(evaluated, console)
     if not good:
         return 5
     return 4 if evaluated.result.doubtful else 0

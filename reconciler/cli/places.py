@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from reconciler.errors import Problem
-    from reconciler.model.outcome import Verdict
+    from reconciler.model.outcome import Doubt, Verdict
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Source
     from reconciler.settings import Ci
@@ -43,6 +43,11 @@ def placed_problems(problems: Sequence[Problem], place: str) -> tuple[Problem, .
 def placed_verdicts(verdicts: Sequence[Verdict], place: str) -> tuple[Verdict, ...]:
     """The verdicts, ``place`` being the way that leads to us."""
     return tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in verdicts)
+
+
+def placed_doubts(doubts: Sequence[Doubt], place: str) -> tuple[Doubt, ...]:
+    """The doubts, ``place`` being the way that leads to us."""
+    return tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in doubts)
 
 
 def placed_plan(plan: Plan, place: str) -> Plan:

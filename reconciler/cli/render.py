@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from reconciler import __version__
 from reconciler.cli.next_commands import plan_in_environment
-from reconciler.cli.places import PLACED, placed_plan, placed_problems, placed_verdicts
+from reconciler.cli.places import PLACED, placed_doubts, placed_plan, placed_problems, placed_verdicts
 
 if TYPE_CHECKING:
     from reconciler.errors import Problem, ReconcilerError
-    from reconciler.model.outcome import StepOutcome, Verdict
+    from reconciler.model.outcome import Doubt, StepOutcome, Verdict
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address
     from reconciler.model.values import Fields
@@ -135,22 +135,27 @@ def show_verdicts(
     environment: str = "",
     apart: Sequence[tuple[Address, str]] = (),
     cost: Fields | None = None,
+    doubts: Sequence[Doubt] = (),
 ) -> str:
-    """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``."""
+    """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``.
+
+    The ``doubts`` stand in json, markdown and github; of a table they come after it, in the story.
+    """
     verdicts = placed_verdicts(verdicts, paper.place) if form in PLACED else verdicts
+    doubts = placed_doubts(doubts, paper.place) if form in PLACED else doubts
     match form:
         case "json":
             from reconciler.reporting.machine import verdicts_json
 
-            return verdicts_json(verdicts, environment=environment, cost=cost)
+            return verdicts_json(verdicts, environment=environment, cost=cost, doubts=doubts)
         case "markdown":
             from reconciler.reporting.markdown import verdicts_markdown
 
-            return verdicts_markdown(verdicts, environment=environment)
+            return verdicts_markdown(verdicts, environment=environment, doubts=doubts)
         case "github":
-            from reconciler.reporting.github import github, of_verdicts
+            from reconciler.reporting.github import github, of_doubts, of_verdicts
 
-            return github(of_verdicts(verdicts))
+            return github([*of_verdicts(verdicts), *of_doubts(doubts)])
         case "junit":
             from reconciler.reporting.junit import verdicts_junit
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from reconciler.cli.main import BROKEN_PIPE
 from reconciler.cli.next_commands import plan_in_environment
-from reconciler.cli.places import from_checkout, placed_plan, placed_problems, placed_verdicts
+from reconciler.cli.places import from_checkout, placed_doubts, placed_plan, placed_problems, placed_verdicts
 from reconciler.cli.render import (
     File,
     show_drift,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from reconciler.cli.console import Console
     from reconciler.cli.options import Report
     from reconciler.errors import Problem
-    from reconciler.model.outcome import StepOutcome, Verdict
+    from reconciler.model.outcome import Doubt, StepOutcome, Verdict
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address
     from reconciler.model.values import Fields
@@ -74,6 +74,7 @@ class Reports:
         self._passed = True
         self._cost: Fields | None = None
         self._apart: Sequence[tuple[Address, str]] = ()
+        self._doubts: Sequence[Doubt] = ()
         self._problems: Sequence[Problem] | None = None
         self._plan_file = ""
         self._only_drift = False
@@ -121,9 +122,12 @@ class Reports:
         *,
         passed: bool,
         cost: Fields | None = None,
+        doubts: Sequence[Doubt] = (),
     ) -> None:
-        """The verdicts, what was left out of them with the reason, whether the gate holds, and what it cost."""
-        self._verdicts, self._apart, self._passed, self._cost = verdicts, apart, passed, cost
+        """The verdicts, what was left out of them with the reason, whether the gate holds, what it cost, what is
+        doubtful.
+        """
+        self._verdicts, self._apart, self._passed, self._cost, self._doubts = verdicts, apart, passed, cost, doubts
         for verdict in verdicts:
             self._console.event(_verdict_event(verdict))
 
@@ -205,7 +209,13 @@ class Reports:
         if verdicts is not None and form in ("text", "json", "junit", "openmetrics"):
             texts.append(
                 show_verdicts(
-                    verdicts, form, self._paper, environment=self.environment, apart=self._apart, cost=self._cost
+                    verdicts,
+                    form,
+                    self._paper,
+                    environment=self.environment,
+                    apart=self._apart,
+                    cost=self._cost,
+                    doubts=self._doubts,
                 )
             )
         return texts
@@ -222,6 +232,7 @@ class Reports:
             error=error,
             only_drift=self._only_drift,
             about=self._about,
+            doubts=self._doubts,
         )
 
     # ---------------------------------------------------------------------------------------------- GitHub
@@ -238,6 +249,7 @@ class Reports:
             *(of_plan(told.plan) if told.plan else ()),
             *(github.of_outcomes(told.plan, told.outcomes) if told.plan and told.outcomes else ()),
             *(github.of_verdicts(told.verdicts) if told.verdicts else ()),
+            *github.of_doubts(told.doubts),
         ]
         if found:
             self._console.story(github.github_annotations(found).rstrip("\n"))
@@ -282,6 +294,7 @@ def _explained(told: Told, place: str) -> Told:
         told,
         plan=plan_in_environment(placed_plan(told.plan, place)) if told.plan else None,
         verdicts=None if told.verdicts is None else placed_verdicts(told.verdicts, place),
+        doubts=placed_doubts(told.doubts, place),
         problems=None if problems is None else placed_problems(problems, place),
         error=None if ended else told.error,
     )

@@ -99,6 +99,20 @@ class Evaluation(Struct, frozen=True):
         return (recorded if recorded.tzinfo else recorded.replace(tzinfo=UTC)).timestamp() < self.ends
 
 
+class Doubt(Struct, frozen=True):
+    """A trigger that may have started an evaluation, or not: its answer was lost, and it is not sent a second time.
+
+    ``pipeline`` is the name of the place, None for all of them.  ``why`` says what that means for the verdicts,
+    ``hint`` what to do next.
+    """
+
+    address: Address
+    pipeline: str | None
+    why: str
+    hint: str
+    source: Source | None = None
+
+
 class Level(StrEnum):
     """How a verdict counts, worst first."""
 

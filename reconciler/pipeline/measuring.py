@@ -20,7 +20,7 @@ from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
 from reconciler.model.kind import Trigger, Vendor, Wire
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.outcome import Evaluation, Level, TimeRange, Verdict
+from reconciler.model.outcome import Doubt, Evaluation, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import State, fold
 from reconciler.model.values import parse_duration
@@ -44,6 +44,7 @@ class Evaluated(Struct, frozen=True):
 
     ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
     ``unverified`` are the tests that had to be judged for the last apply to be verified, where nobody asked it to.
+    ``doubts`` are the triggers of which nobody knows whether they started anything.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -53,6 +54,7 @@ class Evaluated(Struct, frozen=True):
     estimate: Estimate | None = None
     nothing: str = ""
     unverified: tuple[Address, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Measurement(Struct, frozen=True):
@@ -134,7 +136,8 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     if ask.wait:
         await remember(here, verdicts)
     pending, about = len(planned.plan.pending), unverified(here, planned.state)
-    return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about)
+    doubts = _doubts(result, tests, ids)
+    return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about, doubts=doubts)
 
 
 def _warn_of_preliminary(here: Session, evaluations: Iterable[Evaluation]) -> None:
@@ -301,6 +304,27 @@ def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Measurement) 
     return [
         Trigger(resource.address, subject, target, ask.range, overwrite, new_operation_id(), runs) for target in targets
     ]
+
+
+def _doubts(result: RunResult, tests: Iterable[Resource], ids: Mapping[Address, str]) -> tuple[Doubt, ...]:
+    """What is to be said of each trigger that may have been lost: nobody should take its results for new ones."""
+    names = {(address.root, remote_id): address.name for address, remote_id in ids.items()}
+    sources = {resource.address: resource.source for resource in tests}
+
+    def doubt(trigger: Trigger) -> Doubt:
+        place = trigger.pipeline
+        return Doubt(
+            trigger.address,
+            names.get((trigger.address.root, place), place) if place else None,
+            "nobody knows whether this evaluation was started: the answer was lost, and it is not sent a second time;"
+            " results that are there may be older",
+            "reconciler evaluate --resume looks for its results"
+            if trigger in result.unfinished
+            else "run reconciler evaluate again, without --overwrite: what has a result by then is not evaluated twice",
+            sources.get(trigger.address),
+        )
+
+    return tuple(doubt(each) for each in result.doubtful)
 
 
 def _asked_for(

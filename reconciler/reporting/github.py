@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Doubt, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Cause, Effect, Plan, Step
 from reconciler.model.resource import Source
 from reconciler.model.values import counted
@@ -22,7 +22,7 @@ from reconciler.reporting.blocks import drifted
 from reconciler.reporting.changes import change_lines
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
-from reconciler.reporting.tables import FLAKY, level_word, short_address, verdict_words, worst_first
+from reconciler.reporting.tables import FLAKY, doubt_words, level_word, short_address, verdict_words, worst_first
 
 MOST_ANNOTATIONS = 10
 LONGEST = 4_000
@@ -114,6 +114,11 @@ def of_verdicts(verdicts: Sequence[Verdict]) -> list[Annotation]:
         for each in worst_first(verdicts)
         if each.level in _LEVELS
     ]
+
+
+def of_doubts(doubts: Iterable[Doubt]) -> list[Annotation]:
+    """A warning for each evaluation of which nobody knows whether it was started."""
+    return [_at(each.source, "warning", doubt_words(each), "Doubtful") for each in doubts]
 
 
 def of_error(error: ReconcilerError) -> list[Annotation]:

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from reconciler.errors import Problem
-from reconciler.model.outcome import Evaluation, Level, StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Doubt, Evaluation, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import FORMAT_VERSION, Plan, plan_to_json
 from reconciler.model.resource import Source
 from reconciler.reporting.escape import HIDDEN, LOG_COMMAND
@@ -65,12 +65,17 @@ def _outcome(outcome: StepOutcome | None) -> dict[str, Any]:
 
 
 def verdicts_json(
-    verdicts: Sequence[Verdict], *, environment: str = "", cost: Mapping[str, object] | None = None
+    verdicts: Sequence[Verdict],
+    *,
+    environment: str = "",
+    cost: Mapping[str, object] | None = None,
+    doubts: Sequence[Doubt] = (),
 ) -> str:
     """The verdicts in the order given, and how many there are of each level.
 
     ``flaky`` counts those among ``info`` that would count for more if they were not known to be flaky.  ``cost`` is
     what was triggered for them, as ``evaluating.estimate`` says: range, windows, number of evaluations.
+    ``doubtful`` are the evaluations of which nobody knows whether they were started.
     """
     counts = Counter(verdict.level for verdict in verdicts)
     flaky = sum(verdict.flaky and verdict.level is not Level.PASS for verdict in verdicts)
@@ -81,6 +86,7 @@ def verdicts_json(
             "summary": {**{level.value: counts[level] for level in Level}, "flaky": flaky},
             **({"estimate": cost} if cost is not None else {}),
             "verdicts": [_verdict(verdict) for verdict in verdicts],
+            "doubtful": [_doubt(each) for each in doubts],
         }
     )
 
@@ -101,6 +107,16 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "baseline": asdict(verdict.baseline) if verdict.baseline else None,
         "source": _source(verdict.source),
         "result": _result(verdict.evaluation) if verdict.evaluation else None,
+    }
+
+
+def _doubt(doubt: Doubt) -> dict[str, Any]:
+    return {
+        "address": str(doubt.address),
+        "pipeline": doubt.pipeline,
+        "why": doubt.why,
+        "hint": doubt.hint,
+        "source": _source(doubt.source),
     }
 
 

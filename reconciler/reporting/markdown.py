@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from reconciler.model.outcome import Level, Verdict
+from reconciler.model.outcome import Doubt, Level, Verdict
 from reconciler.model.plan import Plan
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, comparison, note_block, plan_blocks, summary_line
@@ -20,6 +20,7 @@ from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
 from reconciler.reporting.lines import lay
 from reconciler.reporting.tables import (
     baseline_remark,
+    doubt_words,
     level_word,
     margin_text,
     short_address,
@@ -115,11 +116,17 @@ def _diff_lines(group: Group) -> str:
 # ---------------------------------------------------------------------------------------------- verdicts
 
 
-def verdicts_markdown(verdicts: Sequence[Verdict], *, environment: str = "", limit: int = LIMIT) -> str:
-    """The verdicts as a comment of at most ``limit`` characters, worst first; passes are folded up."""
+def verdicts_markdown(
+    verdicts: Sequence[Verdict], *, environment: str = "", limit: int = LIMIT, doubts: Sequence[Doubt] = ()
+) -> str:
+    """The verdicts as a comment of at most ``limit`` characters, worst first; passes are folded up.
+
+    What is doubtful comes before them, on at most half of the page.
+    """
     ordered = worst_first(verdicts)
     where = f" for {markdown_code(_short(environment))}" if environment else ""
     head = f"{marker('verdicts', environment)}\n### Evaluation{where}\n\n**{verdict_summary(verdicts)}**"
+    head += _doubts(doubts, limit // 2)
     passed = [_row(verdict) for verdict in ordered if verdict.level is Level.PASS]
     others = [_row(verdict) for verdict in ordered if verdict.level is not Level.PASS]
     body, room = [head], limit - len(head) - RESERVE
@@ -135,6 +142,16 @@ def verdicts_markdown(verdicts: Sequence[Verdict], *, environment: str = "", lim
     if hidden:
         body.append(f"… {hidden:,} more, left out because the comment would be too long.")
     return "\n\n".join(body) + "\n"
+
+
+def _doubts(doubts: Sequence[Doubt], limit: int) -> str:
+    """A warning in at most ``limit`` characters, with a line for each; empty where there are none."""
+    if not doubts:
+        return ""
+    lines = [f"> {markdown(_short(doubt_words(each)))}  " for each in doubts]
+    shown = rows_fitting(lines, limit - RESERVE)
+    more = [f"> … {len(lines) - shown:,} more in doubt"] if shown < len(lines) else []
+    return "\n\n" + "\n".join(["> [!WARNING]", *lines[:shown], *more])
 
 
 _HEADER = "| | Test | Pipeline | Measured | Wanted | Margin | Why |\n|---|---|---|---|---|---|---|"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Doubt, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan, Step
 from reconciler.model.values import counted
 from reconciler.reporting.escape import markdown, markdown_code
@@ -32,9 +32,9 @@ _ICONS = {StepStatus.FAILED: "🔴", StepStatus.UNKNOWN: "🟠", StepStatus.SKIP
 class Told(Struct, frozen=True):
     """What a run has to tell.  A part is None where the run did not get there, or has none.
 
-    ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``about`` is what the
-    run was to tell of, whether it got there or not: a comment that says how it failed takes the place of the one that
-    says how it went before.
+    ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``doubts`` belong
+    to the verdicts.  ``about`` is what the run was to tell of, whether it got there or not: a comment that says how it
+    failed takes the place of the one that says how it went before.
     """
 
     environment: str = ""
@@ -45,6 +45,7 @@ class Told(Struct, frozen=True):
     error: ReconcilerError | None = None
     only_drift: bool = False
     about: str = ""
+    doubts: Sequence[Doubt] = ()
 
 
 def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
@@ -103,7 +104,10 @@ def _parts(told: Told, verbose: bool) -> Iterator[tuple[str, Callable[[int], str
         yield "list of problems", lambda room: problems_markdown(problems, limit=room)
     if told.verdicts is not None:
         verdicts = told.verdicts
-        yield "evaluation", lambda room: verdicts_markdown(verdicts, environment=told.environment, limit=room)
+        yield (
+            "evaluation",
+            lambda room: verdicts_markdown(verdicts, environment=told.environment, limit=room, doubts=told.doubts),
+        )
     if told.plan is not None:
         plan = told.plan
         if told.outcomes:

@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.errors import Problem
 from reconciler.model.outcome import (
     Baseline,
+    Doubt,
     Evaluation,
     EvaluationStatus,
     Level,
@@ -58,6 +59,7 @@ def _told(document: Document) -> Told:
         plan=plan,
         outcomes=[_outcome(each) for each in outcomes if each["status"]] if outcomes is not None and plan else None,
         verdicts=[_verdict(each) for each in evaluation["verdicts"]] if evaluation else None,
+        doubts=[_doubt(each) for each in evaluation.get("doubtful", ())] if evaluation else (),
         problems=[_problem(each) for each in problems] if problems is not None else None,
     )
 
@@ -180,6 +182,16 @@ def _verdict(document: Document) -> Verdict:
         flaky=bool(document.get("flaky")),
         runs=_runs(document.get("runs")),
         baseline=_baseline(document.get("baseline")),
+    )
+
+
+def _doubt(document: Document) -> Doubt:
+    return Doubt(
+        Address.parse(document["address"]),
+        _text(document["pipeline"]),
+        str(document["why"]),
+        str(document["hint"]),
+        _source(document["source"]),
     )
 
 

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from reconciler.model.outcome import Baseline, Level, Verdict
+from reconciler.model.outcome import Baseline, Doubt, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
 from reconciler.model.values import counted
@@ -85,6 +85,12 @@ def baseline_remark(baseline: Baseline) -> str:
 def short_address(address: Address) -> str:
     """The address without its kind: ``support-bot/monitoring/Faithful``."""
     return str(address).partition("/")[2]
+
+
+def doubt_words(doubt: Doubt) -> str:
+    """One evaluation of which nobody knows whether it was started, in one line, with what to do next."""
+    on = f" on {doubt.pipeline}" if doubt.pipeline else ""
+    return f"{short_address(doubt.address)}{on}: {doubt.why}; {doubt.hint}"
 
 
 def margin_text(margin: float | None) -> str:

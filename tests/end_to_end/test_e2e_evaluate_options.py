@@ -196,6 +196,40 @@ def test_a_second_run_right_after_the_first_triggers_again(measured: Any, platfo
     assert [item["id"] for item in platform.api("GET", path)["items"]] == results
 
 
+LOST = {"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "status", "status": 503, "when": "after"}
+
+
+def test_a_trigger_that_may_be_lost_is_a_warning_in_every_form(measured: Any, platform: Any) -> None:
+    """It was carried out and answered 503: exit 4 says what it means, and what to do next."""
+    platform.fail(LOST)
+    reports = [f"--report={form}=report.{form}" for form in ("json", "markdown")]
+    ended = measured("evaluate", *DAY, "--select", f"*/{SHORT}", *reports, "--report", "github", code=4,
+                     GITHUB_ACTIONS="true")  # fmt: skip
+    assert "1 passed, 0 warned, 0 failed" in ended.out
+    says = "nobody knows whether this evaluation was started"
+    assert f"warning: bot/monitoring/{SHORT} on live: {says}" in ended.err
+    assert "run reconciler evaluate again, without --overwrite" in ended.words
+    (annotation,) = [line for line in ended.err.splitlines() if line.startswith("::warning file=bot.yaml")]
+    assert says in annotation
+    (doubt,) = json.loads((measured.folder / "report.json").read_text())["doubtful"]
+    assert (doubt["address"], doubt["pipeline"]) == (f"openlayer.Test/bot/monitoring/{SHORT}", "live")
+    assert doubt["source"]["file"] == "bot.yaml"
+    assert says in doubt["why"]
+    assert says in (measured.folder / "report.markdown").read_text()
+    platform.fail()
+    again = measured("evaluate", *DAY, "--select", f"*/{SHORT}", "--format", "json")
+    assert json.loads(again.out)["doubtful"] == []
+
+
+def test_a_trigger_that_may_be_lost_is_a_warning_without_waiting_too(measured: Any, platform: Any) -> None:
+    platform.fail(LOST)
+    ended = measured("evaluate", *DAY, "--no-wait", "--select", f"*/{SHORT}", code=4)
+    assert "nobody knows whether this evaluation was started" in ended.words
+    assert "reconciler evaluate --resume looks for its results" in ended.words
+    platform.fail()
+    assert judged(measured("evaluate", "--resume", "--format", "json", code=4)) == {SHORT: "pass"}
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

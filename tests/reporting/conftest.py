@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model.outcome import EvaluationStatus, Level, StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Doubt, EvaluationStatus, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.model.state import Entry, Intent, State
-from reconciler.reporting.github import github, of_drift, of_error, of_outcomes, of_plan, of_problems, of_verdicts
+from reconciler.reporting.github import (
+    github,
+    of_doubts,
+    of_drift,
+    of_error,
+    of_outcomes,
+    of_plan,
+    of_problems,
+    of_verdicts,
+)
 from reconciler.reporting.gitlab import plan_gitlab, problems_gitlab
 from reconciler.reporting.junit import verdicts_junit
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
@@ -298,6 +307,7 @@ def _renderings(text: str) -> dict[str, str]:
     ]
     address = plan.steps[0].address
     state = State(text, 1, entries={address: Entry(text, retiring=(text,))}, in_doubt={address: Intent(text)})
+    doubts = [Doubt(address, text, text, text)]
     wide: dict[str, str] = {}
     for width in (40, 80, 10_000):
         wide |= {
@@ -313,7 +323,7 @@ def _renderings(text: str) -> dict[str, str]:
         "problems text": problems_text(problems),
         "plan json": plan_json(plan, tool=text),
         "outcomes json": outcomes_json(plan, outcomes),
-        "verdicts json": verdicts_json(verdicts),
+        "verdicts json": verdicts_json(verdicts, doubts=doubts),
         "problems json": problems_json(problems),
         "gitlab json": problems_gitlab(problems),
         "sarif json": problems_sarif(problems, version=text),
@@ -325,6 +335,7 @@ def _renderings(text: str) -> dict[str, str]:
                 *of_drift(plan),
                 *of_outcomes(plan, outcomes),
                 *of_verdicts(verdicts),
+                *of_doubts(doubts),
             ]
         ),
         "plan gitlab": plan_gitlab(plan),
@@ -333,5 +344,5 @@ def _renderings(text: str) -> dict[str, str]:
         "page markdown": page(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
         "plan markdown": plan_markdown(plan, verbose=True),
         "drift markdown": drift_markdown(plan),
-        "verdicts markdown": verdicts_markdown(verdicts, environment=text),
+        "verdicts markdown": verdicts_markdown(verdicts, environment=text, doubts=doubts),
     }

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from reconciler.model.outcome import Level, Verdict
+from reconciler.model.outcome import Doubt, Level, Verdict
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address
 from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
@@ -23,6 +23,14 @@ def _many(plan: Plan, count: int) -> Plan:
         for number in range(count)
     ]
     return replace(plan, steps=tuple(steps))
+
+
+def test_very_many_doubts_leave_room_for_the_verdicts(verdicts: tuple[Verdict, ...]) -> None:
+    doubts = [Doubt(verdicts[0].address, f"place {number}", "nobody knows", "look") for number in range(1_000)]
+    text = verdicts_markdown(verdicts, limit=5_000, doubts=doubts)
+    assert len(text) <= 5_000
+    assert "more in doubt" in text
+    assert "| Test |" in text
 
 
 def test_one_of_everything(plan: Plan, expected: Callable[[str], str]) -> None:

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.errors import Problem
-from reconciler.model.outcome import Baseline, Runs, StepOutcome, StepStatus, Verdict
+from reconciler.model.outcome import Baseline, Doubt, Runs, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan
 from reconciler.model.replay import Near, Replay, ReplayState, Share
+from reconciler.model.resource import Source
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
 from reconciler.reporting.markdown import plan_markdown, verdicts_markdown
 from reconciler.reporting.pages import page
@@ -35,6 +36,14 @@ def test_verdicts_make_the_same_comment(verdicts: tuple[Verdict, ...]) -> None:
     told = read_told(verdicts_json(verdicts, environment="staging"))
     assert told is not None
     assert page(told) == verdicts_markdown(verdicts, environment="staging")
+
+
+def test_doubts_make_the_same_comment(verdicts: tuple[Verdict, ...]) -> None:
+    doubts = [Doubt(verdicts[0].address, "live", "nobody knows", "look again", Source("bot.yaml", 3, 1))]
+    told = read_told(verdicts_json(verdicts, doubts=doubts))
+    assert told is not None
+    assert "> [!WARNING]\n> support-bot/monitoring/" in page(told)
+    assert page(told) == verdicts_markdown(verdicts, doubts=doubts)
 
 
 def test_runs_the_past_and_flaky_tests_read_back(verdicts: tuple[Verdict, ...]) -> None:
