@@ -39,6 +39,7 @@ from reconciler.errors import (
     NotApplied,
     NotAuthorized,
     NotFound,
+    OutcomeUnknown,
     RateLimited,
     ReadFailed,
     Unreachable,
@@ -369,10 +370,24 @@ class _Run(Struct, frozen=True):
         unsure = replace(planned, sure=False)
         await self._remember(unsure)
         start, asked = self.measuring(planned.trigger.address).trigger, list[tuple[Task, ...] | None]()
+        lost: list[ApiError] = []
+
+        async def send(call: Call) -> Reply:
+            left = self.end - self.clock.monotonic()
+            # What waits for the vendor was not sent, so it can be given up; what looks for a lost answer can not.
+            limited = replace(call, patience_s=max(0.0, left)) if math.isfinite(left) and not lost else call
+            try:
+                return await self.send(limited)
+            except OutcomeUnknown as error:
+                lost.append(error)
+                raise
+
         try:
             for part in parts:
-                asked.append(await drive(start(part, self.wire), self.send, self.clock.sleep))
+                asked.append(await drive(start(part, self.wire), send, self.clock.sleep))
         except (NotApplied, Conflict):
+            if lost:  # that the look for it was refused says nothing about the trigger
+                return unsure
             await self._forget(planned.trigger)
             raise
         except ApiError:

@@ -228,7 +228,8 @@ class Call(Struct, frozen=True):
 
     ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
     joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and the
-    file ``upload`` as its body, if that still holds what was planned.
+    file ``upload`` as its body, if that still holds what was planned.  ``patience_s`` is how long it may wait where the
+    vendor asks for a pause, if that is shorter than the provider's own patience; then it is not sent.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -238,6 +239,7 @@ class Call(Struct, frozen=True):
     repeatable: bool = True
     elsewhere: str = ""
     upload: Upload | None = None
+    patience_s: float | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import ipaddress
 import json
+import math
 import random
 import re
 from collections.abc import AsyncGenerator, Callable
@@ -25,7 +26,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 import reconciler
-from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, SettingsInvalid
+from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, RateLimited, SettingsInvalid
 from reconciler.model.kind import Call, Reply, Upload, Vendor
 from reconciler.model.places import is_loopback
 from reconciler.model.provider import Clock, Permit
@@ -33,6 +34,7 @@ from reconciler.model.values import Secret, format_duration
 from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
 from reconciler.providers.rate_limit import (
     MAX_PAUSE_S,
+    PauseTooLong,
     RateLimiter,
     RetryBudget,
     backoff,
@@ -127,9 +129,11 @@ class RestProvider:
         outgoing = (
             await _signed(call, self._base) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
         )
-        retries = _Retries(self._limits, self._budget, self._rng)
+        patience_s = math.inf if call.patience_s is None else call.patience_s
+        retries = _Retries(self._limits, min(self._limits.patience_s, patience_s), self._budget, self._rng)
+        until = self._clock.monotonic() + patience_s
         while True:
-            answer = await self._in_turn(call, outgoing, permit)
+            answer = await self._in_turn(call, outgoing, permit, until)
             result = _judge_upload(call, answer, self._advice) if call.elsewhere else judge(call, answer, self._advice)
             if isinstance(result, Reply):
                 self._budget.succeed()
@@ -146,8 +150,12 @@ class RestProvider:
         """Let go of the connections."""
         await self._transport.aclose()
 
-    async def _in_turn(self, call: Call, outgoing: _Outgoing, permit: Permit | None) -> Answer:
-        epoch = await self._limiter.enter()
+    async def _in_turn(self, call: Call, outgoing: _Outgoing, permit: Permit | None, until: float) -> Answer:
+        try:
+            epoch = await self._limiter.enter(until)
+        except PauseTooLong as error:
+            why = f"not sent: the vendor asks to wait {format_duration(math.ceil(error.seconds))}"
+            raise RateLimited(why, method=call.method, path=call.path, hint="try again later") from error
         try:
             self._stop_if_locked_out(call)
             if permit is not None:  # last of all: the wait for a place may have been long
@@ -278,8 +286,9 @@ class _Incoming(Struct):
 class _Retries:
     """The bookkeeping of one call: how often it was tried, and how long it waited for the vendor."""
 
-    def __init__(self, limits: Limits, budget: RetryBudget, rng: random.Random) -> None:
+    def __init__(self, limits: Limits, patience_s: float, budget: RetryBudget, rng: random.Random) -> None:
         self._limits = limits
+        self._patience_s = patience_s
         self._budget = budget
         self._rng = rng
         self._failed = 0
@@ -302,7 +311,7 @@ class _Retries:
         """A 429 costs patience, not attempts: nothing happened, and the vendor says that later is fine."""
         self._throttled += 1
         pause = max(self._asked_s, backoff(self._throttled, self._rng))
-        if self._waited_s + pause > self._limits.patience_s:
+        if self._waited_s + pause > self._patience_s:
             return None
         self._waited_s += min(pause, MAX_PAUSE_S)
         return pause
@@ -311,7 +320,7 @@ class _Retries:
         """The error that ends the call."""
         if failure.again is Again.AFTER_PAUSE:
             asked = f"; the vendor asks to wait {format_duration(self._asked_s)}" if self._asked_s else ""
-            hint = f"nobody waits longer than {format_duration(self._limits.patience_s)}: try again later"
+            hint = f"nobody waits longer than {format_duration(self._patience_s)}: try again later"
             failure = replace(failure, message=failure.message.removesuffix(".") + asked, hint=hint)
         return failure.raised_for(call, self._failed + self._throttled)
 

@@ -126,6 +126,14 @@ class RetryBudget:
 # --------------------------------------------------------------------------------------------- waiting
 
 
+class PauseTooLong(Exception):
+    """Everybody pauses for longer than somebody can wait.  ``seconds`` are left of the pause."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class RateLimiter:
     """At most ``limit`` requests in flight, first come first served, and none while paused.
 
@@ -144,11 +152,16 @@ class RateLimiter:
         self._epoch = 0
         self.limit = self._ceiling
 
-    async def enter(self) -> int:
-        """Wait for a free place and for the end of a pause.  Returns the epoch, for ``throttled``."""
+    async def enter(self, until: float = math.inf) -> int:
+        """Wait for a free place and for the end of a pause.  Returns the epoch, for ``throttled``.
+
+        Raises PauseTooLong when the pause lasts beyond ``until`` (monotonic seconds).
+        """
         await self._take_place()
         try:
             while (remaining := self._resume_at - self._clock.monotonic()) > 0:
+                if self._resume_at > until:
+                    raise PauseTooLong(remaining)
                 # A little late on purpose, so that those who wait do not all come back in one instant.
                 await self._clock.sleep(remaining + self._rng.uniform(0.0, 0.25 * remaining))
         except BaseException:

@@ -19,6 +19,7 @@ from reconciler.errors import (
     NotFound,
     OutcomeUnknown,
     PlanLimit,
+    RateLimited,
     ReadFailed,
 )
 from reconciler.evaluating.runner import RunResult, noted, resume, run, task_key
@@ -318,6 +319,43 @@ def test_a_trigger_that_is_being_sent_at_the_deadline_gets_its_note() -> None:
     assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
     assert result.unfinished == (trigger(),)
     assert took == pytest.approx(30, abs=1)
+
+
+def test_a_trigger_waits_for_the_vendor_no_longer_than_the_deadline() -> None:
+    """How long is said with the request; without waiting for results there is no limit."""
+    patience: list[float | None] = []
+
+    class Noting(Platform):
+        async def send(self, call: Call) -> Reply:
+            patience.append(call.patience_s)
+            return await super().send(call)
+
+    script = {START: [failure(RateLimited, "not sent: the vendor asks to wait 15s")]}
+    platform = Noting(script)
+    assert told(platform.run(trigger(), deadline_s=10))[0][2:] == (
+        "error", "POST /start/id-faithful: not sent: the vendor asks to wait 15s",
+    )  # fmt: skip
+    assert platform.tasks() == {}
+    Noting(script).run(trigger(), deadline_s=10, wait=False)
+    assert patience == [pytest.approx(12, abs=0.1), None]
+
+
+def test_a_refused_look_for_a_lost_trigger_does_not_prove_that_it_was_not_started() -> None:
+    """The flow itself looks for what it sent, and that is answered 429: the note stays."""
+    platform = Platform({START: [failure(OutcomeUnknown)], "/look": [failure(RateLimited)], RESULTS: [[]]})
+
+    def looking(of: Trigger, _: Wire) -> Flow[tuple[Task, ...] | None]:
+        try:
+            yield Call("POST", url_path("start", of.remote_id), repeatable=False)
+        except OutcomeUnknown:
+            yield Call("GET", "/look")
+        return ()
+
+    result = in_virtual_time(
+        run([trigger()], lambda _: replace(TOY, trigger=looking), platform.send, WIRE, VirtualClock(),
+            platform.record, deadline_s=5, parallelism=1)
+    )  # fmt: skip
+    assert result.doubtful == (trigger(),)
 
 
 def test_what_has_no_turn_by_the_deadline_is_not_started() -> None:

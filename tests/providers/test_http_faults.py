@@ -10,6 +10,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import (
     ApiError,
@@ -562,6 +563,24 @@ def test_a_429_that_never_ends_is_given_up_after_our_patience(world: World) -> N
     assert isinstance(talk.error, RateLimited)
     assert talk.requests == 6
     assert 300 <= sum(talk.slept) <= 375
+
+
+def test_a_call_has_its_own_patience(world: World) -> None:
+    """One that may wait 10 s is given up as not sent when 15 are asked for: by its own 429, and by another's answer."""
+    hurried = replace(POST, patience_s=10.0)
+    talk = world.talk([world.status(429, None, {"Retry-After": "15"})], hurried)
+    assert isinstance(talk.error, RateLimited)
+    assert (talk.requests, talk.slept) == (1, [])
+    talk = world.talk([world.status(200, [], {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"})], GET, hurried)
+    assert isinstance(talk.results[1], RateLimited)
+    assert str(talk.results[1]) == "POST /projects: not sent: the vendor asks to wait 15s"
+    assert (talk.requests, talk.slept) == (1, [])
+
+
+def test_a_call_waits_as_long_as_its_patience(world: World) -> None:
+    hurried = replace(POST, patience_s=20.0)
+    talk = world.talk([world.status(429, None, {"Retry-After": "15"}), world.status(201, {})], hurried)
+    assert talk.results[0].status == 201
 
 
 def test_a_429_pauses_everyone(world: World) -> None:
