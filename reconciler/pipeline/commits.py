@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from reconciler.errors import NotFound, UsageInvalid
-from reconciler.evaluating.runner import RunResult
+from reconciler.errors import NotFound, ReconcilerError, UsageInvalid
+from reconciler.evaluating.runner import LAST_LOOK_S, RunResult
 from reconciler.model.flow import drive
 from reconciler.model.kind import Flow, Version, Versions, Wire
 from reconciler.model.outcome import Evaluation, EvaluationStatus
@@ -29,8 +30,9 @@ async def commit_results(
 ) -> tuple[list[Resource], RunResult]:
     """The tests that a commit says something about, and its results; or those of the latest commit of each project.
 
-    Waits at most ``deadline_s`` while a commit is being processed.  An id belongs to one project: the tests of others
-    are left out.  Raises UsageInvalid when there is no such commit, or when it belongs to none of the projects.
+    Waits at most ``deadline_s`` while a commit is being processed; 0 is not to wait, and to read without a limit.  An
+    id belongs to one project: the tests of others are left out.  Raises UsageInvalid when there is no such commit, or
+    when it belongs to none of the projects, and ReconcilerError when nothing could be read by the deadline.
     """
     ids = planned.ids
     projects: dict[Address, list[Resource]] = {}
@@ -54,7 +56,7 @@ def _project(resource: Resource) -> Address:
 
 
 class _Reader:
-    """Asks the platforms about versions, until a deadline."""
+    """Asks the platforms about versions, until a deadline; one that passes without an answer is a ReconcilerError."""
 
     def __init__(self, here: Session, ids: Mapping[Address, str], until: float, deadline_s: float) -> None:
         self._here, self._ids, self._until, self._deadline_s = here, ids, until, deadline_s
@@ -124,7 +126,17 @@ class _Reader:
         provider = self._here.providers[project.vendor]
         measured = (kind.measuring for kind in KINDS.values() if kind.parent == project.kind and kind.measuring)
         versions = next(measuring.versions for measuring in measured if measuring.versions)
-        return await drive(flow(versions, Wire(self._ids, provider.dialect)), provider.send, self._here.clock.sleep)
+        asked = drive(flow(versions, Wire(self._ids, provider.dialect)), provider.send, self._here.clock.sleep)
+        left = self._until + LAST_LOOK_S - self._here.clock.monotonic()
+        limit = asyncio.timeout(max(0.0, left) if self._deadline_s else None)
+        try:
+            async with limit:
+                return await asked
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            why = f"{project.name}: the platform has not told of the commit within {format_duration(self._deadline_s)}"
+            raise ReconcilerError(why, hint="run the same command again, with a longer --timeout") from None
 
 
 def _told(project: Address, version: Version) -> str:

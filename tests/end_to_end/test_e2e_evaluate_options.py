@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import tarfile
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -319,6 +320,16 @@ def test_a_commit_that_fails_or_is_not_there_is_no_pass(developed: Any, platform
     developed.edit("bot.yaml", f"name: {SHORT}", "name: Answers stay short")
     developed("apply", "--yes")
     assert "has none" in developed("evaluate", "--commit", "latest", code=5).words
+
+
+def test_a_commit_that_can_not_be_read_in_time_ends_the_run(developed: Any, platform: Any) -> None:
+    """The platform asks for a pause of fifteen seconds: a limit of one is not stretched for that."""
+    commit = push(platform, ["yes", "no"], "m")
+    platform.fail({"method": "GET", "path": "/v1/versions/*", "action": "status", "status": 429, "retryAfter": 15})
+    began = time.monotonic()
+    ended = developed("evaluate", "--commit", commit, "--timeout", "1s", code=1)
+    assert "bot: the platform has not told of the commit within 1s" in ended.words
+    assert time.monotonic() - began < 10
 
 
 def test_monitoring_tests_have_no_commit(measured: Any) -> None:
