@@ -344,6 +344,25 @@ def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care
     care("plan", "--detailed-exitcode")
 
 
+@pytest.mark.parametrize("omit_zeros", [False, True], ids=["zeros", "no zeros"])
+def test_a_threshold_of_zero_is_written_once(omit_zeros: bool, care: Any, account: Any) -> None:
+    """protobuf's JSON may leave a zero out: no second version of the test case, and no more runs that cost."""
+    account.renew(omit_zeros=omit_zeros)
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
+    care("apply", "--yes", "--evaluate")
+    care("plan", "--detailed-exitcode")
+    account.platform.seen.clear()
+    care("apply", "--yes", "--evaluate")
+    assert account.writes == []
+
+
+def test_a_range_that_begins_at_zero_is_known_where_zeros_are_left_out(care: Any, account: Any) -> None:
+    account.renew(omit_zeros=True)
+    care.edit("care.yaml", "82.4", "100.5")
+    assert f'100.5 is outside the range of "{CORRECT}": 0 to 100' in refused(care)
+
+
 def test_a_lower_threshold_is_a_loosened_one(care: Any) -> None:
     care("apply", "--yes")
     care.edit("care.yaml", "82.4", "80")

@@ -144,7 +144,7 @@ def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], s
         "description": text,
         "dataset": (dataset and name_of(DATASET, dataset)) or text_of(item.get("dataset_name")),
         "metrics": list[Json](sorted(map(str, names))),
-        "starMetric": _read_star(item.get("star_metric")),
+        "starMetric": _read_star(item.get("star_metric"), metrics),
     }
     return LiveObject(
         address=EVALUATION_TEST_CASE.address(parent, fields),
@@ -163,14 +163,28 @@ def _dataset_uuid(item: Fields) -> str | None:
     return text_of(item.get("dataset_uuid")) or text_of(inside)
 
 
-def _read_star(star: Json) -> Json:
+def _read_star(star: Json, metrics: Json) -> Json:
     """The name, and the threshold in either of its two forms: a number, or the older whole percent."""
     if not isinstance(star, dict):
         return None
-    threshold = star.get("success_threshold")
-    if threshold is None and isinstance(star.get("success_threshold_pct"), (int, float)):
-        threshold = star["success_threshold_pct"]
-    return {"name": star.get("name"), "threshold": _shortest(threshold)}
+    return {"name": star.get("name"), "threshold": _shortest(_threshold(star, metrics))}
+
+
+def _threshold(star: Fields, metrics: Json) -> Json:
+    """A zero may be left out (protobuf JSON), or be shown where a metric yields a text and has no threshold at all."""
+    if _metric_of(star, metrics).get("metric_value_type") == STRING:
+        return None
+    number, percent = star.get("success_threshold"), star.get("success_threshold_pct")
+    if number is not None:
+        return number
+    return percent if isinstance(percent, (int, float)) else 0.0
+
+
+def _metric_of(star: Fields, metrics: Json) -> Fields:
+    """The metric that decides, in full; nothing where it is not shown.  Older servers may show no uuid of it."""
+    shown = [each for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+    keys = [key for key in (("metric_uuid", "metric_uuid"), ("name", "metric_name")) if star.get(key[0])]
+    return next((each for mine, its in keys for each in shown if each.get(its) == star[mine]), {})
 
 
 def _shortest(value: Json) -> Json:
