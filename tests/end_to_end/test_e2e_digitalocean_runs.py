@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.errors import RateLimited
@@ -55,6 +56,24 @@ def verdict_of(cli: Any, deadline_s: float = 60.0) -> Verdict:
 def levels(result: Any) -> dict[str, str]:
     """Place -> level."""
     return {item["pipeline"]: item["level"] for item in json.loads(result.out)["verdicts"]}
+
+
+class Misspelling:
+    """The platform, with one text in its answers replaced by another."""
+
+    def __init__(self, app: ASGIApp, text: str, other: str) -> None:
+        self._app, self._text, self._other = app, text.encode(), other.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def changed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                message = {**message, "headers": headers}
+            if message["type"] == "http.response.body":
+                message = {**message, "body": message["body"].replace(self._text, self._other)}
+            await send(message)
+
+        await self._app(scope, receive, changed)
 
 
 # ---------------------------------------------------------------------------------------------- starting
@@ -212,6 +231,32 @@ def test_a_star_metric_that_was_not_scored_is_skipped(care: Any, account: Any) -
     care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onSkipped: warn}")
     assert "0 passed, 1 warned, 0 failed" in care("status").out
     assert account.writes.count("POST evaluation_runs") == 1
+
+
+@pytest.mark.parametrize(
+    ("spelled", "status", "measured", "why"),
+    [
+        ('"0"', EvaluationStatus.PASSING, "0", ""),
+        ('"NaN"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("NaN", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ('"Infinity"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("1e999", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("null", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ('"none"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+    ],
+)
+def test_a_score_that_is_no_number_is_not_the_best_one(
+    spelled: str, status: EvaluationStatus, measured: str, why: str, care: Any, account: Any
+) -> None:
+    """Of leaks 0 is perfect.  protobuf's JSON spells some numbers as text, and there is no verdict on what is none."""
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
+    care("apply", "--yes")
+    account.platform.door = Misspelling(account.platform.door, '"number_value":0.0', f'"number_value":{spelled}')
+    verdict = verdict_of(care)
+    assert (verdict.status, verdict.measured) == (status, measured)
+    assert why in verdict.why
+    assert (verdict.level is Level.PASS) == (status is EvaluationStatus.PASSING)
 
 
 def test_a_broken_run_is_tried_again_by_the_next_evaluation(care: Any, account: Any) -> None:

@@ -35,7 +35,15 @@ from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, Ti
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.digitalocean.lookups import RUNNING, near
-from reconciler.providers.digitalocean.routes import at, items_of, object_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.routes import (
+    at,
+    items_of,
+    number_of,
+    object_of,
+    text_of,
+    whole_list,
+    whole_number,
+)
 
 AGENT = "digitalocean.Agent"
 TEST_CASE = "digitalocean.EvaluationTestCase"
@@ -273,6 +281,8 @@ def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     star = run.get("star_metric_result")
     if isinstance(star, dict) and _unscored(star) == SKIPPED:
         return EvaluationStatus.SKIPPED, text_of(star.get("error_description")) or "the star metric was not scored"
+    if isinstance(star, dict) and _lacks_number(star):
+        return EvaluationStatus.ERROR, "the platform shows no number"
     verdict = run.get("pass_status")
     if not isinstance(verdict, bool):
         return EvaluationStatus.UNREADABLE, "the run is over, and the platform shows no verdict"
@@ -296,14 +306,24 @@ def _measured(run: Fields) -> dict[str, Json]:
 
 
 def _value(result: Fields) -> Json:
-    """The number or the text of a metric; a zero may be left out (protobuf JSON), and without a score one is shown."""
+    """The number or the text of a metric; a zero may be left out (protobuf JSON), and without a score one is shown.
+
+    What is there and is no number is not taken for a zero, which is the best there is of what shall be low.
+    """
     if _unscored(result):
         return None
     text = text_of(result.get("string_value"))
     if text is not None:
         return text
-    number = result.get("number_value")
-    return number if number is not None or result.get("metric_value_type") not in _NUMBERS else 0.0
+    if "number_value" in result:
+        return number_of(result["number_value"])
+    return 0.0 if result.get("metric_value_type") in _NUMBERS else None
+
+
+def _lacks_number(result: Fields) -> bool:
+    """Whether a metric was scored that yields numbers, and there is none."""
+    is_number = isinstance(_value(result), (int, float))
+    return result.get("metric_value_type") in _NUMBERS and not _unscored(result) and not is_number
 
 
 def _unscored(result: Fields) -> str:

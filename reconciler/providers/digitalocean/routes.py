@@ -6,6 +6,8 @@ The path table of the OpenAPI document is authoritative; descriptions in it name
 
 from __future__ import annotations
 
+import math
+
 from reconciler.errors import ReadFailed
 from reconciler.model.kind import Call, Flow, url_path
 from reconciler.model.values import Fields, Json
@@ -66,6 +68,21 @@ def whole_number(value: Json) -> int | None:
         return int(str(value)) if value is not None and not isinstance(value, bool) else None
     except ValueError:
         return None
+
+
+def number_of(value: Json) -> float | None:
+    """A finite number, also one that comes as text; None for all else, such as protobuf JSON's "NaN" and "Infinity".
+
+    >>> [number_of(value) for value in (0.5, "0", "NaN", "-Infinity", "low", True, None)]
+    [0.5, 0.0, None, None, None, None, None]
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _last_page(body: Json) -> int | None:
