@@ -233,6 +233,24 @@ def test_a_star_metric_that_was_not_scored_is_skipped(care: Any, account: Any) -
     assert account.writes.count("POST evaluation_runs") == 1
 
 
+@pytest.mark.parametrize("verdict", ["false", "true"])
+def test_a_star_metric_that_could_not_be_scored_is_an_error(verdict: str, care: Any, account: Any) -> None:
+    """Whatever the platform makes of it; the gate says what that means, and no other score stands beside the limit."""
+    metrics = [{"metric_name": "Broken", "scoring": "failed"}, {"metric_name": CORRECT}]
+    account.renew(metrics=metrics)
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", f"[{CORRECT}, Broken]")
+    care.edit("care.yaml", f"name: {CORRECT}", "name: Broken")
+    care("apply", "--yes")
+    account.platform.door = Misspelling(account.platform.door, '"pass_status":false', f'"pass_status":{verdict}')
+    found = verdict_of(care)
+    assert (found.status, found.level, found.measured, found.wanted) == (
+        EvaluationStatus.ERROR, Level.FAIL, "", ">= 82.4"
+    )  # fmt: skip
+    assert found.why == "could not be evaluated: The judge did not answer."
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onError: warn}")
+    assert "0 passed, 1 warned, 0 failed" in care("status").out
+
+
 @pytest.mark.parametrize(
     ("spelled", "status", "measured", "why"),
     [

@@ -279,8 +279,10 @@ def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     if status != "SUCCESSFUL":
         return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
     star = run.get("star_metric_result")
-    if isinstance(star, dict) and _unscored(star) == SKIPPED:
-        return EvaluationStatus.SKIPPED, text_of(star.get("error_description")) or "the star metric was not scored"
+    unscored = _unscored(star) if isinstance(star, dict) else ""
+    if isinstance(star, dict) and unscored:
+        meant = EvaluationStatus.SKIPPED if unscored == SKIPPED else EvaluationStatus.ERROR
+        return meant, text_of(star.get("error_description")) or "the star metric was not scored"
     if isinstance(star, dict) and _lacks_number(star):
         return EvaluationStatus.ERROR, "the platform shows no number"
     verdict = run.get("pass_status")
