@@ -294,6 +294,7 @@ class _Run(Struct, frozen=True):
     wait: bool
     resumed: bool
     noted: dict[str, _Started] = field(default_factory=dict)
+    starting: dict[tuple[str, str | None], asyncio.Lock] = field(default_factory=dict)
 
     async def measure(self, trigger: Trigger) -> _End:
         """Everything for one trigger, from the request to the results of its last run."""
@@ -316,7 +317,9 @@ class _Run(Struct, frozen=True):
         self, known: _Started | None, trigger: Trigger, number: int, earlier: tuple[Evaluation, ...]
     ) -> _End:
         try:
-            started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
+            # One subject may be measured for several resources: each sees what was started there before it starts more.
+            async with self.starting.setdefault((trigger.remote_id, trigger.pipeline), asyncio.Lock()):
+                started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
         except NotAuthorized:
             raise
         except ApiError as error:

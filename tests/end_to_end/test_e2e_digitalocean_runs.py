@@ -126,6 +126,23 @@ def test_each_agent_has_a_run_and_a_verdict_of_its_own(ready: Any, account: Any)
     assert sorted(run["agent_name"] for run in account.runs()) == ["bot", "canary"]
 
 
+@pytest.mark.parametrize("states", [[DONE], [QUEUED, RUNNING, DONE]], ids=["at once", "in time"])
+def test_two_that_want_the_same_share_one_run(states: list[str], care: Any, account: Any) -> None:
+    """Each has its verdict, with a severity of its own; one is paid."""
+    account.renew(agents=[{"name": "bot", "run_states": states, "otherwise": "Well"}])
+    more = "agents: [bot]\n    - {name: watched, testCase: Answers are correct, agents: [bot], severity: warn}"
+    care.edit("care.yaml", "agents: [bot]", more)
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    found = json.loads(care("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert [(each["address"].rpartition("/")[2], each["level"]) for each in found] == [
+        ("nightly", "fail"),
+        ("watched", "warn"),
+    ]
+    assert len({each["result"]["id"] for each in found}) == 1
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
     account.renew(agents=[{"name": "bot", "run_states": [QUEUED, RUNNING, DONE]}])
     ready("state", "rm", "*")
