@@ -357,6 +357,22 @@ def test_a_threshold_of_zero_is_written_once(omit_zeros: bool, care: Any, accoun
     assert account.writes == []
 
 
+@pytest.mark.parametrize("omit_zeros", [False, True], ids=["zeros", "no zeros"])
+def test_a_threshold_made_by_hand_in_percent_is_the_same_in_the_metrics_unit(
+    omit_zeros: bool, care: Any, account: Any
+) -> None:
+    """80 percent of 0 to 1 is 0.8: neither a difference, nor a zero that a manifest may ask for unnoticed."""
+    account.renew(omit_zeros=omit_zeros)
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: Instruction Following, threshold: 0.8")
+    care("apply", "--yes")
+    (case,) = account.api("GET", "/evaluation_test_cases")["evaluation_test_cases"]
+    star = {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold_pct": 80}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"star_metric": star})
+    care("plan", "--detailed-exitcode")
+    care.edit("care.yaml", "threshold: 0.8", "threshold: 0")
+    assert "starMetric.threshold: 0.8 -> 0" in " ".join(care("plan", "--detailed-exitcode", code=2).words.split())
+
+
 def test_a_range_that_begins_at_zero_is_known_where_zeros_are_left_out(care: Any, account: Any) -> None:
     account.renew(omit_zeros=True)
     care.edit("care.yaml", "82.4", "100.5")

@@ -143,6 +143,15 @@ def test_two_that_want_the_same_share_one_run(states: list[str], care: Any, acco
     assert account.writes == ["POST evaluation_runs"]
 
 
+def test_the_prompts_that_miss_a_threshold_in_percent_are_named(ready: Any, account: Any) -> None:
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    case = account.case()
+    star = {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold_pct": 80}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"star_metric": star})
+    (verdict,) = json.loads(ready("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert verdict["why"] == "misses the threshold; so do 2 of 2 prompts: 1, 2"
+
+
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
     account.renew(agents=[{"name": "bot", "run_states": [QUEUED, RUNNING, DONE]}])
     ready("state", "rm", "*")

@@ -34,6 +34,7 @@ from reconciler.model.kind import (
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
+from reconciler.providers.digitalocean.evaluation_test_case import threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
     at,
@@ -224,8 +225,8 @@ def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     misses: list[str] = []
     asked = 0
     star = case.get("star_metric")
-    limit = star.get("success_threshold") if isinstance(star, dict) else None
-    if not isinstance(star, dict) or not isinstance(limit, (int, float)):
+    limit = threshold(star, case.get("metrics")) if isinstance(star, dict) else None
+    if not isinstance(star, dict) or limit is None:
         return ""
     for page in range(1, MOST_PROMPT_PAGES + 1):
         prompts = yield from _prompts(run_id, page)

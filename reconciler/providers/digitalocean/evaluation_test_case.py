@@ -31,7 +31,7 @@ from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.digitalocean.lookups import near
-from reconciler.providers.digitalocean.routes import at, object_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.routes import at, number_of, object_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
 STRING = "METRIC_VALUE_TYPE_STRING"
@@ -167,17 +167,23 @@ def _read_star(star: Json, metrics: Json) -> Json:
     """The name, and the threshold in either of its two forms: a number, or the older whole percent."""
     if not isinstance(star, dict):
         return None
-    return {"name": star.get("name"), "threshold": _shortest(_threshold(star, metrics))}
+    return {"name": star.get("name"), "threshold": _shortest(threshold(star, metrics))}
 
 
-def _threshold(star: Fields, metrics: Json) -> Json:
-    """A zero may be left out (protobuf JSON), or be shown where a metric yields a text and has no threshold at all."""
-    if _metric_of(star, metrics).get("metric_value_type") == STRING:
+def threshold(star: Fields, metrics: Json) -> float | None:
+    """What the star metric must reach, in its own unit; None for one that yields a text, though a zero may be shown.
+
+    A test case that was made with the older whole percent, a share of the metric's range, shows 0 as its number, and
+    any zero may be left out (protobuf JSON).  ``metrics`` are those of the test case, in full.
+    """
+    metric = _metric_of(star, metrics)
+    if metric.get("metric_value_type") == STRING:
         return None
-    number, percent = star.get("success_threshold"), star.get("success_threshold_pct")
-    if number is not None:
-        return number
-    return percent if isinstance(percent, (int, float)) else 0.0
+    number, percent = number_of(star.get("success_threshold")), number_of(star.get("success_threshold_pct"))
+    if number or not percent:
+        return number or 0.0
+    low, high = number_of(metric.get("range_min")) or 0.0, number_of(metric.get("range_max")) or 0.0
+    return low + percent / 100 * (high - low) if low < high else percent
 
 
 def _metric_of(star: Fields, metrics: Json) -> Fields:
