@@ -152,6 +152,29 @@ def test_the_prompts_that_miss_a_threshold_in_percent_are_named(ready: Any, acco
     assert verdict["why"] == "misses the threshold; so do 2 of 2 prompts: 1, 2"
 
 
+@pytest.mark.parametrize(
+    ("page", "prompts", "count"),
+    [
+        (200, 8, "8 of 8 prompts"),
+        (3, 8, "8 of 8 prompts"),
+        (20, 100, "100 of 100 prompts"),
+        (20, 101, "100 of the first 100 prompts"),
+        (3, 130, "100 of the first 100 prompts"),
+    ],
+)
+def test_prompts_that_miss_are_counted_however_long_a_page_is(
+    page: int, prompts: int, count: str, care: Any, account: Any
+) -> None:
+    """Up to a hundred are read, for they come with all that the agent did; where there are more, that is said."""
+    agent = {"name": "bot", "otherwise": "Well", "run_states": [DONE]}
+    seed = {"quota": None, "workspaces": [{"name": "care", "agents": [agent]}]}
+    account.platform.renew(seed=Seed.from_json(seed), page_cap=page)
+    care.write("faq.csv", "query,expected_response\n" + "".join(f"Question {n}?,Yes\n" for n in range(prompts)))
+    care("apply", "--yes")
+    (verdict,) = json.loads(care("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert verdict["why"] == (f"misses the threshold; so do {count}: 1, 2, 3, 4, 5 and {min(prompts, 100) - 5} more")
+
+
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
     account.renew(agents=[{"name": "bot", "run_states": [QUEUED, RUNNING, DONE]}])
     ready("state", "rm", "*")

@@ -39,16 +39,18 @@ from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
     at,
     items_of,
+    last_page,
     number_of,
     object_of,
     text_of,
     whole_list,
     whole_number,
 )
+from reconciler.providers.paging import Paging
 
 AGENT = "digitalocean.Agent"
 TEST_CASE = "digitalocean.EvaluationTestCase"
-PROMPTS_PER_PAGE, MOST_PROMPT_PAGES, MOST_NAMED = 20, 5, 5
+PROMPTS_PER_PAGE, MOST_PROMPTS, MOST_NAMED = 20, 100, 5
 """Prompts come with traces and chunks, so pages are kept small, and not all are read."""
 SKIPPED = "SKIPPED"
 _NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
@@ -222,22 +224,18 @@ def _is_inside(run: Fields, within: TimeRange | None) -> bool:
 
 def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     """Which answers fell short, by number: what was asked and answered may be nobody's business in a build log."""
-    misses: list[str] = []
-    asked = 0
     star = case.get("star_metric")
     limit = threshold(star, case.get("metrics")) if isinstance(star, dict) else None
     if not isinstance(star, dict) or limit is None:
         return ""
-    for page in range(1, MOST_PROMPT_PAGES + 1):
-        prompts = yield from _prompts(run_id, page)
-        asked += len(prompts)
-        misses += [str(each.get("prompt_id")) for each in prompts if _misses(each, star, limit, case)]
-        if len(prompts) < PROMPTS_PER_PAGE:
-            break
+    found = yield from _prompts(run_id)
+    prompts = found[:MOST_PROMPTS]
+    misses = [_number_of_prompt(each) for each in prompts if _misses(each, star, limit, case)]
     if not misses:
         return ""
     more = f" and {len(misses) - MOST_NAMED} more" if len(misses) > MOST_NAMED else ""
-    return f"misses the threshold; so do {len(misses)} of {asked} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
+    of = f"the first {MOST_PROMPTS}" if len(found) > MOST_PROMPTS else str(len(prompts))
+    return f"misses the threshold; so do {len(misses)} of {of} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
 
 
 def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
@@ -348,11 +346,29 @@ def _unix(text: Json) -> int | None:
         return None
 
 
-def _prompts(run_id: str, page: int) -> Flow[list[Fields]]:
-    """One page of the answers that a run collected."""
+def _prompts(run_id: str) -> Flow[list[Fields]]:
+    """The first answers that a run collected, and at least one more than MOST_PROMPTS where there are more."""
+    paging = Paging(
+        ("per_page", PROMPTS_PER_PAGE),
+        items=lambda body, where: items_of(body, "prompts", where),
+        key=_number_of_prompt,
+        last=_last_page_of_prompts,
+        most=MOST_PROMPTS + 1,
+    )
     path = at("evaluation_runs", run_id, "results")
-    reply = yield Call("GET", path, {"page": page, "per_page": PROMPTS_PER_PAGE})
-    return items_of(reply.body, "prompts", path)
+    return paging.every(path, enough=lambda found: len(found) > MOST_PROMPTS)
+
+
+def _last_page_of_prompts(body: Json) -> int | None:
+    """The last page that is wanted, by the length of this one: the server may make pages smaller than asked for."""
+    last, shown = last_page(body), body.get("prompts") if isinstance(body, dict) else None
+    if last is None or not isinstance(shown, list) or not shown:
+        return last
+    return min(last, MOST_PROMPTS // len(shown) + 1)
+
+
+def _number_of_prompt(prompt: Fields) -> str:
+    return str(prompt.get("prompt_id", 0))
 
 
 def _nothing(_: Fields, __: tuple[str, ...], ___: object) -> LiveObject | None:

@@ -35,7 +35,7 @@ def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
         ("per_page", PER_PAGE),
         items=lambda body, where: items_of(body, key, where),
         key=lambda item: str(item.get(id_key)),
-        last=_last_page,
+        last=last_page,
         most=MOST_PAGES,
     )
     return (yield from paging.every(path))
@@ -85,6 +85,7 @@ def number_of(value: Json) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _last_page(body: Json) -> int | None:
+def last_page(body: Json) -> int | None:
+    """The number of the last page, None where the answer does not tell it."""
     meta = body.get("meta") if isinstance(body, dict) else None
     return whole_number(meta.get("pages")) if isinstance(meta, dict) else None
