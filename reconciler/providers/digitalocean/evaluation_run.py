@@ -8,7 +8,6 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 
 import functools
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Annotated
 
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ from reconciler.model.kind import (
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, unix_seconds
 from reconciler.providers.digitalocean.evaluation_test_case import threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
@@ -340,10 +339,8 @@ def _listed(value: Json) -> list[Json]:
 
 
 def _unix(text: Json) -> int | None:
-    try:
-        return int(datetime.fromisoformat(str(text)).timestamp()) if text else None
-    except ValueError:
-        return None
+    found = unix_seconds(text)
+    return None if found is None else int(found)
 
 
 def _prompts(run_id: str) -> Flow[list[Fields]]:
