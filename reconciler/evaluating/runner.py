@@ -454,7 +454,9 @@ class _Run(Struct, frozen=True):
 
     async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
-        flow = self.measuring(trigger.address).results(trigger.address, trigger.remote_id, trigger.range, self.wire)
+        places = () if trigger.pipeline is None else (trigger.pipeline,)
+        results = self.measuring(trigger.address).results
+        flow = results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
         found = await drive(flow, self._send, self.clock.sleep)
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)

@@ -175,6 +175,23 @@ def test_prompts_that_miss_are_counted_however_long_a_page_is(
     assert verdict["why"] == (f"misses the threshold; so do {count}: 1, 2, 3, 4, 5 and {min(prompts, 100) - 5} more")
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["one resource", "one each"])
+def test_the_number_of_requests_grows_with_the_agents_and_not_with_their_square(
+    apart: bool, care: Any, account: Any
+) -> None:
+    """There are 250 a minute.  Each run is looked at twice, when it is waited for and when it is read; then once."""
+    names = [f"bot {number}" for number in range(6)]
+    account.renew(agents=[{"name": name, "run_states": [DONE]} for name in names])
+    each = [f"{{name: of {name}, testCase: Answers are correct, agents: [{name}]}}" for name in names]
+    whole = f"agents: [{', '.join(names)}]"
+    care.edit("care.yaml", "agents: [bot]", "\n    - ".join(["agents: [bot 0]", *each[1:]]) if apart else whole)
+    care("apply", "--yes")
+    for command, looks in (("evaluate", 12), ("status", 6)):
+        account.platform.seen.clear()
+        assert "6 passed" in care(command).out
+        assert sum(path.startswith(f"{RUNS}/") for _, path in account.platform.seen) == looks
+
+
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
     account.renew(agents=[{"name": "bot", "run_states": [QUEUED, RUNNING, DONE]}])
     ready("state", "rm", "*")

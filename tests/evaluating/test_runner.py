@@ -4,7 +4,7 @@ The platform is a script at the I/O boundary, and time is virtual: it passes onl
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -67,7 +67,9 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
     return TaskState(bool(reply.body.get("complete")), str(reply.body.get("error") or ""))
 
 
-def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, remote_id: str, within: TimeRange | None, _: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     assert within == DAY
     reply = yield Call("GET", url_path("results", remote_id))
     assert isinstance(reply.body, list)

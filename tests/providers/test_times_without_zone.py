@@ -81,4 +81,4 @@ def read(measuring: Measuring, address: Address) -> tuple[Evaluation, ...]:
     async def sleep(_: float) -> None:
         raise AssertionError("nothing waits here")
 
-    return asyncio.run(drive(measuring.results(address, "x", None, Wire({})), send, sleep))
+    return asyncio.run(drive(measuring.results(address, "x", None, (), Wire({})), send, sleep))

@@ -7,7 +7,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated
 
 from msgspec.structs import replace
@@ -179,13 +179,18 @@ def retrieve(run_id: str) -> Flow[Fields]:
     return object_of(reply.body, "evaluation_run", path)
 
 
-def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, test_case_id: str, _: TimeRange | None, agents: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     """The latest run of each agent for the current version; a time range means nothing here."""
-    return _repeated(address, test_case_id, 1)
+    return _repeated(address, test_case_id, 1, agents)
 
 
-def _repeated(address: Address, test_case_id: str, most: int) -> Flow[tuple[Evaluation, ...]]:
-    """The latest runs for the current version of the test case, as many of each agent in the version last run."""
+def _repeated(address: Address, test_case_id: str, most: int, agents: Collection[str]) -> Flow[tuple[Evaluation, ...]]:
+    """The latest runs for the current version of the test case, as many of each agent in the version last run.
+
+    The list tells of every agent, but each run is read by itself, so only those of ``agents`` are; of all if empty.
+    """
     case = yield from _test_case(test_case_id)
     listed = yield from _runs(test_case_id, whole_number(case.get("version")))
     latest: dict[str, list[Fields]] = {}
@@ -194,7 +199,7 @@ def _repeated(address: Address, test_case_id: str, most: int) -> Flow[tuple[Eval
         if len(alike) < most and (not alike or alike[0].get("agent_version_hash") == run.get("agent_version_hash")):
             alike.append(run)
     found = []
-    for each in [run for runs in latest.values() for run in runs]:
+    for each in [run for agent, runs in latest.items() if not agents or agent in agents for run in runs]:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
         evaluation = _read(run, address)
         if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:

@@ -81,7 +81,9 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
     return task_state(task.task_id)
 
 
-def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, remote_id: str, within: TimeRange | None, _: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     query: dict[str, str | int | bool] = {}
     if within is not None:
         query = {"startTimestamp": within.start, "endTimestamp": within.end}
