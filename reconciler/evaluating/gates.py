@@ -523,7 +523,10 @@ def _measured_text(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str
     """What was measured, named where the expectation is about more than one thing; empty when nothing is shown."""
     values = values_of(evaluation.measured, criteria)
     if not values:
-        return ", ".join(f"{name} {value_text(value)}" for name, value in sorted(evaluation.measured.items()))
+        # Nothing else is shown beside the limit, as if it had been compared with that.
+        about = {name for c in criteria for name in (c.key, c.label, "value")} or evaluation.measured
+        shown = {name: value for name, value in evaluation.measured.items() if name in about}
+        return ", ".join(f"{name} {value_text(value)}" for name, value in sorted(shown.items()))
     texts = {key: _rounded(value, [c for c in criteria if c.key == key]) for key, value in values.items()}
     names = {criterion.key: name_of(criterion) for criterion in criteria}
     if len(names) == 1:

@@ -306,6 +306,7 @@ class _Run(Struct, frozen=True):
     wait: bool
     resumed: bool
     noted: dict[str, _Started] = field(default_factory=dict)
+    starting: dict[tuple[str, str | None], asyncio.Lock] = field(default_factory=dict)
 
     async def measure(self, trigger: Trigger) -> _End:
         """Everything for one trigger, from the request to the results of its last run."""
@@ -328,7 +329,9 @@ class _Run(Struct, frozen=True):
         self, known: _Started | None, trigger: Trigger, number: int, earlier: tuple[Evaluation, ...]
     ) -> _End:
         try:
-            started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
+            # One subject may be measured for several resources: each sees what was started there before it starts more.
+            async with self.starting.setdefault((trigger.remote_id, trigger.pipeline), asyncio.Lock()):
+                started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
             if started is None:
                 return _End(trigger, await self._recorded_before(trigger), is_measured=False)
         except _TimeIsUp:
@@ -508,7 +511,9 @@ class _Run(Struct, frozen=True):
 
     async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
-        flow = self.measuring(trigger.address).results(trigger.address, trigger.remote_id, trigger.range, self.wire)
+        places = () if trigger.pipeline is None else (trigger.pipeline,)
+        results = self.measuring(trigger.address).results
+        flow = results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
         found = await self._in_time(drive(flow, self._send, self.clock.sleep))
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)

@@ -11,7 +11,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, StrEnum
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
@@ -400,11 +400,12 @@ class Measuring(Struct, frozen=True):
     ``trigger``  starts an evaluation; not repeatable.  The vendor's tasks, of which it need not tell any; None where
                  it says that there is nothing to evaluate.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
-    ``results``  reads what was recorded for the range, newest first.
+    ``results``  (address, subject's remote id, range or None, remote ids of places, wire) -> what was recorded, newest
+                 first.  It need not read those of other places; with none given, it reads those of all.
     ``window``   the seconds of a window: a range is widened to whole ones, and results belong to windows.  None where
                  ranges mean nothing, and results belong to a version of what is measured.
-    ``repeated`` (address, subject's id, how many) -> the latest results on each place for what is measured as it is
-                 now.  None where ``results`` tells as much: results belong to windows.
+    ``repeated`` (address, subject's id, how many, remote ids of places as above) -> the latest results on each place
+                 for what is measured as it is now.  None where ``results`` tells as much: results belong to windows.
     ``versions`` how what is not possible on demand is measured instead.
     ``latest``   (place's remote id, addresses by the remote id of what is measured) -> the latest result of each there,
                  from one list; nothing where the platform's list is none of the latest.  None where there is no such.
@@ -418,10 +419,10 @@ class Measuring(Struct, frozen=True):
     places: Callable[[Fields, Sequence[Address]], tuple[Address, ...]]
     trigger: Callable[[Trigger, Wire], Flow[tuple[Task, ...] | None]]
     poll: Callable[[Task, Wire], Flow[TaskState]]
-    results: Callable[[Address, str, TimeRange | None, Wire], Flow[tuple[Evaluation, ...]]]
+    results: Callable[[Address, str, TimeRange | None, Collection[str], Wire], Flow[tuple[Evaluation, ...]]]
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
     window: Callable[[Fields], int] | None = None
-    repeated: Callable[[Address, str, int], Flow[tuple[Evaluation, ...]]] | None = None
+    repeated: Callable[[Address, str, int, Collection[str]], Flow[tuple[Evaluation, ...]]] | None = None
     versions: Versions | None = None
     latest: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]] | None = None
     past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None

@@ -1,10 +1,11 @@
-"""Plain JSON values and the spelling of durations, counts and secrets.  Pure."""
+"""Plain JSON values and the spelling of durations, times, counts and secrets.  Pure."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -124,6 +125,21 @@ def format_duration(seconds: float) -> str:
     if whole and whole % 60 == 0:
         return f"{whole // 60}m"
     return f"{whole}s"
+
+
+def unix_seconds(text: Json) -> float | None:
+    """A time as ISO 8601 has it, in Unix seconds; None for anything else.
+
+    One without a zone is in UTC: what it means must not depend on the machine.
+
+    >>> [unix_seconds(text) for text in ("1970-01-02T00:00:00", "1970-01-02T01:00:00+01:00", "soon")]
+    [86400.0, 86400.0, None]
+    """
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
 
 
 @functools.lru_cache

@@ -93,11 +93,12 @@ async def _recorded(
     Where results belong to a version and not to a window, as many of the latest as the gate has runs.
     """
     measuring, subject_id = measuring_of(resource.address), ids[subject_of(resource)]
+    places = [ids[place] for place in measuring.targets(resource.address, resource.fields) if place in ids]
     repeats = measuring.repeated is not None and resource.gate.runs > 1
     if measuring.repeated is not None and repeats:
-        flow = measuring.repeated(resource.address, subject_id, resource.gate.runs)
+        flow = measuring.repeated(resource.address, subject_id, resource.gate.runs, places)
     else:
-        flow = measuring.results(resource.address, subject_id, within, wire)
+        flow = measuring.results(resource.address, subject_id, within, places, wire)
     found = await drive(flow, provider.send, here.clock.sleep)
     if within is not None or repeats:
         return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -21,9 +20,9 @@ from reconciler.model.flow import drive
 from reconciler.model.kind import Trigger, Vendor, Wire
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, Level, TimeRange, Verdict
-from reconciler.model.resource import Address, LiveObject, Resource
+from reconciler.model.resource import Address, Resource
 from reconciler.model.state import State, fold
-from reconciler.model.values import parse_duration
+from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
@@ -388,14 +387,9 @@ async def _stream_samples(here: Session, planned: Planned) -> None:
             dict(sample.config),
             now=here.clock.now(),
             window_s=parse_duration(sample.spread),
-            last=_last_row(place),
+            last=unix_seconds(place.details.get("lastRow")),
         )
         if rows:
             here.hooks.note(f"streaming {len(rows)} sample rows to {sample.project}/{sample.pipeline}")
             flow = vendor.sample(place.remote_id, rows, config)
             await drive(flow, here.providers[vendor.name].send, here.clock.sleep)
-
-
-def _last_row(item: LiveObject) -> float | None:
-    last = item.details.get("lastRow")
-    return datetime.fromisoformat(last).timestamp() if isinstance(last, str) else None

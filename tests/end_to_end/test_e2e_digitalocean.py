@@ -428,6 +428,41 @@ def test_a_metric_whose_values_are_text_has_no_threshold_to_compare(care: Any) -
     care("plan", "--detailed-exitcode")
 
 
+@pytest.mark.parametrize("omit_zeros", [False, True], ids=["zeros", "no zeros"])
+def test_a_threshold_of_zero_is_written_once(omit_zeros: bool, care: Any, account: Any) -> None:
+    """protobuf's JSON may leave a zero out: no second version of the test case, and no more runs that cost."""
+    account.renew(omit_zeros=omit_zeros)
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
+    care("apply", "--yes", "--evaluate")
+    care("plan", "--detailed-exitcode")
+    account.platform.seen.clear()
+    care("apply", "--yes", "--evaluate")
+    assert account.writes == []
+
+
+@pytest.mark.parametrize("omit_zeros", [False, True], ids=["zeros", "no zeros"])
+def test_a_threshold_made_by_hand_in_percent_is_the_same_in_the_metrics_unit(
+    omit_zeros: bool, care: Any, account: Any
+) -> None:
+    """80 percent of 0 to 1 is 0.8: neither a difference, nor a zero that a manifest may ask for unnoticed."""
+    account.renew(omit_zeros=omit_zeros)
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: Instruction Following, threshold: 0.8")
+    care("apply", "--yes")
+    (case,) = account.api("GET", "/evaluation_test_cases")["evaluation_test_cases"]
+    star = {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold_pct": 80}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"star_metric": star})
+    care("plan", "--detailed-exitcode")
+    care.edit("care.yaml", "threshold: 0.8", "threshold: 0")
+    assert "starMetric.threshold: 0.8 -> 0" in " ".join(care("plan", "--detailed-exitcode", code=2).words.split())
+
+
+def test_a_range_that_begins_at_zero_is_known_where_zeros_are_left_out(care: Any, account: Any) -> None:
+    account.renew(omit_zeros=True)
+    care.edit("care.yaml", "82.4", "100.5")
+    assert f'100.5 is outside the range of "{CORRECT}": 0 to 100' in refused(care)
+
+
 def test_a_lower_threshold_is_a_loosened_one(care: Any) -> None:
     care("apply", "--yes")
     care.edit("care.yaml", "82.4", "80")

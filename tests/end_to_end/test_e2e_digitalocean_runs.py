@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.errors import RateLimited
@@ -56,6 +57,24 @@ def verdict_of(cli: Any, deadline_s: float = 60.0) -> Verdict:
 def levels(result: Any) -> dict[str, str]:
     """Place -> level."""
     return {item["pipeline"]: item["level"] for item in json.loads(result.out)["verdicts"]}
+
+
+class Misspelling:
+    """The platform, with one text in its answers replaced by another."""
+
+    def __init__(self, app: ASGIApp, text: str, other: str) -> None:
+        self._app, self._text, self._other = app, text.encode(), other.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def changed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                message = {**message, "headers": headers}
+            if message["type"] == "http.response.body":
+                message = {**message, "body": message["body"].replace(self._text, self._other)}
+            await send(message)
+
+        await self._app(scope, receive, changed)
 
 
 # ---------------------------------------------------------------------------------------------- starting
@@ -106,6 +125,72 @@ def test_each_agent_has_a_run_and_a_verdict_of_its_own(ready: Any, account: Any)
     assert found[0]["why"] == "misses the threshold; so do 2 of 2 prompts: 1, 2"
     assert found[1]["result"]["measured"] == {CORRECT: 100.0, "Instruction Following": 0.0}
     assert sorted(run["agent_name"] for run in account.runs()) == ["bot", "canary"]
+
+
+@pytest.mark.parametrize("states", [[DONE], [QUEUED, RUNNING, DONE]], ids=["at once", "in time"])
+def test_two_that_want_the_same_share_one_run(states: list[str], care: Any, account: Any) -> None:
+    """Each has its verdict, with a severity of its own; one is paid."""
+    account.renew(agents=[{"name": "bot", "run_states": states, "otherwise": "Well"}])
+    more = "agents: [bot]\n    - {name: watched, testCase: Answers are correct, agents: [bot], severity: warn}"
+    care.edit("care.yaml", "agents: [bot]", more)
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    found = json.loads(care("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert [(each["address"].rpartition("/")[2], each["level"]) for each in found] == [
+        ("nightly", "fail"),
+        ("watched", "warn"),
+    ]
+    assert len({each["result"]["id"] for each in found}) == 1
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_the_prompts_that_miss_a_threshold_in_percent_are_named(ready: Any, account: Any) -> None:
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    case = account.case()
+    star = {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold_pct": 80}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"star_metric": star})
+    (verdict,) = json.loads(ready("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert verdict["why"] == "misses the threshold; so do 2 of 2 prompts: 1, 2"
+
+
+@pytest.mark.parametrize(
+    ("page", "prompts", "count"),
+    [
+        (200, 8, "8 of 8 prompts"),
+        (3, 8, "8 of 8 prompts"),
+        (20, 100, "100 of 100 prompts"),
+        (20, 101, "100 of the first 100 prompts"),
+        (3, 130, "100 of the first 100 prompts"),
+    ],
+)
+def test_prompts_that_miss_are_counted_however_long_a_page_is(
+    page: int, prompts: int, count: str, care: Any, account: Any
+) -> None:
+    """Up to a hundred are read, for they come with all that the agent did; where there are more, that is said."""
+    agent = {"name": "bot", "otherwise": "Well", "run_states": [DONE]}
+    seed = {"quota": None, "workspaces": [{"name": "care", "agents": [agent]}]}
+    account.platform.renew(seed=Seed.from_json(seed), page_cap=page)
+    care.write("faq.csv", "query,expected_response\n" + "".join(f"Question {n}?,Yes\n" for n in range(prompts)))
+    care("apply", "--yes")
+    (verdict,) = json.loads(care("evaluate", "--format", "json", code=5).out)["verdicts"]
+    assert verdict["why"] == (f"misses the threshold; so do {count}: 1, 2, 3, 4, 5 and {min(prompts, 100) - 5} more")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one resource", "one each"])
+def test_the_number_of_requests_grows_with_the_agents_and_not_with_their_square(
+    apart: bool, care: Any, account: Any
+) -> None:
+    """There are 250 a minute.  Each run is looked at twice, when it is waited for and when it is read; then once."""
+    names = [f"bot {number}" for number in range(6)]
+    account.renew(agents=[{"name": name, "run_states": [DONE]} for name in names])
+    each = [f"{{name: of {name}, testCase: Answers are correct, agents: [{name}]}}" for name in names]
+    whole = f"agents: [{', '.join(names)}]"
+    care.edit("care.yaml", "agents: [bot]", "\n    - ".join(["agents: [bot 0]", *each[1:]]) if apart else whole)
+    care("apply", "--yes")
+    for command, looks in (("evaluate", 12), ("status", 6)):
+        account.platform.seen.clear()
+        assert "6 passed" in care(command).out
+        assert sum(path.startswith(f"{RUNS}/") for _, path in account.platform.seen) == looks
 
 
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:
@@ -213,6 +298,50 @@ def test_a_star_metric_that_was_not_scored_is_skipped(care: Any, account: Any) -
     care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onSkipped: warn}")
     assert "0 passed, 1 warned, 0 failed" in care("status").out
     assert account.writes.count("POST evaluation_runs") == 1
+
+
+@pytest.mark.parametrize("verdict", ["false", "true"])
+def test_a_star_metric_that_could_not_be_scored_is_an_error(verdict: str, care: Any, account: Any) -> None:
+    """Whatever the platform makes of it; the gate says what that means, and no other score stands beside the limit."""
+    metrics = [{"metric_name": "Broken", "scoring": "failed"}, {"metric_name": CORRECT}]
+    account.renew(metrics=metrics)
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", f"[{CORRECT}, Broken]")
+    care.edit("care.yaml", f"name: {CORRECT}", "name: Broken")
+    care("apply", "--yes")
+    account.platform.door = Misspelling(account.platform.door, '"pass_status":false', f'"pass_status":{verdict}')
+    found = verdict_of(care)
+    assert (found.status, found.level, found.measured, found.wanted) == (
+        EvaluationStatus.ERROR, Level.FAIL, "", ">= 82.4"
+    )  # fmt: skip
+    assert found.why == "could not be evaluated: The judge did not answer."
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onError: warn}")
+    assert "0 passed, 1 warned, 0 failed" in care("status").out
+
+
+@pytest.mark.parametrize(
+    ("spelled", "status", "measured", "why"),
+    [
+        ('"0"', EvaluationStatus.PASSING, "0", ""),
+        ('"NaN"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("NaN", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ('"Infinity"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("1e999", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ("null", EvaluationStatus.ERROR, "", "the platform shows no number"),
+        ('"none"', EvaluationStatus.ERROR, "", "the platform shows no number"),
+    ],
+)
+def test_a_score_that_is_no_number_is_not_the_best_one(
+    spelled: str, status: EvaluationStatus, measured: str, why: str, care: Any, account: Any
+) -> None:
+    """Of leaks 0 is perfect.  protobuf's JSON spells some numbers as text, and there is no verdict on what is none."""
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
+    care("apply", "--yes")
+    account.platform.door = Misspelling(account.platform.door, '"number_value":0.0', f'"number_value":{spelled}')
+    verdict = verdict_of(care)
+    assert (verdict.status, verdict.measured) == (status, measured)
+    assert why in verdict.why
+    assert (verdict.level is Level.PASS) == (status is EvaluationStatus.PASSING)
 
 
 def test_a_broken_run_is_tried_again_by_the_next_evaluation(care: Any, account: Any) -> None:

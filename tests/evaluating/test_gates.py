@@ -44,6 +44,13 @@ def one(expectation: Expectation, *evaluations: Evaluation) -> Verdict:
     return verdict
 
 
+def test_what_the_limit_is_not_about_is_not_shown_beside_it() -> None:
+    """Where nothing has a limit, everything that was measured is shown."""
+    other = Evaluation(FAITHFUL, ERROR, "live", {"toxicity": 100.0})
+    assert one(expect(), other).measured == ""
+    assert one(expect(criteria=()), other).measured == "toxicity 100"
+
+
 def test_a_passing_result_passes_and_says_by_how_much() -> None:
     verdict = one(expect(), result(PASSING, 0.9))
     assert verdict == Verdict(

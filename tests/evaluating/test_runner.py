@@ -4,7 +4,7 @@ The platform is a script at the I/O boundary, and time is virtual: it passes onl
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -70,7 +70,9 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
     return TaskState(bool(reply.body.get("complete")), str(reply.body.get("error") or ""))
 
 
-def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, remote_id: str, within: TimeRange | None, _: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     assert within == DAY
     reply = yield Call("GET", url_path("results", remote_id))
     assert isinstance(reply.body, list)
@@ -429,11 +431,13 @@ def in_windows(*found: tuple[str, TimeRange, str, str]) -> tuple[list[tuple[int,
     """What is sent for a day of two windows, in which ``found`` is there: id, window, time of recording, status."""
     sent: list[tuple[int, int, bool]] = []
 
-    def start(of: Trigger, wire: Wire) -> Flow[tuple[Task, ...]]:
+    def start(of: Trigger, wire: Wire) -> Flow[tuple[Task, ...] | None]:
         sent.append((of.range.start - DAY.start, of.range.end - DAY.start, of.overwrite))
         return (yield from _start(of, wire))
 
-    def results(address: Address, remote_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
+    def results(
+        address: Address, remote_id: str, _: TimeRange | None, __: Sequence[str], ___: Wire
+    ) -> Flow[tuple[Evaluation, ...]]:
         yield Call("GET", url_path("results", remote_id))
         return tuple(
             Evaluation(address, EvaluationStatus(status), "live", {}, "", name, window.start, window.end, recorded)

@@ -53,7 +53,7 @@ def test_results_that_only_touch_the_range_are_not_about_it() -> None:
     ]
     nine = 1_793_491_200  # 2026-11-01T00:00Z
     within = TimeRange(nine + 3600, nine + 3 * 3600 + 60)
-    found = read(MEASURING.results(TEST, "t1", within, WIRE), tests_t1_results=[*hours, result("r9", None, None)])
+    found = read(MEASURING.results(TEST, "t1", within, (), WIRE), tests_t1_results=[*hours, result("r9", None, None)])
     assert sorted(each.result_id for each in found) == ["r1", "r2", "r3", "r9"]
 
 

@@ -122,6 +122,6 @@ def _check_threshold(star: bodies.StarMetric, metric: Document) -> None:
             raise ApiError(422, "star_metric: A metric whose values are text has no threshold.")
     elif not star.thresholds:
         raise ApiError(422, "star_metric.success_threshold: Missing data for required field.")
-    elif not metric["range_min"] <= star.success_threshold <= metric["range_max"]:
+    elif not star.success_threshold_pct and not metric["range_min"] <= star.success_threshold <= metric["range_max"]:
         between = f"{metric['range_min']:g} to {metric['range_max']:g}"
         raise ApiError(422, f"star_metric.success_threshold: Must be in the metric's range, {between}.")

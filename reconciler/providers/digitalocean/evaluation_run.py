@@ -7,8 +7,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 """
 
 import functools
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated
 
 from msgspec.structs import replace
@@ -33,13 +32,24 @@ from reconciler.model.kind import (
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, unix_seconds
+from reconciler.providers.digitalocean.evaluation_test_case import threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
-from reconciler.providers.digitalocean.routes import at, items_of, object_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.routes import (
+    at,
+    items_of,
+    last_page,
+    number_of,
+    object_of,
+    text_of,
+    whole_list,
+    whole_number,
+)
+from reconciler.providers.paging import Paging
 
 AGENT = "digitalocean.Agent"
 TEST_CASE = "digitalocean.EvaluationTestCase"
-PROMPTS_PER_PAGE, MOST_PROMPT_PAGES, MOST_NAMED = 20, 5, 5
+PROMPTS_PER_PAGE, MOST_PROMPTS, MOST_NAMED = 20, 100, 5
 """Prompts come with traces and chunks, so pages are kept small, and not all are read."""
 SKIPPED = "SKIPPED"
 _NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
@@ -169,13 +179,18 @@ def retrieve(run_id: str) -> Flow[Fields]:
     return object_of(reply.body, "evaluation_run", path)
 
 
-def _results(address: Address, test_case_id: str, _: TimeRange | None, __: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, test_case_id: str, _: TimeRange | None, agents: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     """The latest run of each agent for the current version; a time range means nothing here."""
-    return _repeated(address, test_case_id, 1)
+    return _repeated(address, test_case_id, 1, agents)
 
 
-def _repeated(address: Address, test_case_id: str, most: int) -> Flow[tuple[Evaluation, ...]]:
-    """The latest runs for the current version of the test case, as many of each agent in the version last run."""
+def _repeated(address: Address, test_case_id: str, most: int, agents: Collection[str]) -> Flow[tuple[Evaluation, ...]]:
+    """The latest runs for the current version of the test case, as many of each agent in the version last run.
+
+    The list tells of every agent, but each run is read by itself, so only those of ``agents`` are; of all if empty.
+    """
     case = yield from _test_case(test_case_id)
     listed = yield from _runs(test_case_id, whole_number(case.get("version")))
     latest: dict[str, list[Fields]] = {}
@@ -184,7 +199,7 @@ def _repeated(address: Address, test_case_id: str, most: int) -> Flow[tuple[Eval
         if len(alike) < most and (not alike or alike[0].get("agent_version_hash") == run.get("agent_version_hash")):
             alike.append(run)
     found = []
-    for each in [run for runs in latest.values() for run in runs]:
+    for each in [run for agent, runs in latest.items() if not agents or agent in agents for run in runs]:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
         evaluation = _read(run, address)
         if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:
@@ -213,22 +228,18 @@ def _is_inside(run: Fields, within: TimeRange | None) -> bool:
 
 def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     """Which answers fell short, by number: what was asked and answered may be nobody's business in a build log."""
-    misses: list[str] = []
-    asked = 0
     star = case.get("star_metric")
-    limit = star.get("success_threshold") if isinstance(star, dict) else None
-    if not isinstance(star, dict) or not isinstance(limit, (int, float)):
+    limit = threshold(star, case.get("metrics")) if isinstance(star, dict) else None
+    if not isinstance(star, dict) or limit is None:
         return ""
-    for page in range(1, MOST_PROMPT_PAGES + 1):
-        prompts = yield from _prompts(run_id, page)
-        asked += len(prompts)
-        misses += [str(each.get("prompt_id")) for each in prompts if _misses(each, star, limit, case)]
-        if len(prompts) < PROMPTS_PER_PAGE:
-            break
+    found = yield from _prompts(run_id)
+    prompts = found[:MOST_PROMPTS]
+    misses = [_number_of_prompt(each) for each in prompts if _misses(each, star, limit, case)]
     if not misses:
         return ""
     more = f" and {len(misses) - MOST_NAMED} more" if len(misses) > MOST_NAMED else ""
-    return f"misses the threshold; so do {len(misses)} of {asked} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
+    of = f"the first {MOST_PROMPTS}" if len(found) > MOST_PROMPTS else str(len(prompts))
+    return f"misses the threshold; so do {len(misses)} of {of} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
 
 
 def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
@@ -271,8 +282,12 @@ def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     if status != "SUCCESSFUL":
         return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
     star = run.get("star_metric_result")
-    if isinstance(star, dict) and _unscored(star) == SKIPPED:
-        return EvaluationStatus.SKIPPED, text_of(star.get("error_description")) or "the star metric was not scored"
+    unscored = _unscored(star) if isinstance(star, dict) else ""
+    if isinstance(star, dict) and unscored:
+        meant = EvaluationStatus.SKIPPED if unscored == SKIPPED else EvaluationStatus.ERROR
+        return meant, text_of(star.get("error_description")) or "the star metric was not scored"
+    if isinstance(star, dict) and _lacks_number(star):
+        return EvaluationStatus.ERROR, "the platform shows no number"
     verdict = run.get("pass_status")
     if not isinstance(verdict, bool):
         return EvaluationStatus.UNREADABLE, "the run is over, and the platform shows no verdict"
@@ -296,14 +311,24 @@ def _measured(run: Fields) -> dict[str, Json]:
 
 
 def _value(result: Fields) -> Json:
-    """The number or the text of a metric; a zero may be left out (protobuf JSON), and without a score one is shown."""
+    """The number or the text of a metric; a zero may be left out (protobuf JSON), and without a score one is shown.
+
+    What is there and is no number is not taken for a zero, which is the best there is of what shall be low.
+    """
     if _unscored(result):
         return None
     text = text_of(result.get("string_value"))
     if text is not None:
         return text
-    number = result.get("number_value")
-    return number if number is not None or result.get("metric_value_type") not in _NUMBERS else 0.0
+    if "number_value" in result:
+        return number_of(result["number_value"])
+    return 0.0 if result.get("metric_value_type") in _NUMBERS else None
+
+
+def _lacks_number(result: Fields) -> bool:
+    """Whether a metric was scored that yields numbers, and there is none."""
+    is_number = isinstance(_value(result), (int, float))
+    return result.get("metric_value_type") in _NUMBERS and not _unscored(result) and not is_number
 
 
 def _unscored(result: Fields) -> str:
@@ -319,17 +344,33 @@ def _listed(value: Json) -> list[Json]:
 
 
 def _unix(text: Json) -> int | None:
-    try:
-        return int(datetime.fromisoformat(str(text)).timestamp()) if text else None
-    except ValueError:
-        return None
+    found = unix_seconds(text)
+    return None if found is None else int(found)
 
 
-def _prompts(run_id: str, page: int) -> Flow[list[Fields]]:
-    """One page of the answers that a run collected."""
+def _prompts(run_id: str) -> Flow[list[Fields]]:
+    """The first answers that a run collected, and at least one more than MOST_PROMPTS where there are more."""
+    paging = Paging(
+        ("per_page", PROMPTS_PER_PAGE),
+        items=lambda body, where: items_of(body, "prompts", where),
+        key=_number_of_prompt,
+        last=_last_page_of_prompts,
+        most=MOST_PROMPTS + 1,
+    )
     path = at("evaluation_runs", run_id, "results")
-    reply = yield Call("GET", path, {"page": page, "per_page": PROMPTS_PER_PAGE})
-    return items_of(reply.body, "prompts", path)
+    return paging.every(path, enough=lambda found: len(found) > MOST_PROMPTS)
+
+
+def _last_page_of_prompts(body: Json) -> int | None:
+    """The last page that is wanted, by the length of this one: the server may make pages smaller than asked for."""
+    last, shown = last_page(body), body.get("prompts") if isinstance(body, dict) else None
+    if last is None or not isinstance(shown, list) or not shown:
+        return last
+    return min(last, MOST_PROMPTS // len(shown) + 1)
+
+
+def _number_of_prompt(prompt: Fields) -> str:
+    return str(prompt.get("prompt_id", 0))
 
 
 def _nothing(_: Fields, __: tuple[str, ...], ___: object) -> LiveObject | None:

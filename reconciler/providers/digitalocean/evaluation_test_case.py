@@ -33,7 +33,7 @@ from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.digitalocean.lookups import near
-from reconciler.providers.digitalocean.routes import at, object_of, text_of, whole_list, whole_number
+from reconciler.providers.digitalocean.routes import at, number_of, object_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
 STRING = "METRIC_VALUE_TYPE_STRING"
@@ -165,7 +165,7 @@ def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], s
         "description": text,
         "dataset": (dataset and name_of(DATASET, dataset)) or text_of(item.get("dataset_name")),
         "metrics": list[Json](sorted(map(str, names))),
-        "starMetric": _read_star(item.get("star_metric")),
+        "starMetric": _read_star(item.get("star_metric"), metrics),
     }
     return LiveObject(
         address=EVALUATION_TEST_CASE.address(parent, fields),
@@ -184,14 +184,35 @@ def _dataset_uuid(item: Fields) -> str | None:
     return text_of(item.get("dataset_uuid")) or text_of(inside)
 
 
-def _read_star(star: Json) -> Json:
+def _read_star(star: Json, metrics: Json) -> Json:
     """The name, and the threshold in either of its two forms: a number, or the older whole percent."""
     if not isinstance(star, dict):
         return None
-    threshold = star.get("success_threshold")
-    if threshold is None and isinstance(star.get("success_threshold_pct"), (int, float)):
-        threshold = star["success_threshold_pct"]
-    return {"name": star.get("name"), "threshold": shortest(threshold) if isinstance(threshold, float) else threshold}
+    found = threshold(star, metrics)
+    return {"name": star.get("name"), "threshold": None if found is None else shortest(found)}
+
+
+def threshold(star: Fields, metrics: Json) -> float | None:
+    """What the star metric must reach, in its own unit; None for one that yields a text, though a zero may be shown.
+
+    A test case that was made with the older whole percent, a share of the metric's range, shows 0 as its number, and
+    any zero may be left out (protobuf JSON).  ``metrics`` are those of the test case, in full.
+    """
+    metric = _metric_of(star, metrics)
+    if metric.get("metric_value_type") == STRING:
+        return None
+    number, percent = number_of(star.get("success_threshold")), number_of(star.get("success_threshold_pct"))
+    if number or not percent:
+        return number or 0.0
+    low, high = number_of(metric.get("range_min")) or 0.0, number_of(metric.get("range_max")) or 0.0
+    return low + percent / 100 * (high - low) if low < high else percent
+
+
+def _metric_of(star: Fields, metrics: Json) -> Fields:
+    """The metric that decides, in full; nothing where it is not shown.  Older servers may show no uuid of it."""
+    shown = [each for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+    keys = [key for key in (("metric_uuid", "metric_uuid"), ("name", "metric_name")) if star.get(key[0])]
+    return next((each for mine, its in keys for each in shown if each.get(its) == star[mine]), {})
 
 
 def _star(write: Write, wire: Wire) -> Fields:

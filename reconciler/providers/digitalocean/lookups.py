@@ -49,8 +49,8 @@ def _read_metric(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str 
         rank=(str(item["metric_uuid"]),),
         details={
             "valueType": text_of(item.get("metric_value_type")),
-            "min": item.get("range_min"),
-            "max": item.get("range_max"),
+            "min": item.get("range_min", 0.0),
+            "max": item.get("range_max", 0.0),
             "inverted": item.get("inverted") is True,
             "deprecated": str(item["metric_name"]).casefold() in DEPRECATED,
         },

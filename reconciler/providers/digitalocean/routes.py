@@ -6,6 +6,8 @@ The path table of the OpenAPI document is authoritative; descriptions in it name
 
 from __future__ import annotations
 
+import math
+
 from reconciler.errors import ReadFailed
 from reconciler.model.kind import Call, Flow, url_path
 from reconciler.model.values import Fields, Json
@@ -33,7 +35,7 @@ def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
         ("per_page", PER_PAGE),
         items=lambda body, where: items_of(body, key, where),
         key=lambda item: str(item.get(id_key)),
-        last=_last_page,
+        last=last_page,
         most=MOST_PAGES,
     )
     return (yield from paging.every(path))
@@ -68,6 +70,22 @@ def whole_number(value: Json) -> int | None:
         return None
 
 
-def _last_page(body: Json) -> int | None:
+def number_of(value: Json) -> float | None:
+    """A finite number, also one that comes as text; None for all else, such as protobuf JSON's "NaN" and "Infinity".
+
+    >>> [number_of(value) for value in (0.5, "0", "NaN", "-Infinity", "low", True, None)]
+    [0.5, 0.0, None, None, None, None, None]
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def last_page(body: Json) -> int | None:
+    """The number of the last page, None where the answer does not tell it."""
     meta = body.get("meta") if isinstance(body, dict) else None
     return whole_number(meta.get("pages")) if isinstance(meta, dict) else None

@@ -12,7 +12,6 @@ types/commits/test_result_list_params.py and resources/inference_pipelines/test_
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -32,7 +31,7 @@ from reconciler.model.kind import (
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
-from reconciler.model.values import Fields, Json, parse_duration
+from reconciler.model.values import Fields, Json, parse_duration, unix_seconds
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import task_state
 
@@ -85,7 +84,9 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
     return task_state(task.task_id)
 
 
-def _results(address: Address, remote_id: str, within: TimeRange | None, _: Wire) -> Flow[tuple[Evaluation, ...]]:
+def _results(
+    address: Address, remote_id: str, within: TimeRange | None, _: Collection[str], __: Wire
+) -> Flow[tuple[Evaluation, ...]]:
     query: dict[str, str | int | bool] = {}
     if within is not None:
         query = {"startTimestamp": within.start, "endTimestamp": within.end}
@@ -215,12 +216,8 @@ def _measured(item: Fields) -> dict[str, Json]:
 
 
 def _unix(text: Json) -> int | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        return int(datetime.fromisoformat(text).timestamp())
-    except ValueError:
-        return None
+    found = unix_seconds(text)
+    return None if found is None else int(found)
 
 
 MEASURING = Measuring(

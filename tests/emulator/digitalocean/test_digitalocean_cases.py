@@ -239,3 +239,10 @@ def test_a_threshold_comes_back_as_a_32_bit_float(account: Account) -> None:
 def test_the_older_form_of_the_threshold_is_kept_as_it_is(account: Account) -> None:
     star = account.read_case(account.case(threshold={"success_threshold_pct": 80}))["star_metric"]
     assert (star["success_threshold"], star["success_threshold_pct"]) == (0.0, 80)
+
+
+def test_the_older_form_of_the_threshold_fits_a_range_that_has_no_zero(make_account: Make) -> None:
+    """The number that is shown beside it was not sent, and need not be in the range."""
+    account = make_account(seed={"metrics": [{"metric_name": "Grade", "range_min": 1.0, "range_max": 5.0}]})
+    star = account.read_case(account.case("Grade", threshold={"success_threshold_pct": 50}))["star_metric"]
+    assert (star["success_threshold"], star["success_threshold_pct"]) == (0.0, 50)
