@@ -101,5 +101,5 @@ def test_the_one_test_that_a_command_needs(odd: Any) -> None:
 def test_export_takes_the_project_that_is_called_so(odd: Any, platform: Any) -> None:
     for name in ("[a]", "a"):
         platform.api("POST", "/projects", {"name": name, "taskType": "llm-base"})
-    assert odd("export", "--out", "one", "--select", "[a]").out.startswith("+ one/a.yaml\n1 resources in 1 files")
+    assert odd("export", "--out", "one", "--select", "[a]").out.startswith("+ one/a.yaml\n1 resource in 1 file;")
     assert "name: '[a]'" in (odd.folder / "one" / "a.yaml").read_text().replace('"', "'")

@@ -187,7 +187,7 @@ def test_drift_of_what_is_not_ours_can_not_be_told(bot: Any, history: str) -> No
     told = bot("drift", "--env", "local", "--report=markdown=drift.md", code=1)
     assert "could not tell what drifted: none of the 5 declared resources is ours" in told.words
     assert "hint: was the state lost, or nothing applied yet?" in told.words
-    assert "reconciler apply --adopt" in told.words
+    assert "reconciler apply --env local --adopt" in told.words
     assert "Clean" not in told.text
     assert "none of the 5 declared resources is ours" in (bot.folder / "drift.md").read_text()
     github = bot("drift", "--env", "local", "--format", "github", "--select", "*.Test/*", code=1)

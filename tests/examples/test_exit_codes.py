@@ -9,8 +9,9 @@ from reconciler import errors
 from reconciler.errors import ReconcilerError
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-NO_ERRORS = {0, 2, 141, 143}
-"""Done, there are changes, nobody read the answer, and the second of the two signals that share an error."""
+NO_ERRORS = {0, 2, 4, 5, 141, 143}
+"""Done, changes, steps that did not work, gates that failed, an answer that nobody read, and the second of two signals
+that share an error: the first four are told in full before the run ends with them."""
 
 
 def test_the_readme_lists_every_exit_code() -> None:
