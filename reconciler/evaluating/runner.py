@@ -31,7 +31,7 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.concurrency import all_of
+from reconciler.concurrency import all_at_once, all_of
 from reconciler.errors import (
     ApiError,
     Conflict,
@@ -514,7 +514,7 @@ class _Run(Struct, frozen=True):
         places = () if trigger.pipeline is None else (trigger.pipeline,)
         results = self.measuring(trigger.address).results
         flow = results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
-        found = await self._in_time(drive(flow, self._send, self.clock.sleep))
+        found = await self._in_time(drive(flow, self._send, self.clock.sleep, all_at_once(self._send)))
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)
         return tuple(each for each in named if wanted is None or each.pipeline in (wanted, None))

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from reconciler.concurrency import all_of
+from reconciler.concurrency import all_at_once, all_of
 from reconciler.errors import MethodMissing, NotFound
 from reconciler.evaluating.gates import is_empty_so_far
 from reconciler.evaluating.runner import RunResult
@@ -73,7 +73,7 @@ def _lists(
 
     async def told(flow: Flow[tuple[Evaluation, ...]]) -> tuple[Evaluation, ...]:
         try:
-            return await drive(flow, provider.send, here.clock.sleep)
+            return await drive(flow, provider.send, here.clock.sleep, all_at_once(provider.send))
         except (NotFound, MethodMissing):  # an older platform, or the place is gone: its resources are asked
             return ()
 
@@ -99,7 +99,7 @@ async def _recorded(
         flow = measuring.repeated(resource.address, subject_id, resource.gate.runs, places)
     else:
         flow = measuring.results(resource.address, subject_id, within, places, wire)
-    found = await drive(flow, provider.send, here.clock.sleep)
+    found = await drive(flow, provider.send, here.clock.sleep, all_at_once(provider.send))
     if within is not None or repeats:
         return found
     return tuple(chain.from_iterable(_as_far_as_telling(each) for each in _by_place(found).values()))

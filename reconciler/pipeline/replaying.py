@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.concurrency import all_of
+from reconciler.concurrency import all_at_once, all_of
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.evaluating.impact import Window, replay
 from reconciler.model.flow import drive
@@ -73,7 +73,7 @@ class Looking:
             raise UsageInvalid(f"the platform shows no past results of {subject}")
         provider = self.here.providers[subject.vendor]
         flow = measuring.past(resource.address, remote_id, within, MOST_RESULTS)
-        return await drive(flow, provider.send, self.here.clock.sleep)
+        return await drive(flow, provider.send, self.here.clock.sleep, all_at_once(provider.send))
 
     def _window(self, recorded: Recorded, subject: Address) -> Window:
         one = recorded.evaluation

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.nobody import as_nobody
+
 NEEDS_THE_EMULATOR = ["plan", "status", "drift", "export --out out", "pin --from-result x", "suggest x --budget 1/week"]
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the powers of root, which no permission stops."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

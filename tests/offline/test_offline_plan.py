@@ -236,8 +236,8 @@ def test_the_content_of_files_is_compared(empty: Any) -> None:
     assert {step["action"] for step in steps(empty, "--var", "stem=faq").values()} >= {"replace"}
 
 
-def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any) -> None:
-    """Somebody has renamed it at the platform, or is going to: what is in it stays what it is."""
+def with_a_tone(empty: Any) -> None:
+    """Commit a workspace with one test case, by one metric."""
     empty.write(
         "care.yaml",
         """
@@ -252,6 +252,11 @@ def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any
     )
     empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
     empty.commit()
+
+
+def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any) -> None:
+    """Somebody has renamed it at the platform, or is going to: what is in it stays what it is."""
+    with_a_tone(empty)
     empty.edit("care.yaml", "{name: care}", "{name: help, renamedFrom: care}")
     (step,) = steps(empty).values()
     assert (step["action"], step["former"]) == ("rename", "digitalocean.Workspace/care")
@@ -259,20 +264,7 @@ def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any
 
 def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> None:
     """Of some metrics less is better: whether 80 -> 70 loosens can not be told from here."""
-    empty.write(
-        "care.yaml",
-        """
-        apiVersion: digitalocean/v1
-        kind: Workspace
-        metadata: {name: care}
-        spec:
-          datasets: [{name: faq, file: faq.csv}]
-          testCases:
-            - {name: Right, dataset: faq, metrics: [Tone], starMetric: {name: Tone, threshold: 80}}
-        """,
-    )
-    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
-    empty.commit()
+    with_a_tone(empty)
     empty.edit("care.yaml", "threshold: 80", "threshold: 70")
     (step,) = steps(empty).values()
     assert (step["action"], step["effect"]) == ("update", "moved")

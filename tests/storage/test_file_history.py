@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import stat
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from reconciler.model.history import Observation
 from reconciler.model.outcome import EvaluationStatus, Level
 from reconciler.model.resource import Address
 from reconciler.storage.history import FileHistory, open_history
+from tests.nobody import as_nobody
 
 ROOT = Path(__file__).resolve().parents[2]
 FAITHFUL = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
@@ -133,19 +133,6 @@ def read_only(path: Path) -> Iterator[Path]:
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the powers of root, which no permission stops."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_history_in_a_read_only_folder_can_be_read_and_says_that_it_can_not_be_written(read_only: Path) -> None:
