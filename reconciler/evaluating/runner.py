@@ -648,4 +648,6 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # asked for, or asyncio prints it with its traceback when the task is thrown away
         raise
