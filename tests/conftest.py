@@ -26,13 +26,24 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import settings
 
+from reconciler.providers.clock import RealClock
+
 # A property is about values: how long one example takes depends on who else uses the machine.
 settings.register_profile("reconciler", deadline=None)
 settings.load_profile("reconciler")
 
+HURRY = 20
 STATE_PASSWORD = "canary-state-password-5e1f"
 AWS_SECRET = "canary-aws-secret-83c2"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade"}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty seconds pass in one, for whoever waits for a platform in this process."""
+    monotonic, sleep = RealClock.monotonic, RealClock.sleep
+    monkeypatch.setattr(RealClock, "monotonic", lambda self: HURRY * monotonic(self))
+    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: sleep(self, seconds / HURRY))
 
 
 class Served:

@@ -468,6 +468,7 @@ def test_a_vendor_that_fails_does_not_hold_up_the_other(care: Any, bot: Any, acc
 # -------------------------------------------------------------------------------------------- rate limits
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("wait", [{"retryAfter": 0}, {}], ids=["retry-after", "none"])
 def test_a_429_is_waited_out(wait: Doc, care: Any, account: Any) -> None:
     """With the pause that is asked for, else with a short one; creates included, because nothing happened."""

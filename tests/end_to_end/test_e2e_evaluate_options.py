@@ -200,6 +200,7 @@ def test_a_second_run_right_after_the_first_triggers_again(measured: Any, platfo
 LOST = {"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "status", "status": 503, "when": "after"}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_trigger_that_may_be_lost_is_a_warning_in_every_form(measured: Any, platform: Any) -> None:
     """It was carried out and answered 503: exit 4 says what it means, and what to do next."""
     platform.fail(LOST)
@@ -222,6 +223,7 @@ def test_a_trigger_that_may_be_lost_is_a_warning_in_every_form(measured: Any, pl
     assert json.loads(again.out)["doubtful"] == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_trigger_that_may_be_lost_is_a_warning_without_waiting_too(measured: Any, platform: Any) -> None:
     platform.fail(LOST)
     ended = measured("evaluate", *DAY, "--no-wait", "--select", f"*/{SHORT}", code=4)
@@ -289,6 +291,7 @@ def push(platform: Any, answers: list[str], message: str, **headers: str) -> str
     return str(httpx.post(f"{platform.url}{path}", json=body, headers=key).json()["id"])
 
 
+@pytest.mark.usefixtures("hurried")
 def test_development_tests_are_judged_by_a_commit(developed: Any, platform: Any) -> None:
     """The latest is named; evaluate waits until it is processed, triggers nothing, and gates as usual."""
     first = push(platform, ["yes", "no"], "two answers")

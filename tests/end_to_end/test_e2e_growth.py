@@ -26,7 +26,7 @@ SERVER = f"{HOME}emulator/"
 TIMING = ("providers/transport.py", "providers/http.py", "providers/rate_limit.py", "applying/journal.py")
 """What arrives or is written together depends on the moment."""
 
-FEW = 8
+FEW = 6
 SHAPES: dict[str, Callable[[int], tuple[int, int, int]]] = {
     "projects": lambda n: (n, 1, 2),
     "pipelines": lambda n: (1, n, 2),
@@ -58,7 +58,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_work_grows_as_the_workspace_does(shape: str, cli: Cli, platform: Platform) -> None:
-    _worked(cli, platform, shape, FEW)  # what is done once for a process
+    _worked(cli, platform, shape, 2)  # what is done once for a process
     few, more, most = (_worked(cli, platform, shape, FEW * times) for times in (1, 2, 4))
     for command in COMMANDS:
         assert _steeper(few[command], more[command], most[command]) == {}, command

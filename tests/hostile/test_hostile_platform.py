@@ -173,6 +173,7 @@ def test_an_error_body_is_quoted_harmlessly(run: Any, text: str, key: str) -> No
         assert line.isprintable()
 
 
+@pytest.mark.usefixtures("hurried")
 def test_headers_are_quoted_harmlessly(run: Any) -> None:
     """The request id, the media type and the place of a redirect."""
     (run.folder / "bot.yaml").write_text(BOT)

@@ -86,6 +86,7 @@ class Pointing:
         await send({"type": "http.response.body", "body": pointed})
 
 
+@pytest.mark.usefixtures("hurried")
 def test_no_address_in_an_answer_is_followed_with_the_credential(run: Any, probe: Probe) -> None:
     """Links, results of tasks, next pages: the other host sees nobody."""
     (run.folder / "bot.yaml").write_text(BOT)
@@ -153,6 +154,7 @@ def spellings(secret: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.usefixtures("hurried")
 def test_the_canary_is_in_nothing_that_runs_leave_behind(run: Any, key: str) -> None:
     """State, journal, saved plan, events, history, exports, stdout and stderr; also when everything goes wrong."""
     said: list[str] = []
@@ -178,7 +180,7 @@ def test_the_canary_is_in_nothing_that_runs_leave_behind(run: Any, key: str) -> 
         ("plan", "--format", "json", *everything),
         ("plan", "--format", "markdown", *everything),
         ("apply", "--yes", *everything),
-        ("evaluate", "--timeout", "1s", *everything),
+        ("evaluate", "--timeout", "20s", *everything),
         ("status", "--format", "json", *everything),
         ("drift", *everything),
         ("export", "--out", "out", "--force", "--adopt"),
