@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from reconciler.emulator.app import create_app
 from reconciler.emulator.server import running
+from tests.by_hand import ask
 from tests.ci.conftest import KEY, ROOT, Job, commit, git, job, pull_request
 from tests.forge.conftest import Forge
 
@@ -85,11 +85,7 @@ class Team:
         (self.checkout / name).write_text(text.replace(old, new), encoding="utf-8")
 
     def api(self, environment: str, method: str, path: str, body: object = None) -> Any:
-        answer = httpx.request(
-            method, self.platforms[environment] + path, json=body, headers={"Authorization": f"Bearer {KEY}"}
-        )
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        return ask(method, self.platforms[environment] + path, KEY, body)
 
     def bootstrap(self, environment: str) -> None:
         """As the README says: applied once, and then there is traffic; one answer in twenty is not the approved one."""

@@ -36,6 +36,7 @@ from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.session import Request, Session, session
 from reconciler.providers import KINDS, VENDORS
 from reconciler.settings import Settings
+from tests.by_hand import PLAIN
 from tests.virtual_time import VirtualClock
 
 T = TypeVar("T")
@@ -382,7 +383,7 @@ def make_loop(tmp_path: Path, door: Door, request: pytest.FixtureRequest) -> Ite
         carried = door.app = Carried(door.well)
         return Loop(sample, tmp_path, door, hand, carried.bodies, **options)
 
-    with httpx.Client(base_url=door.url, headers=headers) as hand:
+    with httpx.Client(base_url=door.url, headers=headers, **PLAIN) as hand:
         yield make
     for app in opened:
         app.state.database.close()

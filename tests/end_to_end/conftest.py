@@ -27,6 +27,7 @@ from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
 from reconciler.evaluating import runner
+from tests.by_hand import PLAIN, ask
 
 Doc = dict[str, Any]
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -89,10 +90,7 @@ class Platform:
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """The JSON of an answer that must be a success."""
-        headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
-        answer = httpx.request(method, f"{self.url}/v1{path}", json=body, headers=headers)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        return ask(method, f"{self.url}/v1{path}", KEY, body)
 
     def projects(self) -> dict[str, Doc]:
         return {item["name"]: item for item in self.api("GET", "/projects")["items"]}
@@ -404,10 +402,7 @@ class Account:
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """The JSON of an answer that must be a success."""
-        headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
-        answer = httpx.request(method, f"{self.platform.url}{GEN_AI}{path}", json=body, headers=headers)
-        assert answer.is_success, answer.text
-        return answer.json()
+        return ask(method, f"{self.platform.url}{GEN_AI}{path}", KEY, body)
 
     def workspace(self, name: str = "care") -> str:
         return {str(each["name"]): str(each["uuid"]) for each in self.api("GET", "/workspaces")["workspaces"]}[name]
@@ -421,7 +416,7 @@ class Account:
         files = {"files": [{"file_name": "rows.csv", "file_size": size}]}
         (put,) = self.api("POST", "/evaluation_datasets/file_upload_presigned_urls", files)["uploads"]
         headers = {"User-Agent": "by-hand"}
-        assert httpx.put(put["presigned_url"], content=content.encode(), headers=headers).is_success
+        assert httpx.put(put["presigned_url"], content=content.encode(), headers=headers, **PLAIN).is_success
         file = {"original_file_name": "rows.csv", "stored_object_key": put["object_key"], "size_in_bytes": size}
         made = self.api("POST", "/evaluation_datasets", {"name": name, "file_upload_dataset": file})
         return str(made["evaluation_dataset_uuid"])

@@ -20,6 +20,7 @@ from reconciler.manifests.cache import key_of
 from reconciler.manifests.validator import sources_of
 from reconciler.pipeline.ahead import WORTH
 from reconciler.providers import VENDORS
+from tests.by_hand import PLAIN
 from tests.end_to_end.conftest import KEY
 from tests.end_to_end.test_e2e_signals import wait_until
 
@@ -114,7 +115,7 @@ def test_the_requests_are_those_of_a_run_that_does_not_read_ahead(
     if applied:
         bot("apply", "--yes")
     headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
-    with httpx.Client(base_url=f"{platform.url}/v1", headers=headers) as by_hand:
+    with httpx.Client(base_url=f"{platform.url}/v1", headers=headers, **PLAIN) as by_hand:
         for number in range(120):
             by_hand.post("/projects", json={"name": f"stranger {number}", "taskType": "llm-base"}).raise_for_status()
     bot.write("new.yaml", make_project("new", 1))

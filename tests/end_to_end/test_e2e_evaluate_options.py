@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.by_hand import PLAIN
+
 Doc = dict[str, Any]
 KEY = "canary-key-7d20b1"
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
@@ -284,11 +286,11 @@ def push(platform: Any, answers: list[str], message: str, **headers: str) -> str
         entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
     place = platform.api("POST", "/storage/presigned-url?objectName=bundle.tar.gz")
-    assert httpx.put(place["url"], content=made.getvalue(), headers={"User-Agent": "by-hand"}).is_success
+    assert httpx.put(place["url"], content=made.getvalue(), headers={"User-Agent": "by-hand"}, **PLAIN).is_success
     body = {"commit": {"message": message}, "storageUri": place["storageUri"]}
     path = f"/v1/projects/{platform.projects()['bot']['id']}/versions"
     key = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand", **headers}
-    return str(httpx.post(f"{platform.url}{path}", json=body, headers=key).json()["id"])
+    return str(httpx.post(f"{platform.url}{path}", json=body, headers=key, **PLAIN).json()["id"])
 
 
 @pytest.mark.usefixtures("hurried")

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.cli.main import main
 from reconciler.emulator.app import create_app
 from reconciler.emulator.server import running
+from tests.by_hand import ask
 
 Doc = dict[str, Any]
 OF_OTHERS = ("RECONCILER_", "OPENLAYER_", "DIGITALOCEAN_", "CI", "GITHUB_", "GITLAB_")
@@ -96,10 +96,7 @@ class Run:
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """By hand; the JSON of an answer that must be a success."""
-        headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
-        answer = httpx.request(method, f"{self.url}/v1{path}", json=body, headers=headers)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        return ask(method, f"{self.url}/v1{path}", KEY, body)
 
     def artefacts(self) -> dict[str, bytes]:
         """Every file that the commands left, by name."""
