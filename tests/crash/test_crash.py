@@ -11,6 +11,8 @@ import pytest
 
 from reconciler.errors import StateUnreadable
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 MakeWorld = Callable[..., Any]
 MakeDeath = Callable[..., Any]
 Killed = type[BaseException]

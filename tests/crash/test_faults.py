@@ -14,6 +14,8 @@ import pytest
 
 from reconciler.errors import ReconcilerError
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 MakeWorld = Callable[..., Any]
 MakeDeath = Callable[..., Any]
 Killed = type[BaseException]

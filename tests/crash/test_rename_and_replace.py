@@ -10,6 +10,8 @@ import pytest
 
 from reconciler.model.resource import Address
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 MakeWorld = Callable[..., Any]
 MakeDeath = Callable[..., Any]
 Killed = type[BaseException]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 MakeWorld = Callable[..., Any]
 MakeDeath = Callable[..., Any]
 Killed = type[BaseException]

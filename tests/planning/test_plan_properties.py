@@ -14,6 +14,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -34,6 +35,8 @@ from reconciler.providers.openlayer import OPENLAYER
 from reconciler.providers.openlayer.inference_pipeline import INFERENCE_PIPELINE
 from reconciler.providers.openlayer.project import PROJECT
 from reconciler.providers.openlayer.test import TEST
+
+pytestmark = pytest.mark.usefixtures("uncounted")
 
 KINDS = {kind.id: kind for kind in OPENLAYER.kinds}
 BASIS = Basis("production", {"openlayer": "https://api.openlayer.com/v1"}, "m", "l", 1)

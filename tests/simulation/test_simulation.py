@@ -14,6 +14,8 @@ import pytest
 
 from tests.simulation.world import Broken, Tally, live_through, shrunk
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 CHUNK = 20
 USUAL = 100
 MANY = int(os.environ.get("RECONCILER_SIMULATIONS", "10000"))

@@ -16,6 +16,8 @@ from tests.simulation.schedule import Schedule
 from tests.simulation.stories import TABLES, Case, by_hand
 from tests.simulation.world import World, opened, quiet, take_over
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 SEED = 4
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.simulation import variants
 from tests.simulation.variants import Variant, caught
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 SOON: dict[Variant, tuple[int, str]] = {
     variants.blind_resend: (130, "is there 2 times"),
     variants.no_wait: (0, "is there 2 times"),

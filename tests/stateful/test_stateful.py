@@ -37,6 +37,8 @@ from reconciler.providers.http import RestProvider
 from reconciler.settings import Settings
 from tests.virtual_time import VirtualClock
 
+pytestmark = pytest.mark.usefixtures("uncounted")
+
 Doc = dict[str, Any]
 T = TypeVar("T")
 
