@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Doc = dict[str, Any]
 SHORT = ("--select", "*/Answers are short")
@@ -171,3 +174,50 @@ def test_rows_that_come_in_later_in_the_hour_are_judged(hourly: Any, platform: A
     watch.time = at("2026-11-10T13:20")
     stream(platform, {"2026-11-10T13:10": LONG})
     assert only(hourly("evaluate", *HOURS, code=5))["measured"] == "101"
+
+
+# ------------------------------------------------------------------------------------------ many of them
+
+
+class Meeting:
+    """A door at which each further page of results waits until another one is there, too."""
+
+    def __init__(self, inside: ASGIApp) -> None:
+        self._inside, self._two_are_here = inside, asyncio.Event()
+        self.arrived: list[str] = []
+        self.alone: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = parse_qs(scope["query_string"].decode()).get("page", ["1"])[0]
+        if scope["path"].endswith("/results") and page != "1":
+            self.arrived.append(page)
+            if len(self.arrived) > 1:
+                self._two_are_here.set()
+            try:
+                await asyncio.wait_for(self._two_are_here.wait(), 5)
+            except TimeoutError:
+                self.alone.append(page)
+        await self._inside(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", *SHORT, "--from", "2026-11-01", "--to", "2026-11-10"),
+        ("status", *SHORT, "--from", "2026-11-01", "--to", "2026-11-10"),
+        ("plan", "--replay", "365d"),
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.usefixtures("watch")
+def test_the_pages_of_results_travel_together(command: tuple[str, ...], bot: Any, platform: Any) -> None:
+    """Windows of an hour for nine days are three pages: once the first has told so, the others are not queued."""
+    bot.edit("bot.yaml", "[live]\n      evaluationWindow: 24h", "[live]\n      evaluationWindow: 1h")
+    bot("apply", "--yes")
+    stream(platform, {f"2026-11-{day:02}T{hour:02}:30": "short" for day in range(1, 10) for hour in range(24)})
+    bot("evaluate", *SHORT, "--from", "2026-11-01", "--to", "2026-11-10")
+    if command[0] == "plan":
+        bot.edit("bot.yaml", "value: 100", "value: 90")
+    meeting = platform.door = Meeting(platform.door)
+    bot(*command)
+    assert (set(meeting.arrived), meeting.alone) == ({"2", "3"}, [])
