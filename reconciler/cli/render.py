@@ -139,7 +139,7 @@ def show_verdicts(
 ) -> str:
     """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``.
 
-    The ``doubts`` stand in json, markdown and github; of a table they come after it, in the story.
+    The ``doubts`` stand in all of them but the table: there they come after it, in the story.
     """
     verdicts = placed_verdicts(verdicts, paper.place) if form in PLACED else verdicts
     doubts = placed_doubts(doubts, paper.place) if form in PLACED else doubts
@@ -159,11 +159,11 @@ def show_verdicts(
         case "junit":
             from reconciler.reporting.junit import verdicts_junit
 
-            return verdicts_junit(verdicts, apart)
+            return verdicts_junit(verdicts, apart, doubts=doubts)
         case "openmetrics":
             from reconciler.reporting.openmetrics import verdicts_openmetrics
 
-            return verdicts_openmetrics(verdicts)
+            return verdicts_openmetrics(verdicts, doubts)
         case _:
             return _verdict_text(verdicts, paper)
 

@@ -130,6 +130,9 @@ class Reports:
         self._verdicts, self._apart, self._passed, self._cost, self._doubts = verdicts, apart, passed, cost, doubts
         for verdict in verdicts:
             self._console.event(_verdict_event(verdict))
+        for doubt in doubts:
+            told = {"address": str(doubt.address), "pipeline": doubt.pipeline, "why": doubt.why, "hint": doubt.hint}
+            self._console.event({"event": "doubtful", **told})
 
     def checked(self, problems: Sequence[Problem]) -> None:
         """The mistakes in the manifests, if any."""

@@ -142,6 +142,15 @@ _EVENTS: dict[str, tuple[str, _Schema]] = {
             "why": _text("What decided."),
         },
     ),
+    "doubtful": (
+        "Nobody knows whether an evaluation was started: the answer to its trigger was lost.",
+        {
+            "address": _text("The test."),
+            "pipeline": _text("The pipeline; null for all of them.", nullable=True),
+            "why": _text("What that means for the verdicts."),
+            "hint": _text("What to do next."),
+        },
+    ),
     "put_back": (
         "A step of a roll-back is over.",
         {"step": _text("The step's id."), "status": _STATUS, "error": _ERROR},

@@ -2,7 +2,8 @@
 
 A suite is a project, a case is a test on a pipeline.  What failed its limit is a failure; what gave no result that can
 be judged (skipped, missing, still running, unreadable, broken off) and fails for that is an error; warnings pass, and
-say so in their output.
+say so in their output.  An evaluation of which nobody knows whether it was started is an error of its own, as the run's
+exit code is.
 
 Sources: docs.gitlab.com, "Unit test reports" (reads classname, name, file, failure, error, skipped and system-out;
 drops cases of the same name; at most 30 MB), and the JUnit schema of Jenkins' xUnit plugin (2026-11).
@@ -17,11 +18,18 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from reconciler.errors import ReconcilerError
-from reconciler.model.outcome import EvaluationStatus, Level, Verdict
+from reconciler.model.outcome import Doubt, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Source
 from reconciler.model.values import counted
 from reconciler.reporting.escape import html
-from reconciler.reporting.tables import baseline_remark, level_word, margin_text, verdict_words, worst_first
+from reconciler.reporting.tables import (
+    baseline_remark,
+    doubt_words,
+    level_word,
+    margin_text,
+    verdict_words,
+    worst_first,
+)
 
 LIMIT = 30_000_000
 """Bytes that GitLab reads of one file."""
@@ -43,6 +51,7 @@ def verdicts_junit(
     verdicts: Sequence[Verdict],
     apart: Sequence[tuple[Address, str]] = (),
     *,
+    doubts: Sequence[Doubt] = (),
     error: ReconcilerError | None = None,
     limit: int = LIMIT,
 ) -> str:
@@ -51,7 +60,8 @@ def verdicts_junit(
     ``error`` is what ended the run before there were verdicts: an error of its own, so that nobody takes an empty
     report for a success.  Beyond ``limit`` bytes cases are left out, passes first, and a property counts them.
     """
-    cases = [*_ended(error), *map(_judged, worst_first(verdicts)), *(_apart(*each) for each in apart)]
+    judged = map(_judged, worst_first(verdicts))
+    cases = [*_ended(error), *map(_doubtful, doubts), *judged, *(_apart(*each) for each in apart)]
     kept, room = 0, limit - RESERVE
     while kept < len(cases) and (room := room - len(cases[kept].xml.encode())) > 0:
         kept += 1
@@ -91,6 +101,12 @@ def _ended(error: ReconcilerError | None) -> Iterator[_Case]:
 def _apart(address: Address, reason: str) -> _Case:
     named = {"classname": address.root, "name": _name(address, None)}
     return _case(address.root, "skipped", named, _element("skipped", {"message": reason}))
+
+
+def _doubtful(doubt: Doubt) -> _Case:
+    named = {"classname": doubt.address.root, "name": f"{_name(doubt.address, doubt.pipeline)} (in doubt)"}
+    content = _element("error", {"type": "doubtful", "message": doubt.why}, doubt_words(doubt))
+    return _case(doubt.address.root, "error", {**named, **_place(doubt.source)}, content)
 
 
 def _judged(verdict: Verdict) -> _Case:

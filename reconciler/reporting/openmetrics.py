@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model.outcome import Level, Verdict
+from reconciler.model.outcome import Doubt, Level, Verdict
 from reconciler.model.values import Json
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.tables import worst_first
@@ -21,10 +21,11 @@ Sample = tuple[Labels, float]
 _NUMBER = {Level.PASS: 0, Level.INFO: 1, Level.WARN: 2, Level.FAIL: 3}
 
 
-def verdicts_openmetrics(verdicts: Sequence[Verdict]) -> str:
+def verdicts_openmetrics(verdicts: Sequence[Verdict], doubts: Sequence[Doubt] = ()) -> str:
     """Gauges labelled by project, test, address and pipeline, in the order of their labels: files can be compared.
 
-    Nothing but numbers is measured here: texts and lists are left out.
+    Nothing but numbers is measured here: texts and lists are left out.  ``doubts`` are the evaluations of which nobody
+    knows whether they were started.
     """
     ordered = worst_first(verdicts)
     counts = Counter(each.level for each in ordered)
@@ -67,13 +68,18 @@ def verdicts_openmetrics(verdicts: Sequence[Verdict]) -> str:
             "How many tests count that way.",
             (((("level", level.value),), float(counts[level])) for level in Level),
         ),
+        _family(
+            "reconciler_doubtful",
+            "1 where nobody knows whether an evaluation was started.",
+            ((_labels(each), 1.0) for each in doubts),
+        ),
     )
     return "".join(families) + "# EOF\n"
 
 
-def _labels(verdict: Verdict, *more: tuple[str, str]) -> Labels:
-    pipeline = (("pipeline", verdict.pipeline),) if verdict.pipeline else ()
-    address = verdict.address
+def _labels(of: Verdict | Doubt, *more: tuple[str, str]) -> Labels:
+    pipeline = (("pipeline", of.pipeline),) if of.pipeline else ()
+    address = of.address
     return (("project", address.root), ("test", address.name), ("address", str(address)), *pipeline, *more)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from junitparser import JUnitXml
 
 from tests.by_hand import PLAIN
 
@@ -206,9 +207,9 @@ LOST = {"method": "POST", "path": "/v1/tests/*/evaluate", "nth": 1, "action": "s
 def test_a_trigger_that_may_be_lost_is_a_warning_in_every_form(measured: Any, platform: Any) -> None:
     """It was carried out and answered 503: exit 4 says what it means, and what to do next."""
     platform.fail(LOST)
-    reports = [f"--report={form}=report.{form}" for form in ("json", "markdown")]
-    ended = measured("evaluate", *DAY, "--select", f"*/{SHORT}", *reports, "--report", "github", code=4,
-                     GITHUB_ACTIONS="true")  # fmt: skip
+    reports = [f"--report={form}=report.{form}" for form in ("json", "markdown", "junit", "openmetrics")]
+    ended = measured("evaluate", *DAY, "--select", f"*/{SHORT}", *reports, "--report", "github", "--events",
+                     "events.ndjson", code=4, GITHUB_ACTIONS="true")  # fmt: skip
     assert "1 passed, 0 warned, 0 failed" in ended.out
     says = "nobody knows whether this evaluation was started"
     assert f"warning: bot/monitoring/{SHORT} on live: {says}" in ended.err
@@ -220,6 +221,17 @@ def test_a_trigger_that_may_be_lost_is_a_warning_in_every_form(measured: Any, pl
     assert doubt["source"]["file"] == "bot.yaml"
     assert says in doubt["why"]
     assert says in (measured.folder / "report.markdown").read_text()
+    junit = JUnitXml.fromfile(str(measured.folder / "report.junit"))
+    assert (junit.tests, junit.errors) == (2, 1)
+    (case,) = (case for suite in junit for case in suite if case.result)
+    assert (case.classname, case.name) == ("bot", f"monitoring/{SHORT} [live] (in doubt)")
+    assert says in case.result[0].message
+    metrics = (measured.folder / "report.openmetrics").read_text().splitlines()
+    (metric,) = (line for line in metrics if line.startswith("reconciler_doubtful{"))
+    assert f'test="{SHORT}"' in metric
+    (event,) = [event for event in events(measured.folder) if event["event"] == "doubtful"]
+    assert (event["address"], event["pipeline"]) == (f"openlayer.Test/bot/monitoring/{SHORT}", "live")
+    assert says in event["why"]
     platform.fail()
     again = measured("evaluate", *DAY, "--select", f"*/{SHORT}", "--format", "json")
     assert json.loads(again.out)["doubtful"] == []

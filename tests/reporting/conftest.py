@@ -339,8 +339,8 @@ def _renderings(text: str) -> dict[str, str]:
             ]
         ),
         "plan gitlab": plan_gitlab(plan),
-        "junit": verdicts_junit(verdicts, [(address, text)], error=ReconcilerError(text, hint=text)),
-        "openmetrics": verdicts_openmetrics(verdicts),
+        "junit": verdicts_junit(verdicts, [(address, text)], doubts=doubts, error=ReconcilerError(text, hint=text)),
+        "openmetrics": verdicts_openmetrics(verdicts, doubts),
         "page markdown": page(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
         "plan markdown": plan_markdown(plan, verbose=True),
         "drift markdown": drift_markdown(plan),
