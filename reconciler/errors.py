@@ -36,14 +36,33 @@ blindly repeat ``OutcomeUnknown``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 from msgspec import Struct
+
+
+class ExitCode(IntEnum):
+    """What a run ends with.  A signal's is 128 plus its number: INTERRUPTED is that of a Ctrl-C."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    REFUSED = 3
+    INCOMPLETE = 4
+    GATE_FAILED = 5
+    STALE_OR_LOCKED = 6
+    UNCONFIRMED = 7
+    ROLLED_BACK = 8
+    NOT_ROLLED_BACK = 9
+    USAGE = 64
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 class ReconcilerError(Exception):
     """The root.  ``str()`` is one or more sentences for a person; ``hint`` says what to do next."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.ERROR
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -150,46 +169,46 @@ class ReadFailed(ApiError):
 class RefusedByPolicy(ReconcilerError):
     """The plan holds refusals, or risks that were not acknowledged by name and number."""
 
-    exit_code = 3
+    exit_code = ExitCode.REFUSED
 
 
 class StalePlan(ReconcilerError):
     """A saved plan no longer describes the world; names what moved."""
 
-    exit_code = 6
+    exit_code = ExitCode.STALE_OR_LOCKED
 
 
 class LockHeld(ReconcilerError):
     """Another run holds the lock of this state; names who and since when."""
 
-    exit_code = 6
+    exit_code = ExitCode.STALE_OR_LOCKED
 
 
 class ConfirmationRequired(ReconcilerError):
     """The question could not be asked."""
 
-    exit_code = 7
+    exit_code = ExitCode.UNCONFIRMED
 
 
 class RolledBack(ReconcilerError):
     """The gate failed after an apply, and what the apply had changed was put back."""
 
-    exit_code = 8
+    exit_code = ExitCode.ROLLED_BACK
 
 
 class RollbackFailed(ReconcilerError):
     """The gate failed after an apply, and it could not all be put back.  The message holds what is left to send."""
 
-    exit_code = 9
+    exit_code = ExitCode.NOT_ROLLED_BACK
 
 
 class UsageInvalid(ReconcilerError):
     """Options that contradict each other or name something that does not exist."""
 
-    exit_code = 64
+    exit_code = ExitCode.USAGE
 
 
 class Interrupted(ReconcilerError):
     """A signal arrived; running requests were finished and recorded.  ``exit_code`` is 128 + the signal."""
 
-    exit_code = 130
+    exit_code: int = ExitCode.INTERRUPTED

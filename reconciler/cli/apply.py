@@ -25,6 +25,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.ranges import cost_options, range_options
 from reconciler.cli.render import NOTHING_YET, show_outcomes, show_plan
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -162,15 +163,16 @@ def command(
 
 
 def report(applied: Applied, style: str, console: Console) -> int:
-    """Print what an apply did; returns 4 when not every step is done, else 0."""
+    """Print what an apply did; returns INCOMPLETE when not every step is done, else DONE."""
     from reconciler.model.outcome import StepStatus
 
     if not applied.outcomes:
-        return 0
+        return ExitCode.DONE
     if style != NOTHING_YET:
         console.answer(show_outcomes(applied.planned.plan, applied.outcomes, style, console))
     _warn_unsettled(applied, console)
-    return 0 if all(outcome.status is StepStatus.DONE for outcome in applied.outcomes) else 4
+    is_whole = all(outcome.status is StepStatus.DONE for outcome in applied.outcomes)
+    return ExitCode.DONE if is_whole else ExitCode.INCOMPLETE
 
 
 def _warn_unsettled(applied: Applied, console: Console) -> None:

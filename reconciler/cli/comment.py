@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import example
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -71,7 +72,7 @@ def command(file: str, marker: str, number: int | None, author: str, token_varia
             raise
         return _left(place, error, text, settings, console)
     _report(kept, place, console)
-    return 0
+    return ExitCode.DONE
 
 
 def _usual_variable(place: Place) -> str:
@@ -129,7 +130,7 @@ def _report(kept: Kept, place: Place, console: Console) -> None:
 
 
 def _left(place: Place, error: NotPermitted | Exception, text: str, settings: Settings, console: Console) -> int:
-    """Nobody may comment: put the text where it can be read.  Returns 0 for a fork, else 1."""
+    """Nobody may comment: put the text where it can be read.  Returns DONE for a fork, else ERROR."""
     from reconciler.cli.reports import append_for_github
     from reconciler.reporting.escape import line_start, terminal
 
@@ -146,7 +147,7 @@ def _left(place: Place, error: NotPermitted | Exception, text: str, settings: Se
     console.story(f"{'note' if place.from_fork else 'error'}: no comment on {place.noun}: {why}; {instead}")
     if not told:
         console.answer("\n".join(line_start(terminal(line)) for line in text.split("\n")))
-    return 0 if place.from_fork else 1
+    return ExitCode.DONE if place.from_fork else ExitCode.ERROR
 
 
 def _fitting(text: str, room: int) -> str:

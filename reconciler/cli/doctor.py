@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import Common, common, events_option, example
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.pipeline.checking import Check
@@ -41,4 +42,4 @@ def command(common: Common) -> int:
         console.answer(terminal(f"{word:4}  {check.what}: {check.found}"))
         if check.hint and check.works is False:
             console.answer(terminal(f"      hint: {check.hint}"))
-    return 1 if any(check.works is False for check in checks) else 0
+    return ExitCode.ERROR if any(check.works is False for check in checks) else ExitCode.DONE

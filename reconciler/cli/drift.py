@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import PLAN_FORMS, RUNS, Common, Report, common, example, output_format, report_option
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.pipeline.planning import Planned
@@ -48,5 +49,5 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
         told.planned(planned.plan, drift=True)
         console.answer(show_drift(planned.plan, style, console))
         if planned.plan.pending:
-            return told.end(2)
-        return told.end(1 if planned.plan.refusals else 0)
+            return told.end(ExitCode.CHANGES)
+        return told.end(ExitCode.ERROR if planned.plan.refusals else ExitCode.DONE)

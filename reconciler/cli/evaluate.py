@@ -19,6 +19,7 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.cli.ranges import cost_options, range_options
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -108,7 +109,9 @@ def command(
 
 
 def _left_alone(evaluated: Evaluated, console: Console) -> int:
-    """Say what is under way; returns 5 when something could not be started, 4 when nobody can tell, else 0."""
+    """Say what is under way; returns GATE_FAILED when something could not be started, INCOMPLETE when nobody
+    can tell, else DONE.
+    """
     from reconciler.reporting.escape import terminal
 
     result = evaluated.result
@@ -121,8 +124,8 @@ def _left_alone(evaluated: Evaluated, console: Console) -> int:
         console.story(terminal(f"not started: {each.address}: {each.message}"))
     _warn_of_doubts(evaluated, console)
     if result.evaluations:
-        return 5
-    return 4 if result.doubtful else 0
+        return ExitCode.GATE_FAILED
+    return ExitCode.INCOMPLETE if result.doubtful else ExitCode.DONE
 
 
 def _warn_of_doubts(evaluated: Evaluated, console: Console) -> None:
@@ -165,5 +168,5 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
         console.story(f"warning: {count} {are} not applied yet")
     _warn_of_doubts(evaluated, console)
     if not good:
-        return 5
-    return 4 if evaluated.result.doubtful else 0
+        return ExitCode.GATE_FAILED
+    return ExitCode.INCOMPLETE if evaluated.result.doubtful else ExitCode.DONE

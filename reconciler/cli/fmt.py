@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli.options import example
+from reconciler.errors import ExitCode
 
 
 @click.command("fmt", epilog=example("reconciler fmt\nreconciler fmt --check manifests"))
@@ -22,4 +23,4 @@ def command(paths: tuple[str, ...], check: bool) -> int:
     changed = rewrite(paths or (".",), root=Path.cwd(), write=not check)
     for name in changed:
         click.echo(name)
-    return 1 if check and changed else 0
+    return ExitCode.ERROR if check and changed else ExitCode.DONE

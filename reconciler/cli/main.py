@@ -35,7 +35,6 @@ COMMANDS = {
 }
 """Every command with its line in the help, in the order of use; each stands in a module of its name."""
 
-BROKEN_PIPE = 141
 SHORTEST_SECRET = 8
 """Characters.  What is shorter is no credential, and stands in ordinary words."""
 
@@ -60,7 +59,9 @@ def run() -> None:
     try:
         code = main(arguments)
     except KeyboardInterrupt:  # before there was a command that could be stopped
-        code = 130
+        from reconciler.errors import ExitCode
+
+        code = ExitCode.INTERRUPTED
     gc.freeze()  # or Python searches all that the run has left once more before it ends
     sys.exit(code)
 
@@ -70,27 +71,28 @@ def main(arguments: list[str]) -> int:
     import click
 
     from reconciler.cli.group import reconciler
-    from reconciler.errors import ReconcilerError
+    from reconciler.errors import ExitCode, ReconcilerError
 
     try:
         result = reconciler.main(arguments, prog_name="reconciler", standalone_mode=False)
     except click.UsageError as error:
-        return _ended(64, error.show)
+        return _ended(ExitCode.USAGE, error.show)
     except (click.Abort, KeyboardInterrupt):
-        return _ended(130, partial(click.echo, "stopped", err=True))
+        return _ended(ExitCode.INTERRUPTED, partial(click.echo, "stopped", err=True))
     except click.ClickException as error:
-        return _ended(1, error.show)
+        return _ended(ExitCode.ERROR, error.show)
     except ReconcilerError as error:
         return _ended(error.exit_code, partial(_show, error))
     except SystemExit as error:
         if error.code == 1:  # how click itself ends when the reader of the answer went away; commands return their code
-            return BROKEN_PIPE
+            return ExitCode.BROKEN_PIPE
         raise
     except Exception as error:  # noqa: BLE001 - the last door: a bug of ours must read like one
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _ended(1, partial(click.echo, f"error: what is written is cut short: {error.strerror}", err=True))
-        return _ended(1, partial(_bug, error, arguments))
-    return result if isinstance(result, int) else 0
+            cut_short = f"error: what is written is cut short: {error.strerror}"
+            return _ended(ExitCode.ERROR, partial(click.echo, cut_short, err=True))
+        return _ended(ExitCode.ERROR, partial(_bug, error, arguments))
+    return result if isinstance(result, int) else ExitCode.DONE
 
 
 def _ended(code: int, tell: Callable[[], None]) -> int:

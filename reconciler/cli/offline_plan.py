@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from reconciler.errors import UsageInvalid
+from reconciler.errors import ExitCode, UsageInvalid
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -44,15 +44,15 @@ def plan_offline(
             option = "--report" if reports else f"--format {style}"
             raise UsageInvalid(f"{option} needs something to compare with", hint="give --base REF")
         _show_declarations(declarations(request, settings), style, console)
-        return 0
+        return ExitCode.DONE
     environment = common.named_environment
     with Reports(reports, console, settings.ci, environment=environment, about="offline plan") as told:
         plan = plan_against(base, request, settings)
         told.planned(plan)
         console.answer(show_plan(plan, style, console))
         if plan.refusals:
-            return told.end(3)
-        return told.end(2 if detailed_exitcode and plan.pending else 0)
+            return told.end(ExitCode.REFUSED)
+        return told.end(ExitCode.CHANGES if detailed_exitcode and plan.pending else ExitCode.DONE)
 
 
 def _show_declarations(summary: Summary, style: str, console: Console) -> None:

@@ -20,6 +20,7 @@ from reconciler.cli.options import (
     output_format,
     report_option,
 )
+from reconciler.errors import ExitCode
 
 
 @click.command(
@@ -120,8 +121,8 @@ def command(
         told.planned(found, file=out or "")
         console.answer(show_plan(found, style, console))
         if found.refusals:
-            return told.end(3)
-        return told.end(2 if detailed_exitcode and found.pending else 0)
+            return told.end(ExitCode.REFUSED)
+        return told.end(ExitCode.CHANGES if detailed_exitcode and found.pending else ExitCode.DONE)
 
 
 def _save(path: Path, text: str) -> None:

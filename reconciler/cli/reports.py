@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from reconciler.cli.main import BROKEN_PIPE
 from reconciler.cli.next_commands import plan_in_environment
 from reconciler.cli.places import from_checkout, placed_doubts, placed_plan, placed_problems, placed_verdicts
 from reconciler.cli.render import (
@@ -28,7 +27,7 @@ from reconciler.cli.render import (
     show_verdicts,
     tool,
 )
-from reconciler.errors import ManifestsInvalid, ReconcilerError, SettingsInvalid
+from reconciler.errors import ExitCode, ManifestsInvalid, ReconcilerError, SettingsInvalid
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 LARGEST_SUMMARY = 1024 * 1024
 """Bytes that GitHub takes of one step's summary; with more it shows none of it (docs.github.com, 2026-11)."""
-UNWRITTEN = 1
 _ABOUT = {
     "validate": "manifests",
     "plan": "plan",
@@ -100,8 +98,8 @@ class Reports:
             self._write(error.exit_code, error)
             self._end(error.exit_code, error.message)
         elif isinstance(error, BrokenPipeError):  # nobody reads the answer to its end; the reports are for others
-            self._write(BROKEN_PIPE, None)
-            self._end(BROKEN_PIPE, "")
+            self._write(ExitCode.BROKEN_PIPE, None)
+            self._end(ExitCode.BROKEN_PIPE, "")
 
     # ------------------------------------------------------------------------------- what came of the run
 
@@ -139,9 +137,9 @@ class Reports:
         self._problems = problems
 
     def end(self, code: int) -> int:
-        """Write everything; returns the code to exit with: 1 where all is well but a report could not be written."""
+        """Write everything; returns what to exit with: ERROR where all is well but a report could not be written."""
         self._write(code, None)
-        final = code or (UNWRITTEN if self._unwritten else 0)
+        final = code or (ExitCode.ERROR if self._unwritten else ExitCode.DONE)
         self._end(final, "")
         return final
 

@@ -18,6 +18,7 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.cli.ranges import range_options
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -108,4 +109,4 @@ def _show_run(run_id: str, common: Common, style: str, console: Console) -> int:
 
     found = run(main, console.story)
     console.answer(to_json(found) if style == "json" else object_text(found))
-    return 0
+    return ExitCode.DONE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import Common, common, events_option, example, output_format, parallelism_option
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.evaluating.suggesting import Budget
@@ -71,7 +72,7 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
         console.answer(suggestion_json(made))
     else:
         console.answer(suggestion_text(made, width=console.width, color=console.answer_color))
-    return 0 if found.suggestion.limit is not None else 1
+    return ExitCode.DONE if found.suggestion.limit is not None else ExitCode.ERROR
 
 
 def _budget(text: str) -> Budget:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import PROBLEM_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
@@ -45,7 +46,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
         except ManifestsInvalid as error:
             told.checked(error.problems)
             _answer(error.problems, style, console)
-            return told.end(1)
+            return told.end(ExitCode.ERROR)
         told.checked(())
         for warning in checked.warnings:
             console.story(f"warning: {warning}")
@@ -54,7 +55,7 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
             console.answer(f"{counted(checked.resources, 'resource')}{where}: valid.")
         else:
             _answer((), style, console)
-        return told.end(0)
+        return told.end(ExitCode.DONE)
 
 
 def _answer(problems: Sequence[Problem], style: str, console: Console) -> None:

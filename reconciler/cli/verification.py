@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import ExitCode
+
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
     from reconciler.cli.reports import Reports
@@ -35,11 +37,11 @@ class Verification:
     ) -> None:
         self._ask, self._console, self._style, self._told = ask, console, style, told
         self._show_applied, self._signals, self._rollback = applied, signals, rollback
-        self._code, self._is_applied = 0, False
+        self._code, self._is_applied = int(ExitCode.DONE), False
 
     async def run(self, here: Session, *, saved: Mapping[str, Any] | None, resumed: bool) -> int:
-        """Returns 4 or 5 where a step or a gate failed, else 0.  Raises RolledBack or RollbackFailed."""
-        from reconciler.errors import ReconcilerError, RollbackFailed
+        """Returns INCOMPLETE where a step failed, GATE_FAILED, or DONE.  Raises RolledBack or RollbackFailed."""
+        from reconciler.errors import ReconcilerError
         from reconciler.pipeline.verifying import Watch, apply_and_verify
 
         def rolling_back(plan: Plan) -> None:
@@ -51,17 +53,17 @@ class Verification:
         try:
             done = await apply_and_verify(here, self._ask, watch, saved=saved, resumed=resumed, rollback=self._rollback)
         except ReconcilerError as error:
-            if self._is_applied and error.exit_code != RollbackFailed.exit_code:
+            if self._is_applied and error.exit_code != ExitCode.NOT_ROLLED_BACK:
                 self._console.story("warning: what was applied is not verified; the same command goes on with that")
             raise
         finally:
             self._signals.gently = None
         if done.put_back is not None:
             raise self._end(done.put_back)
-        if done.evaluated is None and self._code == 0:
+        if done.evaluated is None and self._code == ExitCode.DONE:
             self._console.story("Nothing to evaluate: no test changed.")
             self._warn(len(done.unverified))
-        if self._code == 5 and self._rollback:  # nothing is known of what was there before
+        if self._code == ExitCode.GATE_FAILED and self._rollback:  # nothing is known of what was there before
             self._console.story("warning: nothing was put back: what changed was applied without --rollback")
         return self._code
 
@@ -76,7 +78,7 @@ class Verification:
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)
         self._code = self._show_applied(done)
-        return self._code == 0
+        return self._code == ExitCode.DONE
 
     def _judged(self, evaluated: Evaluated) -> None:
         from reconciler.cli.evaluate import report_verdicts
