@@ -62,18 +62,19 @@ class Verification:
             raise self._end(done.put_back)
         if done.evaluated is None and self._code == ExitCode.DONE:
             self._console.story("Nothing to evaluate: no test changed.")
-            self._warn(len(done.unverified))
+        if done.unverified:
+            # The last apply is now another one.
+            self._warn(len(done.unverified), "--overwrite" if done.evaluated else "--changed --overwrite")
         if self._code == ExitCode.GATE_FAILED and self._rollback:  # nothing is known of what was there before
             self._console.story("warning: nothing was put back: what changed was applied without --rollback")
         return self._code
 
-    def _warn(self, unverified: int) -> None:
+    def _warn(self, unverified: int, options: str) -> None:
         """Say of what an earlier apply changed that it was never held against its gate."""
-        if unverified:
-            tests = "1 test that an earlier apply changed is" if unverified == 1 else ""
-            tests = tests or f"{unverified:,} tests that an earlier apply changed are"
-            verify = self._console.command("reconciler evaluate --changed --overwrite")
-            self._console.story(f"warning: {tests} not verified\n  hint: {verify}")
+        tests = "1 test that an earlier apply changed is" if unverified == 1 else ""
+        tests = tests or f"{unverified:,} tests that an earlier apply changed are"
+        verify = self._console.command(f"reconciler evaluate {options}")
+        self._console.story(f"warning: {tests} not verified\n  hint: {verify}")
 
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)

@@ -37,7 +37,8 @@ class Watch(Struct, frozen=True):
 class Verified(Struct, frozen=True):
     """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back.
 
-    ``unverified`` are the tests about what an earlier apply changed that was not asked to verify it.
+    ``unverified`` are the tests about what an earlier apply changed that was not asked to verify it, and that were not
+    evaluated now.
     """
 
     applied: Applied
@@ -78,11 +79,13 @@ async def apply_and_verify(
             return Verified(applied)
         evaluated = await measure(here, replace(ask, changed=True, anew=True))
         watch.judged(evaluated)
+        judged = {verdict.address for verdict in evaluated.verdicts}
+        left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
         if evaluated.nothing or passed(evaluated.verdicts):
             settle(here)
         elif rollback and state.before:
-            return Verified(applied, evaluated, await _roll_back(here, watch))
-        return Verified(applied, evaluated)
+            return Verified(applied, evaluated, await _roll_back(here, watch), left)
+        return Verified(applied, evaluated, unverified=left)
 
 
 async def _roll_back(here: Session, watch: Watch) -> PutBack:

@@ -170,6 +170,19 @@ def test_what_was_applied_without_evaluating_is_said_to_be_unverified(bot: Any, 
     assert "verified" not in bot(*again).words
 
 
+def test_what_was_not_verified_stays_so_when_a_later_apply_verifies_something_else(bot: Any, platform: Any) -> None:
+    """What is remembered to be verified is what the last apply changed: so it is said then, and for the last time."""
+    bot("apply", "--yes")
+    stream(platform, {"live": ["yes", "no", "maybe"], "canary": ["yes", "no"]})
+    bot.edit("bot.yaml", "value: 2}]", "value: 1}]")
+    ended = bot("apply", "--yes", "--evaluate", *DAY)
+    assert "2 passed" in ended.out
+    warning = "warning: 1 test that an earlier apply changed is not verified hint: reconciler evaluate --overwrite"
+    assert warning in ended.words
+    bot.edit("bot.yaml", "value: 1}]", "value: 2}]")
+    assert "verified" not in bot("apply", "--yes", "--evaluate", *DAY).words
+
+
 def test_apply_and_evaluate_in_one(bot: Any, platform: Any) -> None:
     """``apply --evaluate`` measures what changed until a gate has held, and then nothing while nothing changes."""
     assert "Apply: 5 done." in bot("apply", "--yes", "--evaluate", *DAY, code=5).out  # no rows yet
