@@ -232,6 +232,8 @@ def _match_named(
     if doubt is not None:
         ours = sorted((item for item in candidates if _is_lost_create(item, doubt[1], resource, kind)), key=_rank)
         if ours:
+            if doubt[0] != address:  # also where something that is gone is remembered at the address itself
+                former = doubt[0]
             return Match(ours[0], entry, ours=True, found=True, in_doubt=True, former=former, twins=tuple(ours[1:]))
     active = [item for item in candidates if not item.archived]
     if kind.replace is Replace.CREATE_THEN_RETIRE:
