@@ -424,7 +424,7 @@ def test_what_two_addresses_have_is_removed_for_neither(world: World, data: st.D
     steps = [step for step in plan.steps if step.remote_id == entry.remote_id]
     assert len(steps) <= 1
     assert not any(step.action in (Action.ARCHIVE, Action.DELETE) for step in steps)
-    if not plan.refusals:
+    if not plan.refusals and other not in world.state.in_doubt:  # what a lost create made there is let go first
         held = [each for each in carried_out(plan, twice).state.entries.values() if each.remote_id == entry.remote_id]
         assert len(held) <= 1
 
