@@ -59,7 +59,7 @@ def survive(world: Any, *rules: Doc) -> None:
     world.fail(*rules)
     with suppress(ReconcilerError):
         world.apply()
-    aimed = [rule for rule in rules if {"method", "path"} <= rule.keys() and rule.get("nth") == 1]
+    aimed = [rule for rule in rules if {"method", "path"} <= rule.keys() and rule.get("nth", 1) == 1]
     assert [rule for rule in aimed if not _is_reached(world, rule)] == []  # else nothing has gone wrong
     world.converges(within=2)
 

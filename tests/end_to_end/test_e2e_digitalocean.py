@@ -420,12 +420,14 @@ def test_a_threshold_with_more_digits_than_are_kept_is_no_change_for_ever(care: 
     assert "starMetric.threshold: 66.666664 -> 70.000000 TIGHTENED" in care("plan").words
 
 
-def test_a_metric_whose_values_are_text_has_no_threshold_to_compare(care: Any) -> None:
+def test_a_metric_whose_values_are_text_has_no_threshold_to_compare(care: Any, account: Any) -> None:
     """The platform shows 0 where nothing was sent, and null is not sent."""
     care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[Toxicity]")
     care.edit("care.yaml", f"{{name: {CORRECT}, threshold: 82.4}}", "{name: Toxicity, threshold: null}")
     care("apply", "--yes")
     care("plan", "--detailed-exitcode")
+    care("apply", "--yes")
+    assert account.case()["version"] == 1
 
 
 @pytest.mark.parametrize("omit_zeros", [False, True], ids=["zeros", "no zeros"])

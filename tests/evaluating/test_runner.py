@@ -522,17 +522,18 @@ def test_killed_between_request_and_reply_the_next_run_looks_and_does_not_send()
     assert set(second.calls) == {f"GET {RESULTS}"}
 
 
+async def cancelled_while_sending(platform: Platform) -> None:
+    """One trigger, cancelled half way through its request."""
+    running = asyncio.ensure_future(platform.evaluate([trigger()]))
+    await asyncio.sleep(0.005)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 def test_cancelled_while_sending_the_reply_is_still_noted() -> None:
     platform = Platform({START: [["t1"]], TASK: [BUSY]})
-
-    async def cancelled() -> None:
-        running = asyncio.ensure_future(platform.evaluate([trigger()]))
-        await asyncio.sleep(0.005)  # half way through the request
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    in_virtual_time(cancelled())
+    in_virtual_time(cancelled_while_sending(platform))
     assert platform.calls == [f"POST {START}"]
     assert platform.tasks()[task_key(trigger())]["tasks"] == [{"id": "t1", "pipeline": None}]
 
@@ -541,15 +542,11 @@ def test_cancelled_while_sending_a_failure_that_comes_then_is_not_left_to_the_ga
     platform = Platform({START: [failure(NotAuthorized, "wrong key")]})
     complaints: list[str] = []
 
-    async def cancelled() -> None:
+    async def listened_to() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
-        running = asyncio.ensure_future(platform.evaluate([trigger()]))
-        await asyncio.sleep(0.005)  # half way through the request
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        await cancelled_while_sending(platform)
 
-    in_virtual_time(cancelled())
+    in_virtual_time(listened_to())
     gc.collect(1)  # asyncio complains of a failure that nobody asked for when its task is thrown away
     assert platform.calls == [f"POST {START}"]
     assert complaints == []
