@@ -137,7 +137,7 @@ class Hiding:
     """Lists of the application, without the items of one name in the first that holds any."""
 
     def __init__(self, app: ASGIApp, name: str) -> None:
-        self._app, self._name, self._done = app, name, False
+        self._app, self._name, self.is_done = app, name, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         messages: list[Message] = []
@@ -147,11 +147,11 @@ class Hiding:
 
         await self._app(scope, receive, keep)
         start, body = messages
-        if scope["method"] == "GET" and not self._done:
+        if scope["method"] == "GET" and not self.is_done:
             answer = json.loads(body["body"])
             left = [item for item in answer.get("items", ()) if item.get("name") != self._name]
-            self._done = len(left) < len(answer.get("items", ()))
-            body["body"] = json.dumps({**answer, "items": left}).encode() if self._done else body["body"]
+            self.is_done = len(left) < len(answer.get("items", ()))
+            body["body"] = json.dumps({**answer, "items": left}).encode() if self.is_done else body["body"]
             start["headers"] = [(key, value) for key, value in start["headers"] if key != b"content-length"]
         await send(start)
         await send(body)

@@ -90,8 +90,10 @@ def test_lists_lag_behind_a_create(write: str, reads: int, make_world: MakeWorld
     """What was created and answered is not in the next lists, those of the next run among them."""
     method, path = WRITES[write]
     world = make_world()
-    world.fail({"method": method, "path": path, "action": "lag", "reads": reads})
+    lag = {"method": method, "path": path, "action": "lag", "reads": reads}
+    world.fail(lag)
     world.apply()
+    assert _is_reached(world, lag)
     world.settles(within=2)
 
 
@@ -104,6 +106,7 @@ def test_lists_lag_behind_a_create_whose_reply_was_lost(write: str, reads: int, 
     world = make_world()
     world.fail({"method": method, "path": path, "action": "lag", "reads": reads}, lost)
     world.apply()
+    assert _is_reached(world, lost)
     world.settles(within=2)
 
 
@@ -114,6 +117,7 @@ def test_a_list_leaves_something_out_once(name: str, make_world: MakeWorld) -> N
     world.hide(name)
     with suppress(ReconcilerError):
         world.apply()
+    assert world.door.is_done
     world.converges(within=2)
 
 
@@ -128,6 +132,7 @@ def test_a_list_of_a_project_that_is_being_renamed_leaves_something_out(name: st
     world.hide(name)
     with suppress(ReconcilerError):
         world.apply()
+    assert world.door.is_done
     world.fail()
     world.apply()
     assert world.plan().plan.is_empty
