@@ -50,7 +50,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def uncounted() -> Iterator[None]:
-    """Let coverage look away: a sweep goes over the lines that others count, again and again, at half the speed."""
+    """Let coverage look away: a sweep goes over the lines that others count, again and again, at half the speed.
+
+    In this thread only: after pytest-cov's ``no_cover`` a server's thread that runs already is never counted again.
+    """
     trace = sys.gettrace()
     sys.settrace(None)
     yield
