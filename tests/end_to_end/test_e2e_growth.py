@@ -115,26 +115,27 @@ def _project(number: int, pipelines: int, tests: int, least: int) -> str:
 @contextmanager
 def _counting(work: Work) -> Iterator[None]:
     """Count what our own code does, in this thread and those that it starts, but for the emulator's."""
-    places: dict[CodeType, tuple[str, str] | None] = {}
+    counters: dict[CodeType, Callable[..., Any] | None] = {}
+    counts: list[tuple[tuple[str, str], list[int]]] = []
 
-    def place_of(code: CodeType) -> tuple[str, str] | None:
-        if code not in places:
-            file = code.co_filename
-            is_ours = file.startswith(HOME) and not file.startswith(SERVER)
-            places[code] = (file.removeprefix(HOME), code.co_name) if is_ours else None
-        return places[code]
-
-    def on_call(frame: FrameType, *_: Any) -> Any:
-        place = place_of(frame.f_code)
-        if place is None:
+    def counter_of(code: CodeType) -> Callable[..., Any] | None:
+        if not code.co_filename.startswith(HOME) or code.co_filename.startswith(SERVER):
             return None
-        work[place] += 1
+        count = [0]  # one cell for each function: this runs for every line, and a look into a table would double it
+        counts.append(((code.co_filename.removeprefix(HOME), code.co_name), count))
 
         def on_line(*_: Any) -> Any:
-            work[place] += 1
+            count[0] += 1
             return on_line
 
         return on_line
+
+    def on_call(frame: FrameType, *_: Any) -> Any:
+        try:
+            counter = counters[frame.f_code]
+        except KeyError:
+            counter = counters[frame.f_code] = counter_of(frame.f_code)
+        return counter and counter()
 
     before, before_in_threads = sys.gettrace(), threading.gettrace()
     threading.settrace(on_call)
@@ -144,3 +145,5 @@ def _counting(work: Work) -> Iterator[None]:
     finally:
         sys.settrace(before)
         threading.settrace(before_in_threads)
+        for place, count in counts:
+            work[place] += count[0]
