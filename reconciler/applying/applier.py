@@ -137,7 +137,7 @@ class _Run:
         self.opening: dict[str, int] = {}
         """How many steps wait for the roots that are under way."""
         self.refused = ""
-        self.second_looks = SecondLooks(means.clock.sleep)
+        self.second_looks = SecondLooks(means.clock)
         owned = frozenset(each for entry in self.entries.values() for each in (entry.remote_id, *entry.retiring))
         now, known = means.clock.monotonic(), frozenset(self.live) - (self._perhaps_ours() - owned)
         self.lost = LostCreates(means.clock, means.kinds, known, owned, now, means.on_wait)
@@ -211,6 +211,9 @@ class _Run:
     async def _carry_out(self, unit: list[Step]) -> None:
         for step in unit:
             self.means.on_start(step)
+        await self._attempt(unit)
+
+    async def _attempt(self, unit: list[Step]) -> None:
         try:
             await self._act(unit)
         except NotAuthorized as error:
@@ -219,12 +222,13 @@ class _Run:
         except OutcomeUnknown as error:
             self._fail(unit, error, StepStatus.UNKNOWN)
         except ApiError as error:
-            if isinstance(error, InvalidRequest) and len(unit) > 1:  # find the one the platform refuses
-                middle = len(unit) // 2
-                await self._carry_out(unit[:middle])
-                await self._carry_out(unit[middle:])
+            left = [step for step in unit if step.id not in self.outcomes]
+            if isinstance(error, InvalidRequest) and len(left) > 1:  # find the one the platform refuses
+                middle = len(left) // 2
+                await self._attempt(left[:middle])
+                await self._attempt(left[middle:])
                 return
-            self._fail(unit, error, StepStatus.FAILED)
+            self._fail(left, error, StepStatus.FAILED)
 
     def _fail(self, unit: list[Step], error: ApiError, status: StepStatus) -> None:
         for step in unit:
@@ -271,13 +275,13 @@ class _Run:
                 if isinstance(looked, LiveObject):
                     return await self._found(step, looked, op, retiring)
                 if missing is not None and lagging is not None:  # its create was answered: one list proves too little
-                    there = await self._still_there(step.address, missing)
+                    there = await self._still_there(step.address, missing, looked.at)
                     if there is not None:
                         return await self._found(step, there, missing.op, retiring)
                 absence = looked
             await self.means.write({"record": "intent", "address": str(step.address), "op": op, "attempts": attempt})
             try:
-                made = await self._send_create(step, op, absence, since)
+                made = await self._send_create(step, op, absence, since, lagging)
                 if isinstance(made, LiveObject):
                     return await self._found(step, made, op, retiring)
                 return await self._created(step, made, op, retiring)
@@ -295,7 +299,9 @@ class _Run:
                 since, unanswered, absence = self.means.clock.monotonic(), error, None
         raise unanswered
 
-    async def _send_create(self, step: Step, op: str, absence: Absence, since: float | None) -> str | LiveObject:
+    async def _send_create(
+        self, step: Step, op: str, absence: Absence, since: float | None, lagging: str | None
+    ) -> str | LiveObject:
         """Send it once the proof of absence is young enough, and nobody else has made one of this name meanwhile.
 
         Returns the new id, or what an earlier send made after all (``since`` is when that one was given up).
@@ -311,7 +317,7 @@ class _Run:
             try:
                 return await self._sent_create(step, op, absence)
             except _HeldUp:
-                looked = await self._proven_anew(step, op, since)
+                looked = await self._proven_anew(step, op, since, lagging)
             if isinstance(looked, LiveObject):
                 return looked
             absence = looked
@@ -355,9 +361,9 @@ class _Run:
         if self.means.clock.monotonic() - self._absent_since(step.address) > SHARED_UNSENT_S:
             self._renew(step)
 
-    async def _proven_anew(self, step: Step, op: str, since: float | None) -> LiveObject | Absence:
+    async def _proven_anew(self, step: Step, op: str, since: float | None, lagging: str | None) -> LiveObject | Absence:
         try:
-            return await self._look_for(step, op, since, None)
+            return await self._look_for(step, op, since, lagging)
         except ApiError:
             if since is None:  # nothing was sent, so nothing is in doubt
                 await self._not_applied(step)
@@ -444,7 +450,7 @@ class _Run:
         root = self.former_roots.get((address.vendor, address.root))
         return self.entries.get(Address(address.kind, (root, *address.path[1:]))) if root is not None else None
 
-    async def _still_there(self, address: Address, entry: Entry) -> LiveObject | None:
+    async def _still_there(self, address: Address, entry: Entry, since: float = -math.inf) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""
         kind, path = self.means.kinds[address.kind], self._parent_path(address)
         parent_id = None
@@ -456,7 +462,7 @@ class _Run:
                 return None
         provider = self.means.providers[address.vendor]
         wire = Wire(self.ids, provider.dialect)
-        return (await self.second_looks.at(kind, parent_id, path, provider.send, wire)).get(entry.remote_id)
+        return (await self.second_looks.at(kind, parent_id, path, provider.send, wire, since)).get(entry.remote_id)
 
     async def _found(self, step: Step, live: LiveObject, op: str | None, retiring: tuple[str, ...]) -> Entry:
         """Remember what an unanswered create made, and send again what the platform does not show of it.
@@ -568,7 +574,8 @@ class _Run:
         elif step.action is Action.DELETE or entry is None:
             await self._forget(step)
         else:
-            await self._remember(step, Entry(entry.remote_id, entry.applied, entry.op, archived=True))
+            archived = Entry(entry.remote_id, entry.applied, entry.op, archived=True, retiring=entry.retiring)
+            await self._remember(step, archived)
 
     async def _bring_memory_along(self, step: Step) -> None:
         """Move what is remembered under the former name of a step, once its object is there under the new one."""

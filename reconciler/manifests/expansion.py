@@ -105,6 +105,10 @@ def select_names(selector: Any, spot: Spot, known: Nameable, problems: Problems)
     """
     if isinstance(selector, Map) and set(selector) == {"labels"} and isinstance(selector["labels"], Map):
         wanted = selector["labels"]
+        if not wanted:
+            problems.add(selector.value_spot("labels"), "no labels choose nothing")
+            problems.silent.add(spot)
+            return Seq.of(spot, [])
         names = [name for name, labels in known.labels.items() if wanted.items() <= labels.items()]
         if not names:
             shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())

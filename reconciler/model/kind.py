@@ -629,7 +629,14 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
 
     def address(self, parent: tuple[str, ...], fields: Mapping[str, Json]) -> Address:
         """The address of an object with these fields below ``parent``."""
-        return Address(self.id, (*parent, *(str(fields[name]) for name in self.identity)))
+        return Address(self.id, (*parent, *(_name_in(fields, name) for name in self.identity)))
+
+
+def _name_in(fields: Mapping[str, Json], name: str) -> str:
+    value = fields[name]
+    if value is None:
+        raise TypeError("it has no name")
+    return str(value)
 
 
 def _check_texts(address: Address, remote_id: object) -> None:

@@ -400,6 +400,7 @@ def _is_near(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    address = getattr(address, "ipv4_mapped", None) or address
     return address.is_link_local or address.is_loopback or address.is_unspecified
 
 

@@ -28,7 +28,7 @@ async def page(call: Call) -> Reply:
 
 
 async def second_look() -> None:
-    assert len(await SecondLooks(asyncio.sleep).at(PROJECT, None, (), page, Wire({}))) == PAGES * 100
+    assert len(await SecondLooks(VirtualClock()).at(PROJECT, None, (), page, Wire({}), 0.0)) == PAGES * 100
 
 
 async def lost_create() -> None:
