@@ -105,6 +105,31 @@ def test_another_version_of_the_agent_is_run(ready: Any, account: Any) -> None:
     assert len({run["agent_version_hash"] for run in account.runs()}) == 2
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 5), (5, 0)], ids=["good, bad, good", "bad, good, bad"])
+def test_an_agent_that_is_rolled_back_is_judged_by_its_own_run(
+    first: int, second: int, ready: Any, account: Any
+) -> None:
+    """Its run is there already and costs nothing; the newest run is about the version that was taken back."""
+
+    def deploy(code: int) -> None:
+        agent = {"name": "bot", "run_states": [DONE], "otherwise": "Well" if code else "{expected_response}"}
+        account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [agent]}]}))
+
+    for code in (first, second, first):
+        deploy(code)
+        ready("evaluate", code=code)
+        ready("status", code=code)
+    assert len(account.runs()) == 2
+
+
+def test_a_newest_run_that_broke_is_repeated_though_an_older_one_has_results(ready: Any, account: Any) -> None:
+    ready("evaluate")
+    account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "task-fails"})
+    ready("evaluate", "--overwrite", code=5)
+    ready("evaluate")
+    assert len(account.runs()) == 3
+
+
 def test_overwrite_runs_again_and_the_newer_run_counts(ready: Any, account: Any) -> None:
     ready("evaluate")
     (first,) = account.runs()

@@ -13,7 +13,7 @@ from typing import Annotated
 from msgspec.structs import replace
 from pydantic import Field
 
-from reconciler.errors import NotApplied, OutcomeUnknown
+from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import (
     Call,
@@ -142,14 +142,19 @@ def _test_case(test_case_id: str) -> Flow[Fields]:
 
 def _ready_agent(agent_id: str) -> Flow[Json]:
     """The version of an agent that can answer.  Raises NotApplied for one that is not deployed."""
-    path = at("agents", agent_id)
-    reply = yield Call("GET", path)
-    agent = object_of(reply.body, "agent", path)
+    agent = yield from _agent(agent_id)
     deployment = agent.get("deployment")
     status = deployment.get("status") if isinstance(deployment, dict) else None
     if status not in (None, RUNNING):
+        path = at("agents", agent_id)
         raise NotApplied(f"the agent can not answer: {status}", method="GET", path=path, hint="deploy it first")
     return agent.get("version_hash")
+
+
+def _agent(agent_id: str) -> Flow[Fields]:
+    path = at("agents", agent_id)
+    reply = yield Call("GET", path)
+    return object_of(reply.body, "agent", path)
 
 
 def _runs(test_case_id: str, version: int | None) -> Flow[list[Fields]]:
@@ -159,12 +164,12 @@ def _runs(test_case_id: str, version: int | None) -> Flow[list[Fields]]:
 
 
 def _enough(runs: Iterable[Fields], *, overwrite: bool) -> str | None:
-    """A run that makes another one needless: one under way, or one that came to an end with results."""
-    for run in runs:
-        status = _status(run)
-        if status not in _OVER or (status == "SUCCESSFUL" and not overwrite):
-            return str(run["evaluation_run_uuid"])
-    return None
+    """A run that makes another one needless: one under way, or the newest, if it came to an end with results."""
+    newest_first = _newest_first(runs)
+    under_way = next((run for run in newest_first if _status(run) not in _OVER), None)
+    latest = newest_first[0] if newest_first and _status(newest_first[0]) == "SUCCESSFUL" and not overwrite else None
+    enough = under_way or latest
+    return None if enough is None else str(enough["evaluation_run_uuid"])
 
 
 def _poll(task: Task, _: Wire) -> Flow[TaskState]:
@@ -193,13 +198,15 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
     """
     case = yield from _test_case(test_case_id)
     listed = yield from _runs(test_case_id, whole_number(case.get("version")))
-    latest: dict[str, list[Fields]] = {}
-    for run in sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True):
-        alike = latest.setdefault(str(run.get("agent_uuid")), [])
-        if len(alike) < most and (not alike or alike[0].get("agent_version_hash") == run.get("agent_version_hash")):
-            alike.append(run)
+    by_agent: dict[str, list[Fields]] = {}
+    for run in _newest_first(listed):
+        by_agent.setdefault(str(run.get("agent_uuid")), []).append(run)
+    latest: list[Fields] = []
+    for agent_id, runs in by_agent.items():
+        if not agents or agent_id in agents:
+            latest += (yield from _of_present_version(agent_id, runs))[:most]
     found = []
-    for each in [run for agent, runs in latest.items() if not agents or agent in agents for run in runs]:
+    for each in latest:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
         evaluation = _read(run, address)
         if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:
@@ -208,11 +215,31 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
     return tuple(found)
 
 
+def _of_present_version(agent_id: str, runs: Sequence[Fields]) -> Flow[list[Fields]]:
+    """The runs of the version that the agent has now; where it has none, or is gone, of the version last run.
+
+    An agent that was rolled back has an older version again, and the newest run is not about it.
+    """
+    versions = {run.get("agent_version_hash") for run in runs}
+    meant = runs[0].get("agent_version_hash")
+    if len(versions) > 1:
+        try:
+            present = (yield from _agent(agent_id)).get("version_hash")
+        except NotFound:
+            present = None
+        meant = present if present in versions else meant
+    return [run for run in runs if run.get("agent_version_hash") == meant]
+
+
+def _newest_first(runs: Iterable[Fields]) -> list[Fields]:
+    return sorted(runs, key=lambda run: str(run.get("queued_at")), reverse=True)
+
+
 def _past(address: Address, test_case_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
     """The finished runs of the current version, newest first: an older version may have had another threshold."""
     case = yield from _test_case(test_case_id)
     listed = yield from _runs(test_case_id, whole_number(case.get("version")))
-    runs = sorted(listed, key=lambda run: str(run.get("queued_at")), reverse=True)
+    runs = _newest_first(listed)
     over = [run for run in runs if _status(run) in _OVER and _is_inside(run, within)]
     found = []
     for each in over[:most]:
