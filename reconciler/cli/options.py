@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os.path
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -104,6 +104,7 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
             given["named_paths"] = values.pop("paths", ())
             asked = Common(color=not given.pop("no_color"), **given)
             try:
+                _check_paths(asked.named_paths)
                 return function(common=asked, **values)
             except ReconcilerError as error:
                 from reconciler.cli.next_commands import in_environment
@@ -119,6 +120,14 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    """Raise UsageInvalid for a path that is empty: it would be the working directory, all of it."""
+    if "" in paths:
+        from reconciler.errors import UsageInvalid
+
+        raise UsageInvalid("a path is empty", hint='was a variable not set? For the working directory, write "."')
 
 
 def apart(option: str, given: object, others: Mapping[str, object], *, hint: str = "") -> None:

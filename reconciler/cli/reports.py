@@ -7,8 +7,10 @@ is an error of its own, but never hides how the run ended.
 from __future__ import annotations
 
 import math
+import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -178,7 +180,9 @@ class Reports:
 
     def _to_file(self, report: Report, text: str) -> None:
         try:
-            Path(report.file).write_text(text, encoding="utf-8", newline="\n")
+            path = Path(report.file)
+            with path.open("a" if _is_stream(path) else "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
         except OSError as error:
             self._unwritten = True
             self._console.story(f"error: --report {report.form}={report.file}: {error.strerror}")
@@ -340,18 +344,31 @@ def append_for_github(file: str, variable: str, make: Callable[[int], str], cons
 def _make_room(file: str) -> None:
     """Take an old report away, and make its folder.  Raises SettingsInvalid when it can not be written there.
 
-    What is no ordinary file (a pipe, ``/dev/stderr``) is left as it is.
+    What is no ordinary file (a pipe), or one of this process's own streams, is left as it is.  What a link leads to is
+    emptied: the link stays, and leads somewhere.
     """
     path = Path(file)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.exists() and ((not path.is_file() and not path.is_dir()) or _is_stream(path)):
         return
     try:
+        if path.is_symlink():
+            path.write_bytes(b"")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.touch()
         path.unlink()
     except OSError as error:
         raise SettingsInvalid(f"--report {file}: {error.strerror}") from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether this leads to the log that our output or our messages are written to: ``/dev/stderr`` in a CI job."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return True
+    return False
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -157,7 +157,7 @@ def test_a_second_look_is_later_than_the_first(beside: bool) -> None:
 
     What is forgotten beside it had its own second look before, which is too old to say anything.
     """
-    clock, shifted = VirtualClock(), []
+    clock, shifted = VirtualClock(), list[bool]()
     item = {**FIELDS, "id": "a", "description": f"[reconciler:{'a' * 26}]", "usesProductionData": True}
 
     def list_late(call: Call) -> Reply:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,29 @@ def test_a_report_of_yesterday_is_not_mistaken_for_todays(bot: Any) -> None:
     (case,) = (case for suite in JUnitXml.fromstring(_text(bot, "junit.xml").encode()) for case in suite)
     assert [type(each).__name__ for each in case.result] == ["Error"]
     assert not (bot.folder / "m.txt").exists()
+
+
+def test_a_report_goes_through_a_link(bot: Any) -> None:
+    bot.write("real.md", "of yesterday")
+    (bot.folder / "link.md").symlink_to("real.md")
+    bot("plan", "--env", "local", "--report=markdown=link.md")
+    assert (bot.folder / "link.md").is_symlink()
+    assert _text(bot, "real.md").startswith("<!-- reconciler:")
+
+
+def test_a_report_to_a_stream_that_is_a_log_is_added_to_it(bot: Any) -> None:
+    """As ``/dev/stderr`` is where a job's messages go to a file."""
+    link, log = bot.folder / "stderr", bot.folder / "log.txt"
+    link.symlink_to("/proc/self/fd/2")
+    with log.open("w") as file:
+        file.write("before\n")
+        file.flush()
+        command = [sys.executable, "-m", "reconciler", "plan", "--env", "local", f"--report=markdown={link}"]
+        environ = {**os.environ, "PYTHONPATH": str(Path(reconciler.__file__).parents[1])}
+        subprocess.run(command, cwd=bot.folder, stdout=subprocess.DEVNULL, stderr=file, check=True, env=environ)
+    assert link.is_symlink()
+    assert log.read_text(encoding="utf-8").startswith("before\n")
+    assert "<!-- reconciler:" in log.read_text(encoding="utf-8")
 
 
 def test_a_page_that_says_how_a_run_failed_replaces_the_one_that_says_how_it_went(bot: Any) -> None:

@@ -164,3 +164,10 @@ def test_a_list_of_what_to_pass_over_that_can_not_be_read_is_a_problem_too(
     with as_nobody():
         told = there("validate", code=1)
     assert "part/.reconcilerignore: can not be read: Permission denied" in told.words
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "destroy --yes"])
+def test_a_variable_that_is_not_set_does_not_mean_everything(command: str, bot: Any, platform: Any) -> None:
+    told = bot(*command.split(), "", code=64)
+    is_told(told, "a path is empty", 'For the working directory, write "."')
+    assert platform.seen == []
