@@ -70,7 +70,12 @@ async def move(here: Session, old: str, new: str) -> None:
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
         record = renamed(former, address, KINDS)
-        here.store.commit(fold(state, [record]))
+        moved = fold(state, [record])
+        if len(moved.entries) < len(state.entries):
+            raise UsageInvalid(
+                f"{new} holds something of the same name as {old} does", hint=f"see: reconciler state list '{new}/*'"
+            )
+        here.store.commit(moved)
         await carry_over(here, [record])
 
 

@@ -130,7 +130,8 @@ def only_drift(plan: Plan) -> Plan:
         changes = tuple(change for change in step.changes if change.cause is not Cause.MANIFEST)
         if step.cause is Cause.MANIFEST or (step.changes and not changes):
             continue
-        steps.append(replace(step, changes=changes, effect=worst([c.effect for c in changes if c.effect])))
+        effect = worst([change.effect for change in changes if change.effect]) if changes else step.effect
+        steps.append(replace(step, changes=changes, effect=effect))
     unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
     if plan.unowned and not plan.owned and not steps:
         nothing = f"none of the {plan.unowned:,} declared resources is ours"

@@ -198,3 +198,17 @@ def test_an_address_that_nothing_can_have_is_not_imported(address: str, sentence
     ended = bot("state", "import", address, item["id"], code=64)
     assert sentence in ended.words
     bot("plan", "--detailed-exitcode")
+
+
+def test_a_project_is_not_moved_onto_one_that_holds_the_same(bot: Any, platform: Any) -> None:
+    """What is remembered there would be forgotten, and nobody would know of its object."""
+    bot("apply", "--yes")
+    project = platform.api("POST", "/projects", {"name": "cat", "taskType": "llm-base"})
+    body: dict[str, Any] = {"name": "Rows arrive", "description": None, "type": "integrity", "subtype": "rowCount"}
+    body |= {"thresholds": [ROWS], "usesProductionData": True}
+    theirs = platform.api("POST", f"/projects/{project['id']}/tests", body)
+    bot("state", "import", "openlayer.Test/cat/monitoring/Rows arrive", theirs["id"])
+    before = bot("state", "list").out
+    told = bot("state", "mv", "openlayer.Project/bot", "openlayer.Project/cat", code=64)
+    assert "openlayer.Project/cat holds something of the same name as openlayer.Project/bot does" in told.words
+    assert bot("state", "list").out == before
