@@ -192,7 +192,7 @@ def _results(
 
 
 def _repeated(address: Address, test_case_id: str, most: int, agents: Collection[str]) -> Flow[tuple[Evaluation, ...]]:
-    """The latest runs for the current version of the test case, as many of each agent in the version last run.
+    """The latest runs for the current version of the test case, as many of each agent in its present version.
 
     The list tells of every agent, but each run is read by itself, so only those of ``agents`` are; of all if empty.
     """
@@ -220,9 +220,9 @@ def _of_present_version(agent_id: str, runs: Sequence[Fields]) -> Flow[list[Fiel
 
     An agent that was rolled back has an older version again, and the newest run is not about it.
     """
-    versions = {run.get("agent_version_hash") for run in runs}
-    meant = runs[0].get("agent_version_hash")
-    if len(versions) > 1:
+    versions = [run.get("agent_version_hash") for run in runs]
+    meant = versions[0]
+    if any(version != meant for version in versions):
         try:
             present = (yield from _agent(agent_id)).get("version_hash")
         except NotFound:
