@@ -34,6 +34,7 @@ from reconciler.errors import (
     OutcomeUnknown,
     StateUnreadable,
 )
+from reconciler.model.checkout import from_top
 from reconciler.model.flow import Send, drive
 from reconciler.model.kind import AnyKind, Call, Mark, Replace, Reply, Wire, Write
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -88,7 +89,8 @@ class Means(Struct, frozen=True):
 class World(Struct, frozen=True):
     """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address.
 
-    ``live`` was read from the monotonic second ``read_at`` on.
+    ``live`` was read from the monotonic second ``read_at`` on.  ``home`` is where the manifests' names start, from the
+    top of the checkout.
     """
 
     resources: Mapping[Address, Resource]
@@ -96,6 +98,7 @@ class World(Struct, frozen=True):
     live: Live
     ids: Mapping[Address, str]
     read_at: float
+    home: str = "."
 
 
 async def apply(plan: Plan, world: World, means: Means) -> tuple[StepOutcome, ...]:
@@ -632,7 +635,7 @@ class _Run:
 
     def _entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
         resource = self.world.resources[step.address]
-        return remembered(resource, remote_id, op, retiring)
+        return remembered(resource, remote_id, op, retiring, home=self.world.home)
 
     def _op_of(self, step: Step) -> str | None:
         entry = self.entries.get(step.former or step.address)
@@ -721,15 +724,17 @@ def renamed(former: Address, address: Address, kinds: Mapping[str, AnyKind]) -> 
     return record if is_holder else {**record, "alone": True}
 
 
-def remembered(resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = ()) -> Entry:
-    """What the state keeps of a resource that is at the platform as the manifests want it."""
+def remembered(
+    resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = (), *, home: str = "."
+) -> Entry:
+    """What the state keeps of a resource that is at the platform as the manifests, read at ``home``, want it."""
     return Entry(
         remote_id=remote_id,
         applied=resource.fields,
         op=op,
         protect=resource.lifecycle.protect,
         on_removal=resource.lifecycle.onRemoval,
-        source=resource.source.file,
+        source=from_top(home, resource.source.file),
         retiring=tuple(retiring),
     )
 

@@ -51,6 +51,9 @@ class Common(Struct, frozen=True):
         self, *, adopt: bool = False, acks: Mapping[str, int] | None = None, deny: tuple[str, ...] = ()
     ) -> Request:
         """The request for the pipeline."""
+        from pathlib import Path
+
+        from reconciler.manifests.files import home_of
         from reconciler.pipeline.session import Request
 
         return Request(
@@ -63,6 +66,8 @@ class Common(Struct, frozen=True):
             deny=deny,
             parallelism=self.parallelism,
             lock_timeout_s=self.lock_timeout_s,
+            home=home_of(Path.cwd()),
+            everything=not self.named_paths,
         )
 
 

@@ -76,6 +76,13 @@ def scope_of(paths: Sequence[str | Path], root: Path) -> tuple[str, ...]:
     return tuple(sorted({_name(Path(os.path.normpath(root / given)), root) for given in paths or (".",)}))
 
 
+def home_of(root: Path) -> str:
+    """The way to ``root`` from the top of the git checkout that it is in; ``.`` where there is none."""
+    root = Path(os.path.realpath(root))
+    top = next((each for each in (root, *root.parents) if os.path.lexists(each / ".git")), root)
+    return root.relative_to(top).as_posix()
+
+
 def beside(named: str, manifest: str, root: Path) -> File:
     """The file that a manifest (named from ``root``) names relative to itself, links followed.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.assembly import Assembly
@@ -52,12 +53,13 @@ def load(
     environ_variables: Mapping[str, str] | None = None,
     cache: Cache | None = None,
     sources: Sources | None = None,
+    home: str = ".",
 ) -> Loaded:
     """Everything declared under ``paths`` (relative to ``root``; the root itself when there are none).
 
     ``variables`` are those of ``--var``; of ``environ_variables`` only names with ``RECONCILER_VAR_`` are looked at.
     What an earlier run made of the very same files is taken from ``cache``; ``sources`` are the files, where somebody
-    has read them already.
+    has read them already.  ``home`` is the way to ``root`` from the top of the checkout.
     Raises ManifestsInvalid with every problem, and UsageInvalid for a path or environment that does not exist.
     """
     root, variables = Path(root).resolve(), variables or {}
@@ -65,7 +67,7 @@ def load(
     with no_garbage_collection():
         sources = sources or sources_of(paths, root)
         if cache is None or sources.problems or sources.size < WORTH_BYTES:
-            return _load(sources, paths, root, vendors, environment, variables, readable)
+            return _at(home, _load(sources, paths, root, vendors, environment, variables, readable))
         asked = [scope_of(paths, root), [vendor.name for vendor in vendors], environment, dict(variables), readable]
         key = key_of(sources.contents, asked)
         known = cache.get(key)
@@ -73,7 +75,11 @@ def load(
             known = _load(sources, paths, root, vendors, environment, variables, readable)
             if _is_all(known):
                 cache.put(key, known)
-        return known
+        return _at(home, known)
+
+
+def _at(home: str, loaded: Loaded) -> Loaded:
+    return replace(loaded, desired=replace(loaded.desired, home=home))
 
 
 def _is_all(loaded: Loaded) -> bool:

@@ -177,7 +177,7 @@ class Desired(Struct, frozen=True):
 
     ``digest`` is a SHA-256 over all that was read (files, variables, overrides).  ``scope`` names the files and
     folders that were read: only what was declared inside them can be considered removed.  ``pins`` are on resources
-    among these.
+    among these.  ``home`` is where all these names of files start, from the top of the checkout.
     """
 
     resources: Mapping[Address, Resource]
@@ -185,6 +185,7 @@ class Desired(Struct, frozen=True):
     scope: tuple[str, ...] = (".",)
     warnings: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
+    home: str = "."
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self.resources.values())

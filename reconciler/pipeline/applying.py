@@ -182,6 +182,7 @@ def world_of(planned: Planned) -> World:
         live=planned.live,
         ids=planned.ids,
         read_at=planned.read_at,
+        home=planned.desired.home,
     )
 
 
@@ -271,7 +272,7 @@ def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
     records: list[Record] = []
     listed: list[str] = []
     for address, (resource, entry, _) in agreed.items():
-        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring)
+        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring, home=planned.desired.home)
         if entry.unlisted and wanted == replace(entry, unlisted=False):
             listed.append(str(address))
         elif wanted != entry:

@@ -11,6 +11,7 @@ from reconciler.concurrency import all_of
 from reconciler.errors import SettingsInvalid, UsageInvalid
 from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
+from reconciler.model.checkout import from_top
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
@@ -60,7 +61,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         found, warnings = documents(objects, vendors)
         there = {item.remote_id: item for item in (*all_roots, *objects)}
         records: list[Record] = [{"record": "origins", "origins": origins}]
-        records += _taken_over(state, found, objects, there, folder)
+        records += _taken_over(state, found, objects, there, folder, here.request.home)
         taken = {address for each in found for address in each.fields}
         exported = _write(here, found, warnings, folder, taken, force=force)
         here.store.commit(fold(state, records))
@@ -127,6 +128,7 @@ def _taken_over(
     objects: Iterable[LiveObject],
     there: Mapping[str, LiveObject],
     folder: str,
+    home: str,
 ) -> list[Record]:
     """Records that make the exported objects ours.
 
@@ -143,7 +145,7 @@ def _taken_over(
         item, known = first[address], moved.entries.get(address)
         if known is None or known.remote_id != item.remote_id:
             known = Entry(item.remote_id, op=item.op)
-        source = f"{folder.rstrip('/').removeprefix('./')}/{file}"
+        source = from_top(home, f"{folder.rstrip('/').removeprefix('./')}/{file}")
         entry = replace(known, applied=fields, source=source, archived=False, unlisted=False)
         records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
     return records

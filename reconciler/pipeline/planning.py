@@ -81,7 +81,7 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
         state_serial=state.serial,
         options={**here.request.options(), "destroy": destroy},
     )
-    policy = replace(here.policy, destroy=destroy, resumed=resumed)
+    policy = replace(here.policy, destroy=destroy, everything=here.request.everything, resumed=resumed)
     options = Options(here.request.adopt, here.request.select, policy)
     return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state, ahead.read_at)
 

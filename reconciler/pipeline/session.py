@@ -49,7 +49,9 @@ DEFAULT = "default"
 class Request(Struct, frozen=True):
     """What the command line asks, whatever the command.
 
-    ``root`` is the folder that paths are relative to; ``lock_timeout_s`` how long to wait for another run's lock.
+    ``root`` is the folder that paths are relative to, ``home`` the way to it from the top of the checkout.
+    ``everything``: no path was named, which for ``destroy`` means all that we remember.  ``lock_timeout_s`` is how long
+    to wait for another run's lock.
     """
 
     paths: tuple[str, ...] = (".",)
@@ -62,6 +64,8 @@ class Request(Struct, frozen=True):
     parallelism: int = 16
     lock_timeout_s: float = 0.0
     root: Path = field(default_factory=Path.cwd)
+    home: str = "."
+    everything: bool = False
 
     def options(self) -> dict[str, Any]:
         """Everything that shapes a plan, as plain data: what a saved plan needs to be derived again.
@@ -388,6 +392,7 @@ def read_manifests(request: Request, settings: Settings, sources: Sources | None
         environ_variables=settings.variables,
         cache=Cache(Path(settings.cache_folder)) if settings.cache_folder else None,
         sources=sources,
+        home=request.home,
     )
 
 

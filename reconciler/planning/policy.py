@@ -21,15 +21,16 @@ class Policy(Struct, frozen=True):
     """What the operator asks for.
 
     ``require`` names risks that always need an acknowledgement; ``acks`` is what was acknowledged.  ``deny`` names
-    effects that no acknowledgement allows.  ``destroy`` means
-    that removal is the purpose of the run and was confirmed as a whole, ``resumed`` that part of what was acknowledged
-    may be done already.
+    effects that no acknowledgement allows.  ``destroy`` means that removal is the purpose of the run and was confirmed
+    as a whole, with ``everything`` of all that we remember, wherever it was declared; ``resumed`` that part of what was
+    acknowledged may be done already.
     """
 
     require: frozenset[str] = frozenset()
     acks: Mapping[str, int] = field(default_factory=dict)
     deny: frozenset[Effect] = frozenset()
     destroy: bool = False
+    everything: bool = False
     resumed: bool = False
 
 

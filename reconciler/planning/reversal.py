@@ -22,6 +22,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler.model.checkout import from_home
 from reconciler.model.kind import AnyKind, Mark, Removal, Replace
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
@@ -225,7 +226,9 @@ def as_it_was(befores: Mapping[Address, Before], desired: Desired, kinds: Mappin
     for address, before in befores.items():
         if before.is_wanted:
             written = desired.resources.get(address)
-            resources[before.address] = _resource(before, moved_back(address, homes), written, homes, kinds)
+            resources[before.address] = _resource(
+                before, moved_back(address, homes), written, homes, kinds, desired.home
+            )
     return replace(desired, resources=resources)
 
 
@@ -270,7 +273,12 @@ def _references(addresses: Iterable[Address], homes: Homes) -> tuple[Address, ..
 
 
 def _resource(
-    before: Before, address: Address, written: Resource | None, homes: Homes, kinds: Mapping[str, AnyKind]
+    before: Before,
+    address: Address,
+    written: Resource | None,
+    homes: Homes,
+    kinds: Mapping[str, AnyKind],
+    home: str,
 ) -> Resource:
     """The resource as it was; ``address`` is where it stands now, but for its root."""
     entry, kind = before.entry, kinds[before.address.kind]
@@ -280,7 +288,7 @@ def _resource(
     return Resource(
         address=before.address,
         fields={name: value for name, value in fields.items() if name in kind.shapes},
-        source=written.source if written else Source(entry.source if entry else "", 0, 0),
+        source=written.source if written else Source(from_home(home, entry.source) if entry else "", 0, 0),
         lifecycle=lifecycle,
         references=_references(written.references, homes) if written else parent,
         renamed_from=address if address != before.address else None,

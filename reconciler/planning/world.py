@@ -7,6 +7,7 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
+from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind, LookUp
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import (
@@ -39,6 +40,11 @@ class World(Struct, frozen=True, dict=True):
     options: Options
     renewed: set[Address] = field(default_factory=set)
     """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
+
+    @cached_property
+    def scope(self) -> tuple[str, ...]:
+        """The files and folders that were read, from the top of the checkout."""
+        return tuple(from_top(self.desired.home, each) for each in self.desired.scope)
 
     @cached_property
     def there(self) -> dict[Address, LiveObject]:
@@ -128,19 +134,20 @@ def is_root(address: Address) -> bool:
 def in_scope(entry: Entry | None, world: World) -> bool:
     """Whether the given paths cover the place where the resource was declared.
 
-    What was declared nowhere that we know of goes where everything does.  ``destroy`` without a path means everything.
+    What was declared nowhere that we know of goes where everything does.
     """
-    if world.options.policy.destroy and world.desired.scope == (".",):
+    policy = world.options.policy
+    if policy.destroy and policy.everything:
         return True
     if entry is None or not entry.source:
-        return not world.options.policy.destroy
-    return any(_covers(scope, entry.source) for scope in world.desired.scope)
+        return not policy.destroy
+    return any(_covers(scope, entry.source) for scope in world.scope)
 
 
 def _covers(scope: str, source: str) -> bool:
     if scope == ".":
         return not source.startswith(("../", "/"))
-    return source == scope or source.startswith(scope.rstrip("/") + "/")
+    return source == scope or source.startswith(scope + "/")
 
 
 def outside(world: World) -> Iterator[Address]:

@@ -211,6 +211,18 @@ def test_from_a_folder_below(repository: Any, bot: str) -> None:
     repository(*AGAINST_MAIN, "../bot.yaml", "--detailed-exitcode", at="evaluations")
 
 
+def test_what_is_gone_from_a_folder_below(repository: Any, bot: str) -> None:
+    """And nothing of the folder above, which was not looked at."""
+    repository.write("evaluations/care.yaml", bot.replace("name: bot}", "name: care}"))
+    repository.commit()
+    repository.edit("evaluations/care.yaml", "Rows arrive", "Rows still arrive")
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json", at="evaluations").out)
+    assert [step["id"] for step in plan["steps"]] == [
+        "create:openlayer.Test/care/monitoring/Rows still arrive",
+        "archive:openlayer.Test/care/monitoring/Rows arrive",
+    ]
+
+
 def test_the_content_of_files_is_compared(empty: Any) -> None:
     """A dataset is what it holds, in the base as well."""
     empty.write(

@@ -1,0 +1,99 @@
+"""One state, several folders of one checkout: what was declared elsewhere is never taken for gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = """
+    apiVersion: openlayer/v1
+    kind: Project
+    metadata: {{name: {name}}}
+    spec:
+      taskType: llm-base
+      tests:
+        - name: Rows arrive
+          type: integrity
+          subtype: rowCount
+          evaluationWindow: 24h
+          thresholds: [{{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}}]
+    """
+
+
+class Checkout:
+    """A git checkout, as far as one sees it, with ``top.yaml`` and ``team/team.yaml``, applied as a whole."""
+
+    def __init__(self, cli: Any, top: Path) -> None:
+        self.cli, self.top = cli, top
+        (top / ".git").mkdir()
+        (top / "team").mkdir()
+        cli.environ["RECONCILER_STATE_URL"] = str(top / "memory")
+        cli.write("top.yaml", PROJECT.format(name="top"))
+        cli.write("team/team.yaml", PROJECT.format(name="team"))
+        cli("apply", "--yes")
+
+    def inside(self, folder: str) -> Any:
+        """The command line, in a folder of the checkout."""
+        self.cli.folder = self.top / folder
+        return self.cli
+
+
+@pytest.fixture
+def checkout(cli: Any, tmp_path: Path) -> Checkout:
+    return Checkout(cli, tmp_path)
+
+
+def active(platform: Any) -> dict[str, list[str]]:
+    """The tests that are not archived, by project."""
+    return {
+        name: sorted(each for each, item in platform.tests(name).items() if not item["archived"])
+        for name in platform.projects()
+    }
+
+
+WHOLE = {"top": ["Rows arrive"], "team": ["Rows arrive"]}
+
+
+def test_a_subfolder_says_nothing_of_what_is_declared_above(checkout: Checkout, platform: Any) -> None:
+    team = checkout.inside("team")
+    assert "2 resources of ours lie outside the given paths" in team("plan").words
+    team("apply", "--yes")
+    assert active(platform) == WHOLE
+
+
+def test_what_is_gone_from_a_subfolder_is_gone(checkout: Checkout, platform: Any) -> None:
+    team = checkout.inside("team")
+    team.edit("team.yaml", "Rows arrive", "Rows still arrive")
+    team("apply", "--yes")
+    assert active(platform) == {"top": ["Rows arrive"], "team": ["Rows still arrive"]}
+
+
+def test_a_subfolder_that_declared_it_and_the_top_agree(checkout: Checkout, platform: Any) -> None:
+    """What was applied from the subfolder is known by its place when somebody looks from the top."""
+    checkout.inside("team").edit("team.yaml", "Rows arrive", "Rows still arrive")
+    checkout.cli("apply", "--yes")
+    assert "No changes" in checkout.inside(".")("plan").words
+    assert "No changes" in checkout.cli("plan", "top.yaml").words
+    (checkout.top / "team/team.yaml").rename(checkout.top / "team.yaml")
+    assert "No changes" in checkout.cli("apply", "--yes").words
+    (checkout.top / "team.yaml").unlink()
+    checkout.cli("apply", "--yes")
+    assert active(platform) == {"top": ["Rows arrive"], "team": []}
+
+
+def test_destroying_a_folder_leaves_the_others(checkout: Checkout, platform: Any) -> None:
+    checkout.inside("team")("destroy", ".", "--yes")
+    assert active(platform) == {"top": ["Rows arrive"]}
+
+
+def test_destroying_without_a_path_means_everything(checkout: Checkout, platform: Any) -> None:
+    checkout.inside("team")("destroy", "--yes")
+    assert active(platform) == {}
+
+
+def test_a_neighbouring_folder_can_be_named(checkout: Checkout, platform: Any) -> None:
+    (checkout.top / "other").mkdir()
+    checkout.inside("other")("destroy", "../team", "--yes")
+    assert active(platform) == {"top": ["Rows arrive"]}
