@@ -635,7 +635,8 @@ class _Run:
 
     def _entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
         resource = self.world.resources[step.address]
-        return remembered(resource, remote_id, op, retiring, home=self.world.home)
+        known = self.entries.get(step.address) or (self.entries.get(step.former) if step.former else None)
+        return remembered(resource, remote_id, op, retiring, known=known, home=self.world.home)
 
     def _op_of(self, step: Step) -> str | None:
         entry = self.entries.get(step.former or step.address)
@@ -725,14 +726,24 @@ def renamed(former: Address, address: Address, kinds: Mapping[str, AnyKind]) -> 
 
 
 def remembered(
-    resource: Resource, remote_id: str, op: str | None, retiring: Sequence[str] = (), *, home: str = "."
+    resource: Resource,
+    remote_id: str,
+    op: str | None,
+    retiring: Sequence[str] = (),
+    *,
+    known: Entry | None = None,
+    home: str = ".",
 ) -> Entry:
-    """What the state keeps of a resource that is at the platform as the manifests, read at ``home``, want it."""
+    """What the state keeps of a resource that is at the platform as the manifests, read at ``home``, want it.
+
+    ``known`` is what it kept before.
+    """
+    protect = resource.lifecycle.protect
     return Entry(
         remote_id=remote_id,
         applied=resource.fields,
         op=op,
-        protect=resource.lifecycle.protect,
+        protect=known is not None and known.protect if protect is None else protect,
         on_removal=resource.lifecycle.onRemoval,
         source=from_top(home, resource.source.file),
         retiring=tuple(retiring),

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from reconciler.model.values import Fields, Json
 
@@ -75,8 +76,12 @@ class Lifecycle(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    protect: bool = Field(default=False, description="Refuse to delete, archive or replace it, even after "
-                          "it has gone from the manifests.")  # fmt: skip
+    protect: bool | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Refuse to delete, archive or replace it, even after it has gone from the manifests, "
+        "until this says false.",
+    )
+    """None: as it was, so that nobody gives protection up by taking out a line."""
     adopt: bool = Field(default=False, description="Take over an object of this name that was made by hand.")
     onRemoval: OnRemoval = Field(  # noqa: N815 - the manifest's spelling
         default="keep", description="What happens when it is removed from the manifests and can be deleted."

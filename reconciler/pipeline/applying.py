@@ -272,7 +272,8 @@ def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
     records: list[Record] = []
     listed: list[str] = []
     for address, (resource, entry, _) in agreed.items():
-        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring, home=planned.desired.home)
+        home = planned.desired.home
+        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring, known=entry, home=home)
         if entry.unlisted and wanted == replace(entry, unlisted=False):
             listed.append(str(address))
         elif wanted != entry:

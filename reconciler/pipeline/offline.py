@@ -111,7 +111,7 @@ def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
         former = before.desired.resources.get(address)
         if former is not None:
             yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
-            if former.lifecycle.protect and not resource.lifecycle.protect:
+            if former.lifecycle.protect and resource.lifecycle.protect is False:
                 yield f"{address}: it is not protected any more"
     kept = {pin.name for pin in after.desired.pins}
     for pin in before.desired.pins:

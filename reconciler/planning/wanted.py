@@ -435,4 +435,4 @@ def _refuse(resource: Resource, reason: str, hint: str = "") -> Refusal:
 
 
 def _is_protected(found: Match, resource: Resource) -> bool:
-    return resource.lifecycle.protect or (found.entry is not None and found.entry.protect)
+    return bool(resource.lifecycle.protect) or (found.entry is not None and found.entry.protect)

@@ -299,6 +299,26 @@ def test_protected_stays(bot: Any, platform: Any) -> None:
     assert platform.tests("bot")["Rows arrive"]["archived"] is False
 
 
+def test_protection_is_given_up_by_saying_so(bot: Any, platform: Any) -> None:
+    """Taking out the line that gave it does not, whether the apply after that does anything or nothing."""
+    protected = "subtype: rowCount\n      lifecycle: {protect: true}"
+    bot.edit("bot.yaml", "subtype: rowCount", protected)
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", protected, "subtype: rowCount")
+    assert "No changes" in bot("apply", "--yes").words
+    bot("destroy", "--yes", code=3)
+    bot.edit("bot.yaml", "value: 2", "value: 3")
+    bot("apply", "--yes")
+    bot("destroy", "--yes", code=3)
+    bot.edit("bot.yaml", "name: Rows arrive", "name: More rows arrive\n      renamedFrom: Rows arrive")
+    bot("apply", "--yes")
+    assert "apply lifecycle.protect: false first" in bot("destroy", "--yes", code=3).words
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: false}")
+    assert "No changes" in bot("apply", "--yes").words
+    bot("destroy", "--yes")
+    assert platform.projects() == {}
+
+
 def test_an_emptied_folder_removes_nothing(bot: Any, platform: Any) -> None:
     """No manifests is an error, not a wish."""
     bot("apply", "--yes")

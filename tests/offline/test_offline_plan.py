@@ -305,7 +305,8 @@ def test_what_no_plan_shows_is_said(repository: Any) -> None:
     )
     repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
     repository.commit()
-    repository.edit("bot.yaml", "lifecycle: {protect: true}", "severity: info\n      gate: {onMissing: pass}")
+    given_up = "lifecycle: {protect: false}\n      severity: info\n      gate: {onMissing: pass}"
+    repository.edit("bot.yaml", "lifecycle: {protect: true}", given_up)
     text = (repository.folder / "prod.yaml").read_text()
     kept = text.partition("---")[0].replace("[loosen, replace], deny: [redefined]", "[replace]")
     (repository.folder / "prod.yaml").write_text(kept)
