@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -64,12 +64,13 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         return replace(step, effect=Effect.LOOSENED if loosens else None, cause=cause)
     note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
     if needed := _needed_by(address, live, world):
-        note = f"it can not go while this stays: {needed[0]}" + (f" and {len(needed) - 1} more" if needed[1:] else "")
+        note = f"it can not go while this stays: {_first(needed, 1)}"
     if needed or not _may_be_deleted(address, entry, world, going):
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
         return replace(step, idle=True, notes=(note,))
     return _would_take_along(address, world) or replace(
-        removal(Action.DELETE, address, found, reason), notes=(*_taken_along(live), *_left_without(live, world))
+        removal(Action.DELETE, address, found, reason),
+        notes=(*_taken_along(live), *_archived_with_it(address, world), *_left_without(live, world)),
     )
 
 
@@ -123,19 +124,29 @@ def _would_take_along(address: Address, world: World) -> Refusal | None:
     ):
         names = sorted(map(str, found.get((address.vendor, address.root), ())))
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return Refusal(
                 address,
-                f"deleting it would take along what {what}: {', '.join(names[:3])}{more}",
+                f"deleting it would take along what {what}: {_first(names)}",
                 f"{hint}, or leave it there: reconciler state rm '{address}'",
             )
     return None
 
 
+def _archived_with_it(address: Address, world: World) -> tuple[str, ...]:
+    names = (
+        sorted(map(str, world.archived_strangers.get((address.vendor, address.root), ()))) if is_root(address) else []
+    )
+    return (f"takes along what is archived and not known as ours: {_first(names)}",) if names else ()
+
+
 def _left_without(live: LiveObject, world: World) -> tuple[str, ...]:
     names = sorted(map(str, world.naming.get(live.address, ())))
-    more = f" and {len(names) - 1} more" if names[1:] else ""
-    return (f"it is named by what stays: {names[0]}{more}",) if names else ()
+    return (f"it is named by what stays: {_first(names, 1)}",) if names else ()
+
+
+def _first(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _taken_along(live: LiveObject) -> tuple[str, ...]:

@@ -107,6 +107,11 @@ class World(Struct, frozen=True, dict=True):
         return inside_of_roots([*known_as, *taken])
 
     @cached_property
+    def archived_strangers(self) -> Inside:
+        """What is archived, and nothing says that a run has ever owned it."""
+        return inside_of_roots(known for known, item in self.matches.strangers if item.archived and item.op is None)
+
+    @cached_property
     def elsewhere(self) -> Inside:
         """What is ours and declared outside the given paths."""
         return inside_of_roots(outside(self))
