@@ -14,6 +14,7 @@ import json
 import math
 import random
 import re
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -395,13 +396,21 @@ def _stays_here(host: str) -> bool:
 
 
 def _is_near(host: str) -> bool:
-    """Whether a host is given in numbers as this computer or something on its network link."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    """Whether a host is given in numbers, as resolvers read them, as this computer or something on its network link."""
+    address = _numbers(host)
+    if address is None:
         return False
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_link_local or address.is_loopback or address.is_unspecified
+
+
+def _numbers(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is; None for a name.  ``127.1``, ``0x7f.1`` and ``2130706433`` are addresses, too."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host)
+    with suppress(OSError):
+        return ipaddress.ip_address(socket.inet_aton(host))
+    return None
 
 
 def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -98,6 +98,11 @@ def test_nothing_is_uploaded_in_the_clear(url: str, world: World, upload: Upload
         "https://[::1]/rows",
         "https://169.254.169.254/latest/meta-data",
         "https://0.0.0.0/rows",
+        "https://2130706433/rows",
+        "https://0x7f.1/rows",
+        "https://127.1/rows",
+        "https://0251.254.0xa9fe/latest/meta-data",
+        "https://[::ffff:127.0.0.1]/rows",
         "https://[::1/rows",
     ],
 )
