@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-from reconciler.errors import Interrupted, LockHeld
+from reconciler.errors import Interrupted, LockHeld, ReconcilerError
 from reconciler.model.provider import Holder
 from reconciler.model.values import format_duration
 from reconciler.pipeline.session import Session
@@ -20,10 +20,15 @@ async def locked(here: Session, operation: str) -> AsyncIterator[Holder]:
     """Hold the lock for an ``async with`` block.
 
     Raises LockHeld, naming the holder, when somebody else has it and the request's ``lock_timeout_s`` is over;
-    Interrupted when the session is told to stop while it waits.
+    Interrupted when the session is told to stop while it waits.  A lock that can not be freed is the session's last error:
+    what was done under it is told first.
     """
     with ExitStack() as held:
         yield await _taken(here, operation, held)
+        try:
+            held.close()
+        except ReconcilerError as error:
+            here.last_error = error
 
 
 async def _taken(here: Session, operation: str, held: ExitStack) -> Holder:

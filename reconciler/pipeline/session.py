@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from reconciler.errors import (
     ApiError,
     ManifestsInvalid,
+    ReconcilerError,
     SettingsInvalid,
     StalePlan,
     UsageInvalid,
@@ -170,6 +171,8 @@ class Session:
         self.environment = environment
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
+        self.last_error: ReconcilerError | None = None
+        """What went wrong after all was done: raised when the session ends."""
         self.folder = request.root / FOLDER
         self.providers: dict[str, Provider] = {}
         self._emulator: Any = None
@@ -331,7 +334,7 @@ async def session(
 
     Without ``manifests`` only the named Environment is read, if it is declared below the root: it says which key to
     use and where the state is.  Raises ManifestsInvalid, and UsageInvalid where environments are declared and none of
-    them was named.
+    them was named; at the end the session's last error, if it has one.
     """
     loaded = load_manifests(request, settings) if manifests else None
     manifest = loaded.environment if loaded else _environment(request, settings)
@@ -340,6 +343,8 @@ async def session(
         yield opened
     finally:
         await opened.close()
+    if opened.last_error is not None:
+        raise opened.last_error
 
 
 def _environment(request: Request, settings: Settings) -> Environment | None:

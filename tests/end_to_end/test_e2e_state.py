@@ -179,3 +179,18 @@ def test_a_saved_plan_is_applied_by_another_runner_once(bot: Any, platform: Any,
     refused = bot("apply", "--yes", "--plan", "plan.json", code=6, **shared.environ)
     assert "applied already" in refused.words
     assert len(platform.tests("bot")) == 2
+
+
+def test_a_lock_that_can_not_be_freed_hides_nothing(
+    bot: Any, platform: Any, terraform_wire: Any, terraform_environ: dict[str, str]
+) -> None:
+    """What was done is told as always, and then what went wrong: the next run would be kept waiting."""
+    there = {**terraform_environ, "RECONCILER_STATE_ORIGIN": terraform_wire.url}
+    bot.environ |= {**there, "RECONCILER_STATE_URL": f"{terraform_wire.url}/states/{uuid.uuid4().hex}"}
+    terraform_wire.next("UNLOCK", deliver=False, answer=403)
+    ended = bot("apply", "--yes", code=1)
+    assert "Apply: 5 done." in ended.out
+    assert "UNLOCK is not allowed (403)" in ended.err
+    assert ended.err.index("reading back") < ended.err.index("UNLOCK")
+    assert set(platform.projects()) == {"bot"}
+    assert "another run holds the lock" in bot("apply", "--yes", code=6).words
