@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import reconciler
-from tests.end_to_end.conftest import Cli, Platform
+from tests.end_to_end.conftest import DONE, FAQ, Account, Cli, Doc, Platform
 
 HOME = f"{Path(reconciler.__file__).parent}/"
 SERVER = f"{HOME}emulator/"
@@ -27,12 +27,20 @@ TIMING = ("providers/transport.py", "providers/http.py", "providers/rate_limit.p
 """What arrives or is written together depends on the moment."""
 
 FEW = 6
-SHAPES: dict[str, Callable[[int], tuple[int, int, int]]] = {
+PROJECTS: dict[str, Callable[[int], tuple[int, int, int]]] = {
     "projects": lambda n: (n, 1, 2),
     "pipelines": lambda n: (1, n, 2),
     "tests": lambda n: (1, 2, n),
 }
 """How many projects, pipelines in each and tests in each."""
+WORKSPACES: dict[str, Callable[[int], tuple[int, int, int]]] = {
+    "workspaces": lambda n: (n, 1, 2),
+    "datasets": lambda n: (1, n, 2),
+    "test cases": lambda n: (1, 2, n),
+}
+"""How many workspaces, and in each datasets and test cases.  Of agents there are two: each of those that one test case
+runs on has its place in the list of the runs of all of them, which is read for each.
+"""
 COMMANDS = {
     "validate .": 0,
     "fmt --check .": 1,
@@ -54,18 +62,64 @@ COMMANDS = {
     "destroy --yes": 0,
 }
 """With the code that each ends with: nothing was streamed, so no test passes."""
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_work_grows_as_the_workspace_does(shape: str, cli: Cli, platform: Platform) -> None:
-    _worked(cli, platform, shape, 2)  # what is done once for a process
-    few, more, most = (_worked(cli, platform, shape, FEW * times) for times in (1, 2, 4))
-    for command in COMMANDS:
-        assert _steeper(few[command], more[command], most[command]) == {}, command
-
+METRIC = "Correctness (general hallucinations)"
+RUNNING = {
+    "validate .": 0,
+    "apply . --yes": 0,
+    "plan .": 0,
+    "drift .": 0,
+    "evaluate .": 0,
+    "status .": 0,
+    "history": 0,
+    "plan ../changed": 0,
+    "apply ../changed --yes": 0,
+    "evaluate ../changed --no-wait": 0,
+    "plan ../less": 0,
+    "state list": 0,
+    "destroy --yes": 0,
+}
+"""Those of DigitalOcean, where every run is successful."""
 
 Work = Counter[tuple[str, str]]
 """Calls and lines by (file, function)."""
+Worked = dict[str, Work]
+"""By command."""
+
+
+@pytest.mark.parametrize("shape", PROJECTS)
+def test_work_grows_as_the_projects_do(shape: str, cli: Cli, platform: Platform) -> None:
+    def worked(size: int) -> Worked:
+        platform.renew()
+        projects, pipelines, tests = PROJECTS[shape](size)
+        variants = {
+            name: {f"{number:03}.yaml": _project(number, pipelines, most, least) for number in range(projects)}
+            for name, least, most in (("here", 1, tests), ("changed", 2, tests), ("less", 1, tests // 2))
+        }
+        return _worked(cli, f"{shape}-{size}", variants, COMMANDS)
+
+    _grows_with_the_size(worked)
+
+
+@pytest.mark.parametrize("shape", WORKSPACES)
+def test_work_grows_as_the_workspaces_do(shape: str, care: Cli, account: Account) -> None:
+    def worked(size: int) -> Worked:
+        workspaces, datasets, cases = WORKSPACES[shape](size)
+        account.renew(workspaces=[_with_agents(number) for number in range(workspaces)])
+        variants = {
+            name: {"faq.csv": FAQ}
+            | {f"{number:03}.yaml": _workspace(number, datasets, most, least) for number in range(workspaces)}
+            for name, least, most in (("here", 50, cases), ("changed", 60, cases), ("less", 50, max(cases // 2, 1)))
+        }
+        return _worked(care, f"{shape}-{size}", variants, RUNNING)
+
+    _grows_with_the_size(worked)
+
+
+def _grows_with_the_size(worked: Callable[[int], Worked]) -> None:
+    worked(2)  # what is done once for a process
+    few, more, most = (worked(FEW * times) for times in (1, 2, 4))
+    for command in most:
+        assert _steeper(few[command], more[command], most[command]) == {}, command
 
 
 def _steeper(few: Work, more: Work, most: Work) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -79,20 +133,16 @@ def _steeper(few: Work, more: Work, most: Work) -> dict[tuple[str, str], tuple[i
     }
 
 
-def _worked(cli: Cli, platform: Platform, shape: str, size: int) -> dict[str, Work]:
-    """What each command does in a workspace of this size."""
-    platform.renew()
+def _worked(cli: Cli, name: str, variants: dict[str, dict[str, str]], commands: dict[str, int]) -> Worked:
+    """What each command does; it runs in the variant ``here`` of the files, beside the others."""
     outer = cli.folder
-    here = outer / f"{shape}-{size}-{len(list(outer.iterdir()))}"
-    projects, pipelines, tests = SHAPES[shape](size)
-    for name, least, most in (("here", 1, tests), ("changed", 2, tests), ("less", 1, tests // 2)):
-        (here / name).mkdir(parents=True)
-        for number in range(projects):
-            text = _project(number, pipelines, most, least)
-            (here / name / f"{number:03}.yaml").write_text(text, encoding="utf-8")
-    cli.folder = here / "here"
-    found: dict[str, Work] = {}
-    for command, code in COMMANDS.items():
+    for variant, files in variants.items():
+        (outer / name / variant).mkdir(parents=True)
+        for file, text in files.items():
+            (outer / name / variant / file).write_text(text, encoding="utf-8")
+    cli.folder = outer / name / "here"
+    found: Worked = {}
+    for command, code in commands.items():
         found[command] = Counter()
         with _counting(found[command]):
             cli(*command.split(), code=code)
@@ -110,6 +160,30 @@ def _project(number: int, pipelines: int, tests: int, least: int) -> str:
         for each in range(tests)
     )
     return f"{head}  pipelines:\n{places}  tests:\n{rows}"
+
+
+def _with_agents(number: int) -> Doc:
+    """A workspace that was there before."""
+    return {
+        "name": f"workspace-{number:03}",
+        "agents": [{"name": f"agent-{number:03}-{each:03}", "run_states": DONE} for each in range(2)],
+    }
+
+
+def _workspace(number: int, datasets: int, cases: int, least: int) -> str:
+    name = f"workspace-{number:03}"
+    head = f"apiVersion: digitalocean/v1\nkind: Workspace\nmetadata: {{name: {name}}}\nspec:\n"
+    files = "".join(f"    - {{name: faq-{number:03}-{each:03}, file: faq.csv}}\n" for each in range(datasets))
+    star = f"metrics: [{METRIC}], starMetric: {{name: {METRIC}, threshold: {least}}}"
+    tests = "".join(
+        f"    - {{name: case {each:03}, dataset: faq-{number:03}-{each % datasets:03}, {star}}}\n"
+        for each in range(cases)
+    )
+    asked = ", ".join(f"agent-{number:03}-{each:03}" for each in range(2))
+    runs = "".join(
+        f"    - {{name: run {each:03}, testCase: case {each:03}, agents: [{asked}]}}\n" for each in range(cases)
+    )
+    return f"{head}  datasets:\n{files}  testCases:\n{tests}  runs:\n{runs}"
 
 
 @contextmanager
