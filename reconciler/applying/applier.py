@@ -22,9 +22,10 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates
+from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates, Sought
 from reconciler.applying.ready import Ready
 from reconciler.applying.second_looks import SecondLooks
+from reconciler.applying.siblings import Siblings
 from reconciler.errors import (
     ApiError,
     Conflict,
@@ -143,7 +144,7 @@ class _Run:
         self.second_looks = SecondLooks(means.clock)
         owned = frozenset(each for entry in self.entries.values() for each in (entry.remote_id, *entry.retiring))
         now, known = means.clock.monotonic(), frozenset(self.live) - (self._perhaps_ours() - owned)
-        self.lost = LostCreates(means.clock, means.kinds, known, owned, now, means.on_wait)
+        self.lost = LostCreates(means.clock, known, owned, now, means.on_wait)
 
     def _perhaps_ours(self) -> set[str]:
         """The ids of what an earlier run may have made without an answer, where there is no room for a marker."""
@@ -350,9 +351,7 @@ class _Run:
 
     def _renew(self, step: Step) -> bool:
         """Have a young list read that shows the step's object if it is there; whether there is one already."""
-        kind, path = self.means.kinds[step.address.kind], self._parent_path(step.address)
-        send = self._provider(step).send
-        return self.lost.renew(kind, self._parent_id(step.address), path, send, self._wire(step))
+        return self.lost.renew(self._siblings(step.address, self._parent_id(step.address)))
 
     def _look_ahead(self) -> None:
         """Renew the proofs that creates will need soon."""
@@ -403,19 +402,15 @@ class _Run:
 
         Without ``since`` nothing was sent yet: what has appeared is somebody else's.
         """
-        provider = self._provider(step)
-        return await self.lost.find(
+        sought = Sought(
             step.address,
             op,
-            parent_id=self._parent_id(step.address),
-            path=self._parent_path(step.address),
+            step.fields,
             by_name=since is not None and self._is_known_by_name(step, op),
-            fields=step.fields,
-            send=provider.send,
-            wire=self._wire(step),
-            until=since + self.means.window_s(provider) if since is not None else -math.inf,
+            until=since + self.means.window_s(self._provider(step)) if since is not None else -math.inf,
             remote_id=remote_id,
         )
+        return await self.lost.find(sought, self._siblings(step.address, self._parent_id(step.address)))
 
     def _is_known_by_name(self, step: Step, op: str) -> bool:
         """Whether nothing but its name and its files tell what a create made: there may be no room for the marker."""
@@ -455,17 +450,19 @@ class _Run:
 
     async def _still_there(self, address: Address, entry: Entry, since: float = -math.inf) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""
-        kind, path = self.means.kinds[address.kind], self._parent_path(address)
-        parent_id = None
+        kind, parent_id = self.means.kinds[address.kind], None
         if kind.parent is not None:
-            parent = Address(kind.parent, path)
+            parent = Address(kind.parent, self._parent_path(address))
             known = self.entries.get(parent)
             parent_id = self.ids.get(parent) or (known.remote_id if known is not None else None)
             if parent_id is None:
                 return None
+        return (await self.second_looks.at(self._siblings(address, parent_id), since)).get(entry.remote_id)
+
+    def _siblings(self, address: Address, parent_id: str | None) -> Siblings:
         provider = self.means.providers[address.vendor]
-        wire = Wire(self.ids, provider.dialect)
-        return (await self.second_looks.at(kind, parent_id, path, provider.send, wire, since)).get(entry.remote_id)
+        kind, path = self.means.kinds[address.kind], self._parent_path(address)
+        return Siblings(kind, parent_id, path, provider.send, Wire(self.ids, provider.dialect))
 
     async def _found(self, step: Step, live: LiveObject, op: str | None, retiring: tuple[str, ...]) -> Entry:
         """Remember what an unanswered create made, and send again what the platform does not show of it.

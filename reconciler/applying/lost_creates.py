@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from reconciler.concurrency import all_at_once
-from reconciler.model.flow import Send, drive
-from reconciler.model.kind import AnyKind, Replace, Wire
+from reconciler.applying.siblings import Siblings
+from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields
@@ -39,6 +38,26 @@ class Absence(Struct, frozen=True):
     stranger: LiveObject | None = None
 
 
+class Sought(Struct, frozen=True):
+    """What a create of ``op`` may have made.
+
+    ``until`` is the monotonic second from which on a listing proves absence; without it nothing was sent yet.  With
+    ``by_name`` a new object of this name, and with the files of ``fields``, that carries no marker counts as ours;
+    ``remote_id`` is the object itself, where its id is known.
+    """
+
+    address: Address
+    op: str
+    fields: Fields
+    by_name: bool
+    until: float = -math.inf
+    remote_id: str | None = None
+
+    @property
+    def is_unsent(self) -> bool:
+        return self.until == -math.inf
+
+
 class LostCreates(Struct, frozen=True):
     """``known`` are the remote ids that were listed before this run sent anything, ``owned`` those that we remember;
     ``began`` is when the run began.
@@ -48,86 +67,75 @@ class LostCreates(Struct, frozen=True):
     """
 
     clock: Clock
-    kinds: Mapping[str, AnyKind]
     known: frozenset[str]
     owned: frozenset[str]
     began: float
     on_wait: Callable[[str], None]
     _lists: dict[tuple[str, str | None], _List] = field(default_factory=dict)
 
-    async def find(
-        self,
-        address: Address,
-        op: str,
-        *,
-        parent_id: str | None,
-        path: tuple[str, ...],
-        by_name: bool,
-        fields: Fields,
-        send: Send,
-        wire: Wire,
-        until: float = -math.inf,
-        remote_id: str | None = None,
-    ) -> LiveObject | Absence:
-        """What was made, or the proof of its absence.
-
-        ``until`` is the monotonic second from which on a listing proves absence.  With ``by_name`` a new object of
-        this name, and with the files of ``fields``, that carries no marker counts as ours; ``remote_id`` is the
-        object itself, where its id is known.
-
-        Once something was sent, what else has this name is a stranger's, new or not, unless there may be several.
-        """
-        kind, pause = self.kinds[address.kind], FIRST_PAUSE_S
-        shared_s = SHARED_UNSENT_S if until == -math.inf else SHARED_S
+    async def find(self, sought: Sought, siblings: Siblings) -> LiveObject | Absence:
+        """What was made, or the proof of its absence."""
+        pause, until = FIRST_PAUSE_S, sought.until
+        shared_s = SHARED_UNSENT_S if sought.is_unsent else SHARED_S
         while True:
             now = self.clock.monotonic()
-            since = max(until, now - shared_s) if now >= until else now
-            listed = self._list(kind, parent_id, path, send, wire, since)
+            listed = self._list(siblings, max(until, now - shared_s) if now >= until else now)
             there = await listed.there
-            named = there.by_address.get(address, ())
-            known = there.by_id.get(remote_id or "")
-            marked = there.by_op.get(op, ())
-            if listed.began < until:  # somebody may have copied the mark, or renamed the object: time will tell
-                marked = [item for item in marked if item.address == address]
-            ours = (
-                [known] if known is not None else [item for item in marked if item.address == address] or list(marked)
-            )
-            if by_name and not ours:
-                ours = [item for item in named if item.op is None and self._may_be_ours(item, fields)]
-            if ours:
+            is_late = listed.began >= until
+            if ours := self._ours(sought, siblings.kind, there, is_late=is_late):
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
-            if listed.began >= until:
-                sent = until > -math.inf and kind.replace is not Replace.CREATE_THEN_RETIRE
-                old = self.owned if sent else self.owned | self.known
-                strangers = (item for item in named if not item.archived and item.remote_id not in old)
-                return Absence(listed.began, next(strangers, None))
+            if is_late:
+                return Absence(listed.began, self._stranger(sought, siblings.kind, there))
             if pause == FIRST_PAUSE_S:
-                self.on_wait(f"{address} may have been created and not show yet; making sure for {until - now:.0f} s")
+                what = f"{sought.address} may have been created and not show yet"
+                self.on_wait(f"{what}; making sure for {until - now:.0f} s")
             await self.clock.sleep(min(pause, until - now))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
-    def _list(
-        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire, since: float
-    ) -> _List:
+    def _ours(self, sought: Sought, kind: AnyKind, there: _There, *, is_late: bool) -> Sequence[LiveObject]:
+        """What the create has made, by what tells it best: its id, its marker, or its name."""
+        known = there.by_id.get(sought.remote_id or "")
+        if known is not None:
+            return [known]
+        marked = there.by_op.get(sought.op, ())
+        if at_home := [item for item in marked if item.address == sought.address]:
+            return at_home
+        if marked and is_late:  # before, somebody may have copied the mark, or renamed the object: time will tell
+            return marked
+        named = there.by_address.get(sought.address, ()) if sought.by_name else ()
+        return [item for item in named if item.op is None and self._may_be_ours(item, kind, sought.fields)]
+
+    def _may_be_ours(self, item: LiveObject, kind: AnyKind, fields: Fields) -> bool:
+        """Whether an object without a marker was not there when the run began, and has the files of ``fields``."""
+        new = not item.archived and item.remote_id not in self.known
+        return new and kind.has_files(item.fields, fields)
+
+    def _stranger(self, sought: Sought, kind: AnyKind, there: _There) -> LiveObject | None:
+        """Somebody else's object of this name.
+
+        Once something was sent that is whatever has it, new or not, unless there may be several.
+        """
+        sent = not sought.is_unsent and kind.replace is not Replace.CREATE_THEN_RETIRE
+        old = self.owned if sent else self.owned | self.known
+        named = there.by_address.get(sought.address, ())
+        return next((item for item in named if not item.archived and item.remote_id not in old), None)
+
+    def _list(self, siblings: Siblings, since: float) -> _List:
         """A list that was begun at ``since`` or later: one that somebody else reads, or a new one."""
-        key = (kind.id, parent_id)
-        shared = self._lists.get(key)
+        shared = self._lists.get(siblings.key)
         if shared is None or shared.began < since or shared.is_broken:
             began = self.clock.monotonic()
-            shared = _List(began, asyncio.create_task(self._read(kind, parent_id, path, send, wire)))
+            shared = _List(began, asyncio.create_task(self._read(siblings)))
             shared.there.add_done_callback(_heard)
-            self._lists[key] = shared
+            self._lists[siblings.key] = shared
         return shared
 
-    async def _read(
-        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
-    ) -> _There:
-        items = await drive(kind.list(parent_id, wire), send, self.clock.sleep, all_at_once(send))
-        return _understood(kind, items, path)
+    async def _read(self, siblings: Siblings) -> _There:
+        return _understood(await siblings.read(self.clock.sleep))
 
-    def renew(self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire) -> bool:
+    def renew(self, siblings: Siblings) -> bool:
         """See to it that a list is read which proves what was not sent yet; whether it is there already."""
-        return self._list(kind, parent_id, path, send, wire, self.clock.monotonic() - SHARED_UNSENT_S).there.done()
+        return self._list(siblings, self.clock.monotonic() - SHARED_UNSENT_S).there.done()
 
     async def close(self) -> None:
         """Read no further."""
@@ -135,11 +143,6 @@ class LostCreates(Struct, frozen=True):
         for each in reading:
             each.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
-
-    def _may_be_ours(self, item: LiveObject, fields: Fields) -> bool:
-        """Whether an object without a marker was not there when the run began, and has the files of ``fields``."""
-        new = not item.archived and item.remote_id not in self.known
-        return new and self.kinds[item.address.kind].has_files(item.fields, fields)
 
 
 class _There(Struct, frozen=True):
@@ -150,18 +153,13 @@ class _There(Struct, frozen=True):
     by_address: Mapping[Address, Sequence[LiveObject]]
 
 
-def _understood(kind: AnyKind, items: Sequence[Fields], path: tuple[str, ...]) -> _There:
+def _understood(items: Sequence[LiveObject]) -> _There:
     by_op, by_address = defaultdict[str, list[LiveObject]](list), defaultdict[Address, list[LiveObject]](list)
-    by_id: dict[str, LiveObject] = {}
-    for each in items:
-        item = kind.understand(each, path, lambda _, __: None)
-        if item is None:
-            continue
-        by_id[item.remote_id] = item
+    for item in items:
         by_address[item.address].append(item)
         if item.op is not None:
             by_op[item.op].append(item)
-    return _There(by_id, by_op, by_address)
+    return _There({item.remote_id: item for item in items}, by_op, by_address)
 
 
 def _heard(reading: asyncio.Task[_There]) -> None:

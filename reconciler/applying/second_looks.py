@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from reconciler.concurrency import all_at_once
+from reconciler.applying.siblings import Siblings
 from reconciler.errors import NotFound
-from reconciler.model.flow import Send, drive
-from reconciler.model.kind import AnyKind, Wire
 from reconciler.model.provider import Clock
 from reconciler.model.resource import LiveObject
 
@@ -27,26 +25,19 @@ class SecondLooks:
         self._clock = clock
         self._lists: dict[tuple[str, str | None], tuple[float, asyncio.Task[Listed]]] = {}
 
-    async def at(
-        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire, since: float
-    ) -> Listed:
+    async def at(self, siblings: Siblings, since: float) -> Listed:
         """What the platform lists of a kind below one parent; nothing where the parent is gone.  Raises ApiError.
 
         A list that began before ``since`` (monotonic seconds), when the first look did, is read again.
         """
-        key = (kind.id, parent_id)
-        known = self._lists.get(key)
+        known = self._lists.get(siblings.key)
         if known is None or known[0] < since:
-            known = self._clock.monotonic(), asyncio.create_task(self._read(kind, parent_id, path, send, wire))
-            self._lists[key] = known
+            known = self._clock.monotonic(), asyncio.create_task(self._read(siblings))
+            self._lists[siblings.key] = known
         return await known[1]
 
-    async def _read(
-        self, kind: AnyKind, parent_id: str | None, path: tuple[str, ...], send: Send, wire: Wire
-    ) -> Listed:
+    async def _read(self, siblings: Siblings) -> Listed:
         try:
-            raw = await drive(kind.list(parent_id, wire), send, self._clock.sleep, all_at_once(send))
+            return {item.remote_id: item for item in await siblings.read(self._clock.sleep)}
         except NotFound:
             return {}
-        items = (kind.understand(item, path, lambda _, __: None) for item in raw)
-        return {item.remote_id: item for item in items if item is not None}

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from reconciler.applying.lost_creates import Absence, LostCreates
+from reconciler.applying.lost_creates import Absence, LostCreates, Sought
 from reconciler.applying.second_looks import SecondLooks
+from reconciler.applying.siblings import Siblings
 from reconciler.model.kind import Call, Reply, Wire
 from reconciler.model.resource import Address
 from reconciler.model.values import Json
@@ -16,7 +17,6 @@ from reconciler.providers import KINDS
 from tests.virtual_time import VirtualClock, in_virtual_time
 
 PAGES, ROUND_TRIP_S = 5, 1.0
-PROJECT = KINDS["openlayer.Project"]
 
 
 async def page(call: Call) -> Reply:
@@ -27,16 +27,17 @@ async def page(call: Call) -> Reply:
     return Reply(200, {"items": items, "_meta": {"totalPages": PAGES}})
 
 
+PROJECTS = Siblings(KINDS["openlayer.Project"], None, (), page, Wire({}))
+
+
 async def second_look() -> None:
-    assert len(await SecondLooks(VirtualClock()).at(PROJECT, None, (), page, Wire({}), 0.0)) == PAGES * 100
+    assert len(await SecondLooks(VirtualClock()).at(PROJECTS, 0.0)) == PAGES * 100
 
 
 async def lost_create() -> None:
-    looking = LostCreates(VirtualClock(), KINDS, frozenset(), frozenset(), 0.0, lambda _: None)
-    found = await looking.find(
-        Address("openlayer.Project", ("new",)), "op", parent_id=None, path=(), by_name=True, fields={},
-        send=page, wire=Wire({}),
-    )  # fmt: skip
+    looking = LostCreates(VirtualClock(), frozenset(), frozenset(), 0.0, lambda _: None)
+    sought = Sought(Address("openlayer.Project", ("new",)), "op", {}, by_name=True)
+    found = await looking.find(sought, PROJECTS)
     assert isinstance(found, Absence)
 
 
