@@ -10,9 +10,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.applying.applier import Means, World, remembered
 from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import AT_ONCE, Journal
+from reconciler.applying.means import Means, World
+from reconciler.applying.memory import remembered
 from reconciler.errors import (
     ApiError,
     LooksLikeOutage,

@@ -6,7 +6,7 @@ import difflib
 
 from msgspec.structs import replace
 
-from reconciler.applying.applier import renamed
+from reconciler.applying.memory import renamed
 from reconciler.errors import (
     UsageInvalid,
 )

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
 
-from reconciler.applying.applier import remembered
+from reconciler.applying.memory import remembered
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.cache import Loaded
 from reconciler.manifests.environment import Policy as EnvironmentPolicy

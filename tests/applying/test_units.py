@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.applying.applier import Means, World, apply
+from reconciler.applying.applier import apply
+from reconciler.applying.means import Means, World
 from reconciler.errors import InvalidRequest
 from reconciler.model.kind import Call, Reply
 from reconciler.model.outcome import StepOutcome, StepStatus

@@ -312,6 +312,9 @@ def test_protection_is_given_up_by_saying_so(bot: Any, platform: Any) -> None:
     bot("destroy", "--yes", code=3)
     bot.edit("bot.yaml", "name: Rows arrive", "name: More rows arrive\n      renamedFrom: Rows arrive")
     bot("apply", "--yes")
+    bot.edit("bot.yaml", "{name: bot}", "{name: help, renamedFrom: bot}")
+    bot.edit("bot.yaml", "value: 3", "value: 4")
+    bot("apply", "--yes")
     assert "apply lifecycle.protect: false first" in bot("destroy", "--yes", code=3).words
     bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: false}")
     assert "No changes" in bot("apply", "--yes").words

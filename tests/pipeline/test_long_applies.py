@@ -16,7 +16,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from reconciler.applying.applier import GREATEST_AGE_S
+from reconciler.applying.creating import GREATEST_AGE_S
 from reconciler.emulator.app import create_app
 from reconciler.model.outcome import StepStatus
 from reconciler.model.state import State

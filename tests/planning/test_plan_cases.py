@@ -27,7 +27,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from reconciler.applying.applier import remembered
+from reconciler.applying.memory import remembered
 from reconciler.errors import ReconcilerError
 from reconciler.manifests.validator import Loaded, load
 from reconciler.model.kind import Call, Reply, Vendor

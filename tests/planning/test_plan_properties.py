@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.applying.applier import remembered
+from reconciler.applying.memory import remembered
 from reconciler.errors import LooksLikeOutage
 from reconciler.model.kind import AnyKind
 from reconciler.model.plan import LOST_REPLY, Action, Basis, Plan, Step, plan_to_json

@@ -13,9 +13,9 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from reconciler.applying import applier, lost_creates
-from reconciler.applying.applier import Means
+from reconciler.applying import creating, lost_creates
 from reconciler.applying.journal import Journal
+from reconciler.applying.means import Means
 from reconciler.errors import NotApplied
 from reconciler.model.state import Record
 from reconciler.pipeline import applying
@@ -122,17 +122,18 @@ def clock_after_list() -> AbstractContextManager[Any]:
 
 def window_from_sending() -> AbstractContextManager[Any]:
     """The window is counted from when the request was sent, not from when it was given up."""
-    return patch.object(applier._Run, "_look_for", _shifted(applier._Run._look_for, http.Limits().write_s))
+    return patch.object(creating.Creating, "_look_for", _shifted(creating.Creating._look_for, http.Limits().write_s))
 
 
 def window_from_the_journal() -> AbstractContextManager[Any]:
     """What a dead process left in doubt is believed to be settled, because it was written down a while ago."""
-    return patch.object(applier._Run, "_look_for", _shifted(applier._Run._look_for, 50.0))
+    return patch.object(creating.Creating, "_look_for", _shifted(creating.Creating._look_for, 50.0))
 
 
 def _shifted(look_for: Any, seconds: float) -> Any:
-    async def early(self: Any, step: Any, op: str, since: float | None, remote_id: str | None) -> Any:
-        return await look_for(self, step, op, None if since is None else since - seconds, remote_id)
+    async def early(self: Any, creation: Any) -> Any:
+        given_up = creation.given_up
+        return await look_for(self, replace(creation, given_up=None if given_up is None else given_up - seconds))
 
     return early
 
@@ -159,7 +160,7 @@ def lists_are_believed() -> AbstractContextManager[Any]:
     async def gone(*_: Any) -> None:
         return None
 
-    return patch.object(applier._Run, "_still_there", gone)
+    return patch.object(creating.Creating, "still_there", gone)
 
 
 @dataclass(frozen=True)

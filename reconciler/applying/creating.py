@@ -1,0 +1,344 @@
+"""Make an object, once and not twice.  Touches: network, journal, the clock.
+
+A create is written down before it is sent; if its answer is lost it is looked for, never blindly sent again
+(``lost_creates``).
+
+No vendor knows "create it unless it is there", so all that keeps two objects of one name apart is how young the list is
+that shows none.  Nothing is fetched twice in a run, but for the lists that prove absence: a long run reads the list of
+a parent again, once for all creates of some seconds, unless it made that parent just now.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import closing
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates, Sought
+from reconciler.applying.means import Means, World
+from reconciler.applying.memory import Memory
+from reconciler.applying.requests import Requests
+from reconciler.applying.second_looks import SecondLooks
+from reconciler.errors import ApiError, Conflict, NotApplied, OutcomeUnknown
+from reconciler.model.kind import Call, Mark, Reply
+from reconciler.model.plan import Step
+from reconciler.model.resource import Address, LiveObject
+from reconciler.model.state import Entry, Intent
+
+MOST_SENDS = 3
+"""How often one create is sent at the most, each time after its absence was proven."""
+
+GREATEST_AGE_S = 10.0
+"""How old the proof of absence may be when a create leaves."""
+
+IN_GOOD_TIME_S = 2.0
+"""So long before it gets too old a proof is not relied on any more: a create may wait for its turn."""
+
+MOST_PROOFS = 20
+"""How often absence is proven anew for one send at the most, while something holds it up each time."""
+
+
+class _HeldUp(Exception):
+    """A create was not sent, because it was held up until its proof of absence had grown old."""
+
+
+class _Creation(Struct, frozen=True):
+    """An object that is to be made, and what may have been made of it already.
+
+    ``op`` is the operation that its marker names.  ``missing`` is what we remember of the address although the
+    platform has not listed its object.  ``given_up`` is the monotonic second at which the last create that may have
+    been carried out was given up; None where none was sent.  ``retiring`` are ids of what it is made in place of.
+    """
+
+    step: Step
+    op: str
+    missing: Entry | None
+    given_up: float | None
+    retiring: tuple[str, ...]
+
+    @property
+    def is_unsent(self) -> bool:
+        return self.given_up is None
+
+
+class Creating:
+    """The creates of one run: they share what is known of what else is there."""
+
+    def __init__(self, world: World, means: Means, memory: Memory, requests: Requests) -> None:
+        self._world, self._means, self._memory, self._requests = world, means, memory, requests
+        owned = frozenset(each for entry in memory.entries.values() for each in (entry.remote_id, *entry.retiring))
+        now, known = means.clock.monotonic(), frozenset(memory.live) - (self._perhaps_ours() - owned)
+        self._lost = LostCreates(means.clock, known, owned, now, means.on_wait)
+        self._second_looks = SecondLooks(means.clock)
+        self._born: dict[str, float] = {}
+        """When we began to make an object, by its id: nothing can have stood inside it then."""
+
+    def _perhaps_ours(self) -> set[str]:
+        """The ids of what an earlier run may have made without an answer, where there is no room for a marker."""
+        doubts = self._world.state.in_doubt
+        named = (item for item in self._memory.live.values() if item.address in doubts) if doubts else ()
+        return {item.remote_id for item in named if self._means.kinds[item.address.kind].marker is None}
+
+    async def close(self) -> None:
+        """Read no list any further."""
+        await self._lost.close()
+
+    async def create(self, step: Step, retiring: tuple[str, ...] = ()) -> Entry:
+        """Send the create, or find what an unanswered one made.  Returns what to remember, already journalled.
+
+        Raises NotApplied or Conflict when there is no such object for certain, OutcomeUnknown when nobody can tell.
+        """
+        doubt = self._memory.doubt(step)
+        creation = self._creation(step, doubt, retiring)
+        if creation.is_unsent and (overlooked := await self._overlooked(creation)) is not None:
+            return overlooked
+        if doubt is None:
+            await self._require_no_former(step)
+        for attempt in range(1, MOST_SENDS + 1):
+            made = await self._made_already(creation)
+            if isinstance(made, Entry):
+                return made
+            await self._memory.intend(step, creation.op, attempt)
+            try:
+                return await self._send(creation, absence=made)
+            except Conflict as error:
+                return await self._met(creation, error)
+            except OutcomeUnknown as error:
+                creation, unanswered = replace(creation, given_up=self._means.clock.monotonic()), error
+        raise unanswered
+
+    def _creation(self, step: Step, doubt: Intent | None, retiring: tuple[str, ...]) -> _Creation:
+        """What is to be made, and whether an earlier run may have done so: it got no answer, or no list showed it."""
+        missing = self._memory.missing(step.address)
+        lagging = _lagging(missing)
+        return _Creation(
+            step,
+            doubt.op if doubt else self._means.new_op(),
+            missing,
+            self._lost.began if doubt or lagging else None,
+            tuple(each for each in retiring if each != lagging),
+        )
+
+    # -- what there is already
+
+    async def _made_already(self, creation: _Creation) -> Entry | Absence:
+        """What an earlier send made, remembered; or the proof that there is no such object.  Raises ApiError."""
+        if creation.is_unsent:
+            return await self._absence(creation)
+        looked = await self._look_for(creation)
+        if isinstance(looked, LiveObject):
+            return await self._found(creation, looked, creation.op)
+        if _lagging(creation.missing) is not None:  # its create was answered: one list proves too little
+            return await self._overlooked(creation, looked.at) or looked
+        return looked
+
+    async def _look_for(self, creation: _Creation) -> LiveObject | Absence:
+        """What the create made that was given up, or the proof of its absence.
+
+        Where nothing was sent yet, what has appeared is somebody else's.
+        """
+        step, by_name, until = creation.step, False, -math.inf
+        if creation.given_up is not None:
+            by_name = self._is_known_by_name(step, creation.op)
+            until = creation.given_up + self._means.window_s(self._requests.provider(step.address))
+        sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing))
+        return await self._lost.find(sought, self._requests.siblings(step.address))
+
+    def _is_known_by_name(self, step: Step, op: str) -> bool:
+        """Whether nothing but its name and its files tell what a create made: there may be no room for the marker."""
+        kind = self._means.kinds[step.address.kind]
+        if not self._means.marked or kind.marker is None:
+            return True
+        if not kind.unique_names:
+            return False
+        assert kind.create is not None
+        with closing(kind.create(self._requests.to_write(step, op), self._requests.wire(step.address))) as flow:
+            first = next(flow)
+        return not isinstance(first, Call) or op not in json.dumps(first.body)
+
+    async def _overlooked(self, creation: _Creation, since: float = -math.inf) -> Entry | None:
+        """What a list has left out although we remember it, and a second one (begun at ``since`` or later) shows."""
+        missing = creation.missing
+        if missing is None:
+            return None
+        there = await self.still_there(creation.step.address, missing, since)
+        return await self._found(creation, there, missing.op) if there is not None else None
+
+    async def still_there(self, address: Address, entry: Entry, since: float = -math.inf) -> LiveObject | None:
+        """The object of ``entry``, if a second list of its siblings shows it."""
+        siblings = self._requests.remembered_siblings(address)
+        return (await self._second_looks.at(siblings, since)).get(entry.remote_id) if siblings is not None else None
+
+    async def _require_no_former(self, step: Step) -> None:
+        """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""
+        former = self._world.resources[step.address].renamed_from
+        missing = self._memory.missing(former) if former is not None else None
+        if former is None or missing is None or await self.still_there(former, missing) is None:
+            return
+        raise NotApplied(
+            f"{former} is at the platform after all: a list had left it out",
+            method="POST", path=str(step.address), hint="apply again: it is renamed then",
+        )  # fmt: skip
+
+    # -- the proof that there is none
+
+    async def _absence(self, creation: _Creation) -> Absence:
+        """The proof that there is no such object, for a create that was never sent.  Raises ApiError.
+
+        When it is about to grow too old a new one is read beside the creates that can still rely on it.
+        """
+        step = creation.step
+        known = self._absent_since(step)
+        age_s = self._means.clock.monotonic() - known
+        if age_s <= SHARED_UNSENT_S or (not self._renew(step) and age_s <= GREATEST_AGE_S - IN_GOOD_TIME_S):
+            return Absence(known)
+        found = await self._look_for(creation)
+        assert isinstance(found, Absence)
+        return found
+
+    def _absent_since(self, step: Step) -> float:
+        """When what was read for the plan, or the making of its parent, showed that there is no such object."""
+        return max(self._world.read_at, self._born.get(self._requests.parent_id(step.address) or "", -math.inf))
+
+    def _renew(self, step: Step) -> bool:
+        """Have a young list read that shows the step's object if it is there; whether there is one already."""
+        return self._lost.renew(self._requests.siblings(step.address))
+
+    @property
+    def needs_no_proof(self) -> bool:
+        """Whether what was read for the plan is young enough to be relied on for a while."""
+        return self._means.clock.monotonic() - self._world.read_at <= SHARED_UNSENT_S
+
+    def look_ahead(self, step: Step) -> None:
+        """Renew the proof that the create of ``step`` will need soon."""
+        if self._means.clock.monotonic() - self._absent_since(step) > SHARED_UNSENT_S:
+            self._renew(step)
+
+    # -- sending
+
+    async def _send(self, creation: _Creation, absence: Absence) -> Entry:
+        """Send it once the proof of absence is young enough, and nobody else has made one of this name meanwhile.
+
+        Returns what to remember of it, or of what an earlier send made after all.
+        """
+        step = creation.step
+        for _ in range(MOST_PROOFS):
+            if absence.stranger is not None:
+                await self._memory.not_applied(step)
+                raise NotApplied(
+                    f"somebody has made a {self._means.kinds[step.address.kind].noun} of this name meanwhile "
+                    f"({absence.stranger.remote_id})",
+                    method="POST", path=str(step.address), hint="plan again to see it",
+                )  # fmt: skip
+            try:
+                remote_id = await self._sent(creation, absence)
+            except _HeldUp:
+                looked = await self._proven_anew(creation)
+            else:
+                return await self._created(creation, remote_id, creation.op)
+            if isinstance(looked, LiveObject):
+                return await self._found(creation, looked, creation.op)
+            absence = looked
+        await self._memory.not_applied(step)
+        raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
+
+    async def _sent(self, creation: _Creation, absence: Absence) -> str:
+        """The id of the new object.  Raises ApiError, and _HeldUp when ``absence`` has grown old before it left."""
+        step, began = creation.step, self._means.clock.monotonic()
+        kind = self._means.kinds[step.address.kind]
+        assert kind.create is not None
+        accepted: list[Call] = []
+
+        async def permit() -> None:
+            await self._means.confirm()
+            if self._means.clock.monotonic() - absence.at > GREATEST_AGE_S:
+                raise _HeldUp
+
+        send_one = self._requests.sender(step, permit)
+
+        async def send(call: Call) -> Reply:
+            reply = await send_one(call)
+            if not call.repeatable:
+                accepted.append(call)
+            return reply
+
+        flow = kind.create(self._requests.to_write(step, creation.op), self._requests.wire(step.address))
+        try:
+            made = await self._requests.drive(step, flow, send)
+        except NotApplied as error:
+            if accepted:  # the object exists; a later request of the same create was refused
+                raise OutcomeUnknown(
+                    f"created, but not finished: {error.message}",
+                    method=error.method, path=error.path, status=error.status, hint=error.hint,
+                ) from error  # fmt: skip
+            await self._memory.not_applied(step)
+            raise
+        if made not in self._lost.known and made not in self._lost.owned:
+            self._born[made] = began
+        return made
+
+    async def _proven_anew(self, creation: _Creation) -> LiveObject | Absence:
+        try:
+            return await self._look_for(creation)
+        except ApiError:
+            if creation.is_unsent:  # so nothing is in doubt
+                await self._memory.not_applied(creation.step)
+            raise
+
+    async def _met(self, creation: _Creation, error: Conflict) -> Entry:
+        """What to remember where the platform has such an object already: it may be what an earlier send made."""
+        # The first send of an operation can not have met an object of its own.
+        found = None if creation.is_unsent else await self._look_for(creation)
+        if isinstance(found, LiveObject):
+            return await self._found(creation, found, creation.op)
+        await self._memory.not_applied(creation.step)
+        raise NotApplied(
+            f"{_reason(error).removesuffix('.')}; what is there is not ours",
+            method=error.method, path=error.path, status=error.status, hint="plan again to see it",
+        ) from error  # fmt: skip
+
+    # -- remembering
+
+    async def _found(self, creation: _Creation, live: LiveObject, op: str | None) -> Entry:
+        """Remember what an unanswered create made, and send again what the platform does not show of it.
+
+        A create of several requests may have been cut short between them.
+        """
+        step = creation.step
+        kind = self._means.kinds[step.address.kind]
+        never_shown = {name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY in shape.marks}
+        hidden = frozenset(never_shown & step.fields.keys())
+        entry = await self._created(creation, live.remote_id, op, hidden)
+        if not hidden or kind.update is None:
+            return entry
+        write = replace(self._requests.to_write(step, op), changed=hidden, live=live)
+        await self._requests.drive(step, kind.update([write], self._requests.wire(step.address)))
+        return await self._created(creation, live.remote_id, op)
+
+    async def _created(
+        self, creation: _Creation, remote_id: str, op: str | None, without: frozenset[str] = frozenset()
+    ) -> Entry:
+        """Remember a new object; ``without`` names fields of which it is not known that they arrived."""
+        step = creation.step
+        self._memory.ids[step.address] = remote_id
+        entry = self._memory.entry(step, remote_id, op if self._means.marked else None, creation.retiring)
+        if without:
+            applied = {name: value for name, value in entry.applied.items() if name not in without}
+            entry = replace(entry, applied=applied)
+        await self._memory.bring_along(step)
+        entry = replace(entry, unlisted=True)
+        await self._memory.keep(step.address, entry)
+        return entry
+
+
+def _lagging(missing: Entry | None) -> str | None:
+    """The id of an object whose create was answered, and that no list has shown since."""
+    return missing.remote_id if missing is not None and missing.unlisted else None
+
+
+def _reason(error: ApiError) -> str:
+    """The error without the request in front of it."""
+    return error.message.removeprefix(f"{error.method} {error.path}: ")

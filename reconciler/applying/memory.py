@@ -1,0 +1,142 @@
+"""What a run remembers, and the records that make it durable.  Touches: journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.applying.means import Means, World
+from reconciler.model.checkout import from_top
+from reconciler.model.kind import AnyKind, Replace
+from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.resource import Address, Resource
+from reconciler.model.state import Entry, Intent, Record, entry_to_json
+
+
+class Memory:
+    """``entries`` and ``ids`` follow what is done; ``live`` is what was there when the run began, by remote id."""
+
+    def __init__(self, plan: Plan, world: World, means: Means) -> None:
+        self._world, self._means = world, means
+        self.ids = dict(world.ids)
+        self.live = world.live.by_id()
+        self.entries: dict[Address, Entry] = dict(world.state.entries)
+        self._former_roots = {
+            (step.address.vendor, step.address.root): step.former.root
+            for step in plan.pending
+            if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
+        }
+        self._brought_along: set[Address] = set()
+
+    # -- what is remembered
+
+    def of(self, address: Address) -> Entry | None:
+        """What we remembered of an address when the run began, also under the former name of its root."""
+        known = self.entries.get(address)
+        if known is not None or not self._former_roots:
+            return known
+        root = self._former_roots.get((address.vendor, address.root))
+        return self.entries.get(Address(address.kind, (root, *address.path[1:]))) if root is not None else None
+
+    def missing(self, address: Address) -> Entry | None:
+        """What we remember of an address whose object the platform did not list."""
+        known = self.of(address)
+        return known if known is not None and known.remote_id not in self.live else None
+
+    def of_step(self, step: Step) -> Entry | None:
+        """What we remember of the object that the step changes."""
+        return self.entries.get(step.former or step.address)
+
+    def op_of(self, step: Step) -> str | None:
+        """The operation that the marker of the step's object names, as far as it is to carry one."""
+        entry = self.of_step(step)
+        if entry is not None and entry.op is not None:
+            return entry.op if self._means.marked else None
+        return self.live[str(step.remote_id)].op
+
+    def doubt(self, step: Step) -> Intent | None:
+        """The create that was never answered, under the former name or, where that gets a new object, the new one."""
+        root = step.former.root if step.former else step.address.root
+        meant = Address(step.address.kind, (root, *step.address.path[1:]))
+        doubts = self._world.state.in_doubt
+        return doubts.get(step.former or step.address) or doubts.get(meant) or doubts.get(step.address)
+
+    def replaced_by(self, step: Step) -> tuple[str, ...]:
+        """What stays to be let go when a list has left out the old object of a replace that is in doubt."""
+        address = step.former or step.address
+        if address not in self._world.state.in_doubt:
+            return ()
+        known, kind = self.of(address), self._means.kinds[step.address.kind]
+        if known is None or kind.replace is not Replace.CREATE_FIRST:
+            return ()
+        return tuple(sorted({*known.retiring, known.remote_id} - {str(step.remote_id)}))
+
+    # -- what is written down
+
+    async def keep(self, address: Address, entry: Entry) -> None:
+        """Remember ``entry`` from now on."""
+        await self._means.write({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
+        self.entries[address] = entry
+
+    async def intend(self, step: Step, op: str, attempt: int) -> None:
+        """Write down that a create is about to be sent."""
+        record: Record = {"record": "intent", "address": str(step.address), "op": op, "attempts": attempt}
+        await self._means.write(record)
+
+    async def not_applied(self, step: Step) -> None:
+        """Write down that the create of this step has made nothing for certain."""
+        await self._means.write({"record": "not_applied", "address": str(step.address)})
+
+    async def forget(self, address: Address) -> None:
+        """Write down that there is nothing to remember any more."""
+        await self._means.write({"record": "removed", "address": str(address)})
+
+    async def bring_along(self, step: Step) -> None:
+        """Move what is remembered under the former name of a step, once its object is there under the new one."""
+        former = _remembered_as(step)
+        if former != step.address and step.address not in self._brought_along:
+            self._brought_along.add(step.address)
+            await self._means.write(renamed(former, step.address, self._means.kinds))
+
+    def entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
+        """What there is to remember of the step's resource once it is at the platform as wanted."""
+        resource = self._world.resources[step.address]
+        known = (self.entries.get(step.former) if step.former else None) or self.of(step.address)
+        return remembered(resource, remote_id, op, retiring, known=known, home=self._world.home)
+
+
+def _remembered_as(step: Step) -> Address:
+    """The address in the state: a root's own rename comes first, and has carried along what stands in it."""
+    former = step.former or step.address
+    return former if len(former.path) == 1 else Address(former.kind, (step.address.root, *former.path[1:]))
+
+
+def renamed(former: Address, address: Address, kinds: Mapping[str, AnyKind]) -> Record:
+    """The record that moves what is remembered, and what stands in it where its kind can hold others."""
+    is_holder = len(former.path) > 1 or any(kind.parent == former.kind for kind in kinds.values())
+    record: Record = {"record": "renamed", "address": str(address), "former": str(former)}
+    return record if is_holder else {**record, "alone": True}
+
+
+def remembered(
+    resource: Resource,
+    remote_id: str,
+    op: str | None,
+    retiring: Sequence[str] = (),
+    *,
+    known: Entry | None = None,
+    home: str = ".",
+) -> Entry:
+    """What the state keeps of a resource that is at the platform as the manifests, read at ``home``, want it.
+
+    ``known`` is what it kept before.
+    """
+    protect = resource.lifecycle.protect
+    return Entry(
+        remote_id=remote_id,
+        applied=resource.fields,
+        op=op,
+        protect=known is not None and known.protect if protect is None else protect,
+        on_removal=resource.lifecycle.onRemoval,
+        source=from_top(home, resource.source.file),
+        retiring=tuple(retiring),
+    )

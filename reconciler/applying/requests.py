@@ -1,0 +1,113 @@
+"""The requests of steps: made of what is wanted and known, and sent while the lock is ours.  Touches: network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from reconciler.applying.means import Means, World
+from reconciler.applying.memory import Memory
+from reconciler.applying.siblings import Siblings
+from reconciler.model.flow import Send, drive
+from reconciler.model.kind import Call, Flow, Reply, Wire, Write
+from reconciler.model.plan import Action, Step
+from reconciler.model.provider import Permit, Provider
+from reconciler.model.resource import Address, LiveObject
+
+T = TypeVar("T")
+
+
+class Requests:
+    """Knows at any moment what the ids are by which the platform is to be told of things."""
+
+    def __init__(self, world: World, means: Means, memory: Memory) -> None:
+        self._world, self._means, self._memory = world, means, memory
+
+    async def drive(self, step: Step, flow: Flow[T], send: Send | None = None) -> T:
+        """Carry out a flow of the step's."""
+        return await drive(flow, send or self.sender(step), self._means.clock.sleep)
+
+    def sender(self, step: Step, to_create: Permit | None = None) -> Send:
+        """How to send the requests of a step: writes only while the lock is ours.
+
+        ``to_create`` is asked instead for what must not be sent twice.
+        """
+        provider, to_write = self.provider(step.address), self._means.confirm
+
+        async def send(call: Call) -> Reply:
+            if call.method == "GET":
+                return await provider.send(call)
+            return await provider.send(call, to_write if call.repeatable else to_create or to_write)
+
+        return send
+
+    async def update(self, changing: Sequence[tuple[Step, str | None]]) -> None:
+        """Send what is different of objects of one kind and parent, each with the operation that its marker names."""
+        first, _ = changing[0]
+        update = self._means.kinds[first.address.kind].update
+        assert update is not None
+        await self.drive(first, update([self.to_write(step, op) for step, op in changing], self.wire(first.address)))
+
+    async def remove(self, removing: Sequence[Step]) -> None:
+        """Let go of objects of one kind and parent."""
+        first = removing[0]
+        remove = self._means.kinds[first.address.kind].remove
+        assert remove is not None
+        await self.drive(first, remove([self._to_remove(step) for step in removing], self.wire(first.address)))
+
+    def to_write(self, step: Step, op: str | None) -> Write:
+        """What is wanted of the step's object, and what of it is different."""
+        resource = self._world.resources.get(step.address)
+        root = self._means.root
+        return Write(
+            address=step.address,
+            fields=step.fields,
+            parent_id=self.parent_id(step.address),
+            changed=frozenset() if step.action is Action.CREATE else _differing(step),
+            live=self._memory.live.get(str(step.remote_id)),
+            op=op if self._means.marked else None,
+            files={name: str(root / path) for name, path in resource.files.items()} if resource else {},
+        )
+
+    def _to_remove(self, step: Step) -> Write:
+        live: LiveObject = self._memory.live[str(step.remote_id)]
+        return Write(step.address, live.fields, self.parent_id(step.address), live=live, archived=True)
+
+    def parent_id(self, address: Address) -> str | None:
+        """The remote id of what the address stands in."""
+        kind = self._means.kinds[address.kind]
+        return self._memory.ids[Address(kind.parent, self._parent_path(address))] if kind.parent else None
+
+    def _parent_path(self, address: Address) -> tuple[str, ...]:
+        return address.path[: -len(self._means.kinds[address.kind].identity)]
+
+    def siblings(self, address: Address) -> Siblings:
+        """The list of everything of its kind that stands beside the address.  What it stands in has to be there."""
+        return self._beside(address, self.parent_id(address))
+
+    def remembered_siblings(self, address: Address) -> Siblings | None:
+        """The same by what we remember, if what it stands in is not there; None if nothing is known of that either."""
+        kind = self._means.kinds[address.kind]
+        if kind.parent is None:
+            return self._beside(address, None)
+        parent = Address(kind.parent, self._parent_path(address))
+        known = self._memory.entries.get(parent)
+        parent_id = self._memory.ids.get(parent) or (known.remote_id if known is not None else None)
+        return self._beside(address, parent_id) if parent_id is not None else None
+
+    def _beside(self, address: Address, parent_id: str | None) -> Siblings:
+        kind, path = self._means.kinds[address.kind], self._parent_path(address)
+        return Siblings(kind, parent_id, path, self.provider(address).send, self.wire(address))
+
+    def provider(self, address: Address) -> Provider:
+        """Whom the address belongs to."""
+        return self._means.providers[address.vendor]
+
+    def wire(self, address: Address) -> Wire:
+        """The ids as they are now, and the dialect of the platform."""
+        return Wire(self._memory.ids, self.provider(address).dialect)
+
+
+def _differing(step: Step) -> frozenset[str]:
+    """The fields that are different, by their names at the top."""
+    return frozenset(change.path.partition(".")[0] for change in step.changes)
