@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from reconciler.applying.creating import Creating
 from reconciler.applying.in_flight import InFlight
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.ready import Ready
 from reconciler.applying.requests import Requests
@@ -31,18 +31,18 @@ LOOK_AHEAD = 4
 a request, so the list is there when the create is, and nobody waits for it."""
 
 
-async def apply(plan: Plan, world: World, means: Means) -> tuple[StepOutcome, ...]:
+async def apply(plan: Plan, known: Known, means: Means) -> tuple[StepOutcome, ...]:
     """Carry out every pending step; returns one outcome for each, in the plan's order.
 
     Raises no ApiError, but what ``write`` and ``confirm`` raise: then nothing more is sent.
     """
-    return await _Run(plan, world, means).go()
+    return await _Run(plan, known, means).go()
 
 
 class _Run:
     """One application of one plan: what is ready, what runs, what came of it."""
 
-    def __init__(self, plan: Plan, world: World, means: Means) -> None:
+    def __init__(self, plan: Plan, known: Known, means: Means) -> None:
         self.means = means
         self.steps = {step.id: step for step in plan.pending}
         self.outcomes: dict[str, StepOutcome] = {}
@@ -55,9 +55,9 @@ class _Run:
         self.opening: dict[str, int] = {}
         """How many steps wait for the roots that are under way."""
         self.refused = ""
-        self.memory = Memory(plan, world, means)
-        self.requests = Requests(world, means, self.memory)
-        self.creating = Creating(world, means, self.memory, self.requests)
+        self.memory = Memory(plan, known, means)
+        self.requests = Requests(known, means, self.memory)
+        self.creating = Creating(known, means, self.memory, self.requests)
 
     async def go(self) -> tuple[StepOutcome, ...]:
         for step in self.steps.values():

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.applying.lost_creates import SHARED_UNSENT_S, Absence, LostCreates, Sought
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
@@ -67,18 +67,18 @@ class _Creation(Struct, frozen=True):
 class Creating:
     """The creates of one run: they share what is known of what else is there."""
 
-    def __init__(self, world: World, means: Means, memory: Memory, requests: Requests) -> None:
-        self._world, self._means, self._memory, self._requests = world, means, memory, requests
+    def __init__(self, known: Known, means: Means, memory: Memory, requests: Requests) -> None:
+        self._known, self._means, self._memory, self._requests = known, means, memory, requests
         owned = frozenset(each for entry in memory.entries.values() for each in (entry.remote_id, *entry.retiring))
-        now, known = means.clock.monotonic(), frozenset(memory.live) - (self._perhaps_ours() - owned)
-        self._lost = LostCreates(means.clock, known, owned, now, means.on_wait)
+        began, listed = means.clock.monotonic(), frozenset(memory.live) - (self._perhaps_ours() - owned)
+        self._lost = LostCreates(means.clock, listed, owned, began, means.on_wait)
         self._second_looks = SecondLooks(means.clock)
         self._born: dict[str, float] = {}
         """When we began to make an object, by its id: nothing can have stood inside it then."""
 
     def _perhaps_ours(self) -> set[str]:
         """The ids of what an earlier run may have made without an answer, where there is no room for a marker."""
-        doubts = self._world.state.in_doubt
+        doubts = self._known.state.in_doubt
         named = (item for item in self._memory.live.values() if item.address in doubts) if doubts else ()
         return {item.remote_id for item in named if self._means.kinds[item.address.kind].marker is None}
 
@@ -174,7 +174,7 @@ class Creating:
 
     async def _require_no_former(self, step: Step) -> None:
         """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""
-        former = self._world.resources[step.address].renamed_from
+        former = self._known.resources[step.address].renamed_from
         missing = self._memory.missing(former) if former is not None else None
         if former is None or missing is None or await self.still_there(former, missing) is None:
             return
@@ -191,17 +191,17 @@ class Creating:
         When it is about to grow too old a new one is read beside the creates that can still rely on it.
         """
         step = creation.step
-        known = self._absent_since(step)
-        age_s = self._means.clock.monotonic() - known
+        at = self._absent_since(step)
+        age_s = self._means.clock.monotonic() - at
         if age_s <= SHARED_UNSENT_S or (not self._renew(step) and age_s <= GREATEST_AGE_S - IN_GOOD_TIME_S):
-            return Absence(known)
+            return Absence(at)
         found = await self._look_for(creation)
         assert isinstance(found, Absence)
         return found
 
     def _absent_since(self, step: Step) -> float:
         """When what was read for the plan, or the making of its parent, showed that there is no such object."""
-        return max(self._world.read_at, self._born.get(self._requests.parent_id(step.address) or "", -math.inf))
+        return max(self._known.read_at, self._born.get(self._requests.parent_id(step.address) or "", -math.inf))
 
     def _renew(self, step: Step) -> bool:
         """Have a young list read that shows the step's object if it is there; whether there is one already."""
@@ -210,7 +210,7 @@ class Creating:
     @property
     def needs_no_proof(self) -> bool:
         """Whether what was read for the plan is young enough to be relied on for a while."""
-        return self._means.clock.monotonic() - self._world.read_at <= SHARED_UNSENT_S
+        return self._means.clock.monotonic() - self._known.read_at <= SHARED_UNSENT_S
 
     def look_ahead(self, step: Step) -> None:
         """Renew the proof that the create of ``step`` will need soon."""

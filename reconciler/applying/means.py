@@ -42,7 +42,7 @@ class Means(Struct, frozen=True):
     on_wait: Callable[[str], None] = lambda _: None
 
 
-class World(Struct, frozen=True):
+class Known(Struct, frozen=True):
     """What is wanted and known when the run starts.  ``ids`` holds the remote id of every known address.
 
     ``live`` was read from the monotonic second ``read_at`` on.  ``home`` is where the manifests' names start, from the

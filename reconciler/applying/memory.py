@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.plan import Action, Plan, Step
@@ -15,11 +15,11 @@ from reconciler.model.state import Entry, Intent, Record, entry_to_json
 class Memory:
     """``entries`` and ``ids`` follow what is done; ``live`` is what was there when the run began, by remote id."""
 
-    def __init__(self, plan: Plan, world: World, means: Means) -> None:
-        self._world, self._means = world, means
-        self.ids = dict(world.ids)
-        self.live = world.live.by_id()
-        self.entries: dict[Address, Entry] = dict(world.state.entries)
+    def __init__(self, plan: Plan, known: Known, means: Means) -> None:
+        self._known, self._means = known, means
+        self.ids = dict(known.ids)
+        self.live = known.live.by_id()
+        self.entries: dict[Address, Entry] = dict(known.state.entries)
         self._former_roots = {
             (step.address.vendor, step.address.root): step.former.root
             for step in plan.pending
@@ -57,13 +57,13 @@ class Memory:
         """The create that was never answered, under the former name or, where that gets a new object, the new one."""
         root = step.former.root if step.former else step.address.root
         meant = Address(step.address.kind, (root, *step.address.path[1:]))
-        doubts = self._world.state.in_doubt
+        doubts = self._known.state.in_doubt
         return doubts.get(step.former or step.address) or doubts.get(meant) or doubts.get(step.address)
 
     def replaced_by(self, step: Step) -> tuple[str, ...]:
         """What stays to be let go when a list has left out the old object of a replace that is in doubt."""
         address = step.former or step.address
-        if address not in self._world.state.in_doubt:
+        if address not in self._known.state.in_doubt:
             return ()
         known, kind = self.of(address), self._means.kinds[step.address.kind]
         if known is None or kind.replace is not Replace.CREATE_FIRST:
@@ -99,9 +99,9 @@ class Memory:
 
     def entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
         """What there is to remember of the step's resource once it is at the platform as wanted."""
-        resource = self._world.resources[step.address]
-        known = (self.entries.get(step.former) if step.former else None) or self.of(step.address)
-        return remembered(resource, remote_id, op, retiring, known=known, home=self._world.home)
+        resource = self._known.resources[step.address]
+        before = (self.entries.get(step.former) if step.former else None) or self.of(step.address)
+        return remembered(resource, remote_id, op, retiring, known=before, home=self._known.home)
 
 
 def _remembered_as(step: Step) -> Address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.siblings import Siblings
 from reconciler.model.flow import Send, drive
@@ -20,8 +20,8 @@ T = TypeVar("T")
 class Requests:
     """Knows at any moment what the ids are by which the platform is to be told of things."""
 
-    def __init__(self, world: World, means: Means, memory: Memory) -> None:
-        self._world, self._means, self._memory = world, means, memory
+    def __init__(self, known: Known, means: Means, memory: Memory) -> None:
+        self._known, self._means, self._memory = known, means, memory
 
     async def drive(self, step: Step, flow: Flow[T], send: Send | None = None) -> T:
         """Carry out a flow of the step's."""
@@ -57,7 +57,7 @@ class Requests:
 
     def to_write(self, step: Step, op: str | None) -> Write:
         """What is wanted of the step's object, and what of it is different."""
-        resource = self._world.resources.get(step.address)
+        resource = self._known.resources.get(step.address)
         root = self._means.root
         return Write(
             address=step.address,

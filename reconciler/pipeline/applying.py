@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import AT_ONCE, Journal
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import remembered
 from reconciler.errors import (
     ApiError,
@@ -132,7 +132,7 @@ async def _apply_planned(
         outcomes: tuple[StepOutcome, ...] = ()
         if planned.plan.pending:
             await journal.write(_changing(planned, trial))
-            outcomes = await carry_out(planned.plan, world_of(planned), means_of(here, journal, reading.ended))
+            outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, reading.ended))
             reading.ended_all()
         applied = Applied(planned, outcomes)
         durable = journal.records
@@ -175,9 +175,9 @@ def staying(plan: Plan) -> set[Address]:
     return {step.address for step in steps if not step.action.leaves_nothing}
 
 
-def world_of(planned: Planned) -> World:
+def known_of(planned: Planned) -> Known:
     """What the applier has to know of the making of a plan."""
-    return World(
+    return Known(
         resources=planned.desired.resources,
         state=planned.state,
         live=planned.live,

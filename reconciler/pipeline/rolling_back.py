@@ -21,7 +21,7 @@ from reconciler.model.plan import Basis, Plan, Step
 from reconciler.model.resource import Address
 from reconciler.model.state import State, fold
 from reconciler.model.values import Fields
-from reconciler.pipeline.applying import means_of, world_of
+from reconciler.pipeline.applying import known_of, means_of
 from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import LOCAL, Session
@@ -133,7 +133,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         planned = await _plan_back(here, state, befores, journal)
         planned_back(planned.plan)
         means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))
-        outcomes = await carry_out(planned.plan, world_of(planned), means)
+        outcomes = await carry_out(planned.plan, known_of(planned), means)
         left = [Left(each.address, each.reason) for each in planned.plan.refusals]
         for step, outcome in zip(planned.plan.pending, outcomes, strict=True):
             if outcome.status is not StepStatus.DONE:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.applying.applier import apply
-from reconciler.applying.means import Means, World
+from reconciler.applying.means import Known, Means
 from reconciler.errors import InvalidRequest
 from reconciler.model.kind import Call, Reply
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -76,8 +76,8 @@ class Run:
             on_end=lambda step, _: self.ended.append(step.id),
         )
         ids = {item.address: item.remote_id for item in live.objects}
-        world = World({each.address: each for each in resources}, state, live, ids, self.clock.monotonic())
-        outcomes: tuple[StepOutcome, ...] = in_virtual_time(apply(plan, world, means))
+        known = Known({each.address: each for each in resources}, state, live, ids, self.clock.monotonic())
+        outcomes: tuple[StepOutcome, ...] = in_virtual_time(apply(plan, known, means))
         return outcomes
 
 
