@@ -25,24 +25,25 @@ from reconciler.planning.differ import field_changes
 class Match(Struct, frozen=True):
     """What is known of one address.
 
-    ``live``     the object that stands there, or None.   ``entry``  what we remember, or None.
-    ``ours``     whether the object may be changed without asking.
-    ``found``    it is ours because its marker is that of a create whose reply was lost.
-    ``former``   the address it has in the state, when a rename moved it.
-    ``twins``    all live objects of this identity, when there are several and nothing tells which is meant; with
-                 ``found``, those that carry the same marker.
-    ``lost``     ids of live objects that a replace left behind.
-    ``also``     where else the state has the object of the entry: it does not stand here then, and ``live`` is None.
+    ``live``         the object that stands there, or None.   ``entry``  what we remember, or None.
+    ``ours``         whether the object may be changed without asking.
+    ``in_doubt``     a create of it was sent and never answered.
+    ``recovered``    it is what such a create has made: by its marker or, where that has no room, by its content.
+    ``former``       the address it has in the state, when a rename moved it.
+    ``twins``        all live objects of this identity, when there are several and nothing tells which is meant; where
+                     one was ``recovered``, the others that the same create may have made.
+    ``left_behind``  objects that a replace has put another one in place of, and that are still active.
+    ``also``         where else the state has the object of the entry: it does not stand here, and ``live`` is None.
     """
 
     live: LiveObject | None = None
     entry: Entry | None = None
     ours: bool = False
-    found: bool = False
     in_doubt: bool = False
+    recovered: bool = False
     former: Address | None = None
     twins: tuple[LiveObject, ...] = ()
-    lost: tuple[LiveObject, ...] = ()
+    left_behind: tuple[LiveObject, ...] = ()
     also: tuple[Address, ...] = ()
 
 
@@ -210,11 +211,11 @@ def _doubts(
 def _match_known(
     address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], kept: Container[str]
 ) -> Match:
-    """Something remembered that is there: its id tells.  What others want is not lost, though a replace left it."""
+    """Something remembered that is there: its id tells.  What others want stays, though a replace left it behind."""
     left = [by_id[each] for each in entry.retiring if each in by_id and each not in kept]
-    lost = [item for item in left if not item.archived]
+    left_behind = tuple(item for item in left if not item.archived)
     former = origin if origin != address else None
-    return Match(by_id[entry.remote_id], entry, ours=True, former=former, lost=tuple(lost))
+    return Match(by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind)
 
 
 def _match_named(
@@ -234,7 +235,7 @@ def _match_named(
         if ours:
             if doubt[0] != address:  # also where something that is gone is remembered at the address itself
                 former = doubt[0]
-            return Match(ours[0], entry, ours=True, found=True, in_doubt=True, former=former, twins=tuple(ours[1:]))
+            return Match(ours[0], entry, ours=True, in_doubt=True, recovered=True, former=former, twins=tuple(ours[1:]))
     active = [item for item in candidates if not item.archived]
     if kind.replace is Replace.CREATE_THEN_RETIRE:
         active = _newest_generation(active, resource, kind)

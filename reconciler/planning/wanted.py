@@ -45,7 +45,7 @@ def for_wanted(world: World) -> Iterator[Decision]:
             yield from (
                 _look_up(resource, found, kind, world) if resource.lookup else _decide(resource, found, kind, world)
             )
-        for leftover in found.lost:
+        for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world, resource.source)
 
 
@@ -105,7 +105,7 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
     if clash is not None and not _is_replace_in_doubt(resource, found, clash, kind, world):
         hint = "drop renamedFrom, and remove one of the two"
         return (_refuse(resource, _both_are_there(resource, clash), hint),)
-    if found.live is not None and found.ours and (found.found or not found.twins):
+    if found.live is not None and found.ours and (found.recovered or not found.twins):
         return _bring_in_line(resource, found, found.live, kind, world)
     known = _known_elsewhere(resource, world)
     if known is not None:
@@ -115,7 +115,7 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
     if _is_lagging(found, adopts=adopts):
         world.renewed.add(resource.address)
         return (_create(resource, replace(found, live=None, twins=()), kind),)
-    if found.twins and not found.found:
+    if found.twins and not found.recovered:
         ids = ", ".join(item.remote_id for item in found.twins)
         what = f"{len(found.twins)} live objects have this identity: {ids}"
         hint = f"rename or archive all but one, or say which: reconciler state import '{resource.address}' ID"
@@ -227,11 +227,11 @@ def _bring_in_line(
 ) -> Iterable[Decision]:
     changes = differences(resource, live, found.entry, kind, world)
     fixed = [change for change in changes if change.create_only]
-    if found.found and kind.replace is Replace.CREATE_FIRST:
+    if found.recovered and kind.replace is Replace.CREATE_FIRST:
         return (_take_back(resource, found, live, kind, changes),)
     if fixed:
         return _replace(resource, found, live, kind, changes, fixed, world)
-    if found.found:
+    if found.recovered:
         return (_take_back(resource, found, live, kind, changes),)
     if changes and kind.update is None:
         paths = ", ".join(change.path for change in changes)
