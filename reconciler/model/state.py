@@ -90,75 +90,116 @@ def fold(state: State, records: Iterable[Record]) -> State:
 
 
 def _fold(state: State, records: Iterable[Record]) -> State:
-    entries, in_doubt, tasks = dict(state.entries), dict(state.in_doubt), dict(state.tasks)
-    origins, consumed, started = dict(state.origins), state.consumed, state.started
-    touched, unsettled, before = dict.fromkeys(state.touched), state.unsettled, dict(state.before)
-    unverified = state.unverified
-    addresses, inside = _Addresses(), _Inside(entries)
+    folding = _Folding(state)
     for record in records:
-        address = addresses[record["address"]] if "address" in record else None
-        match record["record"], address:
-            case "intent", Address():
-                in_doubt[address] = Intent(_text(record["op"]), _whole(record.get("attempts", 1)))
-            case "not_applied", Address():
-                in_doubt.pop(address, None)
-            case "done", Address():
-                in_doubt.pop(address, None)
-                entries[address] = entry_from_json(record["entry"])
-                inside.add(address)
-            case "listed", None:
-                for each in [addresses[text] for text in record["addresses"]]:
-                    if each in entries:
-                        entries[each] = replace(entries[each], unlisted=False)
-            case "removed", Address():
-                in_doubt.pop(address, None)
-                entries.pop(address, None)
-                inside.drop_archived(address)
-            case "renamed", Address():
-                inside = _Inside(entries)
+        folding.take(record)
+    return folding.state()
+
+
+class _Folding:
+    """A state that records are carried into, one after the other."""
+
+    def __init__(self, state: State) -> None:
+        self._former = state
+        self._addresses = _Addresses()
+        self._entries, self._in_doubt = dict(state.entries), dict(state.in_doubt)
+        self._inside = _Inside(self._entries)
+        self._tasks, self._origins = dict(state.tasks), dict(state.origins)
+        self._consumed, self._started = state.consumed, state.started
+        self._touched, self._before = dict.fromkeys(state.touched), dict(state.before)
+        self._unsettled, self._unverified = state.unsettled, state.unverified
+
+    def state(self) -> State:
+        return replace(
+            self._former,
+            origins=self._origins,
+            entries=self._entries,
+            in_doubt=self._in_doubt,
+            tasks=self._tasks,
+            consumed=self._consumed,
+            started=self._started,
+            touched=tuple(self._touched),
+            unsettled=self._unsettled,
+            unverified=self._unverified,
+            before=self._before,
+        )
+
+    def take(self, record: Record) -> None:
+        if "address" in record:
+            self._take_of_one(self._addresses[record["address"]], record)
+        else:
+            self._take_of_run(record)
+
+    def _take_of_one(self, address: Address, record: Record) -> None:
+        """What came of one resource."""
+        match record["record"]:
+            case "intent":
+                self._in_doubt[address] = Intent(_text(record["op"]), _whole(record.get("attempts", 1)))
+            case "not_applied":
+                self._in_doubt.pop(address, None)
+            case "done":
+                self._in_doubt.pop(address, None)
+                self._entries[address] = entry_from_json(record["entry"])
+                self._inside.add(address)
+            case "removed":
+                self._in_doubt.pop(address, None)
+                self._entries.pop(address, None)
+                self._inside.drop_archived(address)
+            case "renamed":
+                self._inside = _Inside(self._entries)
                 former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))
-                for table in (entries, in_doubt, touched, before):
+                for table in (self._entries, self._in_doubt, self._touched, self._before):
                     _move(table, former, address, is_alone=is_alone)
-            case "origins", None:
-                origins.update(_texts_by_text(record["origins"]))
-            case "task", None:
-                tasks[_text(record["key"])] = _mapping(record["task"])
-            case "task_over", None:
-                tasks.pop(record["key"], None)
-            case "plan_started", None:
-                started = _text(record["digest"])
-            case "plan_applied", None:
-                consumed, started = (*consumed, _text(record["digest"]))[-20:], ""
-            case "changing", None:
-                changing = [addresses[each] for each in record["addresses"]]
-                touched = {**(touched if unsettled else {}), **dict.fromkeys(changing)}
-                before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
-                unsettled, unverified = True, False
-                _drop_notes_about(tasks, changing)
-            case "settled", None:
-                left = {Address.parse(each) for each in record.get("left", ())}
-                if not record["kept"]:
-                    _drop_notes_about(tasks, touched.keys() - left)
-                    touched = dict.fromkeys(sorted(left))
-                unverified = record.get("verified") is False and bool(touched)
-                unsettled, before = bool(left), {each: before[each] for each in before if each in left}
-            case unknown, _:
-                raise StateUnreadable(
-                    f"the journal holds a record of the unknown kind {unknown!r}",
-                    hint="it was written by a newer version; use that version",
-                )
-    return replace(
-        state,
-        origins=origins,
-        entries=entries,
-        in_doubt=in_doubt,
-        tasks=tasks,
-        consumed=consumed,
-        started=started,
-        touched=tuple(touched),
-        unsettled=unsettled,
-        unverified=unverified,
-        before=before,
+            case unknown:
+                raise _not_known(unknown)
+
+    def _take_of_run(self, record: Record) -> None:
+        """What concerns several resources, or none."""
+        match record["record"]:
+            case "listed":
+                for each in [self._addresses[text] for text in record["addresses"]]:
+                    if each in self._entries:
+                        self._entries[each] = replace(self._entries[each], unlisted=False)
+            case "origins":
+                self._origins.update(_texts_by_text(record["origins"]))
+            case "task":
+                self._tasks[_text(record["key"])] = _mapping(record["task"])
+            case "task_over":
+                self._tasks.pop(record["key"], None)
+            case "plan_started":
+                self._started = _text(record["digest"])
+            case "plan_applied":
+                self._consumed, self._started = (*self._consumed, _text(record["digest"]))[-20:], ""
+            case "changing":
+                self._begin_to_change(record)
+            case "settled":
+                self._settle(record)
+            case unknown:
+                raise _not_known(unknown)
+
+    def _begin_to_change(self, record: Record) -> None:
+        """An apply adds what it changes to what the ones before it have left unsettled."""
+        changing = [self._addresses[each] for each in record["addresses"]]
+        self._touched = {**(self._touched if self._unsettled else {}), **dict.fromkeys(changing)}
+        self._before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
+        self._unsettled, self._unverified = True, False
+        _drop_notes_about(self._tasks, changing)
+
+    def _settle(self, record: Record) -> None:
+        """What was changed is ``kept`` as it is now, or it was rolled back; what is ``left`` nobody has settled."""
+        left = {Address.parse(each) for each in record.get("left", ())}
+        if not record["kept"]:
+            _drop_notes_about(self._tasks, self._touched.keys() - left)
+            self._touched = dict.fromkeys(sorted(left))
+        self._unverified = record.get("verified") is False and bool(self._touched)
+        self._unsettled = bool(left)
+        self._before = {each: self._before[each] for each in self._before if each in left}
+
+
+def _not_known(kind: object) -> StateUnreadable:
+    return StateUnreadable(
+        f"the journal holds a record of the unknown kind {kind!r}",
+        hint="it was written by a newer version; use that version",
     )
 
 
