@@ -23,7 +23,7 @@ from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.revision import Revision, taken_out
 from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
-from reconciler.model.resource import Address, Desired, Gate, Live, LiveObject, Regress
+from reconciler.model.resource import Address, Desired, Gate, Live, LiveObject, Regress, Resource
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
@@ -108,7 +108,7 @@ def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[t
 def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
     """What a change of the manifests means beyond the platform: gates, protection, pins and the policy."""
     for address, resource in after.desired.resources.items():
-        former = before.desired.resources.get(address)
+        former = _former(resource, before.desired, after.desired)
         if former is not None:
             yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
             if former.lifecycle.protect and resource.lifecycle.protect is False:
@@ -122,6 +122,23 @@ def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
         yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
     if allowed := sorted(set(was.deny) - set(now.deny)):
         yield f"the environment denies no more: {', '.join(allowed)}"
+
+
+def _former(resource: Resource, before: Desired, after: Desired) -> Resource | None:
+    """What the resource was in the older revision, perhaps under another name, or in a root of another name."""
+    names = [resource.address] if resource.renamed_from is None else [resource.address, resource.renamed_from]
+    home = _former_root(resource.address, before, after)
+    places = (Address(each.kind, (home, *each.path[1:])) if len(each.path) > 1 else each for each in names)
+    return next((before.resources[each] for each in places if each in before.resources), None)
+
+
+def _former_root(address: Address, before: Desired, after: Desired) -> str:
+    """The name that the root around an address had in the older revision."""
+    kind = KINDS[address.kind].parent
+    root = after.resources.get(Address(kind, address.path[:1])) if kind is not None else None
+    if root is None or root.renamed_from is None or root.address in before.resources:
+        return address.root
+    return root.renamed_from.name
 
 
 def _policy(loaded: Loaded) -> EnvironmentPolicy:

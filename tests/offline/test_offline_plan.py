@@ -323,6 +323,27 @@ def test_what_no_plan_shows_is_said(repository: Any) -> None:
     assert "warning: the pin incident-812 is gone" in repository(*AGAINST_MAIN, "--env", "prod").words
 
 
+@pytest.mark.parametrize("renamed", ["the test", "the project", "both"])
+def test_what_no_plan_shows_is_said_of_what_is_renamed(renamed: str, repository: Any) -> None:
+    """A weaker gate does not hide behind a new name, of the test or of what it stands in."""
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
+    repository.commit()
+    repository.edit("bot.yaml", "lifecycle: {protect: true}", "severity: info")
+    project, test = "bot", "Rows arrive"
+    if renamed != "the project":
+        test = "Rows come in"
+        repository.edit("bot.yaml", "name: Rows arrive", f"name: {test}\n      renamedFrom: Rows arrive")
+    if renamed != "the test":
+        project = "help"
+        repository.edit("bot.yaml", "{name: bot}", "{name: help, renamedFrom: bot}")
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
+    assert {step["action"] for step in plan["steps"]} == {"rename"}
+    assert plan["warnings"] == [
+        f'openlayer.Test/{project}/monitoring/{test}: severity: "error" -> "info"',
+        f"openlayer.Test/{project}/monitoring/{test}: it is not protected any more",
+    ]
+
+
 # ------------------------------------------------------------------------------------------- revisions
 
 
