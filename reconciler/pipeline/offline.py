@@ -21,9 +21,10 @@ from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.cache import Loaded
 from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.revision import Revision, taken_out
+from reconciler.model.criteria import value_text
 from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
-from reconciler.model.resource import Address, Desired, Gate, Live, LiveObject, Regress, Resource
+from reconciler.model.resource import Address, Desired, Evidence, Gate, Live, LiveObject, Pin, Regress, Resource
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
@@ -113,15 +114,47 @@ def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
             yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
             if former.lifecycle.protect and resource.lifecycle.protect is False:
                 yield f"{address}: it is not protected any more"
-    kept = {pin.name for pin in after.desired.pins}
-    for pin in before.desired.pins:
-        if pin.name not in kept:
-            yield f"the pin {pin.name} is gone: {pin.address} need not flag that any more"
+    yield from _pin_changes(before.desired, after.desired)
     was, now = _policy(before), _policy(after)
     if dropped := sorted(set(was.require) - set(now.require)):
         yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
     if allowed := sorted(set(was.deny) - set(now.deny)):
         yield f"the environment denies no more: {', '.join(allowed)}"
+
+
+def _pin_changes(before: Desired, after: Desired) -> Iterator[str]:
+    """Which pins are gone, and which ones hold something else from now on."""
+    kept = {pin.name: pin for pin in after.pins}
+    for pin in before.pins:
+        heir = kept.get(pin.name)
+        if heir is None:
+            must = "flag" if pin.verdict == "flagged" else "pass"
+            yield f"the pin {pin.name} is gone: {pin.address} need not {must} that any more"
+            continue
+        test = _former(after.resources[heir.address], before, after)
+        was, now = _held(pin), _held(heir)
+        if test is None or test.address != pin.address:
+            was, now = {"test": str(pin.address), **was}, {"test": str(heir.address), **now}
+        changes = (
+            f"{name}: {was[name] or 'unset'} -> {now[name] or 'unset'}" for name in was if was[name] != now[name]
+        )
+        yield from (f"the pin {pin.name} is not what it was: {change}" for change in changes)
+
+
+def _held(pin: Pin) -> dict[str, str]:
+    """What a pin holds its test to, by the manifest's names; the reason is for people."""
+    return {
+        "pipeline": pin.pipeline or "",
+        "window": pin.window,
+        "result": pin.result,
+        "measured": ", ".join(sorted(map(_evidence, pin.measured))),
+        "verdict": pin.verdict,
+    }
+
+
+def _evidence(measured: Evidence) -> str:
+    definition = f" ({measured.definition})" if measured.definition else ""
+    return f"{measured.measurement} {value_text(measured.value)}{definition}"
 
 
 def _former(resource: Resource, before: Desired, after: Desired) -> Resource | None:

@@ -344,6 +344,83 @@ def test_what_no_plan_shows_is_said_of_what_is_renamed(renamed: str, repository:
     ]
 
 
+PIN = """
+    apiVersion: reconciler/v1
+    kind: Pin
+    metadata: {name: incident-812}
+    spec:
+      project: bot
+      test: Rows arrive
+      pipeline: live
+      window: {from: "2026-05-03T14:00:00Z", to: "2026-05-03T16:00:00Z"}
+      result: r-1
+      measured: [{measurement: rowCount, value: 3}]
+      verdict: flagged
+      why: No rows came
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told", "code"),
+    [
+        ("value: 3}", "value: 4}", "measured: rowCount 3 -> rowCount 4", 0),
+        (
+            "value: 3}",
+            "value: 3, definition: 0123456789ab}",
+            "measured: rowCount 3 -> rowCount 3 (0123456789ab)",
+            3,
+        ),
+        ("verdict: flagged", "verdict: passes", "verdict: flagged -> passes", 3),
+        ("result: r-1", "result: r-2", "result: r-1 -> r-2", 0),
+        ("result: r-1", "", "result: r-1 -> unset", 0),
+        ("pipeline: live", "pipeline: canary", "pipeline: live -> canary", 0),
+        (
+            'to: "2026-05-03T16:00:00Z"',
+            'to: "2026-05-03T17:00:00Z"',
+            "window: 2026-05-03T14:00:00Z to 2026-05-03T16:00:00Z -> 2026-05-03T14:00:00Z to 2026-05-03T17:00:00Z",
+            0,
+        ),
+        (
+            "test: Rows arrive",
+            "test: Answers are short",
+            "test: openlayer.Test/bot/monitoring/Rows arrive -> openlayer.Test/bot/monitoring/Answers are short",
+            3,
+        ),
+        ("why: No rows came", "why: Nothing came", None, 0),
+        ("value: 3}", "value: 3.0}", None, 0),
+    ],
+)
+def test_an_edited_pin_is_said(old: str, new: str, told: str | None, code: int, repository: Any) -> None:
+    """Evidence that is edited in place forgives as much as a pin that is gone; why it is there is for people."""
+    repository.write("pin.yaml", PIN)
+    repository.commit()
+    repository.edit("pin.yaml", old, new)
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json", code=code).out)
+    assert plan["warnings"] == ([] if told is None else [f"the pin incident-812 is not what it was: {told}"])
+
+
+def test_a_pin_follows_its_test(repository: Any) -> None:
+    """A new name of the test is no other test."""
+    repository.write("pin.yaml", PIN)
+    repository.commit()
+    repository.edit("bot.yaml", "name: Rows arrive", "name: Rows come in\n      renamedFrom: Rows arrive")
+    repository.edit("bot.yaml", "{name: bot}", "{name: help, renamedFrom: bot}")
+    repository.edit("pin.yaml", "project: bot", "project: help")
+    repository.edit("pin.yaml", "test: Rows arrive", "test: Rows come in")
+    assert json.loads(repository(*AGAINST_MAIN, "--format", "json").out)["warnings"] == []
+
+
+def test_a_pin_that_must_pass_and_is_gone(repository: Any) -> None:
+    """Said of what it held."""
+    repository.write("pin.yaml", PIN.replace("value: 3", "value: 30").replace("flagged", "passes"))
+    repository.commit()
+    (repository.folder / "pin.yaml").unlink()
+    warnings = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)["warnings"]
+    assert warnings == [
+        "the pin incident-812 is gone: openlayer.Test/bot/monitoring/Rows arrive need not pass that any more"
+    ]
+
+
 # ------------------------------------------------------------------------------------------- revisions
 
 
