@@ -26,9 +26,10 @@ from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
 from reconciler.model.resource import Address, Desired, Evidence, Gate, Live, LiveObject, Pin, Regress, Resource
 from reconciler.model.state import Entry, State
-from reconciler.model.values import Fields
+from reconciler.model.values import Fields, Json
 from reconciler.pipeline.checking import check_manifests
 from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
+from reconciler.planning.differ import same
 from reconciler.planning.planner import make_plan
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
@@ -107,19 +108,47 @@ def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[t
 
 
 def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
-    """What a change of the manifests means beyond the platform: gates, protection, pins and the policy."""
+    """What a change of the manifests means beyond the platform: gates, protection, runs, pins and the policy."""
     for address, resource in after.desired.resources.items():
         former = _former(resource, before.desired, after.desired)
         if former is not None:
             yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
             if former.lifecycle.protect and resource.lifecycle.protect is False:
                 yield f"{address}: it is not protected any more"
+    yield from _run_changes(before.desired, after.desired)
     yield from _pin_changes(before.desired, after.desired)
     was, now = _policy(before), _policy(after)
     if dropped := sorted(set(was.require) - set(now.require)):
         yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
     if allowed := sorted(set(was.deny) - set(now.deny)):
         yield f"the environment denies no more: {', '.join(allowed)}"
+
+
+def _run_changes(before: Desired, after: Desired) -> Iterator[str]:
+    """What is only measured, and is no object at the platform: what is gone of it, and what it is about otherwise."""
+    virtual = [resource for resource in after if KINDS[resource.address.kind].virtual]
+    heirs = {former.address: each for each in virtual if (former := _former(each, before, after)) is not None}
+    for address, resource in before.resources.items():
+        kind, heir = KINDS[address.kind], heirs.get(address)
+        names = [name for name in kind.shapes if name in resource.fields and name not in kind.identity]
+        if kind.virtual and heir is None:
+            what = ", ".join(f"{name}: {value_text(resource.fields[name])}" for name in names)
+            yield f"{address}: it is gone ({what})"
+        elif heir is not None:
+            for name in names:
+                was, now = resource.fields[name], heir.fields.get(name)
+                if not same(_named_before(name, now, heir, before, after), was, kind.shapes[name]):
+                    yield f"{heir.address}: {name}: {value_text(was)} -> {value_text(now)}"
+
+
+def _named_before(field: str, value: Json, resource: Resource, before: Desired, after: Desired) -> Json:
+    """The value of a field; where it names what is declared, by the name that this had in the older revision."""
+    ref = KINDS[resource.address.kind].shapes[field].ref
+    if ref is None or not isinstance(value, str):
+        return value
+    named = after.resources.get(Address(ref.kind, (*resource.address.path[:-1], value)))
+    former = _former(named, before, after) if named is not None else None
+    return value if former is None else former.address.name
 
 
 def _pin_changes(before: Desired, after: Desired) -> Iterator[str]:

@@ -282,6 +282,55 @@ def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> 
     assert (step["action"], step["effect"]) == ("update", "moved")
 
 
+NIGHTLY = """
+    apiVersion: digitalocean/v1
+    kind: Workspace
+    metadata: {name: care}
+    spec:
+      datasets: [{name: faq, file: faq.csv}]
+      testCases:
+        - {name: Right, dataset: faq, metrics: [Tone], starMetric: {name: Tone, threshold: 80}}
+        - {name: Kind, dataset: faq, metrics: [Tone], starMetric: {name: Tone, threshold: 80}}
+      runs:
+        - {name: nightly, testCase: Right, agents: [first, second]}
+"""
+RUN = 'testCase: "Right", agents: ["first", "second"]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("agents: [first, second]", "agents: [second]", 'agents: ["first", "second"] -> ["second"]'),
+        ("testCase: Right", "testCase: Kind", 'testCase: "Right" -> "Kind"'),
+        ("agents: [first, second]", "agents: [second, first]", None),
+        ("- {name: Right,", "- {name: Correct, renamedFrom: Right,", None),
+        ("{name: care}", "{name: help, renamedFrom: care}", None),
+        ("- {name: nightly,", "- {name: weekly, renamedFrom: nightly,", None),
+        ("- {name: nightly,", "- {name: weekly,", f"it is gone ({RUN})"),
+    ],
+)
+def test_runs_that_measure_less_are_said(old: str, new: str, told: str | None, empty: Any) -> None:
+    """A run is nothing at the platform; without it a threshold is never looked at."""
+    empty.write("care.yaml", NIGHTLY)
+    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
+    empty.commit()
+    empty.edit("care.yaml", old, new)
+    if "Correct" in new:
+        empty.edit("care.yaml", "testCase: Right", "testCase: Correct")
+    warnings = json.loads(empty(*AGAINST_MAIN, "--format", "json").out)["warnings"]
+    assert warnings == ([] if told is None else [f"digitalocean.EvaluationRun/care/nightly: {told}"])
+
+
+def test_all_runs_gone_with_their_agents(empty: Any) -> None:
+    """Each of them is named."""
+    empty.write("care.yaml", NIGHTLY)
+    empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
+    empty.commit()
+    empty.write("care.yaml", NIGHTLY.partition("  runs:")[0])
+    out = empty(*AGAINST_MAIN).words
+    assert f"digitalocean.EvaluationRun/care/nightly: it is gone ({RUN})" in out
+
+
 def test_what_no_plan_shows_is_said(repository: Any) -> None:
     """A gate that fails less, protection given up, a pin and a policy dropped: nothing of it is at the platform."""
     repository.write(
