@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -23,13 +23,15 @@ from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.revision import Revision, taken_out
 from reconciler.model.criteria import value_text
 from reconciler.model.kind import AnyKind, Criterion, LookUp
-from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Step
+from reconciler.model.neighbourhood import Neighbourhood
+from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Refusal, Step
 from reconciler.model.resource import Address, Desired, Evidence, Gate, Live, LiveObject, Pin, Regress, Resource
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields, Json
 from reconciler.pipeline.checking import check_manifests
 from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
 from reconciler.planning.differ import same
+from reconciler.planning.guards import perhaps_denied
 from reconciler.planning.planner import make_plan
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
@@ -86,8 +88,10 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
         options = Options(select=request.select, policy=policy_of(environment, request))
         live, state = _as_applied(before, loaded.desired)
         made = make_plan(loaded.desired, live, state, kinds, options, basis)
+        refusals = (*made.refusals, *_perhaps_denied(made.steps, loaded.desired, options))
         warnings = (*made.warnings, *(unplanned(former, loaded) if former else ()))
-        return replace(made, steps=tuple(map(_told, made.steps)), warnings=warnings, unseen=(), digest="")
+        steps = tuple(map(_told, made.steps))
+        return replace(made, steps=steps, refusals=refusals, warnings=warnings, unseen=(), digest="")
 
 
 @contextmanager
@@ -270,6 +274,16 @@ def _criteria(kind: AnyKind) -> Callable[[Fields, LookUp], tuple[Criterion, ...]
         return tuple(replace(each, operator="is") for each in found) if asked.in_vain else found
 
     return criteria
+
+
+def _perhaps_denied(steps: Iterable[Step], desired: Desired, options: Options) -> Iterator[Refusal]:
+    """What is refused because nobody can tell from here whether it is denied."""
+    for step in steps:
+        resource = desired.resources.get(step.address)
+        asked = _Asked(Neighbourhood({}, KINDS, step.address))
+        KINDS[step.address.kind].criteria(resource.fields if resource else {}, asked)
+        if asked.in_vain:
+            yield from perhaps_denied(step, desired, options.policy.deny)
 
 
 class _Asked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from msgspec.structs import replace
@@ -12,11 +12,12 @@ from reconciler.model.criteria import value_text
 from reconciler.model.kind import AnyKind
 from reconciler.model.plan import (
     Action,
+    Effect,
     FieldChange,
     Refusal,
     Step,
 )
-from reconciler.model.resource import Address, Source
+from reconciler.model.resource import Address, Desired, Source
 from reconciler.model.state import Entry, State
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
@@ -90,14 +91,33 @@ def denied(steps: Sequence[Step], world: World) -> Iterator[Refusal]:
         for name, group in groupby(found, lambda change: change.path.partition(".")[0]):
             inside = list(group)
             reason = "; ".join(f"{_words(change)}: {change.effect}" for change in inside)
-            yield _denial(step, reason, [str(change.effect) for change in inside], _line_of(name, step, world))
+            yield _denial(step, reason, [str(change.effect) for change in inside], _line_of(name, step, world.desired))
         if not found and step.effect in policy.deny:
             yield _denial(step, f"{step.action}: {step.effect}", [str(step.effect)], step.source)
 
 
-def _line_of(field: str, step: Step, world: World) -> Source | None:
+def perhaps_denied(step: Step, desired: Desired, deny: Collection[Effect]) -> Iterator[Refusal]:
+    """A refusal for each limit that moved, where only the platform knows whether that is denied here.
+
+    For a step whose criteria have a direction that nobody knows (see ``Kind.criteria``): whatever moved there was
+    loosened or tightened.
+    """
+    names = " or ".join(effect for effect in (Effect.LOOSENED, Effect.TIGHTENED) if effect in deny)
+    for change in step.changes if names and Effect.MOVED not in deny else ():
+        if change.effect is Effect.MOVED:
+            yield Refusal(
+                step.address,
+                f"{_words(change)}: it may be {names}, which is denied here: whether more or less is better is not "
+                "known offline",
+                "take the change back, or make a plan without --offline: only the platform knows which is better",
+                _line_of(change.path.partition(".")[0], step, desired),
+                by_rule=True,
+            )
+
+
+def _line_of(field: str, step: Step, desired: Desired) -> Source | None:
     """Where the field is written; the resource, where the field is not."""
-    resource = world.desired.resources.get(step.address)
+    resource = desired.resources.get(step.address)
     if resource is None or step.source is None:
         return step.source
     return replace(step.source, line=resource.line_of(field))

@@ -282,6 +282,64 @@ def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> 
     assert (step["action"], step["effect"]) == ("update", "moved")
 
 
+@pytest.mark.parametrize("change", ["threshold: 70", "threshold: 90"])
+@pytest.mark.parametrize(
+    ("effect", "source"), [("loosened", "option"), ("loosened", "policy"), ("tightened", "option")]
+)
+def test_what_may_be_denied_is_refused(change: str, effect: str, source: str, empty: Any) -> None:
+    """Of some metrics less is better: a gate that lets pass what it can not judge is none."""
+    with_a_tone(empty)
+    denied = f"deny: [{effect}]" if source == "policy" else ""
+    empty.write(
+        "prod.yaml",
+        f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: prod}}\nspec: {{policy: {{{denied}}}}}\n",
+    )
+    empty.commit()
+    empty.edit("care.yaml", "threshold: 80", change)
+    option = [] if source == "policy" else ["--deny", effect]
+    plan = json.loads(empty(*AGAINST_MAIN, "--env", "prod", "--format", "json", *option, code=3).out)
+    (refusal,) = plan["refusals"]
+    assert refusal == {
+        "address": "digitalocean.EvaluationTestCase/care/Right",
+        "reason": f"starMetric.threshold 80 -> {change[-2:]}: it may be {effect}, which is denied here: "
+        "whether more or less is better is not known offline",
+        "hint": "take the change back, or make a plan without --offline: only the platform knows which is better",
+        "source": {"file": "care.yaml", "line": 8},
+    }
+
+
+def test_a_new_name_hides_no_new_threshold(empty: Any) -> None:
+    """One step holds both changes."""
+    with_a_tone(empty)
+    empty.edit("care.yaml", "threshold: 80", "threshold: 70")
+    empty.edit("care.yaml", "name: Right", "name: Good, renamedFrom: Right")
+    assert (
+        "starMetric.threshold 80 -> 70: it may be loosened" in empty(*AGAINST_MAIN, "--deny", "loosened", code=3).words
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "option", "code"),
+    [
+        ("threshold: 80", "threshold: 70", (), 0),
+        ("threshold: 80", "threshold: 70", ("--deny", "redefined"), 0),
+        ("name: Right", "description: Answers, name: Right", ("--deny", "loosened"), 0),
+        ("threshold: 80", "threshold: 70", ("--deny", "moved"), 3),
+        ("{name: Right,", "{name: Good, renamedFrom: Right,", ("--deny", "loosened"), 0),
+        (", threshold: 80", "", ("--deny", "loosened"), 3),
+        (", threshold: 80", "", ("--deny", "tightened"), 0),
+    ],
+)
+def test_what_is_not_denied_or_known_is_judged_as_ever(
+    old: str, new: str, option: tuple[str, ...], code: int, empty: Any
+) -> None:
+    """That a threshold is gone needs no direction."""
+    with_a_tone(empty)
+    empty.edit("care.yaml", old, new)
+    plan = json.loads(empty(*AGAINST_MAIN, "--format", "json", *option, code=code).out)
+    assert not any("offline" in refusal["reason"] for refusal in plan["refusals"])
+
+
 NIGHTLY = """
     apiVersion: digitalocean/v1
     kind: Workspace
