@@ -24,7 +24,7 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.cli.ranges import cost_options, range_options
-from reconciler.cli.render import NOTHING_YET, show_outcomes, show_plan
+from reconciler.cli.render import NOTHING_YET, show_outcomes
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -112,22 +112,18 @@ def command(
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)
     console, saved = Console.of(common), read_plan(plan_file) if plan_file else None
+    whole = style == "json"  # one document, which is complete only at the end
+    style = NOTHING_YET if whole else style
     story, asking = StepStory(console), Asking(console, style=style, yes=yes or bool(plan_file))
     request = common.request(adopt=adopt, acks=acks, deny=deny)
     if saved is not None:
         request = request.with_options(saved["basis"]["options"])
 
     told = Reports(reports, console, settings.ci, environment=request.environment or "default")
-    whole = evaluates and style == "json"  # one document, which is complete only at the end
-    if whole:
-        style = NOTHING_YET
 
     def planned(plan: Plan) -> None:
         told.planned(plan, file=plan_file or "")
-        if whole:
-            console.story(show_plan(plan, "text", console))
-        else:
-            asking.show(plan)
+        asking.show(plan)
 
     async def main(signals: Signals) -> int:
         def confirmed(plan: Plan) -> None:

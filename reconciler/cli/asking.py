@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.render import show_plan
+from reconciler.cli.render import NOTHING_YET, show_plan
 from reconciler.errors import ConfirmationRequired, Interrupted
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class Asking:
         self._console, self._style, self._yes, self._word = console, style, yes, word
 
     def show(self, plan: Plan) -> None:
-        """Print the plan.  In JSON the outcomes are the answer, so a plan with steps goes to stderr as text."""
-        if self._style == "json" and plan.pending and not plan.refusals:
+        """Print the plan; as text on stderr where the answer comes in one piece at the end."""
+        if self._style == NOTHING_YET:
             self._console.story(show_plan(plan, "text", self._console))
         else:
             self._console.answer(show_plan(plan, self._style, self._console))

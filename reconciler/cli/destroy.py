@@ -43,6 +43,7 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
     from reconciler.cli.apply import report
     from reconciler.cli.asking import Asking
     from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.render import NOTHING_YET
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.pipeline.applying import apply
@@ -52,6 +53,8 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
     told = Reports(reports, console, settings.ci, environment=common.named_environment)
     story = StepStory(console)
+    whole = style == "json"  # one document, which is complete only at the end
+    style = NOTHING_YET if whole else style
     asking = Asking(console, style=style, yes=yes, word=common.environment or DEFAULT)
 
     def planned(plan: Plan) -> None:
@@ -77,4 +80,8 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
             return code
 
     with told:
-        return told.end(run(main, console.story))
+        try:
+            return told.end(run(main, console.story))
+        finally:
+            if whole:
+                console.answer(told.document())

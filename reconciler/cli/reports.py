@@ -150,7 +150,7 @@ class Reports:
         self._console.close_events()
 
     def document(self) -> str:
-        """Everything that came of an apply as one JSON document; a part that it did not get to is left out."""
+        """What came of an apply as one JSON document of parts; a part that it did not get to is left out."""
         return _joined(self._parts(self._told(None), "json"))
 
     # --------------------------------------------------------------------------------------------- writing
@@ -195,7 +195,7 @@ class Reports:
 
             return page(_explained(told, self._paper.place), verbose=self._paper.verbose)
         texts = list(self._parts(told, form))
-        if form == "json" and len(texts) > 1:
+        if form == "json" and texts and self._about == "apply":
             return _joined(texts)
         return "\n".join(texts) or (show_error(error, form) if error else "")
 

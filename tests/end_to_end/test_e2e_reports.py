@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 import reconciler
 from reconciler.reporting.event_schema import event_schema
 from reconciler.reporting.machine import to_json
+from reconciler.reporting.reading import read_told
 
 Doc = dict[str, Any]
 PACKAGE = Path(reconciler.__file__).parent
@@ -351,6 +352,40 @@ def test_an_apply_that_goes_on_to_evaluate_answers_with_one_json_document(bot: A
     assert list(answer) == ["plan", "apply", "evaluation"]
     assert answer["apply"]["summary"]["done"] == 5
     assert answer["evaluation"]["summary"]["fail"] == 3
+
+
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_the_json_of_what_was_done_has_one_shape(command: str, bot: Any) -> None:
+    """Whatever came of it: a part that it did not get to is left out, on standard output as in a report."""
+    if command == "destroy":
+        bot("apply", "--yes")
+    asked = (command, "--format", "json", "--report", "json=report.json")
+    for arguments, code, parts in (
+        (asked, 7, ["plan"]),
+        ((*asked, "--yes"), 0, ["plan", "apply"]),
+        (asked, 0, ["plan"]),
+    ):
+        answer = json.loads(bot(*arguments, code=code).out)
+        assert list(answer) == parts
+        assert answer == json.loads((bot.folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_the_json_of_an_apply_that_is_refused_has_the_same_shape(bot: Any) -> None:
+    bot("apply", "--yes")
+    bot.write("bot.yaml", (bot.folder / "bot.yaml").read_text().replace("llm-base", "tabular-regression"))
+    ended = bot("apply", "--yes", "--format", "json", "--report", "json=report.json", code=3)
+    answer = json.loads(ended.out)
+    assert list(answer) == ["plan"]
+    assert [each["address"] for each in answer["plan"]["refusals"]] == ["openlayer.Project/bot"]
+    assert "taskType can not be changed in place" in ended.err
+    assert answer == json.loads((bot.folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_the_json_of_an_apply_can_be_told_as_a_comment(bot: Any) -> None:
+    told = read_told(bot("apply", "--yes", "--format", "json").out)
+    assert told is not None
+    assert told.outcomes is not None
+    assert len(told.outcomes) == 5
 
 
 def test_an_apply_with_nothing_to_do_answers_with_one_json_document(bot: Any) -> None:
