@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -22,6 +22,7 @@ _ADDRESS_WORDS: Final = re.compile(r"(base|api|server)?_?(url|uri|endpoint|origi
 _SECRET_WORDS: Final = re.compile(
     r".*(api_?key|token|password|passwd|secret|credentials?|bearer|authorization)", re.IGNORECASE
 )
+_VARIABLE: Final = re.compile(r"(?<!\$)\$\{var\.([^{}]*)\}")
 _NEAR: Final = 0.7
 """How alike two words must be for one to be suggested, as difflib counts it."""
 _EXPECTED: Final = {
@@ -81,8 +82,19 @@ def one_of(words: Sequence[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+class _Paths(Struct, frozen=True):
+    """What stands where in one file, by spot: the path of a value, the path of a key, a text that holds references."""
+
+    values: dict[Spot, str] = field(default_factory=dict)
+    keys: dict[Spot, str] = field(default_factory=dict)
+    texts: dict[Spot, str] = field(default_factory=dict)
+
+
 class Problems(Struct):
-    """Collects what is wrong (``errors``) and what is worth knowing (``warnings``)."""
+    """Collects what is wrong (``errors``) and what is worth knowing (``warnings``).
+
+    ``variables`` says where each variable got its value: a mistake in that is mended there.
+    """
 
     files: Sequence[Parsed]
     errors: list[Problem] = field(default_factory=list)
@@ -90,7 +102,8 @@ class Problems(Struct):
     silent: set[Spot] = field(default_factory=set)
     unresolved: set[Spot] = field(default_factory=set)
     misspelt: set[tuple[Spot, str]] = field(default_factory=set)
-    _paths: dict[int, tuple[dict[Spot, str], dict[Spot, str]]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    _paths: dict[int, _Paths] = field(default_factory=dict)
 
     def add(
         self, spot: Spot, message: str, hint: str = "", *, key: bool = False, below: str = "", warning: bool = False
@@ -101,7 +114,8 @@ class Problems(Struct):
         ``silent``: it would be a consequence.
         """
         if key or not (self._is_refused(spot, below) or spot in self.unresolved):
-            self._note(spot, message, hint, key, below, warning)
+            hints = [hint, *([] if key or below else self._origins(spot))]
+            self._note(spot, message, "; ".join(filter(None, hints)), key, below, warning)
 
     def add_reference(self, spot: Spot, message: str, hint: str) -> None:
         """Note a problem with a reference in the text at ``spot``; there may be more than one."""
@@ -116,11 +130,18 @@ class Problems(Struct):
         self, spot: Spot, message: str, hint: str, key: bool = False, below: str = "", warning: bool = False
     ) -> None:
         number, line, column = unpack(spot)
-        values, keys = self._paths_of(number)
-        path = (keys if key else values).get(spot, "")
+        paths = self._paths_of(number)
+        path = (paths.keys if key else paths.values).get(spot, "")
         path = f"{path}.{below}".removeprefix(".") if below else path
         problem = Problem(self.files[number].file, line, column, path, message, hint)
         (self.warnings if warning else self.errors).append(problem)
+
+    def _origins(self, spot: Spot) -> Iterator[str]:
+        """Where the variables got their values that the text at ``spot`` refers to."""
+        text = self._paths_of(unpack(spot)[0]).texts.get(spot, "") if self.variables else ""
+        for name in dict.fromkeys(_VARIABLE.findall(text)):
+            if name in self.variables:
+                yield f"${{var.{name}}} comes from {self.variables[name]}"
 
     def add_unknown(self, container: Map, key: str, what: str, known: Iterable[str], *, hint: str = "") -> None:
         """Note that ``key`` is not a field of ``what``; the field it nearly is will not be called missing."""
@@ -139,29 +160,29 @@ class Problems(Struct):
         """Note a problem with a file as a whole."""
         self.errors.append(Problem(file, 0, 0, "", message, hint))
 
-    def _paths_of(self, number: int) -> tuple[dict[Spot, str], dict[Spot, str]]:
-        """(path of the value, path of the key) by spot.  Made when the first problem in a file is found."""
+    def _paths_of(self, number: int) -> _Paths:
+        """What stands where in a file.  Made when the first problem in it is found."""
         if number not in self._paths:
-            values: dict[Spot, str] = {}
-            keys: dict[Spot, str] = {}
+            self._paths[number] = _Paths()
             for document, spot in self.files[number].documents:
-                _index(document, spot, "", values, keys)
-            self._paths[number] = values, keys
+                _index(document, spot, "", self._paths[number])
         return self._paths[number]
 
 
-def _index(value: Any, spot: Spot, path: str, values: dict[Spot, str], keys: dict[Spot, str]) -> None:
-    if spot in values:
+def _index(value: Any, spot: Spot, path: str, paths: _Paths) -> None:
+    if spot in paths.values:
         return  # an alias: its home is where the anchor stands
-    values[spot] = path
+    paths.values[spot] = path
     if isinstance(value, Map):
         for key, (item, key_spot, value_spot) in value.entries().items():
             inner = f"{path}.{key}".removeprefix(".")
-            keys[key_spot] = inner
-            _index(item, value_spot, inner, values, keys)
+            paths.keys[key_spot] = inner
+            _index(item, value_spot, inner, paths)
     elif isinstance(value, Seq):
         for index, (item, item_spot) in enumerate(zip(value, value.spots, strict=True)):
-            _index(item, item_spot, f"{path}[{index}]", values, keys)
+            _index(item, item_spot, f"{path}[{index}]", paths)
+    elif isinstance(value, str) and "${" in value:
+        paths.texts[spot] = value
 
 
 # --------------------------------------------------------------------------------------- pydantic's errors

@@ -20,7 +20,7 @@ from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.positions import Map, Seq, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of
-from reconciler.manifests.variables import Scope, resolve
+from reconciler.manifests.variables import Scope, origins, resolve
 from reconciler.model.kind import AnyKind, Vendor, fields_of
 from reconciler.model.resource import Address
 
@@ -69,6 +69,7 @@ class Targets(Struct):
 
         Raises UsageInvalid when there is none of that name, unless it may be in a file that could not be read.
         """
+        self.problems.variables.update(origins(scope))
         for each, document in self.declared.items():
             if each != name:
                 self._check(document, _data(document))
@@ -89,6 +90,9 @@ class Targets(Struct):
         written = _data(document)
         values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems.add_reference)
         inner = scope.below(values if isinstance(values, Map) else {})
+        if isinstance(values, Map):
+            places = {each: self.problems.place(values.value_spot(each)) for each in values}
+            self.problems.variables.update((each, at) for each, at in places.items() if each not in scope.given)
         rest = resolve(without(written, "vars"), written.spot, inner, self.problems.add_reference)
         entries = rest.entries()
         if "vars" in written:

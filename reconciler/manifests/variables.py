@@ -66,6 +66,11 @@ def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
     return Scope(var=var, given=frozenset(given), env=readable)
 
 
+def origins(scope: Scope) -> dict[str, str]:
+    """Where the variables of ``scope_of_run`` got their values, in words."""
+    return {name: f"--var {name}" if name in scope.given else f"{ENVIRON_PREFIX}{name}" for name in scope.var}
+
+
 def _value(text: str) -> Any:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -32,14 +34,16 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
 
     Raises ManifestsInvalid with the problems of all of them.
     """
-    problems: list[Problem] = []
+    problems: list[Sequence[Problem]] = []
     loaded: list[Loaded] = []
 
     def attempt(name: str | None) -> None:
         try:
             loaded.append(read_manifests(replace(request, environment=name), settings))
         except ManifestsInvalid as error:
-            problems.extend(error.problems)
+            problems.append(error.problems)
+        else:
+            problems.append(())
 
     attempt(request.environment)
     named = request.environment is not None
@@ -49,10 +53,25 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
         loaded.clear()
     for name in names:
         attempt(name)
-    if problems:
-        raise ManifestsInvalid(problems)
-    warnings = sorted({str(warning) for each in loaded for warning in each.warnings})
+    if any(problems):
+        raise ManifestsInvalid(_placed(names, problems))
+    warnings = sorted(map(str, _placed(names, [each.warnings for each in loaded])))
     return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
+
+
+def _placed(environments: Sequence[str], found: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """What was found in each environment, once; with their names where it is not the same in all of them."""
+    where: dict[Problem, list[str]] = {}
+    for name, problems in zip(environments or ("",), found, strict=True):
+        for problem in dict.fromkeys(problems):
+            where.setdefault(problem, []).append(name)
+    return [each if len(names) == len(found) else _in(names, each) for each, names in where.items()]
+
+
+def _in(environments: Sequence[str], problem: Problem) -> Problem:
+    *most, last = environments
+    names = f"environments {', '.join(most)} and {last}" if most else f"environment {last}"
+    return replace(problem, message=f"in {names}: {problem.message}")
 
 
 class Check(Struct, frozen=True):

@@ -95,3 +95,45 @@ def test_without_a_declared_environment_any_may_be_mended(two: Any) -> None:
 def test_what_local_keeps_is_hidden_from_git_whichever_command_comes_first(bot: Any) -> None:
     bot("plan", "--env", "local")
     assert (bot.folder / ".reconciler" / ".gitignore").read_text() == "*\n"
+
+
+def _depends(bot: Any, environments: dict[str, str]) -> None:
+    """A limit that is a variable, and environments with the value of it that they give, if any."""
+    bot.write("bot.yaml", (bot.folder / "bot.yaml").read_text().replace("value: 2}", 'value: "${var.rows}"}'))
+    for name, rows in environments.items():
+        given = f"\n  vars: {{rows: {rows}}}" if rows else " {}"
+        text = f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: {name}}}\nspec:{given}\n"
+        bot.write(f"{name}.yaml", text)
+
+
+def test_validate_names_the_environment_in_which_a_mistake_is(bot: Any) -> None:
+    """Where it is not the same in all of them; and the place where the variable got its value."""
+    _depends(bot, {"dev": "20", "staging": '"20"', "production": '"20"', "broken": ""})
+    bot.write("bot.yaml", (bot.folder / "bot.yaml").read_text().replace("taskType", "tasktype"))
+    told = bot("validate", code=1).out
+    production, staging = (
+        f'in environment {name}: >= needs a number, found "20"; write 20 without quotes; '
+        f"${{var.rows}} comes from {name}.yaml:5\n"
+        for name in ("production", "staging")
+    )
+    for line in (
+        'bot.yaml:6:3: spec.tasktype: not a field of openlayer.Project; did you mean "taskType"?\n',
+        "value: in environment broken: ${var.rows} is not defined; give --var rows=..., ",
+        production,
+        staging,
+    ):
+        assert line in told
+    assert "in environment" not in bot("validate", "--env", "staging", code=1).out
+
+
+def test_validate_names_all_environments_in_which_a_mistake_is(bot: Any) -> None:
+    _depends(bot, {"dev": "20", "staging": "", "production": ""})
+    told = bot("validate", code=1).out
+    assert "in environments production and staging: ${var.rows} is not defined; give --var" in told
+    assert told.endswith("1 problem in the manifests\n")
+
+
+def test_validate_names_the_environment_in_which_something_looks_odd(bot: Any) -> None:
+    _depends(bot, {"dev": "20", "staging": '"${var.most}"'})
+    warned = bot("validate", "--var", "most=7").err
+    assert warned == "warning: --var: most: in environment dev: no manifest refers to this variable\n"
