@@ -45,6 +45,14 @@ def merged(under: Map, over: Map) -> Map:
     return made
 
 
+def over_defaults(defaults: Map, item: Map) -> Map:
+    """``item`` on top of ``defaults``; its nulls take defaults off again, as if neither stood anywhere."""
+    taken_off = [key for key, value in item.items() if value is None and key in defaults] if defaults else ()
+    if not taken_off:
+        return merged(defaults, item)
+    return merged(without(defaults, *taken_off), without(item, *taken_off))
+
+
 def _like(over: Map) -> type[Map]:
     return Alike if isinstance(over, Alike) and over.below is None else Map
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from reconciler.manifests.documents import Document, listed_in
-from reconciler.manifests.expansion import glob_matches, items_of, merged, without
+from reconciler.manifests.expansion import glob_matches, items_of, over_defaults, without
 from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
@@ -126,7 +126,7 @@ class Expander(Struct):
         lists = [name for child in inner for name in (child.plural, child.defaults_field) if name]
         for written in items_of(spec[kind.plural], spec.value_spot(kind.plural), scope, self.problems):
             home = (parent or _nowhere(kind)) if kind.parent else None
-            item = Item(kind, home, merged(defaults, without(written, *lists)))
+            item = Item(kind, home, over_defaults(defaults, without(written, *lists)))
             yield item
             if inner:
                 yield from self._children(written, scope, kind, item.address())

@@ -28,6 +28,7 @@ Schema = dict[str, Any]
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 _REFERENCE: Final[Schema] = {"$ref": "#/definitions/Reference"}
 _TEXT: Final[Schema] = {"type": "string"}
+_NULL: Final[Schema] = {"type": "null"}
 _LABELS: Final[Schema] = {
     "type": "object",
     "additionalProperties": _TEXT,
@@ -117,13 +118,15 @@ class _Documents:
             "minItems": 1,
             "description": "Literal values; the item is made once for each, as ${each} or ${each.x}.",
         }
-        fields = {**self._fields(kind), FOR_EACH: {"anyOf": [each, _REFERENCE]}, **self._lists(kind)}
-        required = ["name"] if kind.defaults_field else self.models[kind.spec].get("required", [])
-        item = {**_object(fields, required), "description": self.models[kind.spec].get("description", "")}
         found: dict[str, Schema] = {}
+        own, required = self._fields(kind), self.models[kind.spec].get("required", [])
         if kind.defaults_field:
-            defaults = _object(self._fields(kind, without=("name", "renamedFrom")))
-            found[kind.defaults_field] = {**defaults, "description": f"What {kind.plural} have where they say nothing."}
+            defaults = self._fields(kind, without=("name", "renamedFrom"))
+            text = f"What {kind.plural} have where they say nothing."
+            found[kind.defaults_field] = {**_object(defaults), "description": text}
+            own, required = {**own, **{name: _or_null(schema) for name, schema in defaults.items()}}, ["name"]
+        fields = {**own, FOR_EACH: {"anyOf": [each, _REFERENCE]}, **self._lists(kind)}
+        item = {**_object(fields, required), "description": self.models[kind.spec].get("description", "")}
         return {**found, kind.plural: {"type": "array", "items": item}}
 
 
@@ -229,6 +232,12 @@ def _kind_fields(kind: AnyKind, model: Schema) -> dict[str, Schema]:
             options = [*_options(properties[name]), {**selector, "description": "Those with these labels."}]
             properties[name] = {**_annotations(properties[name]), "anyOf": options}
     return properties
+
+
+def _or_null(schema: Schema) -> Schema:
+    """The schema of a field that may have a default, which null takes off."""
+    options = _options(schema)
+    return schema if _NULL in options else {**_annotations(schema), "anyOf": [*options, _NULL]}
 
 
 def _set(schema: Schema) -> Schema:

@@ -92,10 +92,18 @@ def test_references_selectors_and_defaults_are_accepted() -> None:
     assert errors_in("openlayer.v1.project.json", PROJECT) == []
 
 
+def test_null_takes_off_a_default() -> None:
+    fields = SCHEMAS["openlayer.v1.project.json"]["properties"]["spec"]["properties"]["testDefaults"]["properties"]
+    test = {**PROJECT["spec"]["tests"][0], **dict.fromkeys(fields)}
+    assert errors_in("openlayer.v1.project.json", {**PROJECT, "spec": {**PROJECT["spec"], "tests": [test]}}) == []
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
         ("spec/tests/0/subtyp", "x"),
+        ("spec/tests/0/name", None),
+        ("spec/testDefaults/severity", None),
         ("spec/tests/0/severity", "loud"),
         ("spec/tests/0/evaluationWindow", "24"),
         ("spec/tests/0/thresholds/0/operator", "=>"),

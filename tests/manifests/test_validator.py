@@ -140,6 +140,63 @@ def test_defaults_are_laid_under_each_item_and_mappings_merge(tmp_path: Path) ->
     assert other.lifecycle == Lifecycle(protect=True, onRemoval="keep")
 
 
+ANY_DEFAULT = {
+    "description": "Shared",
+    "mode": "development",
+    "labels": "{team: cx}",
+    "lifecycle": "{protect: true}",
+    "pipelines": "[production]",
+    "excludePipelines": "[canary]",
+    "evaluationWindow": "24h",
+    "delayWindow": "1h",
+    "includeHistoricalData": "true",
+    "uses": "[mlModel]",
+    "severity": "info",
+    "flaky": "true",
+    "warn": f"[{ROW_COUNT}]",
+    "regress": "{maxDrop: 5%}",
+    "gate": "{runs: 3}",
+    "enabled": "false",
+}
+
+
+@pytest.mark.parametrize("field", ANY_DEFAULT)
+def test_null_takes_any_default_off_again(field: str, tmp_path: Path) -> None:
+    """As if it stood nowhere."""
+    test = f"""\
+    - name: A
+      type: integrity
+      subtype: rowCount
+      thresholds: [{ROW_COUNT}]
+"""
+    defaults = f"  testDefaults: {{{field}: {ANY_DEFAULT[field]}}}\n"
+    found = []
+    for spec in (f"{defaults}  tests:\n{test}      {field}: null\n", f"  tests:\n{test}"):
+        write(tmp_path, project=f"{PROJECT}{spec}")
+        (one,) = (each for each in loaded(tmp_path).desired if each.address.name == "A")
+        found.append((one.address, one.fields, one.gate, one.lifecycle, one.labels))
+    assert found[0] == found[1]
+
+
+def test_null_takes_off_no_default_that_is_not_there(tmp_path: Path) -> None:
+    """Then it is a mistake, as it is for what must be given."""
+    write(
+        tmp_path,
+        project=PROJECT
+        + f"""\
+  testDefaults: {{type: integrity, flaky: true}}
+  tests:
+    - {{name: A, type: null, subtype: rowCount, severity: null, flaky: null, thresholds: [{ROW_COUNT}]}}
+""",
+    )
+    with pytest.raises(ManifestsInvalid) as caught:
+        loaded(tmp_path)
+    assert [(each.path, each.message) for each in caught.value.problems] == [
+        ("spec.tests[0].type", "is missing"),
+        ("spec.tests[0].severity", 'null is not "error", "warn" or "info"'),
+    ]
+
+
 SET = """\
 apiVersion: openlayer/v1
 kind: TestSet
