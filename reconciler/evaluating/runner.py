@@ -17,7 +17,8 @@ A window may have a result from before it was over, which says nothing of the ro
 would keep it, so this window alone is evaluated again: the trigger is sent in parts, and one of them writes over.
 
 A trigger that asks for several runs is started anew after each of them, over the same range.  Its note then says which
-run it is about and holds what the earlier ones measured: the platform writes the next results over them.
+run it is about and holds what the earlier ones measured: the platform writes the next results over them.  Where results
+belong to a version and not to a window, nothing is written over, and a trigger may join several runs that are there.
 """
 
 from __future__ import annotations
@@ -190,16 +191,16 @@ class _Started(Struct, frozen=True):
 
     @property
     def sent(self) -> Trigger:
-        """The trigger as this run of it is sent: all but the first write over what was measured before."""
+        """The trigger as this run of it is sent."""
         if self.number == 1:
             return self.trigger
-        return replace(self.trigger, overwrite=True, op=f"{self.trigger.op}-{self.number}")
+        return replace(self.trigger, number=self.number, op=f"{self.trigger.op}-{self.number}")
 
 
 class _End(Struct, frozen=True):
     """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays.
 
-    Not ``is_measured``: it certainly did not start.
+    Not ``is_measured``: it certainly did not start.  ``runs`` is how many of its runs it is about.
     """
 
     trigger: Trigger
@@ -207,6 +208,7 @@ class _End(Struct, frozen=True):
     over: bool = True
     doubtful: bool = False
     is_measured: bool = True
+    runs: int = 1
 
 
 def _note(started: _Started) -> Fields:
@@ -316,14 +318,14 @@ class _Run(Struct, frozen=True):
         number, earlier = (started.number, started.earlier) if started else (1, ())
         while True:
             end = await self._measure_once(started, trigger, number, earlier)
-            earlier = (*earlier, *end.evaluations)
-            last = number >= trigger.runs or not end.is_measured or (started is not None and started.over)
+            earlier, done = (*earlier, *end.evaluations), number + end.runs - 1
+            last = done >= trigger.runs or not end.is_measured or (started is not None and started.over)
             if last or end.doubtful or not end.over:
                 return replace(end, evaluations=earlier)
             if self.clock.monotonic() >= self.deadline:
-                late = self._running(trigger, trigger.pipeline, f"{number} of {trigger.runs} runs are done")
+                late = self._running(trigger, trigger.pipeline, f"{done} of {trigger.runs} runs are done")
                 return replace(end, evaluations=(*earlier, late), over=False)
-            started, number = None, number + 1
+            started, number = None, done + 1
 
     async def _measure_once(
         self, known: _Started | None, trigger: Trigger, number: int, earlier: tuple[Evaluation, ...]
@@ -343,10 +345,11 @@ class _Run(Struct, frozen=True):
             return _End(trigger, (self._failed(trigger, str(error)),), is_measured=False)
         if not self.wait:
             return _End(trigger, over=False, doubtful=not started.sure)
+        runs = self._runs_of(started)
         try:
             if started.over:
-                return _End(trigger, await self._results(trigger), doubtful=not started.sure)
-            return await self._wait_for(started)
+                return _End(trigger, await self._results(trigger, runs), doubtful=not started.sure, runs=runs)
+            return replace(await self._wait_for(started), runs=runs)
         except _TimeIsUp:
             return _End(trigger, (self._unread(trigger),), over=False, doubtful=not started.sure)
         except NotAuthorized:
@@ -360,10 +363,13 @@ class _Run(Struct, frozen=True):
         Raises ApiError when it certainly did not start anything, and _TimeIsUp when it had no turn by the deadline.
         """
         trigger, measuring = planned.sent, self.measuring(planned.trigger.address)
+        if planned.number > 1 and measuring.repeated is None:
+            trigger = replace(trigger, overwrite=True)
         there = await self._results(trigger) if trigger.overwrite or measuring.window is not None else ()
         parts = _parts(trigger, there)
         # Overwritten results are there before and after; only what was there before tells them apart.
-        seen = frozenset(map(_fingerprint, there)) if any(part.overwrite for part in parts) else frozenset[str]()
+        old = there if any(part.overwrite for part in parts) else planned.earlier
+        seen = frozenset(map(_fingerprint, old))
         async with self.slots:
             if self.clock.monotonic() >= self.end:
                 raise _TimeIsUp
@@ -450,7 +456,10 @@ class _Run(Struct, frozen=True):
         results: tuple[Evaluation, ...] = ()
         over = all(end.over for _, end in ends)
         if any(end.complete and not end.error for _, end in ends):
-            reading, until = _Reading(started.seen, settled_s=0), self.clock.monotonic() + LAG_S
+            reading, until = (
+                _Reading(started.seen, settled_s=0, runs=self._runs_of(started)),
+                self.clock.monotonic() + LAG_S,
+            )
             found = await self._read_until(min(until, self.end), trigger, reading)
             results = reading.results
             if not found and (not reading.is_read or self.clock.monotonic() < until):
@@ -471,14 +480,14 @@ class _Run(Struct, frozen=True):
         trigger, reading = started.trigger, _Reading(started.seen, SETTLED_S)
         until = min(self.deadline, self.clock.monotonic() + DOUBT_S)
         if await self._read_until(until, trigger, reading):
-            # Only an overwriting trigger knows what was there before; else the results may be older than the trigger.
-            return _End(trigger, reading.results, doubtful=not started.sent.overwrite)
+            # Only one that writes over others, or follows them, knows what was there before; else they may be older.
+            return _End(trigger, reading.results, doubtful=not trigger.overwrite and started.number == 1)
         lost = self._failed(trigger, "may have been started: the reply was lost, and it is not sent a second time")
         return _End(trigger, (lost, *reading.results), doubtful=True)
 
     async def _read_until(self, until: float, trigger: Trigger, reading: _Reading) -> bool:
         async def ready() -> bool | None:
-            return reading.take(await self._results(trigger), self.clock.monotonic()) or None
+            return reading.take(await self._results(trigger, reading.runs), self.clock.monotonic()) or None
 
         return bool(await self._ask_until(until, ready)) or reading.is_fresh
 
@@ -509,11 +518,19 @@ class _Run(Struct, frozen=True):
         why = "the platform has nothing to evaluate here"
         return found or (self._news(trigger, EvaluationStatus.MISSING, why, trigger.pipeline),)
 
-    async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
+    def _runs_of(self, started: _Started) -> int:
+        """How many runs were started or joined together: one, but where each task is a run."""
+        is_repeated = self.measuring(started.trigger.address).repeated is not None
+        return max(1, len(started.tasks)) if is_repeated else 1
+
+    async def _results(self, trigger: Trigger, runs: int = 1) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
         places = () if trigger.pipeline is None else (trigger.pipeline,)
-        results = self.measuring(trigger.address).results
-        flow = results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
+        measuring = self.measuring(trigger.address)
+        if runs > 1 and measuring.repeated is not None:
+            flow = measuring.repeated(trigger.address, trigger.remote_id, runs, places)
+        else:
+            flow = measuring.results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
         found = await self._in_time(drive(flow, self._send, self.clock.sleep, all_at_once(self._send)))
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)
@@ -601,10 +618,14 @@ def _parts(trigger: Trigger, there: Iterable[Evaluation]) -> tuple[Trigger, ...]
 
 
 class _Reading(Struct):
-    """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
+    """Results read again and again, until there is something new, nothing of it runs, and it has settled.
+
+    ``runs`` is how many results there should be, where each belongs to a run.
+    """
 
     seen: frozenset[str]
     settled_s: float
+    runs: int = 1
     results: tuple[Evaluation, ...] = ()
     is_fresh: bool = False
     is_read: bool = False

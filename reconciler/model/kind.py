@@ -334,7 +334,7 @@ class Trigger(Struct, frozen=True):
     """One evaluation to be started: what, where (vendor's id of the place, None for all), over which range.
 
     ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.  ``runs`` times it is
-    measured, one after another, over the same range.
+    measured, one after another, over the same range; ``number`` says which of these it is about, from 1.
     """
 
     address: Address
@@ -344,6 +344,7 @@ class Trigger(Struct, frozen=True):
     overwrite: bool = False
     op: str = ""
     runs: int = 1
+    number: int = 1
 
 
 class Version(Struct, frozen=True):
@@ -398,7 +399,8 @@ class Measuring(Struct, frozen=True):
     ``places``   all places that it runs on, of the given siblings: each must have a result.
     ``subject``  the address whose object is triggered and asked for results: mostly the resource itself.
     ``trigger``  starts an evaluation; not repeatable.  The vendor's tasks, of which it need not tell any; None where
-                 it says that there is nothing to evaluate.
+                 it says that there is nothing to evaluate.  Where results are ``repeated``, each task is one run, and
+                 those that are there already may be joined, as many as are still wanted.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  (address, subject's remote id, range or None, remote ids of places, wire) -> what was recorded, newest
                  first.  It need not read those of other places; with none given, it reads those of all.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.digitalocean.seed import Seed
+from tests.end_to_end.conftest import CARE
 
 Doc = dict[str, Any]
 COUNTED = "subtype: rowCount\n"
@@ -203,6 +204,36 @@ def test_an_agent_is_run_several_times_and_judged_by_all_of_them(care: Any, acco
     assert ended["bot"]["why"] == "3 of 3 runs passed"
     assert ended["canary"]["why"].startswith("0 of 3 runs passed, at least 2 must; misses the threshold")
     assert gate_of(care("status", "--format", "json", code=5))["bot"]["runs"]["passed"] == 3
+
+
+def test_runs_that_are_there_already_are_not_paid_twice(care: Any, account: Any) -> None:
+    """Only as many are started as are missing for the versions at hand; --overwrite asks for all of them anew."""
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    for runs, options, started in [(1, (), 1), (3, (), 3), (3, (), 3), (2, (), 3), (3, ("--overwrite",), 6)]:
+        care.write("care.yaml", CARE.replace("agents: [bot]", f"agents: [bot]\n          gate: {{runs: {runs}}}"))
+        gate = gate_of(care("evaluate", *options, "--format", "json"))["bot"]
+        assert account.writes.count("POST evaluation_runs") == started
+        assert gate["runs"] is None or (gate["runs"]["passed"], gate["runs"]["known"]) == (runs, runs)
+
+
+def test_a_run_that_broke_is_made_up_for(care: Any, account: Any) -> None:
+    """It is no verdict on the agent, and takes the place of one among the latest until newer ones push it out."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {runs: 3}")
+    care("apply", "--yes")
+    account.platform.fail({"method": "POST", "path": "/v2/gen-ai/evaluation_runs", "nth": 2, "action": "task-fails"})
+    assert "2 of 3 runs passed, all must" in care("evaluate", code=5).words
+    assert gate_of(care("evaluate", "--format", "json"))["bot"]["why"] == "3 of 3 runs passed"
+    assert len(account.runs()) == 5
+
+
+def test_two_that_want_several_runs_of_the_same_share_them(care: Any, account: Any) -> None:
+    more = "agents: [bot]\n      gate: {runs: 3}\n    - {name: all, testCase: Answers are correct, agents: [bot]"
+    care.edit("care.yaml", "agents: [bot]", more + ", gate: {runs: 2}}")
+    care("apply", "--yes")
+    found = json.loads(care("evaluate", "--format", "json").out)["verdicts"]
+    assert sorted(each["why"] for each in found) == ["2 of 2 runs passed", "3 of 3 runs passed"]
+    assert len(account.runs()) == 3
 
 
 def test_another_version_of_an_agent_starts_anew_and_is_compared_with_the_former(care: Any, account: Any) -> None:

@@ -1,6 +1,7 @@
 """A DigitalOcean evaluation run: agents answer a test case.  Not an object that is kept in line, but a measurement.
 
-A run is wanted for each agent; one that was made for this version of the test case and of the agent is enough.
+A run is wanted for each agent, or several; those that were made for this version of the test case and of the agent are
+enough.
 POST /evaluation_runs can not be undone and costs tokens, so it is sent once, with an operation id in ``run_name`` by
 which a run whose answer was lost is found.  ``pass_status`` is false until the run is over, and may be left out.
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of the customer (retrieve a run); 2026-08.
@@ -8,6 +9,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of t
 
 import functools
 from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from typing import Annotated
 
 from msgspec.structs import replace
@@ -54,6 +56,7 @@ PROMPTS_PER_PAGE, MOST_PROMPTS, MOST_NAMED = 20, 100, 5
 SKIPPED = "SKIPPED"
 _NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 _OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
+_BROKEN = _OVER[1:]
 _UNDER_WAY = ("", "STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
 
 
@@ -111,9 +114,9 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     agent_hash = yield from _ready_agent(agent_id)
     known = yield from _runs(trigger.remote_id, version)
     mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
-    joined = _enough(mine, overwrite=trigger.overwrite)
-    if joined is not None:
-        return (Task(joined, agent_id),)
+    joined = _joined(mine, trigger)
+    if joined:
+        return tuple(Task(str(run["evaluation_run_uuid"]), agent_id) for run in joined)
     name = f"reconciler {trigger.op}".strip()
     call = Call(
         "POST",
@@ -163,13 +166,17 @@ def _runs(test_case_id: str, version: int | None) -> Flow[list[Fields]]:
     return whole_list(path, "evaluation_runs", query)
 
 
-def _enough(runs: Iterable[Fields], *, overwrite: bool) -> str | None:
-    """A run that makes another one needless: one under way, or the newest, if it came to an end with results."""
+def _joined(runs: Iterable[Fields], trigger: Trigger) -> list[Fields]:
+    """The runs that make another one needless, of those that the trigger still wants; oldest first.
+
+    The latest that have results or are under way, back to the first that broke: that one would count among the latest.
+    Where there is none, or all are asked for anew, one that is under way.
+    """
     newest_first = _newest_first(runs)
-    under_way = next((run for run in newest_first if _status(run) not in _OVER), None)
-    latest = newest_first[0] if newest_first and _status(newest_first[0]) == "SUCCESSFUL" and not overwrite else None
-    enough = under_way or latest
-    return None if enough is None else str(enough["evaluation_run_uuid"])
+    sound = list(takewhile(lambda run: _status(run) not in _BROKEN, newest_first))
+    if trigger.overwrite or not sound:
+        return [run for run in newest_first if _status(run) not in _OVER][:1]
+    return sound[: trigger.runs][::-1][trigger.number - 1 :]
 
 
 def _poll(task: Task, _: Wire) -> Flow[TaskState]:
