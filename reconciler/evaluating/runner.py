@@ -76,12 +76,13 @@ class RunResult(Struct, frozen=True):
     (could not be started, failed, nothing to evaluate, not finished) stands among them as ERROR, MISSING or RUNNING
     without a ``result_id``.
     ``pipeline`` is the name where ``wire`` knows it.  ``unfinished`` go on at the platform and can be resumed;
-    ``doubtful`` may have been started, nobody knows.
+    ``doubtful`` may have been started, nobody knows.  ``unstarted`` counts the runs that a resumed series lacks.
     """
 
     evaluations: tuple[Evaluation, ...] = ()
     unfinished: tuple[Trigger, ...] = ()
     doubtful: tuple[Trigger, ...] = ()
+    unstarted: int = 0
 
 
 async def run(
@@ -102,7 +103,8 @@ async def run(
     """Start every trigger, wait at most ``deadline_s`` for all of them together, and read the results.
 
     ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
-    again (``resume`` and ``noted`` find the triggers to give), and when ``resumed`` not even one that is over.
+    again (``resume`` and ``noted`` find the triggers to give), and when ``resumed`` not even one that is over, nor the
+    runs of it that were never started: it stays noted for a run that may start them.
     ``record`` must be durable when it returns.  ``on_progress`` is told (done, total, what) after each trigger.
     Without ``wait``, returns as soon as everything is started, however long that takes.
 
@@ -137,6 +139,7 @@ async def run(
         evaluations=_sorted(evaluation for end in ends for evaluation in end.evaluations),
         unfinished=tuple(end.trigger for end in ends if not end.over),
         doubtful=tuple(end.trigger for end in ends if end.doubtful),
+        unstarted=sum(end.unstarted for end in ends),
     )
 
 
@@ -200,7 +203,8 @@ class _Started(Struct, frozen=True):
 class _End(Struct, frozen=True):
     """What came of one trigger.  Not ``over``: there is still something to wait for, and its note stays.
 
-    Not ``is_measured``: it certainly did not start.  ``runs`` is how many of its runs it is about.
+    Not ``is_measured``: it certainly did not start.  ``runs`` is how many of its runs it is about, ``unstarted`` how
+    many more there should be, which a resumed run leaves alone.
     """
 
     trigger: Trigger
@@ -209,6 +213,7 @@ class _End(Struct, frozen=True):
     doubtful: bool = False
     is_measured: bool = True
     runs: int = 1
+    unstarted: int = 0
 
 
 def _note(started: _Started) -> Fields:
@@ -322,6 +327,8 @@ class _Run(Struct, frozen=True):
             last = done >= trigger.runs or not end.is_measured or (started is not None and started.over)
             if last or end.doubtful or not end.over:
                 return replace(end, evaluations=earlier)
+            if self.resumed:
+                return replace(end, evaluations=earlier, over=False, unstarted=trigger.runs - done)
             if self.clock.monotonic() >= self.deadline:
                 late = self._running(trigger, trigger.pipeline, f"{done} of {trigger.runs} runs are done")
                 return replace(end, evaluations=(*earlier, late), over=False)

@@ -121,6 +121,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
         announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask)
+        _tell_of_unstarted(here, result.unstarted)
     ids = planned.ids
     found = _asked_for(result.evaluations, tests, ids)
     verdicts = judge(
@@ -137,6 +138,13 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     pending, about = len(planned.plan.pending), unverified(here, planned.state)
     doubts = _doubts(result, tests, ids)
     return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about, doubts=doubts)
+
+
+def _tell_of_unstarted(here: Session, count: int) -> None:
+    """Note how many runs of a series are left to somebody who may start them."""
+    if count:
+        were, them = ("run that a gate asks for was", "it") if count == 1 else ("runs that gates ask for were", "them")
+        here.hooks.note(f"{count:,} {were} not started; reconciler evaluate starts {them}")
 
 
 def _warn_of_preliminary(here: Session, evaluations: Iterable[Evaluation]) -> None:
@@ -279,6 +287,7 @@ async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask
         tuple(each for result in results for each in result.evaluations),
         tuple(each for result in results for each in result.unfinished),
         tuple(each for result in results for each in result.doubtful),
+        sum(result.unstarted for result in results),
     )
 
 

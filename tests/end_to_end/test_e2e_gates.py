@@ -236,6 +236,21 @@ def test_two_that_want_several_runs_of_the_same_share_them(care: Any, account: A
     assert len(account.runs()) == 3
 
 
+def test_resume_starts_no_run_that_is_missing_and_evaluate_goes_on_from_there(care: Any, account: Any) -> None:
+    """It triggers nothing, as it says: what was never started is told, and left to evaluate."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {runs: 3}")
+    care("apply", "--yes")
+    care("evaluate", "--no-wait")
+    for _ in range(2):
+        ended = care("evaluate", "--resume", code=5)
+        assert "1 of 3 runs so far, 1 passed, all must" in ended.words
+        assert "2 runs that gates ask for were not started; reconciler evaluate starts them" in ended.err
+        assert len(account.runs()) == 1
+    assert gate_of(care("evaluate", "--format", "json"))["bot"]["why"] == "3 of 3 runs passed"
+    assert len(account.runs()) == 3
+    care("evaluate", "--resume", code=64)
+
+
 def test_another_version_of_an_agent_starts_anew_and_is_compared_with_the_former(care: Any, account: Any) -> None:
     care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {runs: 2}\n      regress: {maxDrop: 10}")
     care.edit("care.yaml", "threshold: 82.4", "threshold: 20")

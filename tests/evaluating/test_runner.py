@@ -757,6 +757,18 @@ def test_a_killed_second_run_is_taken_up_with_what_the_first_measured() -> None:
     assert f"POST {START}" not in second.calls
 
 
+def test_a_series_that_is_only_waited_for_starts_no_further_run() -> None:
+    """Its note stays: the next run that may trigger goes on from there."""
+    asked = replace(trigger(), runs=3)
+    first = Platform({START: [["t1"]], TASK: [BUSY], RESULTS: at_times("1")})
+    first.run(asked, deadline_s=60)
+    second = Platform({TASK: [DONE], RESULTS: at_times("1")}, records=first.records)
+    result = second.run(*noted(first.tasks()), tasks=first.tasks(), resumed=True)
+    assert (told(result), result.unstarted) == ([("faithful", None, "passing", "")], 2)
+    assert f"POST {START}" not in second.calls
+    assert second.tasks() == first.tasks()
+
+
 def test_a_run_that_can_not_start_ends_the_series() -> None:
     platform = Platform({START: [["t1"], failure(PlanLimit, "used up")], TASK: [DONE], RESULTS: at_times("1")})
     result = platform.run(replace(trigger(), runs=3))
