@@ -494,6 +494,49 @@ def test_an_update_stops_when_somebody_made_a_version_since_the_plan(care: Any, 
     assert (account.case()["description"], account.case()["version"]) == ("Mine", 2)
 
 
+LOST_UPDATE = {"method": "PUT", "path": "/v2/gen-ai/evaluation_test_cases/*", "nth": 1}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [{"action": "drop-after"}, {"action": "status", "status": 503, "when": "after"}],
+    ids=["no answer", "503"],
+)
+def test_an_update_whose_answer_was_lost_is_looked_for_and_makes_one_version(
+    lost: Doc, care: Any, account: Any
+) -> None:
+    """Each PUT makes a version, which all runs so far say nothing about."""
+    care("apply", "--yes")
+    care.edit("care.yaml", "82.4", "90")
+    account.platform.seen.clear()
+    account.platform.fail({**LOST_UPDATE, **lost})
+    assert "Apply: 1 done.  (1 updated)" in care("apply", "--yes").out
+    assert (account.case()["version"], account.writes) == (2, ["PUT evaluation_test_cases"])
+    care("plan", "--detailed-exitcode")
+
+
+def test_an_update_that_nobody_can_tell_about_is_not_sent_twice(care: Any, account: Any) -> None:
+    """It may still arrive; the next run looks first."""
+    care("apply", "--yes")
+    care.edit("care.yaml", "82.4", "90")
+    account.platform.seen.clear()
+    account.platform.fail({**LOST_UPDATE, "action": "drop-before"})
+    assert "whether it was carried out is not known" in care("apply", "--yes", code=4).words
+    assert (account.case()["version"], account.writes) == (1, ["PUT evaluation_test_cases"])
+    care("apply", "--yes")
+    assert account.case()["version"] == 2
+
+
+def test_a_version_of_somebody_else_is_not_taken_for_a_lost_update(care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    care.edit("care.yaml", "82.4", "90")
+    path = f"/evaluation_test_cases/{account.case()['test_case_uuid']}"
+    account.platform.fail({**LOST_UPDATE, "action": "drop-before"})
+    account.platform.meanwhile("PUT", f"/v2/gen-ai{path}", lambda: account.api("PUT", path, {"description": "Mine"}))
+    assert "whether it was carried out is not known" in care("apply", "--yes", code=4).words
+    assert (account.case()["description"], account.case()["version"]) == ("Mine", 2)
+
+
 def test_a_forgotten_test_case_can_be_taken_over_again(care: Any, account: Any) -> None:
     """Removing says what stays; declaring it again shows it, and makes no second one."""
     whole = text_of(care, "care.yaml")

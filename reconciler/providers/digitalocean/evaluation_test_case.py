@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from reconciler.errors import NotApplied
+from reconciler.errors import ApiError, NotApplied, OutcomeUnknown
 from reconciler.model.kind import (
     Call,
     Criterion,
@@ -249,7 +249,10 @@ def _create(write: Write, wire: Wire) -> Flow[str]:
 
 
 def _update(writes: Sequence[Write], wire: Wire) -> Flow[None]:
-    """There is no If-Match: the version is read again just before, and a moved one stops the update."""
+    """There is no If-Match: the version is read again just before, and a moved one stops the update.
+
+    Each PUT makes a version, so it is sent once; when its answer is lost, what is there tells whether it arrived.
+    """
     for write in writes:
         assert write.live is not None
         path = at("evaluation_test_cases", write.live.remote_id)
@@ -267,7 +270,36 @@ def _update(writes: Sequence[Write], wire: Wire) -> Flow[None]:
             "metrics": {"metric_uuids": _metric_uuids(write, wire)},
             "test_case_uuid": write.live.remote_id,
         }
-        yield Call("PUT", path, body=body)
+        try:
+            yield Call("PUT", path, body=body, repeatable=False)
+        except OutcomeUnknown:
+            if not (yield from _has_arrived(path, write, body["dataset_uuid"])):
+                raise
+
+
+def _has_arrived(path: str, write: Write, dataset: Json) -> Flow[bool]:
+    """Whether the test case is as it was written, for certain."""
+    try:
+        reply = yield Call("GET", path)
+        found = _read(object_of(reply.body, "evaluation_test_case", path), (), lambda _, __: None)
+    except ApiError:
+        return False
+    return (
+        found is not None and found.op == write.op and found.refs.get("dataset") == (dataset,) and _is_as(write, found)
+    )
+
+
+def _is_as(write: Write, found: LiveObject) -> bool:
+    star, shown, metrics = write.fields["starMetric"], found.fields["starMetric"], write.fields["metrics"]
+    assert isinstance(star, dict)
+    assert isinstance(metrics, list)
+    written = {"name": write.fields["name"], "metrics": sorted(map(str, metrics))}
+    return (
+        all(found.fields[name] == value for name, value in written.items())
+        and (found.fields["description"] or None) == write.text("description")
+        and isinstance(shown, dict)
+        and all(shown[name] == value for name, value in star.items() if value is not None)
+    )
 
 
 EVALUATION_TEST_CASE = Kind(
