@@ -8,7 +8,9 @@ unfinished evaluation all fail unless the gate says otherwise.
     passing                    as failing if the value fell by more than ``regress`` allows or can not be compared;
                                warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
                                judged by an older one), or what is shown is no number (NaN, null); else pass, also
-                               where there is no past to compare with, or no value is shown at all
+                               where there is no past to compare with, or no value is shown at all;
+                               as failing if it misses the threshold of a version: there is no older one, so somebody
+                               has another one at the platform
     failing                    fail, warn or info: the severity
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
@@ -476,6 +478,9 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     if unread is not None:
         why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
         return _Finding(Level.WARN, why, criteria, holds=True)
+    loosened = "" if expectation.windowed else _passes_by_another(evaluation, criteria)
+    if loosened:
+        return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
     values = values_of(evaluation.measured, stricter)
     unseen = [c for c in stricter if c.key not in values]
     if unseen:
@@ -488,6 +493,19 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
         return _Finding(Level.WARN, why, criteria, holds=True)
     first = "no baseline yet" if compared and compared.baseline.value is None else ""
     return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
+
+
+def _passes_by_another(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
+    """Why what passes at the platform does not pass here, though it was judged as it is now; "" where it does."""
+    values = values_of(evaluation.measured, criteria)
+    unseen = next((c for c in criteria if c.key not in values), None)
+    if unseen is not None and evaluation.measured:
+        return (
+            f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
+        )
+    if _contradicts(evaluation, criteria):
+        return "passes by another threshold at the platform; apply the one that is written, and evaluate again"
+    return ""
 
 
 def _why_not_compared(criteria: Sequence[Criterion]) -> str:
@@ -516,7 +534,7 @@ def _is_noise(value: Json, criterion: Criterion) -> bool:
     distance = margin(value, [criterion])
     limit = criterion.value if isinstance(criterion.value, int | float) else 0
     # A distance of 0 on the wrong side is a decision (> 5 with 5), not noise.
-    return bool(distance) and distance is not None and abs(distance) <= 1e-9 * max(1.0, abs(limit))
+    return bool(distance) and distance is not None and abs(distance) <= criterion.noise * max(1.0, abs(limit))
 
 
 def _measured_text(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:

@@ -435,8 +435,8 @@ class Criterion(Struct, frozen=True, eq=False):
 
     ``key`` identifies what is measured (insight, parameters, measurement); ``measure`` is the same without the
     parameters.  ``automatic``: the vendor learns the limit by itself, so ``value`` says nothing.  ``label`` is what
-    a person calls it: the measurement.  ``path`` is where the limit stands in the fields, with dots; it is not
-    compared.
+    a person calls it: the measurement.  ``path`` is where the limit stands in the fields, with dots; ``noise`` how far,
+    as a share of the limit, the digits that the vendor keeps may be off.  Neither is compared.
     """
 
     key: str
@@ -446,6 +446,7 @@ class Criterion(Struct, frozen=True, eq=False):
     label: str = ""
     measure: str = ""
     path: str = ""
+    noise: float = 1e-9
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Criterion) and self._meaning() == other._meaning()

@@ -13,6 +13,7 @@ from reconciler.emulator.digitalocean.seed import Seed
 from tests.end_to_end.conftest import CARE
 
 Doc = dict[str, Any]
+CORRECT = "Correctness (general hallucinations)"
 COUNTED = "subtype: rowCount\n"
 
 
@@ -249,6 +250,55 @@ def test_resume_starts_no_run_that_is_missing_and_evaluate_goes_on_from_there(ca
     assert gate_of(care("evaluate", "--format", "json"))["bot"]["why"] == "3 of 3 runs passed"
     assert len(account.runs()) == 3
     care("evaluate", "--resume", code=64)
+
+
+@pytest.mark.parametrize(
+    "star",
+    [{"success_threshold": 20}, {"name": "Instruction Following", "success_threshold": 0}],
+    ids=["threshold", "metric"],
+)
+@pytest.mark.parametrize("severity", ["error", "warn"])
+def test_what_somebody_loosened_at_the_platform_passes_nothing(
+    severity: str, star: Doc, care: Any, account: Any
+) -> None:
+    """A run of the version made by hand passes there; the gate holds what the manifest says, in its severity."""
+    care.edit("care.yaml", "agents: [bot]", f"agents: [bot]\n      severity: {severity}")
+    agent = {"name": "bot", "answers": {"Can I pay later?": "Yes"}, "otherwise": "Well",
+             "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}  # fmt: skip
+    account.renew(agents=[agent])
+    care("apply", "--yes")
+    case = account.case()
+    uuids = {metric["metric_name"]: metric["metric_uuid"] for metric in case["metrics"]}
+    body = {"star_metric": {**star, "metric_uuid": uuids[star.get("name", case["star_metric"]["name"])]}}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", body)
+    for command in ("evaluate", "status"):
+        ended = care(command, code=5 if severity == "error" else 0)
+        assert "passes by another threshold at the platform; apply the one that is written, and evaluate" in ended.words
+        assert ("0 passed, 0 warned, 1 failed" in ended.out) == (severity == "error")
+    care("apply", "--yes", "--evaluate", code=5 if severity == "error" else 0)
+    assert "misses the threshold; so do 1 of 2 prompts" in care("status", code=5 if severity == "error" else 0).words
+
+
+def test_a_star_metric_that_somebody_took_out_at_the_platform_passes_nothing(care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    case = account.case()
+    uuid = next(each["metric_uuid"] for each in case["metrics"] if each["metric_name"] == "Instruction Following")
+    body = {"metrics": {"metric_uuids": [uuid]}, "star_metric": {"metric_uuid": uuid, "success_threshold": 0}}
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", body)
+    ended = care("evaluate", code=5)
+    assert f"passes at the platform, which does not show {CORRECT}" in ended.words
+
+
+def test_a_value_at_its_limit_passes_by_the_32_bits_that_the_platform_keeps(care: Any, account: Any) -> None:
+    """Two thirds are more than 66.666664, which is what is left of two thirds as a threshold."""
+    marks = {"metric_name": "Marks", "scoring": "pattern", "pattern": "@", "inverted": True}
+    agent = {"name": "bot", "otherwise": "{expected_response}", "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}
+    account.renew(metrics=[marks], agents=[agent])
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[Marks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: Marks, threshold: 66.6666666667")
+    care.write("faq.csv", "query,expected_response\nWho?,a@b\nAnd who?,b@c\nWhy?,So\n")
+    care("apply", "--yes")
+    assert "1 passed, 0 warned, 0 failed" in care("evaluate").out
 
 
 def test_another_version_of_an_agent_starts_anew_and_is_compared_with_the_former(care: Any, account: Any) -> None:

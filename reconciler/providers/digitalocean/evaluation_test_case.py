@@ -9,7 +9,7 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c, gradient-adk @1894857; 2026-
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -132,6 +132,8 @@ def _outside(threshold: float, metric: LiveObject) -> str:
 
 PATH = "starMetric.threshold"
 """Where the limit stands."""
+NOISE = 1e-6
+"""How far off a number may be of which 32 bits are kept."""
 
 
 def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
@@ -145,8 +147,9 @@ def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
     name = str(star.get("name"))
     metric = find(METRIC, name)
     inverted = metric is not None and metric.details.get("inverted") is True
+    operator: Literal["<=", ">="] = "<=" if inverted else ">="
     limit = star["threshold"]
-    return (Criterion(key=name, operator="<=" if inverted else ">=", value=limit, label=name, measure=name, path=PATH),)
+    return (Criterion(name, operator, limit, label=name, measure=name, path=PATH, noise=NOISE),)
 
 
 def _list(parent: str | None, _: Wire) -> Flow[list[Fields]]:
