@@ -435,7 +435,7 @@ def test_what_no_plan_shows_is_said_of_what_is_renamed(renamed: str, repository:
     """A weaker gate does not hide behind a new name, of the test or of what it stands in."""
     repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
     repository.commit()
-    repository.edit("bot.yaml", "lifecycle: {protect: true}", "severity: info")
+    repository.edit("bot.yaml", "lifecycle: {protect: true}", "lifecycle: {protect: false}\n      severity: info")
     project, test = "bot", "Rows arrive"
     if renamed != "the project":
         test = "Rows come in"
