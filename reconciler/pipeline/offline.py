@@ -7,30 +7,26 @@ up is there, what somebody changed by hand, what is not ours.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
-from msgspec.structs import asdict, fields, replace
+from msgspec.structs import replace
 
 from reconciler.applying.memory import remembered
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.cache import Loaded
-from reconciler.manifests.environment import Policy as EnvironmentPolicy
 from reconciler.manifests.revision import Revision, taken_out
-from reconciler.model.criteria import value_text
 from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, Plan, Refusal, Step
-from reconciler.model.resource import Address, Desired, Evidence, Gate, Live, LiveObject, Pin, Regress, Resource
+from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import Entry, State
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
 from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
-from reconciler.planning.differ import same
+from reconciler.pipeline.unplanned import unplanned
 from reconciler.planning.guards import perhaps_denied
 from reconciler.planning.planner import make_plan
 from reconciler.planning.world import Options
@@ -109,122 +105,6 @@ def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[t
         except ManifestsInvalid as error:
             raise ManifestsInvalid([replace(each, file=f"{base}:{each.file}") for each in error.problems]) from None
         yield revision, loaded
-
-
-def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
-    """What a change of the manifests means beyond the platform: gates, protection, runs, pins and the policy."""
-    for address, resource in after.desired.resources.items():
-        former = _former(resource, before.desired, after.desired)
-        if former is not None:
-            yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
-            if former.lifecycle.protect and resource.lifecycle.protect is False:
-                yield f"{address}: it is not protected any more"
-    yield from _run_changes(before.desired, after.desired)
-    yield from _pin_changes(before.desired, after.desired)
-    was, now = _policy(before), _policy(after)
-    if dropped := sorted(set(was.require) - set(now.require)):
-        yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
-    if allowed := sorted(set(was.deny) - set(now.deny)):
-        yield f"the environment denies no more: {', '.join(allowed)}"
-
-
-def _run_changes(before: Desired, after: Desired) -> Iterator[str]:
-    """What is only measured, and is no object at the platform: what is gone of it, and what it is about otherwise."""
-    virtual = [resource for resource in after if KINDS[resource.address.kind].virtual]
-    heirs = {former.address: each for each in virtual if (former := _former(each, before, after)) is not None}
-    for address, resource in before.resources.items():
-        kind, heir = KINDS[address.kind], heirs.get(address)
-        names = [name for name in kind.shapes if name in resource.fields and name not in kind.identity]
-        if kind.virtual and heir is None:
-            what = ", ".join(f"{name}: {value_text(resource.fields[name])}" for name in names)
-            yield f"{address}: it is gone ({what})"
-        elif heir is not None:
-            for name in names:
-                was, now = resource.fields[name], heir.fields.get(name)
-                if not same(_named_before(name, now, heir, before, after), was, kind.shapes[name]):
-                    yield f"{heir.address}: {name}: {value_text(was)} -> {value_text(now)}"
-
-
-def _named_before(field: str, value: Json, resource: Resource, before: Desired, after: Desired) -> Json:
-    """The value of a field; where it names what is declared, by the name that this had in the older revision."""
-    ref = KINDS[resource.address.kind].shapes[field].ref
-    if ref is None or not isinstance(value, str):
-        return value
-    named = after.resources.get(Address(ref.kind, (*resource.address.path[:-1], value)))
-    former = _former(named, before, after) if named is not None else None
-    return value if former is None else former.address.name
-
-
-def _pin_changes(before: Desired, after: Desired) -> Iterator[str]:
-    """Which pins are gone, and which ones hold something else from now on."""
-    kept = {pin.name: pin for pin in after.pins}
-    for pin in before.pins:
-        heir = kept.get(pin.name)
-        if heir is None:
-            must = "flag" if pin.verdict == "flagged" else "pass"
-            yield f"the pin {pin.name} is gone: {pin.address} need not {must} that any more"
-            continue
-        test = _former(after.resources[heir.address], before, after)
-        was, now = _held(pin), _held(heir)
-        if test is None or test.address != pin.address:
-            was, now = {"test": str(pin.address), **was}, {"test": str(heir.address), **now}
-        changes = (
-            f"{name}: {was[name] or 'unset'} -> {now[name] or 'unset'}" for name in was if was[name] != now[name]
-        )
-        yield from (f"the pin {pin.name} is not what it was: {change}" for change in changes)
-
-
-def _held(pin: Pin) -> dict[str, str]:
-    """What a pin holds its test to, by the manifest's names; the reason is for people."""
-    return {
-        "pipeline": pin.pipeline or "",
-        "window": pin.window,
-        "result": pin.result,
-        "measured": ", ".join(sorted(map(_evidence, pin.measured))),
-        "verdict": pin.verdict,
-    }
-
-
-def _evidence(measured: Evidence) -> str:
-    definition = f" ({measured.definition})" if measured.definition else ""
-    return f"{measured.measurement} {value_text(measured.value)}{definition}"
-
-
-def _former(resource: Resource, before: Desired, after: Desired) -> Resource | None:
-    """What the resource was in the older revision, perhaps under another name, or in a root of another name."""
-    names = [resource.address] if resource.renamed_from is None else [resource.address, resource.renamed_from]
-    home = _former_root(resource.address, before, after)
-    places = (Address(each.kind, (home, *each.path[1:])) if len(each.path) > 1 else each for each in names)
-    return next((before.resources[each] for each in places if each in before.resources), None)
-
-
-def _former_root(address: Address, before: Desired, after: Desired) -> str:
-    """The name that the root around an address had in the older revision."""
-    kind = KINDS[address.kind].parent
-    root = after.resources.get(Address(kind, address.path[:1])) if kind is not None else None
-    if root is None or root.renamed_from is None or root.address in before.resources:
-        return address.root
-    return root.renamed_from.name
-
-
-def _policy(loaded: Loaded) -> EnvironmentPolicy:
-    return loaded.environment.policy if loaded.environment else EnvironmentPolicy()
-
-
-def _gate_changes(before: Gate, after: Gate) -> Iterator[str]:
-    """How results will count otherwise, by the manifest's names."""
-    for each in fields(Gate):
-        was, now = getattr(before, each.name), getattr(after, each.name)
-        if was != now:
-            yield f"{_manifest_name(each.name)}: {_spelled(was)} -> {_spelled(now)}"
-
-
-def _manifest_name(name: str) -> str:
-    return re.sub("_(.)", lambda found: found[1].upper(), name)
-
-
-def _spelled(value: object) -> str:
-    return json.dumps(asdict(value)) if isinstance(value, Regress) else json.dumps(value)
 
 
 def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:

@@ -1,0 +1,136 @@
+"""What a change of the manifests means that no plan shows, because it is not at the platform.  Pure.
+
+Gates and protection, what is only measured, pins, and what the environment asks for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from msgspec.structs import asdict, fields
+
+from reconciler.manifests.cache import Loaded
+from reconciler.manifests.environment import Policy
+from reconciler.model.criteria import value_text
+from reconciler.model.resource import Address, Desired, Evidence, Gate, Pin, Regress, Resource
+from reconciler.model.values import Json
+from reconciler.planning.differ import same
+from reconciler.providers import KINDS
+
+
+def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
+    """What a change of the manifests means beyond the platform: gates, protection, runs, pins and the policy."""
+    for address, resource in after.desired.resources.items():
+        former = _former(resource, before.desired, after.desired)
+        if former is not None:
+            yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
+            if former.lifecycle.protect and resource.lifecycle.protect is False:
+                yield f"{address}: it is not protected any more"
+    yield from _run_changes(before.desired, after.desired)
+    yield from _pin_changes(before.desired, after.desired)
+    was, now = _policy(before), _policy(after)
+    if dropped := sorted(set(was.require) - set(now.require)):
+        yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
+    if allowed := sorted(set(was.deny) - set(now.deny)):
+        yield f"the environment denies no more: {', '.join(allowed)}"
+
+
+def _run_changes(before: Desired, after: Desired) -> Iterator[str]:
+    """What is only measured, and is no object at the platform: what is gone of it, and what it is about otherwise."""
+    virtual = [resource for resource in after if KINDS[resource.address.kind].virtual]
+    heirs = {former.address: each for each in virtual if (former := _former(each, before, after)) is not None}
+    for address, resource in before.resources.items():
+        kind, heir = KINDS[address.kind], heirs.get(address)
+        names = [name for name in kind.shapes if name in resource.fields and name not in kind.identity]
+        if kind.virtual and heir is None:
+            what = ", ".join(f"{name}: {value_text(resource.fields[name])}" for name in names)
+            yield f"{address}: it is gone ({what})"
+        elif heir is not None:
+            for name in names:
+                was, now = resource.fields[name], heir.fields.get(name)
+                if not same(_named_before(name, now, heir, before, after), was, kind.shapes[name]):
+                    yield f"{heir.address}: {name}: {value_text(was)} -> {value_text(now)}"
+
+
+def _named_before(field: str, value: Json, resource: Resource, before: Desired, after: Desired) -> Json:
+    """The value of a field; where it names what is declared, by the name that this had in the older revision."""
+    ref = KINDS[resource.address.kind].shapes[field].ref
+    if ref is None or not isinstance(value, str):
+        return value
+    named = after.resources.get(Address(ref.kind, (*resource.address.path[:-1], value)))
+    former = _former(named, before, after) if named is not None else None
+    return value if former is None else former.address.name
+
+
+def _pin_changes(before: Desired, after: Desired) -> Iterator[str]:
+    """Which pins are gone, and which ones hold something else from now on."""
+    kept = {pin.name: pin for pin in after.pins}
+    for pin in before.pins:
+        heir = kept.get(pin.name)
+        if heir is None:
+            must = "flag" if pin.verdict == "flagged" else "pass"
+            yield f"the pin {pin.name} is gone: {pin.address} need not {must} that any more"
+            continue
+        test = _former(after.resources[heir.address], before, after)
+        was, now = _held(pin), _held(heir)
+        if test is None or test.address != pin.address:
+            was, now = {"test": str(pin.address), **was}, {"test": str(heir.address), **now}
+        changes = (
+            f"{name}: {was[name] or 'unset'} -> {now[name] or 'unset'}" for name in was if was[name] != now[name]
+        )
+        yield from (f"the pin {pin.name} is not what it was: {change}" for change in changes)
+
+
+def _held(pin: Pin) -> dict[str, str]:
+    """What a pin holds its test to, by the manifest's names; the reason is for people."""
+    return {
+        "pipeline": pin.pipeline or "",
+        "window": pin.window,
+        "result": pin.result,
+        "measured": ", ".join(sorted(map(_evidence, pin.measured))),
+        "verdict": pin.verdict,
+    }
+
+
+def _evidence(measured: Evidence) -> str:
+    definition = f" ({measured.definition})" if measured.definition else ""
+    return f"{measured.measurement} {value_text(measured.value)}{definition}"
+
+
+def _former(resource: Resource, before: Desired, after: Desired) -> Resource | None:
+    """What the resource was in the older revision, perhaps under another name, or in a root of another name."""
+    names = [resource.address] if resource.renamed_from is None else [resource.address, resource.renamed_from]
+    home = _former_root(resource.address, before, after)
+    places = (Address(each.kind, (home, *each.path[1:])) if len(each.path) > 1 else each for each in names)
+    return next((before.resources[each] for each in places if each in before.resources), None)
+
+
+def _former_root(address: Address, before: Desired, after: Desired) -> str:
+    """The name that the root around an address had in the older revision."""
+    kind = KINDS[address.kind].parent
+    root = after.resources.get(Address(kind, address.path[:1])) if kind is not None else None
+    if root is None or root.renamed_from is None or root.address in before.resources:
+        return address.root
+    return root.renamed_from.name
+
+
+def _policy(loaded: Loaded) -> Policy:
+    return loaded.environment.policy if loaded.environment else Policy()
+
+
+def _gate_changes(before: Gate, after: Gate) -> Iterator[str]:
+    """How results will count otherwise, by the manifest's names."""
+    for each in fields(Gate):
+        was, now = getattr(before, each.name), getattr(after, each.name)
+        if was != now:
+            yield f"{_manifest_name(each.name)}: {_spelled(was)} -> {_spelled(now)}"
+
+
+def _manifest_name(name: str) -> str:
+    return re.sub("_(.)", lambda found: found[1].upper(), name)
+
+
+def _spelled(value: object) -> str:
+    return json.dumps(asdict(value)) if isinstance(value, Regress) else json.dumps(value)
