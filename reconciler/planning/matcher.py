@@ -53,7 +53,8 @@ class Matches(Struct, frozen=True):
     ``by_address`` is sorted.  ``strangers`` stand with the address that they have for us.  ``aliases`` leads from the
     address that an object has at the platform to the one that it has for us, where a rename sets them apart.
     ``clashes`` and ``followed`` lead from the new address to the former one: of renames where both are there, and of
-    roots that are only looked up and were renamed at the platform.
+    roots that are only looked up and were renamed at the platform.  ``misplaced`` leads from where the state has an
+    object of ours to where that stands: inside of another root of ours.
     """
 
     by_address: Mapping[Address, Match]
@@ -61,6 +62,7 @@ class Matches(Struct, frozen=True):
     aliases: Mapping[Address, Address] = field(default_factory=dict)
     clashes: Mapping[Address, Address] = field(default_factory=dict)
     followed: Mapping[Address, Address] = field(default_factory=dict)
+    misplaced: Mapping[Address, Address] = field(default_factory=dict)
 
 
 def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> Matches:
@@ -100,12 +102,18 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
     strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
+    renamed = [(address, item) for address, item in found if item.address != address]
     return Matches(
         matches,
         strangers=tuple(strangers),
-        aliases={item.address: address for address, item in found if item.address != address},
+        aliases={item.address: address for address, item in renamed},
         clashes={**clashes, **unfollowed},
         followed={address: former for former, address in followed.items()},
+        misplaced={
+            address: _moved(item.address, homes, renames)
+            for address, item in renamed
+            if _is_misplaced(address, item, matches, homes)
+        },
     )
 
 
@@ -132,6 +140,17 @@ def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) ->
                 also = tuple(sorted(each for each in wanted or addresses if each != address))
                 found[address] = Match(entry=state.entries[address], also=also)
     return found
+
+
+def _is_misplaced(address: Address, item: LiveObject, matches: Mapping[Address, Match], homes: _Homes) -> bool:
+    """Whether the state has it inside of another root than it stands in.  Nothing moves between roots at a platform, so
+    somebody has told us so by mistake.
+    """
+    if item.address.root == address.root or len(address.path) == 1:
+        return False
+    home = homes.get((address.vendor, item.address.root), item.address.root)
+    roots = (match for known, match in matches.items() if known.vendor == address.vendor and known.path == (home,))
+    return home != address.root and any(match.ours and match.live is not None for match in roots)
 
 
 _Homes = dict[tuple[str, str], str]

@@ -18,7 +18,7 @@ from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.model.values import counted
 from reconciler.planning.matcher import Match
-from reconciler.planning.wanted import leftovers, refuse_double, users_of
+from reconciler.planning.wanted import leftovers, refuse_double, refuse_misplaced, users_of
 from reconciler.planning.world import Decision, World, in_scope, is_root, removal
 
 
@@ -49,6 +49,9 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
         return removal(Action.FORGET, address, replace(found, live=None), "replaced by another one under a new name")
     if entry.archived and live.archived:
         return None
+    if address in world.matches.misplaced:
+        place = world.matches.misplaced[address]
+        return None if place in world.desired.resources else refuse_misplaced(address, place)
     if entry.protect:
         return _refuse_protected(address, world)
     reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"

@@ -57,6 +57,12 @@ def refuse_double(address: Address, found: Match, source: Source | None = None) 
     return Refusal(address, what, hint, source)
 
 
+def refuse_misplaced(address: Address, place: Address, source: Source | None = None) -> Refusal:
+    """The refusal to act on an object that the state has inside of another root than it stands in."""
+    what = f"the state has it in {address.root}, and at the platform it stands in {place.root}"
+    return Refusal(address, what, f"remember it where it stands: reconciler state mv '{address}' '{place}'", source)
+
+
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
     """What the kind itself refuses, now that the platform can be looked at."""
     for path, message in kind.refuse(resource.fields, world.around(resource.address)):
@@ -101,6 +107,9 @@ def _both_are_there(resource: Resource, former: Address) -> str:
 
 
 def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterable[Decision]:
+    place = world.matches.misplaced.get(resource.address) if world.matches.misplaced else None
+    if place is not None:
+        return (refuse_misplaced(resource.address, place, resource.source),)
     clash = world.matches.clashes.get(resource.address) if world.matches.clashes else None
     if clash is not None and not _is_replace_in_doubt(resource, found, clash, kind, world):
         hint = "drop renamedFrom, and remove one of the two"
@@ -129,8 +138,11 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
 def _known_elsewhere(resource: Resource, world: World) -> Address | None:
     """The address inside another root by which we remember what stands at this one.
 
-    Only where the root is looked up: what stands in any other is renamed back.
+    Where that root is renamed it is not elsewhere, but renamed back; one that is only looked up is never renamed.
     """
+    for address, place in world.matches.misplaced.items():
+        if place == resource.address:
+            return address
     known = world.matches.aliases.get(resource.address)
     if known is None or known.root == resource.address.root:
         return None

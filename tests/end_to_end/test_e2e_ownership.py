@@ -412,3 +412,21 @@ def test_a_forgotten_project_takes_its_inside_along(bot: Any, platform: Any) -> 
     assert bot("state", "rm", "openlayer.Project/bot", code=64).err.startswith(
         "error: openlayer.Project/bot matches nothing"
     )
+
+
+@pytest.mark.parametrize("inside", ["InferencePipeline/{}/live", "Test/{}/monitoring/Rows arrive"])
+def test_what_was_moved_into_a_project_that_nobody_has_is_led_back(inside: str, bot: Any, platform: Any) -> None:
+    """It still stands where it stood, so a second one of it is not made, and the first one not removed."""
+    here, elsewhere = (f"openlayer.{inside.format(root)}" for root in ("bot", "cat"))
+    bot("apply", "--yes")
+    bot("state", "mv", here, elsewhere)
+    platform.seen.clear()
+    for command in (["plan"], ["apply", "--yes"]):
+        refused = bot(*command, code=3)
+        assert f"it is there, and remembered as {elsewhere}" in refused.words
+        assert f"reconciler state mv '{elsewhere}' '{here}'" in refused.words
+    destroyed = bot("destroy", "--yes", code=3)
+    assert "the state has it in cat, and at the platform it stands in bot" in destroyed.words
+    assert platform.writes == []
+    bot("state", "mv", elsewhere, here)
+    assert bot("plan").out.startswith("No changes.")
