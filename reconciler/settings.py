@@ -37,11 +37,6 @@ class Ci(Struct, frozen=True):
 
     system: str = ""
     job_url: str = ""
-    repository: str = ""
-    ref: str = ""
-    commit: str = ""
-    event: str = ""
-    actor: str = ""
     summary_file: str = ""
     output_file: str = ""
     workspace: str = ""
@@ -60,7 +55,6 @@ class Settings:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     ci: Ci = field(default_factory=Ci)
-    no_color: bool = False
     uncertainty_window_s: int | None = None
     allow_http: bool = False
     ca_file: str | None = None
@@ -74,7 +68,6 @@ class Settings:
         return cls(
             variables=MappingProxyType({k: v for k, v in environ.items() if k.startswith(VARIABLE_PREFIX)}),
             ci=_ci(environ),
-            no_color=bool(environ.get("NO_COLOR")),
             uncertainty_window_s=_window(environ),
             allow_http=_switch(environ, ALLOW_HTTP),
             ca_file=environ.get("SSL_CERT_FILE") or None,
@@ -231,11 +224,6 @@ def _ci(environ: Mapping[str, str]) -> Ci:
         return Ci(
             system="github",
             job_url=run if get("GITHUB_SERVER_URL") and get("GITHUB_RUN_ID") else "",
-            repository=get("GITHUB_REPOSITORY"),
-            ref=get("GITHUB_REF"),
-            commit=get("GITHUB_SHA"),
-            event=get("GITHUB_EVENT_NAME"),
-            actor=get("GITHUB_ACTOR"),
             summary_file=get("GITHUB_STEP_SUMMARY"),
             output_file=get("GITHUB_OUTPUT"),
             workspace=get("GITHUB_WORKSPACE"),
@@ -243,10 +231,5 @@ def _ci(environ: Mapping[str, str]) -> Ci:
     return Ci(
         system="gitlab" if get("GITLAB_CI") else "",
         job_url=get("CI_JOB_URL"),
-        repository=get("CI_PROJECT_PATH"),
-        ref=get("CI_COMMIT_REF_NAME"),
-        commit=get("CI_COMMIT_SHA"),
-        event=get("CI_PIPELINE_SOURCE"),
-        actor=get("GITLAB_USER_LOGIN"),
         workspace=get("CI_PROJECT_DIR") if get("GITLAB_CI") else "",
     )

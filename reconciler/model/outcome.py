@@ -58,7 +58,6 @@ class TaskState(Struct, frozen=True):
 
     complete: bool
     error: str = ""
-    progress: float | None = None
     note: str = ""
 
     @property

@@ -171,7 +171,6 @@ class Suggested(Struct, frozen=True):
     suggestion: Suggestion
     source: Source
     look_back_s: int
-    budget: Budget
     now: str = ""
     then: str = ""
     unpatched: str = ""
@@ -213,7 +212,7 @@ async def suggested(
         pins=pins,
         judging=looking.criteria(test.address, live.fields),
     )
-    made = Suggested(test.address, found, test.source, look_back_s, budget, whole=past.whole)
+    made = Suggested(test.address, found, test.source, look_back_s, whole=past.whole)
     return made if found.limit is None or found.limit == chosen.value else _with_patch(here, made, chosen)
 
 

@@ -130,7 +130,6 @@ class HttpStateStore(RemoteStore):
     ) -> None:
         super().__init__(environment, now=now, job=job, pause=pause)
         self._url = place.url
-        self._origin = place.origin
         require_private(place.url, "state.url", environ)
         credential = credential_for(place.origin, environ)
         self._doors = doors(place.url, environ)

@@ -28,11 +28,9 @@ def task_state(task_id: str) -> Flow[TaskState]:
     """
     reply = yield Call("GET", url_path("background-tasks", task_id))
     body = reply.body if isinstance(reply.body, dict) else {}
-    progress = body.get("progress")
     return TaskState(
         complete=body.get("complete") is True,
         error=str(body["error"]) if body.get("error") else "",
-        progress=float(progress) if isinstance(progress, (int, float)) else None,
     )
 
 
