@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.main import COMMANDS
+from reconciler.model.nearest import nearest
 
 
 class Commands(click.Group):
@@ -29,8 +29,8 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with a guess for a mistyped name."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            close = difflib.get_close_matches(args[0], COMMANDS, 1)
-            mean = f" Did you mean '{close[0]}'?" if close else ""
+            near = nearest(args[0], COMMANDS)
+            mean = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"There is no command '{args[0]}'.{mean}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -26,7 +26,7 @@ from reconciler.evaluating.impact import (
     values_of,
     wilson,
 )
-from reconciler.model.criteria import as_written, criteria_text, family, is_defined, meets, name_of, value_text
+from reconciler.model.criteria import ORDERED, as_written, criteria_text, family, is_defined, meets, name_of, value_text
 from reconciler.model.kind import Criterion
 from reconciler.model.replay import Suggestion
 from reconciler.model.resource import PinnedVerdict
@@ -36,7 +36,6 @@ SIGNIFICANT = 4
 """Digits of a suggested limit, unless more are needed to tell windows apart."""
 
 _HIGHER_IS_STRICTER = frozenset({">", ">="})
-_ORDERED = frozenset({">", ">=", "<", "<="})
 
 
 class Budget(Struct, frozen=True):
@@ -221,7 +220,7 @@ def _number(value: Decimal) -> float:
 
 def tunable(criteria: Sequence[Criterion]) -> list[Criterion]:
     """The criteria whose limit can be moved: written numbers with an order."""
-    return [c for c in criteria if c.operator in _ORDERED and family(c.value) == "number" and is_defined(c)]
+    return [c for c in criteria if c.operator in ORDERED and family(c.value) == "number" and is_defined(c)]
 
 
 def per_period(windows: Iterable[Window], budget: Budget) -> float:

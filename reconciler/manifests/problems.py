@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from reconciler.errors import Problem
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.kind import Shape
+from reconciler.model.nearest import nearest as nearest_spelling
 
 Loc = tuple[int | str, ...]
 
@@ -49,8 +49,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, "" when none is near."""
     by_fold = {each.casefold(): each for each in known}
     close = [each for each in by_fold if sorted(each) == sorted(word)]  # "=>" is ">=", however near ">" may be
-    close = close or difflib.get_close_matches(word.casefold(), list(by_fold), 1, _NEAR)
-    return by_fold[close[0]] if close else ""
+    near = close[0] if close else nearest_spelling(word.casefold(), by_fold, _NEAR)
+    return by_fold.get(near, "")
 
 
 def quoted(text: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 from msgspec.structs import replace
 
 from reconciler.applying.memory import renamed
 from reconciler.errors import (
     UsageInvalid,
 )
+from reconciler.model.nearest import nearest
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.pipeline.locking import locked
@@ -39,8 +38,8 @@ def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
     entries = here.store.load().entries
     address = _address(text)
     if address not in entries:
-        near = difflib.get_close_matches(text, [str(known) for known in entries], 1)
-        raise UsageInvalid(f"{text} is not in the state", hint=f"did you mean {near[0]}?" if near else "")
+        near = nearest(text, map(str, entries))
+        raise UsageInvalid(f"{text} is not in the state", hint=f"did you mean {near}?" if near else "")
     return address, entries[address]
 
 

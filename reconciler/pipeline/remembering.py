@@ -7,13 +7,13 @@ that is read-only.
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.model.history import HistoryStore, Observation
+from reconciler.model.nearest import nearest
 from reconciler.model.outcome import Verdict
 from reconciler.model.places import parse_place
 from reconciler.model.resource import Address
@@ -117,9 +117,8 @@ def _suggestion(pattern: str, latest: Sequence[Observation]) -> str:
     """The names that were meant, perhaps; else some of those that are known."""
     names = sorted({str(each.address) for each in latest})
     short = {name.partition("/")[2]: name for name in names}
-    near = difflib.get_close_matches(pattern, [*names, *short], 1)
-    if near:
-        return f"did you mean {short.get(near[0], near[0])}?"
+    if near := nearest(pattern, [*names, *short]):
+        return f"did you mean {short.get(near, near)}?"
     more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
     return f"known are {', '.join(names[:MOST_NAMES])}{more}"
 

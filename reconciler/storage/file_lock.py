@@ -21,15 +21,13 @@ from msgspec.structs import asdict
 
 from reconciler.errors import UsageInvalid
 from reconciler.model.provider import Holder
-from reconciler.storage.holders import lock_held
+from reconciler.storage.holders import lock_held, told_holder
 
 SETTLING_S = 0.02
 """How long a new holder may need between getting the lock and having written who it is."""
 
 TRIES = 1000
 """How often to try for a lock that nobody seems to hold, before giving up on the file system."""
-
-UNNAMED = Holder(lock_id="unknown", owner="somebody", pid=0, host="an unknown host", operation="unknown", since="?")
 
 
 class FileLock:
@@ -69,7 +67,7 @@ class FileLock:
         while (told := self._told()) is not None and told != seen:
             seen = told
             time.sleep(SETTLING_S)
-        return _parse(told) if told is not None else None
+        return told_holder(told) if told is not None else None
 
     def break_(self, lock_id: str) -> None:
         """Take the lock away from the holder with this id.  Raises UsageInvalid when there is none."""
@@ -128,10 +126,3 @@ def _flock(descriptor: int, operation: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _parse(told: bytes) -> Holder:
-    try:
-        return Holder(**json.loads(told))
-    except (TypeError, ValueError):
-        return UNNAMED

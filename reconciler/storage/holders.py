@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -10,6 +11,8 @@ from datetime import UTC, datetime
 
 from reconciler.errors import LockHeld
 from reconciler.model.provider import Holder
+
+UNNAMED = Holder(lock_id="unknown", owner="somebody", pid=0, host="an unknown host", operation="unknown", since="?")
 
 
 def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: str) -> Holder:
@@ -24,6 +27,14 @@ def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: 
         job=job,
         lease=lease,
     )
+
+
+def told_holder(told: str | bytes) -> Holder:
+    """Who left this word of himself as JSON; somebody unnamed where it can not be read."""
+    try:
+        return Holder(**json.loads(told))
+    except (TypeError, ValueError):
+        return UNNAMED
 
 
 def lock_held(holder: Holder) -> LockHeld:

@@ -48,7 +48,7 @@ from reconciler.storage.encoding import (
     record_lines,
     snapshot_bytes,
 )
-from reconciler.storage.holders import lock_held, new_holder
+from reconciler.storage.holders import lock_held, new_holder, told_holder
 from reconciler.storage.postgres_server import Connection, Server, require_name
 
 LEASE = "until its connection ends"
@@ -60,8 +60,6 @@ SENDS = 5
 
 PATIENCE_S = 30.0
 """How long to try for another connection before giving up on a write whose answer was lost."""
-
-UNNAMED = Holder(lock_id="unknown", owner="somebody", pid=0, host="an unknown host", operation="unknown", since="?")
 
 OURS: LiteralString = """
     environment = %(environment)s and epoch = %(epoch)s and lock_id = %(lock)s and pg_backend_pid() = %(session)s
@@ -329,7 +327,7 @@ class PostgresStore:
         """Who holds the lock.  The row alone does not count: its session may have ended."""
         if not row.lock_id:
             return None
-        return _parse(row.holder) if self._is_held(connection, row.epoch) else None
+        return told_holder(row.holder) if self._is_held(connection, row.epoch) else None
 
     def _is_held(self, connection: Connection, epoch: int) -> bool:
         key = self._key(epoch) % 2**64
@@ -485,10 +483,3 @@ class PostgresStore:
             + (" and an earlier point of its journal" if (found.lineage, found.serial) == (lineage, serial) else ""),
             hint="plan again",
         )
-
-
-def _parse(told: str) -> Holder:
-    try:
-        return Holder(**json.loads(told))
-    except (TypeError, ValueError):
-        return UNNAMED

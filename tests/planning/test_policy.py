@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from reconciler.cli import options
+from reconciler.manifests import environment
 from reconciler.model.plan import Action, Effect, Step
 from reconciler.model.resource import Address
-from reconciler.planning.policy import Policy, risks, unacknowledged
+from reconciler.planning.policy import RISKS, Policy, risks, unacknowledged
 
 
 def steps(action: Action, count: int, effect: Effect | None = None) -> list[Step]:
@@ -111,3 +115,9 @@ def test_every_risk_is_named_at_once_in_a_fixed_order() -> None:
          "if that is meant: --ack replace=1"),
         ("1 would be loosened; this environment asks for an acknowledgement", "if that is meant: --ack loosen=1"),
     )  # fmt: skip
+
+
+def test_the_command_line_and_an_environment_name_the_risks_and_effects_that_there_are() -> None:
+    """Each has its own list: the command line starts without the planner, and manifests need a type."""
+    assert tuple(risks([])) == RISKS == options.RISKS == get_args(environment.Risk)
+    assert [*options.DENIABLE, "same"] == [*get_args(environment.Deniable), "same"] == [str(each) for each in Effect]

@@ -34,7 +34,8 @@ from reconciler.model.kind import (
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
-from reconciler.model.values import Fields, Json, unix_seconds
+from reconciler.model.values import Fields, Json
+from reconciler.providers.bodies import listed, whole_seconds
 from reconciler.providers.digitalocean.evaluation_test_case import threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
@@ -256,7 +257,7 @@ def _past(address: Address, test_case_id: str, within: TimeRange | None, most: i
 
 
 def _is_inside(run: Fields, within: TimeRange | None) -> bool:
-    ended = _unix(run.get("finished_at") or run.get("queued_at"))
+    ended = whole_seconds(run.get("finished_at") or run.get("queued_at"))
     return within is None or ended is None or within.start <= ended < within.end
 
 
@@ -277,11 +278,11 @@ def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
 
 
 def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
-    results = (each for each in _listed(prompt.get("prompt_level_metric_results")) if isinstance(each, dict))
+    results = (each for each in listed(prompt.get("prompt_level_metric_results")) if isinstance(each, dict))
     value = next((_value(each) for each in results if each.get("metric_name") == star.get("name")), None)
     if not isinstance(value, (int, float)):
         return False
-    metrics = (each for each in _listed(case.get("metrics")) if isinstance(each, dict))
+    metrics = (each for each in listed(case.get("metrics")) if isinstance(each, dict))
     inverted = any(each.get("inverted") is True for each in metrics if each.get("metric_name") == star.get("name"))
     return value > limit if inverted else value < limit
 
@@ -303,8 +304,8 @@ def _read(run: Fields, address: Address) -> Evaluation:
         measured=_measured(run),
         message=message,
         result_id=str(run.get("evaluation_run_uuid")),
-        starts=_unix(run.get("started_at")),
-        ends=_unix(run.get("finished_at")),
+        starts=whole_seconds(run.get("started_at")),
+        ends=whole_seconds(run.get("finished_at")),
         recorded=str(run.get("finished_at") or run.get("queued_at") or ""),
     )
 
@@ -336,7 +337,7 @@ def _odd(run: Fields) -> str:
 
 def _measured(run: Fields) -> dict[str, Json]:
     """Metric name -> value; the star metric's among them."""
-    results = [run.get("star_metric_result"), *_listed(run.get("run_level_metric_results"))]
+    results = [run.get("star_metric_result"), *listed(run.get("run_level_metric_results"))]
     return {
         str(result["metric_name"]): _value(result)
         for result in results
@@ -371,15 +372,6 @@ def _unscored(result: Fields) -> str:
     if status in (SKIPPED, "FAILED"):
         return status
     return "" if status == "COMPLETED" or not result.get("error_description") else "FAILED"
-
-
-def _listed(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
-
-
-def _unix(text: Json) -> int | None:
-    found = unix_seconds(text)
-    return None if found is None else int(found)
 
 
 def _prompts(run_id: str) -> Flow[list[Fields]]:

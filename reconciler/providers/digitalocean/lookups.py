@@ -5,10 +5,10 @@ Terraform.  Agents carry API keys: nothing but what is needed leaves the reader.
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c; 2026-08.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 
 from reconciler.model.kind import Flow, Kind, Spec, Wire
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields
 from reconciler.providers.digitalocean.routes import at, paged_list, text_of, whole_list
@@ -20,9 +20,8 @@ DEPRECATED = frozenset({"tone", "retrieved chunk usage", "prompt perplexity"})
 
 def near(name: str, known: Sequence[str]) -> str:
     """``; did you mean "..."?``, or what there is; for the end of a message."""
-    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    if close:
-        return f'; did you mean "{close[0]}"?'
+    if mean := did_you_mean(name, known, 0.5):
+        return f"; {mean}"
     return f"; there is {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; there is none"
 
 

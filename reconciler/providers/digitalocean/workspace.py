@@ -10,11 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.errors import OutcomeUnknown
 from reconciler.model.kind import Call, Flow, Kind, Mark, Spec, Wire, Write, delete
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields
+from reconciler.providers.bodies import id_in
 from reconciler.providers.digitalocean.routes import at, text_of, whole_list
 
 
@@ -59,12 +59,7 @@ def _create(write: Write, _: Wire) -> Flow[str]:
 
 def uuid_in(made: object, key: str, call: Call, status: int) -> str:
     """The uuid of what ``call`` made.  Raises OutcomeUnknown when the answer does not tell."""
-    found = made.get(key) if isinstance(made, dict) else None
-    if not isinstance(found, str) or not found:
-        raise OutcomeUnknown(
-            "the answer holds no uuid of what was created", method=call.method, path=call.path, status=status
-        )
-    return found
+    return id_in(made, key, call, status, word="uuid")
 
 
 def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:

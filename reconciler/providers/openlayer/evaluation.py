@@ -31,7 +31,8 @@ from reconciler.model.kind import (
 )
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
-from reconciler.model.values import Fields, Json, parse_duration, unix_seconds
+from reconciler.model.values import Fields, Json, parse_duration
+from reconciler.providers.bodies import whole_seconds
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import task_state
 
@@ -150,7 +151,7 @@ def _latest_version(root_id: str, wire: Wire) -> Flow[Version | None]:
     there = [item for item in items if item.get("archived") is not True]
     if not there:
         return None
-    newest = max(there, key=lambda item: (_unix(item.get("dateCreated")) or 0, str(item.get("dateCreated"))))
+    newest = max(there, key=lambda item: (whole_seconds(item.get("dateCreated")) or 0, str(item.get("dateCreated"))))
     return (yield from _version(str(newest["id"]), wire))
 
 
@@ -199,8 +200,8 @@ def _read(item: Fields, address: Address) -> Evaluation:
         measured=_measured(item),
         message=message if known else f"the platform answered the unknown status {status!r}",
         result_id=str(item["id"]),
-        starts=_unix(item.get("dateDataStarts")),
-        ends=_unix(item.get("dateDataEnds")),
+        starts=whole_seconds(item.get("dateDataStarts")),
+        ends=whole_seconds(item.get("dateDataEnds")),
         recorded=str(item.get("dateCreated") or ""),
     )
 
@@ -213,11 +214,6 @@ def _measured(item: Fields) -> dict[str, Json]:
     expected = item.get("expectedValues")
     names = [row.get("measurement") for row in expected if isinstance(row, dict)] if isinstance(expected, list) else []
     return {} if value is None else {str(names[0]) if len(names) == 1 else "value": value}
-
-
-def _unix(text: Json) -> int | None:
-    found = unix_seconds(text)
-    return None if found is None else int(found)
 
 
 MEASURING = Measuring(

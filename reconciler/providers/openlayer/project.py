@@ -5,7 +5,6 @@ servers older than SDK 0.36; the task type can not be changed at all; DELETE tak
 along.  Source: openlayer-python 0.36.0 types/project_create_params.py, project_update_params.py; 2026-11.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from pydantic import Field
 from reconciler.errors import MethodMissing, NotFound
 from reconciler.model.kind import Call, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, delete, url_path
 from reconciler.model.marker import sign, split
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.openlayer.paging import every
@@ -48,9 +48,8 @@ def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
     task_type = str(fields.get("taskType"))
     if task_type in TASK_TYPES:
         return ()
-    close = difflib.get_close_matches(task_type, TASK_TYPES, 1)
-    if close:
-        return [("taskType", f'"{task_type}" is not a task type; did you mean "{close[0]}"?', True)]
+    if mean := did_you_mean(task_type, TASK_TYPES):
+        return [("taskType", f'"{task_type}" is not a task type; {mean}', True)]
     return [("taskType", f'"{task_type}" is none of the known task types ({", ".join(TASK_TYPES)})', False)]
 
 

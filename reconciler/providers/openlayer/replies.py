@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.errors import InvalidRequest, MethodMissing, NotFound, OutcomeUnknown
 from reconciler.model.kind import Call, Flow, Reply, Wait, url_path
 from reconciler.model.outcome import TaskState
+from reconciler.providers.bodies import id_in
 
 POLLS = (0.0, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 """Pauses before each look at a background task, in seconds.  The vendor names no interval (2026-11)."""
@@ -12,12 +13,7 @@ POLLS = (0.0, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 10.0, 10.0, 10.0, 10.0)
 
 def id_of(reply: Reply, call: Call) -> str:
     """The id of the object that ``call`` made.  Raises OutcomeUnknown when the answer does not tell."""
-    remote_id = reply.body.get("id") if isinstance(reply.body, dict) else None
-    if not isinstance(remote_id, str) or not remote_id:
-        raise OutcomeUnknown(
-            "the answer holds no id of what was created", method=call.method, path=call.path, status=reply.status
-        )
-    return remote_id
+    return id_in(reply.body, "id", call, reply.status)
 
 
 def task_state(task_id: str) -> Flow[TaskState]:

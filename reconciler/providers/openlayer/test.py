@@ -7,7 +7,6 @@ Source: openlayer-python 0.36.0 types/projects/test_create_params.py, test_updat
 types/test_evaluate_params.py; docs.openlayer.com/api-reference/rest/tests/evaluate; 2026-11.
 """
 
-import difflib
 import functools
 import json
 import re
@@ -38,8 +37,10 @@ from reconciler.model.kind import (
     url_path,
 )
 from reconciler.model.marker import sign, split
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, parse_duration
+from reconciler.providers.bodies import listed
 from reconciler.providers.openlayer.evaluation import MEASURING
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import id_of, settle
@@ -256,7 +257,7 @@ def _tidy(fields: Fields) -> Fields:
     kept = {name: value for name, value in fields.items() if name not in usual or usual[name] != value}
     if kept.get("mode") == "monitoring":
         del kept["mode"]
-    return {**kept, "thresholds": [_tidy_threshold(item) for item in _listed(fields.get("thresholds"))]}
+    return {**kept, "thresholds": [_tidy_threshold(item) for item in listed(fields.get("thresholds"))]}
 
 
 def _tidy_threshold(item: Json) -> Json:
@@ -327,9 +328,8 @@ def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
 def _check_subtype(fields: Fields) -> Sequence[tuple[str, str, bool]]:
     subtype = str(fields.get("subtype"))
     if subtype not in SUBTYPES:
-        close = difflib.get_close_matches(subtype, SUBTYPES, 1)
-        mean = f'; did you mean "{close[0]}"?' if close else ""
-        return [("subtype", f'"{subtype}" is not a subtype we know{mean}', False)]
+        mean = did_you_mean(subtype, SUBTYPES)
+        return [("subtype", f'"{subtype}" is not a subtype we know{mean and f"; {mean}"}', False)]
     known = SUBTYPES[subtype].type
     if known and fields.get("type") != known:
         return [("type", f'{subtype} is documented as "{known}", not "{fields.get("type")}"', False)]
@@ -375,7 +375,7 @@ def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], s
         "mode": "monitoring" if monitoring else "development",
         "type": item.get("type"),
         "subtype": item.get("subtype"),
-        "thresholds": [_read_threshold(each) for each in _listed(item.get("thresholds"))],
+        "thresholds": [_read_threshold(each) for each in listed(item.get("thresholds"))],
         "pipelines": _read_targets(item, name_of),
         "excludePipelines": _names(item.get("excludePipelines"), name_of),
         "includeHistoricalData": item.get("includeHistoricalData"),
@@ -407,7 +407,7 @@ def _plain_text(description: Json) -> str | None:
         return None
     if isinstance(description.get("text"), str):
         return str(description["text"])
-    parts = [_plain_text(child) for child in _listed(description.get("content"))]
+    parts = [_plain_text(child) for child in listed(description.get("content"))]
     return ("\n" if description.get("type") == "doc" else "").join(part for part in parts if part) or None
 
 
@@ -440,19 +440,15 @@ def _read_targets(item: Fields, name_of: Callable[[str, str], str | None]) -> Js
 def _names(ids: Json, name_of: Callable[[str, str], str | None]) -> list[Json]:
     if not ids:
         return []
-    names = sorted(name_of("openlayer.InferencePipeline", str(each)) or str(each) for each in _listed(ids))
+    names = sorted(name_of("openlayer.InferencePipeline", str(each)) or str(each) for each in listed(ids))
     return list[Json](names)
-
-
-def _listed(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
 
 
 # ------------------------------------------------------------------------------------------------ writing
 
 
 def _wire_thresholds(fields: Fields) -> list[Json]:
-    return [_wire_threshold(item) for item in _listed(fields.get("thresholds")) if isinstance(item, dict)]
+    return [_wire_threshold(item) for item in listed(fields.get("thresholds")) if isinstance(item, dict)]
 
 
 def _wire_threshold(item: Mapping[str, Json]) -> Json:
@@ -465,13 +461,13 @@ def _wire_threshold(item: Mapping[str, Json]) -> Json:
 
 def _pipeline_ids(write: Write, wire: Wire, field: str) -> list[Json]:
     parent = write.address.path[:-2]
-    names = _listed(write.fields.get(field))
+    names = listed(write.fields.get(field))
     return [wire.ids[Address("openlayer.InferencePipeline", (*parent, str(name)))] for name in names]
 
 
 def _create(write: Write, wire: Wire) -> Flow[str]:
     fields = _complete(write.fields)
-    uses = _listed(fields.get("uses"))
+    uses = listed(fields.get("uses"))
     body: Fields = {
         "name": fields["name"],
         "description": sign(write.text("description"), write.op),
