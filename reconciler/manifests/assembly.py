@@ -160,10 +160,9 @@ class Assembly(Struct):
     def _is_sound(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> bool:
         """Whether the rules of the kind that types can not express have nothing to say."""
         found = kind.check(fields)
-        for path, message, is_error in found:
-            message, _, hint = message.partition("; ")
-            spot, below = _find(data, path)
-            self.problems.add(spot, message, hint, below=below, warning=not is_error)
+        for flaw in found:
+            spot, below = _find(data, flaw.path)
+            self.problems.add(spot, flaw.message, flaw.hint, below=below, warning=not flaw.is_error)
         twice = list(repeated(kind, fields))
         for path, item in twice:
             spot, below = _find(data, path)

@@ -170,9 +170,9 @@ def _refused(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:
         names = (str(next(iter(each["loc"]), "name")) for each in error.errors())
         yield from ((name, "is not of a form that a manifest can have") for name in names)
         return
-    yield from (
-        (path.partition(".")[0], f"is not valid: {message}") for path, message, bad in kind.check(fields) if bad
-    )
+    for flaw in kind.check(fields):
+        if flaw.is_error:
+            yield flaw.path.partition(".")[0], f"is not valid: {flaw}"
     for path, item in repeated(kind, fields):
         yield path.partition(".")[0], f'is not valid: "{item}" stands here twice'
 

@@ -458,6 +458,21 @@ class Criterion(Struct, frozen=True, eq=False):
         return self.key, self.operator, self.value, self.automatic, self.label, self.measure
 
 
+class Flaw(Struct, frozen=True):
+    """What is wrong with the fields at ``path`` (with dots), and what to do about it.
+
+    Not ``is_error``: it is only worth knowing.
+    """
+
+    path: str
+    message: str
+    hint: str = ""
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -510,7 +525,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
                   judging whether a change loosens and how far a value is from them.
     ``gate``      (spec) -> how its results count in a build; ``measuring`` how they come about.  None: not measured.
     ``marker``    the text field that can carry the ownership marker, or None.
-    ``check``     (fields) -> (path, message, is_error) for rules that types can not express.
+    ``check``     (fields) -> what breaks rules that types can not express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
     ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
     ``example``   the fields of one, as its schema shows them.
@@ -540,7 +555,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     complete: Callable[[Fields], Fields] = dict
     tidy: Callable[[Fields], Fields] = dict
     criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
-    check: Callable[[Fields], Sequence[tuple[str, str, bool]]] = lambda _: ()
+    check: Callable[[Fields], Sequence[Flaw]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
     refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None

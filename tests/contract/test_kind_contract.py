@@ -141,7 +141,7 @@ def test_every_kind_of_every_vendor_is_tested() -> None:
 def test_the_example_is_valid(kind: AnyKind) -> None:
     """The kind's example passes its own spec and rules."""
     spec = kind.spec.model_validate(kind.example)
-    assert [problem for problem in kind.check(spec.written()) if problem[2]] == []
+    assert [flaw for flaw in kind.check(spec.written()) if flaw.is_error] == []
 
 
 @every_kind_that(is_declared)

@@ -18,6 +18,7 @@ from reconciler.model.kind import (
     Call,
     Criterion,
     FilledIn,
+    Flaw,
     Flow,
     Kind,
     LookUp,
@@ -94,11 +95,11 @@ class EvaluationTestCase(Spec):
     star_metric: Annotated[StarMetric, Mark.OVERRIDABLE, Field(description="The one metric with a threshold.")]
 
 
-def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
+def _check(fields: Fields) -> Sequence[Flaw]:
     star, metrics = fields.get("starMetric"), fields.get("metrics")
     name = star.get("name") if isinstance(star, dict) else None
     if isinstance(metrics, list) and name not in metrics:
-        return [("starMetric.name", f'"{name}" is not among the metrics', True)]
+        return [Flaw("starMetric.name", f'"{name}" is not among the metrics')]
     return ()
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import MethodMissing, NotFound
-from reconciler.model.kind import Call, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, delete, url_path
+from reconciler.model.kind import Call, Flaw, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, delete, url_path
 from reconciler.model.marker import sign, split
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import LiveObject
@@ -44,13 +44,14 @@ class Project(Spec):
     purpose: Annotated[str | None, Mark.BLANK_IS_ABSENT, Field(description="What the model is for.")] = None
 
 
-def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
+def _check(fields: Fields) -> Sequence[Flaw]:
     task_type = str(fields.get("taskType"))
     if task_type in TASK_TYPES:
         return ()
     if mean := did_you_mean(task_type, TASK_TYPES):
-        return [("taskType", f'"{task_type}" is not a task type; {mean}', True)]
-    return [("taskType", f'"{task_type}" is none of the known task types ({", ".join(TASK_TYPES)})', False)]
+        return [Flaw("taskType", f'"{task_type}" is not a task type', mean)]
+    known = ", ".join(TASK_TYPES)
+    return [Flaw("taskType", f'"{task_type}" is none of the known task types ({known})', is_error=False)]
 
 
 def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:

@@ -22,6 +22,7 @@ from reconciler.model.kind import (
     Call,
     Criterion,
     FilledIn,
+    Flaw,
     Flow,
     Kind,
     LookUp,
@@ -307,53 +308,57 @@ def _rubric_measurement(measurement: str, parameters: Mapping[str, Any]) -> str:
     return f"{json.dumps(criteria[int(found[1])], sort_keys=True)}.{found[2]}"
 
 
-def _check(fields: Fields) -> Sequence[tuple[str, str, bool]]:
-    found: list[tuple[str, str, bool]] = []
+def _check(fields: Fields) -> Sequence[Flaw]:
+    found: list[Flaw] = []
     monitoring = fields.get("mode", "monitoring") == "monitoring"
     if not monitoring:
         windows = [name for name in ("evaluationWindow", "delayWindow") if fields.get(name) is not None]
-        found += [(name, "only monitoring tests have windows", True) for name in windows]
+        found += [Flaw(name, "only monitoring tests have windows") for name in windows]
     window = fields.get("evaluationWindow")
     if isinstance(window, str) and not 3600 <= parse_duration(window) <= 2_419_200:
-        found.append(("evaluationWindow", f"{window} is outside 1h to 28d", True))
+        found.append(Flaw("evaluationWindow", f"{window} is outside 1h to 28d"))
     if not monitoring and fields.get("pipelines", "all") != "all":
-        found.append(("pipelines", "development tests run on commits, not on pipelines", True))
+        found.append(Flaw("pipelines", "development tests run on commits, not on pipelines"))
     if fields.get("excludePipelines") and fields.get("pipelines", "all") != "all":
-        found.append(("excludePipelines", "goes with pipelines: all only", True))
+        found.append(Flaw("excludePipelines", "goes with pipelines: all only"))
     if fields.get("pipelines") == []:
-        found.append(("pipelines", "names no pipeline; leave it out for all of them", True))
+        found.append(Flaw("pipelines", "names no pipeline", "leave it out for all of them"))
     return [*found, *_check_subtype(fields), *_check_thresholds(fields, monitoring=monitoring)]
 
 
-def _check_subtype(fields: Fields) -> Sequence[tuple[str, str, bool]]:
+def _check_subtype(fields: Fields) -> Sequence[Flaw]:
     subtype = str(fields.get("subtype"))
     if subtype not in SUBTYPES:
-        mean = did_you_mean(subtype, SUBTYPES)
-        return [("subtype", f'"{subtype}" is not a subtype we know{mean and f"; {mean}"}', False)]
+        message, hint = f'"{subtype}" is not a subtype we know', did_you_mean(subtype, SUBTYPES)
+        return [Flaw("subtype", message, hint, is_error=False)]
     known = SUBTYPES[subtype].type
     if known and fields.get("type") != known:
-        return [("type", f'{subtype} is documented as "{known}", not "{fields.get("type")}"', False)]
+        message = f'{subtype} is documented as "{known}", not "{fields.get("type")}"'
+        return [Flaw("type", message, is_error=False)]
     return ()
 
 
-def _check_thresholds(fields: Fields, *, monitoring: bool) -> Sequence[tuple[str, str, bool]]:
-    found: list[tuple[str, str, bool]] = []
+def _check_thresholds(fields: Fields, *, monitoring: bool) -> Sequence[Flaw]:
+    found: list[Flaw] = []
     known = SUBTYPES.get(str(fields.get("subtype")))
     thresholds = fields.get("thresholds")
     for index, item in enumerate(thresholds if isinstance(thresholds, list) else []):
         assert isinstance(item, dict)
         where, insight = f"thresholds.{index}", item.get("insightName")
         if insight is None:
-            found.append((where, "names no insightName; the platform needs one in practice", False))
+            hint = "the platform needs one in practice"
+            found.append(Flaw(where, "names no insightName", hint, is_error=False))
         elif known and known.insight and insight != known.insight:
-            found.append((f"{where}.insightName", f'{fields["subtype"]} is measured by "{known.insight}"', False))
+            message = f'{fields["subtype"]} is measured by "{known.insight}"'
+            found.append(Flaw(f"{where}.insightName", message, is_error=False))
         if item.get("thresholdMode") == "automatic" and not monitoring:
-            found.append((f"{where}.thresholdMode", "automatic is for monitoring tests only", True))
+            found.append(Flaw(f"{where}.thresholdMode", "automatic is for monitoring tests only"))
         written = item.get("insightParameters")
         parameters = written if isinstance(written, dict) else {}
         missing = [name for name in (known.required if known else ()) if name not in parameters]
         if missing:
-            found.append((f"{where}.insightParameters", f"{', '.join(missing)} missing; the platform needs it", False))
+            message, hint = f"{', '.join(missing)} missing", "the platform needs it"
+            found.append(Flaw(f"{where}.insightParameters", message, hint, is_error=False))
     return found
 
 
