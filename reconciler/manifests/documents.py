@@ -31,7 +31,8 @@ class Document(Struct, frozen=True):
     """One document.  ``kind`` is a root kind, or the kind whose items a set document holds; None for an Environment
     or a Pin.
 
-    ``data`` is the whole of it.  ``spec_spot`` stands for the spec where there is none.
+    ``data`` is the whole of it.  ``metadata`` and ``spec`` are empty where they are missing or no mappings, which was
+    reported then.
     """
 
     word: str

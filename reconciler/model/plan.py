@@ -117,7 +117,8 @@ class Step(Struct, frozen=True):
 
     ``id`` is unique in the plan.  ``after`` holds the ids of the steps it waits for.  ``changes`` is empty for
     what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
-    ``fingerprint`` a digest of that object's compared fields as they were when the plan was made.
+    ``fingerprint`` how that was when the plan was made: a digest of the fields that are compared, or for a step that
+    compares none, whether it was archived; empty where there is no object.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
     its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if

@@ -134,7 +134,7 @@ def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
 
 
 def fingerprint(kind: AnyKind, wanted: Fields, live: Fields, *, archived: bool) -> str:
-    """A short digest of everything that a comparison of ``live`` with ``wanted`` looks at."""
+    """A short digest of everything that a comparison of ``live`` with ``wanted`` looks at, and of ``archived``."""
     shapes = kind.shapes
     seen = {name: _seen(wanted[name], live.get(name), shapes[name]) for name in sorted(wanted) if name in shapes}
     text = _SPELLING.encode([seen, archived])

@@ -55,11 +55,14 @@ def _holds(value: object, **types: type) -> bool:
 
 
 def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
-    """Sentences that name everything that is different now; empty when the plan still holds.
+    """Sentences that say why the plan does not hold any more; empty when it does.
 
-    What a rule of ours refuses now has not moved: that refusal says itself what is wrong.
-    With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun, and
-    the state may have moved on.
+    What it was made from must be the same, and what each step does to which object, which must be as it was; the
+    reasons and notes of a step, and the order of steps, may differ.  A refusal that is new has moved as well, unless a
+    rule of ours makes it: then it says itself what is wrong.
+
+    With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun, a
+    rename may be remembered already, and the state may have moved on.
     """
     now = plan_to_json(fresh, tool="")
     standing = zip(now["refusals"], fresh.refusals, strict=True)

@@ -181,7 +181,10 @@ def _step_as_always() -> _Schema:
             "reason": _text("Why, in words."),
             "effect": _effect(),
             "remote_id": _text("The platform's id of the object; null for a create.", nullable=True),
-            "fingerprint": _text("Digest of the compared fields as they were; empty where there is no object."),
+            "fingerprint": _text(
+                "The object as it was: a digest of the compared fields, or True or False for archived where none are "
+                "compared; empty where there is no object."
+            ),
             "former": _text("The address in the state, when it differs.", nullable=True),
             "changes": _list_of(_change(), "The fields that differ."),
             "after": _list_of({"type": "string"}, "Ids of the steps it waits for."),
