@@ -57,6 +57,7 @@ class State(Struct, frozen=True):
     verified) what the next one changes is added to them.  ``before`` is what was at the platform before an apply that
     may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it).
     ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
+    ``measured`` is what is no object at the platform, as it was declared when its gate held after an apply.
     """
 
     lineage: str = ""
@@ -71,6 +72,7 @@ class State(Struct, frozen=True):
     unsettled: bool = False
     unverified: bool = False
     before: Mapping[Address, Fields] = field(default_factory=dict)
+    measured: Mapping[Address, Fields] = field(default_factory=dict)
 
 
 Record = dict[str, Any]
@@ -108,6 +110,7 @@ class _Folding:
         self._consumed, self._started = state.consumed, state.started
         self._touched, self._before = dict.fromkeys(state.touched), dict(state.before)
         self._unsettled, self._unverified = state.unsettled, state.unverified
+        self._measured = dict(state.measured)
 
     def state(self) -> State:
         return replace(
@@ -122,6 +125,7 @@ class _Folding:
             unsettled=self._unsettled,
             unverified=self._unverified,
             before=self._before,
+            measured=self._measured,
         )
 
     def take(self, record: Record) -> None:
@@ -148,7 +152,7 @@ class _Folding:
             case "renamed":
                 self._inside = _Inside(self._entries)
                 former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))
-                for table in (self._entries, self._in_doubt, self._touched, self._before):
+                for table in (self._entries, self._in_doubt, self._touched, self._before, self._measured):
                     _move(table, former, address, is_alone=is_alone)
             case unknown:
                 raise _not_known(unknown)
@@ -174,6 +178,8 @@ class _Folding:
                 self._begin_to_change(record)
             case "settled":
                 self._settle(record)
+            case "measured":
+                self._measured = {self._addresses[key]: _mapping(told) for key, told in record["declared"].items()}
             case unknown:
                 raise _not_known(unknown)
 
@@ -334,6 +340,8 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["unverified"] = True
     if state.before:
         data["before"] = {str(address): state.before[address] for address in sorted(state.before)}
+    if state.measured:
+        data["measured"] = {str(address): state.measured[address] for address in sorted(state.measured)}
     return data
 
 
@@ -367,6 +375,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             unsettled=bool(data.get("unsettled", False)),
             unverified=bool(data.get("unverified", False)),
             before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
+            measured={addresses[key]: _mapping(value) for key, value in data.get("measured", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error

@@ -59,14 +59,16 @@ class Evaluated(Struct, frozen=True):
 class Measurement(Struct, frozen=True):
     """What to measure, and how.
 
-    ``changed`` limits it to what the last apply touched.  ``trigger`` False only reads what was recorded.  ``anew``
-    writes over the results of windows even without ``overwrite``: they were made by the tests as they were.
+    ``changed`` limits it to what the last apply touched, or is not settled of it, and to ``also``.  ``trigger`` False
+    only reads what was recorded.  ``anew`` writes over the results of windows even without ``overwrite``: they were
+    made by the tests as they were.
     ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
     commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.
     """
 
     range: TimeRange | None
     changed: bool = False
+    also: tuple[Address, ...] = ()
     trigger: bool = True
     overwrite: bool = False
     anew: bool = False
@@ -87,12 +89,12 @@ async def evaluate(here: Session, ask: Measurement) -> Evaluated:
         return await measure(here, ask)  # looking on needs no lock
     async with locked(here, "evaluate"):
         evaluated = await measure(here, ask)
-        if _holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
+        if holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
             settle(here)
         return evaluated
 
 
-def _holds(tests: Collection[Address], verdicts: Sequence[Verdict], *, anew: bool) -> bool:
+def holds(tests: Collection[Address], verdicts: Sequence[Verdict], *, anew: bool) -> bool:
     """Whether the verdicts verify these tests.  What is not ``anew`` may have been measured by a test as it was."""
     judged = {each.address for each in verdicts}
     clear = anew or all(each.level is Level.PASS for each in verdicts if each.address in tests)
@@ -102,7 +104,7 @@ def _holds(tests: Collection[Address], verdicts: Sequence[Verdict], *, anew: boo
 async def measure(here: Session, ask: Measurement) -> Evaluated:
     """As ``evaluate``, under a lock that is held already where anything is triggered."""
     planned = await plan(here)
-    only = _touched(here, planned) if ask.changed else None
+    only = _touched(here, planned, ask.also) if ask.changed else None
     tests, apart = _measurable(here, planned, ask, only)
     if not tests and only is not None and len(only) == len(apart):
         why = "what changed is not evaluated on demand" if apart else "no test changed"
@@ -190,14 +192,19 @@ def unverified(here: Session, state: State) -> tuple[Address, ...]:
     return tuple(each.address for each in about if not measuring_of(each.address).possible(each.fields))
 
 
-def _touched(here: Session, planned: Planned) -> tuple[Address, ...]:
-    """What measures something that the last apply touched.  Raises UsageInvalid when no apply is remembered."""
-    if not planned.state.touched:
+def _touched(here: Session, planned: Planned, also: Sequence[Address]) -> tuple[Address, ...]:
+    """What measures something that the last apply touched; with ``also`` that, and what is not settled of the apply.
+
+    Raises UsageInvalid when no apply is remembered, and there is nothing else.
+    """
+    if also and not planned.state.unsettled:
+        return tests_about(here, also)
+    if not planned.state.touched and not also:
         raise UsageInvalid(
             f"no apply of environment {here.environment} has left anything changed, as far as the state tells",
             hint="leave out --changed to evaluate everything",
         )
-    return tests_about(here, planned.state.touched)
+    return tests_about(here, (*planned.state.touched, *also))
 
 
 def _measurable(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.model.state import Record, fold
+from collections.abc import Collection
+
+from reconciler.model.resource import Address, Resource
+from reconciler.model.state import Record, State, fold
+from reconciler.model.values import Fields, Json
 from reconciler.pipeline.session import Session
+from reconciler.planning.selecting import meant_by_any
+from reconciler.providers import KINDS
 
 
 def settle(here: Session) -> None:
@@ -13,3 +19,39 @@ def settle(here: Session) -> None:
     kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
     here.store.append([kept])
     here.store.commit(fold(state, [kept]))
+
+
+def never_held(here: Session, state: State) -> tuple[Address, ...]:
+    """What is no object at the platform, so that no step tells of it, and was declared otherwise when its gate held."""
+    patterns = here.request.select
+    chosen = meant_by_any(patterns, {*here.desired.resources, *state.entries, *state.in_doubt}) if patterns else None
+    virtual = (each for each in here.desired if KINDS[each.address.kind].virtual)
+    return tuple(
+        each.address
+        for each in virtual
+        if state.measured.get(each.address) != _declared(each) and (chosen is None or each.address in chosen)
+    )
+
+
+def remember_measured(here: Session, judged: Collection[Address]) -> None:
+    """Remember what is no object at the platform as it is declared, of which the gate held now."""
+    state, desired = here.store.load(), here.desired.resources
+    roots = {(address.vendor, address.root) for address in desired}
+    kept = {a: was for a, was in state.measured.items() if a in desired or (a.vendor, a.root) not in roots}
+    held = {a: _declared(desired[a]) for a in judged if a in desired and KINDS[a.kind].virtual}
+    measured = {**kept, **held}
+    if measured == state.measured:
+        return
+    told: Record = {"record": "measured", "declared": {str(address): measured[address] for address in sorted(measured)}}
+    here.store.append([told])
+    here.store.commit(fold(state, [told]))
+
+
+def _declared(resource: Resource) -> Fields:
+    """What it says, with the same words for the same meaning."""
+    sets = KINDS[resource.address.kind].sets
+
+    def plain(name: str, value: Json) -> Json:
+        return list[Json](sorted(map(str, value))) if name in sets and isinstance(value, list) else value
+
+    return {name: plain(name, value) for name, value in resource.fields.items()}

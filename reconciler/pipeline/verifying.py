@@ -16,11 +16,11 @@ from reconciler.model.resource import Address
 from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
 from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, measure, unverified
+from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, holds, measure, unverified
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
-from reconciler.pipeline.settling import settle
+from reconciler.pipeline.settling import never_held, remember_measured, settle
 
 
 class Watch(Struct, frozen=True):
@@ -38,13 +38,14 @@ class Verified(Struct, frozen=True):
     """What came of it.  ``evaluated`` is None when nothing had to be, ``put_back`` when nothing was rolled back.
 
     ``unverified`` are the tests about what an earlier apply changed that was not asked to verify it, and that were not
-    evaluated now.
+    evaluated now.  Not ``changed``: nothing was to be verified but runs that were never evaluated.
     """
 
     applied: Applied
     evaluated: Evaluated | None = None
     put_back: PutBack | None = None
     unverified: tuple[Address, ...] = ()
+    changed: bool = True
 
 
 async def apply_and_verify(
@@ -57,6 +58,8 @@ async def apply_and_verify(
     rollback: bool = False,
 ) -> Verified:
     """Apply, then evaluate what changed since the last time that a gate held; with ``rollback`` undo what fails it.
+
+    What is no object at the platform has changed when it is declared otherwise than when its gate held.
 
     Raises what ``apply`` and ``evaluate`` raise.  What was applied and could not be evaluated stays unsettled: the next
     run evaluates it, and can still put it back.
@@ -72,20 +75,23 @@ async def apply_and_verify(
         if not watch.applied(applied):
             return Verified(applied)
         state = here.store.load()
-        if not state.unsettled:
+        new = never_held(here, state)
+        if not state.unsettled and not new:
             return Verified(applied, unverified=unverified(here, state))
-        if not state.touched:
+        if not state.touched and not new:
             settle(here)
             return Verified(applied)
-        evaluated = await measure(here, replace(ask, changed=True, anew=True))
+        evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True))
         watch.judged(evaluated)
         judged = {verdict.address for verdict in evaluated.verdicts}
         left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
         if evaluated.nothing or passed(evaluated.verdicts):
-            settle(here)
+            if state.unsettled or holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
+                settle(here)
+            remember_measured(here, judged)
         elif rollback and state.before:
             return Verified(applied, evaluated, await _roll_back(here, watch), left)
-        return Verified(applied, evaluated, unverified=left)
+        return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
 
 
 async def _roll_back(here: Session, watch: Watch) -> PutBack:
@@ -104,5 +110,5 @@ async def _roll_back(here: Session, watch: Watch) -> PutBack:
 
 def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:
     state = planned.state
-    changing = {*staying(planned.plan), *(state.touched if state.unsettled else ())}
+    changing = {*staying(planned.plan), *(state.touched if state.unsettled else ()), *never_held(here, state)}
     return expected_cost(here, planned, changing, ask)

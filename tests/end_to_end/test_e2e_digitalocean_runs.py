@@ -18,6 +18,7 @@ from reconciler.pipeline.applying import apply
 from reconciler.pipeline.measuring import Measurement, evaluate
 from reconciler.pipeline.session import Request, session
 from reconciler.settings import Settings
+from tests.end_to_end.conftest import CARE
 from tests.virtual_time import VirtualClock
 
 Doc = dict[str, Any]
@@ -88,6 +89,37 @@ def test_a_run_that_is_there_already_is_enough(ready: Any, account: Any) -> None
     assert account.writes == ["POST evaluation_runs"]
     ready("status")
     assert account.writes == ["POST evaluation_runs"]
+
+
+def test_a_run_that_was_never_evaluated_is_evaluated_by_an_apply_that_changes_nothing_else(
+    ready: Any, account: Any
+) -> None:
+    """It is no object at the platform, so no step tells of it; once its gate held, it is as any other."""
+    again = ("apply", "--yes", "--evaluate")
+    assert "1 passed" in ready(*again).out
+    assert "Nothing to evaluate" in ready(*again).err
+    for agents, code, started in [("[canary]", 5, 2), ("[canary]", 5, 2), ("[bot]", 0, 2), ("[bot, canary]", 5, 2)]:
+        more = f"        - {{name: more, testCase: Answers are correct, agents: {agents}}}\n"
+        ready.write("care.yaml", CARE + more)
+        ready("plan", "--detailed-exitcode")
+        shown = json.loads(ready(*again, "--format", "json", code=code).out)
+        assert {each["address"].rpartition("/")[2] for each in shown["evaluation"]["verdicts"]} == {"more"}
+        assert account.writes.count("POST evaluation_runs") == started
+    ready.write("care.yaml", CARE)
+    assert "Nothing to evaluate" in ready(*again).err
+
+
+def test_a_new_run_that_was_not_selected_or_would_cost_too_much_is_left_alone(ready: Any, account: Any) -> None:
+    again = ("apply", "--yes", "--evaluate")
+    assert "Nothing to evaluate" in ready(*again, "--select", "*EvaluationTestCase/*").err
+    assert "--max-evaluations allows 0" in ready(*again, "--max-evaluations", "0", code=3).words
+    assert account.writes == []
+
+
+def test_a_new_run_that_fails_alone_leaves_nothing_to_put_back(ready: Any) -> None:
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    ended = ready("apply", "--yes", "--evaluate", "--rollback", code=5)
+    assert "put back" not in ended.err
 
 
 def test_another_version_of_the_test_case_is_run(ready: Any, account: Any) -> None:
