@@ -54,12 +54,14 @@ class Cost(Struct, frozen=True):
 class Estimate(Struct, frozen=True):
     """Everything that is about to be triggered.
 
-    ``asked`` is the range as it was asked for.  ``under_way`` counts triggers of an earlier run, not sent again.
+    ``asked`` is the range as it was asked for.  ``under_way`` counts triggers of an earlier run, not sent again, and
+    ``there`` runs that are there already and are enough.
     """
 
     asked: TimeRange
     costs: tuple[Cost, ...]
     under_way: int = 0
+    there: int = 0
 
     @property
     def evaluations(self) -> int:
@@ -69,11 +71,15 @@ class Estimate(Struct, frozen=True):
     def text(self) -> str:
         """``will run 44 evaluations: 12 tests × up to 2 pipelines × 2 windows``."""
         waiting = f"{_counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
+        there = (
+            f"{_counted(self.there, 'run')} {'is' if self.there == 1 else 'are'} there already" if self.there else ""
+        )
+        spared = "; ".join(filter(None, (there, waiting)))
         if not self.costs:
-            return f"will run no evaluation: {waiting or 'there is nothing to run on'}"
+            return f"will run no evaluation: {spared or 'there is nothing to run on'}"
         total = f"will run {_counted(self.evaluations, 'evaluation')}: "
-        text = f"{total}{_counted(len(self.costs), 'test')} × {self._factors()}"
-        return f"{text}; {waiting}" if waiting else text
+        text = f"{total}{_counted(len({cost.address for cost in self.costs}), 'test')} × {self._factors()}"
+        return f"{text}; {spared}" if spared else text
 
     def _factors(self) -> str:
         """``up to 2 pipelines × 12 windows``: the most of each, said to be so where tests differ."""

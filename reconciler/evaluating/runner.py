@@ -165,6 +165,12 @@ def is_under_way(trigger: Trigger, tasks: Mapping[str, Fields]) -> bool:
     return _started_before(trigger, tasks, resumed=False) is not None
 
 
+def unstarted(trigger: Trigger, tasks: Mapping[str, Fields]) -> int:
+    """How many runs of this trigger an earlier run has not sent, as far as its note tells."""
+    known = _started_before(trigger, tasks, resumed=False)
+    return trigger.runs if known is None else trigger.runs - known.number
+
+
 def noted(tasks: Mapping[str, Fields]) -> tuple[Trigger, ...]:
     """Every trigger that an earlier run has noted, with the range that it asked for."""
     return tuple(_from_note(note) for note in tasks.values())

@@ -408,6 +408,8 @@ class Measuring(Struct, frozen=True):
                  ranges mean nothing, and results belong to a version of what is measured.
     ``repeated`` (address, subject's id, how many, remote ids of places as above) -> the latest results on each place
                  for what is measured as it is now.  None where ``results`` tells as much: results belong to windows.
+    ``there``    how many of the runs that a trigger asks for are there already, and would not be started.  None where
+                 nobody can tell before.
     ``versions`` how what is not possible on demand is measured instead.
     ``latest``   (place's remote id, addresses by the remote id of what is measured) -> the latest result of each there,
                  from one list; nothing where the platform's list is none of the latest.  None where there is no such.
@@ -425,6 +427,7 @@ class Measuring(Struct, frozen=True):
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
     window: Callable[[Fields], int] | None = None
     repeated: Callable[[Address, str, int, Collection[str]], Flow[tuple[Evaluation, ...]]] | None = None
+    there: Callable[[Trigger, Wire], Flow[int]] | None = None
     versions: Versions | None = None
     latest: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]] | None = None
     past: Callable[[Address, str, TimeRange | None, int], Flow[Past]] | None = None

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
-from reconciler.errors import RefusedByPolicy
+from reconciler.concurrency import all_of
+from reconciler.errors import ApiError, RefusedByPolicy
 from reconciler.evaluating.estimate import Cost, Estimate, alignment_text, together
 from reconciler.evaluating.gates import Expectation
-from reconciler.evaluating.runner import is_under_way
-from reconciler.model.kind import Trigger
+from reconciler.evaluating.runner import is_under_way, unstarted
+from reconciler.model.flow import Send, drive
+from reconciler.model.kind import Call, Reply, Trigger, Wire
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.values import format_duration
+from reconciler.pipeline.looking import measuring_of
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
 
 
-def estimated(
+async def estimated(
+    here: Session,
     planned: Planned,
     tests: Sequence[Resource],
     expectations: Mapping[Address, Sequence[Expectation]],
@@ -25,15 +30,67 @@ def estimated(
     asked: TimeRange,
 ) -> Estimate:
     """What the triggers cost that are not under way yet.  A test that names no pipelines runs on those it expects."""
-    fresh = [trigger for trigger in triggers if not is_under_way(trigger, planned.state.tasks)]
     live = {item.address: item for item in planned.live.objects if not item.archived}
     resources = {resource.address: resource for resource in tests}
-    costs = []
-    for trigger in fresh:
+    costs, there, under_way = [], 0, 0
+    for trigger, (missing, known) in zip(triggers, await _missing(here, planned, triggers), strict=True):
         resource, everywhere = resources[trigger.address], expectations[trigger.address]
         pipelines = 1 if trigger.pipeline else sum(each.pipeline is not None for each in everywhere)
-        costs.append(_cost(resource, live.get(resource.address), pipelines, asked))
-    return Estimate(asked, together(costs), len(triggers) - len(fresh))
+        if is_under_way(trigger, planned.state.tasks):
+            under_way += 1
+        else:
+            there += known
+        if missing:
+            costs.append(_cost(resource, live.get(resource.address), pipelines, asked, missing))
+    return Estimate(asked, together(costs), under_way, there)
+
+
+async def _missing(here: Session, planned: Planned, triggers: Sequence[Trigger]) -> list[tuple[int, int]]:
+    """Of each trigger how many runs will be started, and how many are there already, as far as one can tell.
+
+    Those that one trigger starts are there for the next one on the same place, unless it asks for runs of its own.
+    """
+    sends = {name: _once(provider.send) for name, provider in here.providers.items()}
+    looks = await all_of(_there(here, planned, sends[each.address.vendor], each) for each in triggers)
+    started: dict[tuple[str, str | None], int] = {}
+    found = []
+    for trigger, there in zip(triggers, looks, strict=True):
+        if there is None:
+            found.append((unstarted(trigger, planned.state.tasks), 0))
+            continue
+        place = (trigger.remote_id, trigger.pipeline)
+        known = there if trigger.overwrite else max(there, started.get(place, 0))
+        missing = max(0, trigger.runs - known)
+        started[place] = known + missing
+        found.append((missing, min(there, trigger.runs)))
+    return found
+
+
+async def _there(here: Session, planned: Planned, send: Send, trigger: Trigger) -> int | None:
+    """How many of its runs are there; None where nobody can tell: what can not be read, the trigger will tell."""
+    there = measuring_of(trigger.address).there
+    if there is None:
+        return None
+    wire = Wire(planned.ids, here.providers[trigger.address.vendor].dialect)
+    try:
+        return await drive(there(trigger, wire), send, here.clock.sleep)
+    except ApiError:
+        return None
+
+
+def _once(send: Send) -> Send:
+    """Ask only once what several triggers ask."""
+    replies: dict[str, Reply] = {}
+    asking: dict[str, asyncio.Lock] = {}
+
+    async def sent(call: Call) -> Reply:
+        key = f"{call} {sorted(call.query.items())}"
+        async with asking.setdefault(key, asyncio.Lock()):
+            if key not in replies:
+                replies[key] = await send(call)
+            return replies[key]
+
+    return sent
 
 
 def estimated_whole(
@@ -49,13 +106,17 @@ def estimated_whole(
     return Estimate(asked, together(costs))
 
 
-def _cost(resource: Resource, live: LiveObject | None, pipelines: int, asked: TimeRange) -> Cost:
+def _cost(
+    resource: Resource, live: LiveObject | None, pipelines: int, asked: TimeRange, runs: int | None = None
+) -> Cost:
+    """``runs`` are all that the gate asks for, unless it is told."""
+    runs = resource.gate.runs if runs is None else runs
     measuring = KINDS[resource.address.kind].measuring
     assert measuring is not None
     if measuring.window is None:
-        return Cost(resource.address, pipelines, resource.gate.runs)
+        return Cost(resource.address, pipelines, runs)
     width = measuring.window({**(live.fields if live else {}), **resource.fields})
-    return Cost.over(asked, width, resource.address, pipelines, resource.gate.runs)
+    return Cost.over(asked, width, resource.address, pipelines, runs)
 
 
 def announce(here: Session, estimate: Estimate | None, triggers: Sequence[Trigger], most: int | None) -> None:

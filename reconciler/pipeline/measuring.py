@@ -120,7 +120,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         result = await look(here, planned, tests, ask.range)
     else:
         triggers = _all_triggers(here, planned, tests, ask)
-        estimate = estimated(planned, tests, expectations, triggers, ask.range) if ask.range else None
+        estimate = await estimated(here, planned, tests, expectations, triggers, ask.range) if ask.range else None
         announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask)
         _tell_of_unstarted(here, result.unstarted)

@@ -122,6 +122,22 @@ def test_a_new_run_that_fails_alone_leaves_nothing_to_put_back(ready: Any) -> No
     assert "put back" not in ended.err
 
 
+def test_runs_that_are_there_already_cost_nothing(ready: Any, account: Any) -> None:
+    """Neither in the estimate, nor against --max-evaluations; two that share runs pay once."""
+    assert "will run 1 evaluation: 1 test × 1 place\n" in ready("evaluate", "--max-evaluations", "1").err
+    assert "will run no evaluation: 1 run is there already" in ready("evaluate", "--max-evaluations", "0").err
+    more = (
+        "agents: [bot, canary]\n      gate: {runs: 3}\n    - {name: all, testCase: Answers are correct, agents: [bot]"
+    )
+    ready.edit("care.yaml", "agents: [bot]", more + ", gate: {runs: 4}}")
+    told = "this would run 6 evaluations, and --max-evaluations allows 5"
+    assert told in ready("evaluate", "--max-evaluations", "5", code=3).words
+    ended = ready("evaluate", "--max-evaluations", "6", "--format", "json", code=5)
+    assert json.loads(ended.out)["estimate"]["evaluations"] == 6
+    assert account.writes.count("POST evaluation_runs") == 7
+    assert "will run 10 evaluations" in ready("evaluate", "--overwrite", "--max-evaluations", "10", code=5).err
+
+
 def test_another_version_of_the_test_case_is_run(ready: Any, account: Any) -> None:
     ready("evaluate")
     ready.edit("care.yaml", "82.4", "83")

@@ -72,6 +72,15 @@ def test_without_windows_a_run_on_each_place_is_what_it_costs() -> None:
     assert Estimate(ASKED, (Cost(check("nightly"), 2),)).spans() == {}
 
 
+def test_runs_that_are_there_already_are_told_and_not_counted() -> None:
+    nightly = check("nightly")
+    some = Estimate(ASKED, (Cost(nightly, 1, 3), Cost(nightly, 1, 1)), there=2)
+    assert some.text() == "will run 4 evaluations: 1 test × 1 place × up to 3 runs; 2 runs are there already"
+    assert Estimate(ASKED, (), there=1).text() == "will run no evaluation: 1 run is there already"
+    both = Estimate(ASKED, (), 1, 2).text()
+    assert both == "will run no evaluation: 2 runs are there already; 1 trigger of an earlier run still under way"
+
+
 def test_the_triggers_of_one_test_are_one_contributor() -> None:
     """A test that names its pipelines has a trigger for each; one that runs nowhere costs nothing."""
     assert together([cost("a", 1), cost("a", 1), cost("b", 0)]) == (cost("a", 2),)

@@ -110,12 +110,7 @@ def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
 
 def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     agent_id = str(trigger.pipeline)
-    case = yield from _test_case(trigger.remote_id)
-    version = whole_number(case.get("version"))
-    agent_hash = yield from _ready_agent(agent_id)
-    known = yield from _runs(trigger.remote_id, version)
-    mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
-    joined = _joined(mine, trigger)
+    version, joined = yield from _at_hand(trigger)
     if joined:
         return tuple(Task(str(run["evaluation_run_uuid"]), agent_id) for run in joined)
     name = f"reconciler {trigger.op}".strip()
@@ -136,6 +131,21 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
         if not found or not trigger.op:
             raise
         return (Task(str(found[0]["evaluation_run_uuid"]), agent_id),)
+
+
+def _there(trigger: Trigger, _: Wire) -> Flow[int]:
+    return len((yield from _at_hand(trigger))[1])
+
+
+def _at_hand(trigger: Trigger) -> Flow[tuple[int | None, list[Fields]]]:
+    """The version of the test case, and the runs of it that the trigger would join.  Raises as ``_ready_agent``."""
+    agent_id = str(trigger.pipeline)
+    case = yield from _test_case(trigger.remote_id)
+    version = whole_number(case.get("version"))
+    agent_hash = yield from _ready_agent(agent_id)
+    known = yield from _runs(trigger.remote_id, version)
+    mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
+    return version, _joined(mine, trigger)
 
 
 def _test_case(test_case_id: str) -> Flow[Fields]:
@@ -423,6 +433,7 @@ EVALUATION_RUN = Kind(
         poll=_poll,
         results=_results,
         repeated=_repeated,
+        there=_there,
         subject=_subject,
         past=_past,
     ),
