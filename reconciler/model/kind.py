@@ -594,6 +594,16 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
         return tuple((name, attributes[name], ref, several) for name, ref, several in found if ref and ref.declared)
 
     @functools.cached_property
+    def looking_up(self) -> tuple[tuple[str, str], ...]:
+        """The fields that name what is never declared, and the kind of that."""
+        refs = ((name, shape.ref) for name, shape in self.shapes.items())
+        return tuple((name, ref.kind) for name, ref in refs if ref is not None and not ref.declared)
+
+    def alike(self, name: str, ids: Sequence[str]) -> str:
+        """That several have one name, for a person."""
+        return f'there are {len(ids)} {self.noun}s of the name "{name}": {", ".join(ids)}'
+
+    @functools.cached_property
     def file_fields(self) -> tuple[str, ...]:
         """The fields that name a file."""
         return tuple(name for name, shape in self.shapes.items() if Mark.FILE in shape.marks)

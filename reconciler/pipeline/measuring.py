@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.flow import drive
 from reconciler.model.kind import Trigger, Vendor, Wire
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.outcome import Doubt, Evaluation, Level, TimeRange, Verdict
+from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, Resource
 from reconciler.model.state import State, fold
 from reconciler.model.values import parse_duration, unix_seconds
@@ -32,6 +32,7 @@ from reconciler.pipeline.remembering import past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
+from reconciler.planning.world import namesakes
 from reconciler.providers import KINDS, VENDORS
 
 LOOKED_BACK = 250
@@ -125,7 +126,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         result = await _run(here, planned, triggers, ask)
         _tell_of_unstarted(here, result.unstarted)
     ids = planned.ids
-    found = _asked_for(result.evaluations, tests, ids)
+    found = [*_asked_for(result.evaluations, tests, ids), *_unclear(planned, tests)]
     verdicts = judge(
         [each for resource in tests for each in expectations[resource.address]],
         found,
@@ -355,6 +356,17 @@ def _asked_for(
         if subject_of(resource) != resource.address
     }
     return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
+
+
+def _unclear(planned: Planned, tests: Iterable[Resource]) -> Iterator[Evaluation]:
+    """What can be measured nowhere, because several places have the name of the one that is meant."""
+    there = namesakes(planned.live, KINDS)
+    for resource in tests:
+        for place in _targets(resource):
+            ids = there.get(place, ())
+            if len(ids) > 1:
+                why = KINDS[place.kind].alike(place.name, ids)
+                yield Evaluation(resource.address, EvaluationStatus.ERROR, place.name, message=why)
 
 
 def _targets(resource: Resource) -> tuple[Address, ...]:

@@ -45,7 +45,7 @@ from reconciler.planning.pins import lost_pins
 from reconciler.planning.selecting import meant_by_any, selected
 from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.wanted import differences, for_wanted
-from reconciler.planning.world import Options, World, outside
+from reconciler.planning.world import Options, World, namesakes, outside
 
 
 def make_plan(
@@ -88,9 +88,12 @@ def make_plan(
 
 
 def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> dict[Address, str]:
-    """The remote id of every address that has a live object, owned or not."""
+    """The remote id of every address that has a live object, owned or not.
+
+    What is only looked up has none where several have its name.
+    """
     by_id = {kind.id: kind for kind in kinds}
-    catalogue = {item.address: item.remote_id for item in live.objects if by_id[item.address.kind].create is None}
+    catalogue = {address: ids[0] for address, ids in namesakes(live, by_id).items() if len(ids) == 1}
     matches = match(desired, live, state, by_id)
     return catalogue | {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
 

@@ -39,7 +39,8 @@ def for_wanted(world: World) -> Iterator[Decision]:
         if found.also:
             yield refuse_double(resource.address, found, resource.source)
             continue
-        refused = tuple(_refused_by_kind(resource, kind, world)) if kind.refuses else ()
+        asks = kind.refuses or kind.looking_up
+        refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, kind, world)) if asks else ()
         yield from refused
         if not refused and not kind.virtual:
             yield from (
@@ -61,6 +62,18 @@ def refuse_misplaced(address: Address, place: Address, source: Source | None = N
     """The refusal to act on an object that the state has inside of another root than it stands in."""
     what = f"the state has it in {address.root}, and at the platform it stands in {place.root}"
     return Refusal(address, what, f"remember it where it stands: reconciler state mv '{address}' '{place}'", source)
+
+
+def _unclear(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
+    """What is only looked up, by a name that several have."""
+    for field, other in kind.looking_up:
+        parent, value = resource.address.path[:1] if world.kinds[other].parent else (), resource.fields.get(field)
+        for name in map(str, value if isinstance(value, list) else [value]):
+            ids = world.namesakes.get(Address(other, (*parent, name)), ())
+            if len(ids) > 1:
+                source = replace(resource.source, line=resource.line_of(field))
+                what = world.kinds[other].alike(name, ids)
+                yield Refusal(resource.address, f"{field}: {what}", "rename all but one", source)
 
 
 def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct, field
@@ -50,6 +50,11 @@ class World(Struct, frozen=True, dict=True):
     def there(self) -> dict[Address, LiveObject]:
         """The live objects that are not archived, by the address that they have at the platform."""
         return {item.address: item for item in self.live.objects if not item.archived}
+
+    @cached_property
+    def namesakes(self) -> Mapping[Address, Sequence[str]]:
+        """The remote ids of what is only looked up and never declared, by name."""
+        return namesakes(self.live, self.kinds)
 
     def around(self, address: Address) -> LookUp:
         """For looking at what is beside the resource at ``address``."""
@@ -115,6 +120,15 @@ class World(Struct, frozen=True, dict=True):
     def elsewhere(self) -> Inside:
         """What is ours and declared outside the given paths."""
         return inside_of_roots(outside(self))
+
+
+def namesakes(live: Live, kinds: Mapping[str, AnyKind]) -> Mapping[Address, Sequence[str]]:
+    """The remote ids of all that is never made by us, by the address that they share; sorted."""
+    found: dict[Address, set[str]] = {}
+    for item in live.objects:
+        if kinds[item.address.kind].create is None and not item.archived:
+            found.setdefault(item.address, set()).add(item.remote_id)
+    return {address: sorted(ids) for address, ids in found.items()}
 
 
 Decision = Step | Refusal

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from pydo import Client
 
+from reconciler.emulator.digitalocean.seed import Seed
+
 Doc = dict[str, Any]
 CORRECT = "Correctness (general hallucinations)"
 FAQ = "query,expected_response\nWhere is my order?,On its way\nCan I pay later?,Yes\n"
@@ -140,6 +142,31 @@ def test_two_workspaces_of_one_name_are_not_guessed_between(care: Any, account: 
     assert twin in shown
     care("apply", "--yes", code=3)
     assert account.writes == []
+
+
+def test_two_agents_of_one_name_are_not_guessed_between(care: Any, account: Any) -> None:
+    """Neither by a plan, nor by an evaluation: nothing is run, and both are named."""
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    done = {"run_states": ["EVALUATION_RUN_SUCCESSFUL"]}
+    uuid = "4a51e1f4-0000-4000-8000-000000000001"
+    twin = {"name": "bot", "agent_uuid": uuid, "otherwise": "Well", **done}
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [twin]}]}))
+    first = next(each["uuid"] for each in account.api("GET", "/agents")["agents"] if each["name"] == "bot")
+    both = ", ".join(sorted([str(first), uuid]))
+    shown = refused(care)
+    assert f'agents: there are 2 agents of the name "bot": {both}' in shown
+    assert "rename all but one" in shown
+    for command in ("evaluate", "status"):
+        assert f'there are 2 agents of the name "bot": {both}' in care(command, code=5).words
+    assert account.writes == []
+
+
+def test_two_metrics_of_one_name_are_not_guessed_between(care: Any, account: Any) -> None:
+    uuids = [f"4a51e1f4-0000-4000-8000-00000000000{number}" for number in (1, 2)]
+    account.renew(metrics=[{"metric_name": CORRECT, "metric_uuid": uuid} for uuid in uuids])
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", f"[{CORRECT}]")
+    assert f'metrics: there are 2 metrics of the name "{CORRECT}": {", ".join(uuids)}' in refused(care)
 
 
 # ------------------------------------------------------------------------------------------------ datasets
