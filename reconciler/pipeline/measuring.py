@@ -21,14 +21,14 @@ from reconciler.model.kind import Trigger, Vendor, Wire
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import State, fold
+from reconciler.model.state import Record, State, fold
 from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.looking import look, measuring_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
-from reconciler.pipeline.remembering import past, remember
+from reconciler.pipeline.remembering import carry_over, past, remember
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
@@ -112,6 +112,7 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
         return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing=why)
     if not tests:
         raise _nothing_to_measure(ask)
+    await carry_over(here, _renamed(tests))
     expectations = _expectations(planned, tests)
     estimate = None
     if ask.commit:
@@ -141,6 +142,15 @@ async def measure(here: Session, ask: Measurement) -> Evaluated:
     pending, about = len(planned.plan.pending), unverified(here, planned.state)
     doubts = _doubts(result, tests, ids)
     return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about, doubts=doubts)
+
+
+def _renamed(tests: Iterable[Resource]) -> list[Record]:
+    """That what is no object at the platform has another name: no step says so."""
+    virtual = (each for each in tests if KINDS[each.address.kind].virtual and each.renamed_from is not None)
+    return [
+        {"record": "renamed", "former": str(each.renamed_from), "address": str(each.address)}
+        for each in sorted(virtual, key=lambda each: each.address)
+    ]
 
 
 def _tell_of_unstarted(here: Session, count: int) -> None:

@@ -29,7 +29,7 @@ def never_held(here: Session, state: State) -> tuple[Address, ...]:
     return tuple(
         each.address
         for each in virtual
-        if state.measured.get(each.address) != _declared(each) and (chosen is None or each.address in chosen)
+        if _known(each, state) != _declared(each) and (chosen is None or each.address in chosen)
     )
 
 
@@ -47,11 +47,17 @@ def remember_measured(here: Session, judged: Collection[Address]) -> None:
     here.store.commit(fold(state, [told]))
 
 
+def _known(resource: Resource, state: State) -> Fields | None:
+    """As what it was declared when its gate held, under its name or its former one."""
+    known = state.measured.get(resource.address)
+    return state.measured.get(resource.renamed_from) if known is None and resource.renamed_from else known
+
+
 def _declared(resource: Resource) -> Fields:
-    """What it says, with the same words for the same meaning."""
-    sets = KINDS[resource.address.kind].sets
+    """What it says beside its name, with the same words for the same meaning."""
+    kind = KINDS[resource.address.kind]
 
     def plain(name: str, value: Json) -> Json:
-        return list[Json](sorted(map(str, value))) if name in sets and isinstance(value, list) else value
+        return list[Json](sorted(map(str, value))) if name in kind.sets and isinstance(value, list) else value
 
-    return {name: plain(name, value) for name, value in resource.fields.items()}
+    return {name: plain(name, value) for name, value in resource.fields.items() if name not in kind.identity}

@@ -252,6 +252,21 @@ def test_resume_starts_no_run_that_is_missing_and_evaluate_goes_on_from_there(ca
     care("evaluate", "--resume", code=64)
 
 
+def test_a_renamed_run_keeps_its_past(care: Any, account: Any) -> None:
+    """It is no object, so there is nothing to rename at the platform; what was measured goes along."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      regress: {maxDrop: 10}")
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 20")
+    care("apply", "--yes", "--evaluate")
+    care.edit("care.yaml", "name: nightly", "name: daily\n      renamedFrom: nightly")
+    assert "Nothing to evaluate" in care("apply", "--yes", "--evaluate").err
+    newer = {"name": "bot", "answers": {"Can I pay later?": "Yes"}, "otherwise": "Well",
+             "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}  # fmt: skip
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [newer]}]}))
+    assert "50 is 50 below 100, the last passing value" in care("evaluate", code=5).words
+    assert "2 verdicts" in care("history", "*/daily").out
+    assert "nothing was recorded of */nightly" in care("history", "*/nightly", code=64).err
+
+
 @pytest.mark.parametrize(
     "star",
     [{"success_threshold": 20}, {"name": "Instruction Following", "success_threshold": 0}],
