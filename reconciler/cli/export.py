@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import RUNS, Common, common, example, lock_option
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.pipeline.exporting import Exported
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 )
 @click.option("--adopt", is_flag=True, help="Also make the exported objects ours.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-def command(common: Common, out: str, adopt: bool, force: bool) -> None:
-    """Write manifests for the projects of the workspace, as they are now.
+def command(common: Common, out: str, adopt: bool, force: bool) -> int:
+    """Write manifests for the projects of the workspace, as they are now, and the files that they name.
 
-    --select takes globs over project names.  Archived tests and what the platform never shows are left out.
+    --select takes globs over project names.  Archived tests and what the platform never shows are left out.  Exits 4
+    when a file could not be had.
     """
     import os
 
@@ -50,6 +52,7 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> None:
         console.answer(f"+ {file}")
     what = f"{counted(exported.resources, 'resource')} in {counted(len(exported.files), 'file')}"
     console.answer(f"{what}{_whose(exported, adopt=adopt)}.")
+    return ExitCode.DONE if exported.whole else ExitCode.INCOMPLETE
 
 
 def _whose(exported: Exported, *, adopt: bool) -> str:

@@ -72,10 +72,14 @@ class Attachments(Struct):
         except (OSError, ValueError) as error:
             self.problems.add(spot, getattr(error, "strerror", None) or str(error))
             return None
-        digest = hashlib.sha256(content).hexdigest()
-        self.digests[file.name] = digest
+        self.digests[file.name] = hashlib.sha256(content).hexdigest()
         self.problems.errors += _faults(kind, file, content)
-        return Attached(file.name, {"bytes": len(content), "sha256": digest[:DIGEST_DIGITS]})
+        return Attached(file.name, file_value(content))
+
+
+def file_value(content: bytes) -> Fields:
+    """What stands for a file of this content in a field that is compared."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]}
 
 
 def _faults(kind: AnyKind, file: File, content: bytes) -> Iterator[Problem]:

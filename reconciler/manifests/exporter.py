@@ -2,7 +2,7 @@
 
 Only what a user would write: nothing blank, nothing at its default, nothing archived.  Only what loads again: a field
 that a manifest can not hold (a text with control characters) is left out, and where it is required the whole resource,
-with what names it or lives in it.
+with what names it or lives in it.  A file that a field names goes beside the document, if its content is at hand.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from msgspec import Struct, field
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.assembly import Looks, folded, is_unusable, repeated
+from reconciler.manifests.attachments import file_value
 from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.loader import parse, printable
 from reconciler.manifests.writer import to_yaml
@@ -28,7 +30,7 @@ _BLANK: tuple[Json, ...] = (None, "", [], {})
 
 
 class Exported(Struct, frozen=True):
-    """One document and where it goes.
+    """One document and where it goes, with the content of each file beside it.
 
     ``fields`` are what it declares, by address, without what is only looked up: that can not be taken over.
     """
@@ -36,25 +38,29 @@ class Exported(Struct, frozen=True):
     file: str
     document: dict[str, Any]
     fields: dict[Address, Fields]
+    beside: dict[str, bytes] = field(default_factory=dict)
 
 
-def documents(objects: Iterable[LiveObject], vendors: Sequence[Vendor]) -> tuple[list[Exported], list[str]]:
+def documents(
+    objects: Iterable[LiveObject], vendors: Sequence[Vendor], contents: Mapping[str, bytes | str] | None = None
+) -> tuple[list[Exported], list[str]]:
     """One document a root, with everything inside it; and sentences about what could not be expressed.
 
-    What lives in nothing, but is declared in the documents of another kind, goes into the first of these.
+    What lives in nothing, but is declared in the documents of another kind, goes into the first of these.  ``contents``
+    are those of files, by the remote id of the object that holds one, or why there is none.
     """
     there = sorted((item for item in objects if not item.archived), key=lambda item: item.address)
     found: list[Exported] = []
     warnings: list[str] = []
     taken: set[str] = set()
     for vendor in vendors:
-        declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings)
+        declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings, contents or {}, taken)
         declared.take(there, root_kinds(vendor))
         inside_of = _by_home(declared)
         for kind in root_kinds(vendor):
             roots = [address for address in declared.fields if address.kind == kind.id]
             for root in roots:
-                file = _file_name(root.name, taken, kind.word.lower())
+                file = _file_name(root.name, taken, kind.word.lower(), ".yaml")
                 homes = (root.name, None) if root == roots[0] else (root.name,)
                 children = listed_in(kind, vendor.kinds)
                 inside = [each for child in children for home in homes for each in inside_of.get((child.id, home), ())]
@@ -82,18 +88,27 @@ def _document(root: Address, inside: Sequence[Address], declared: _Declared, api
         "metadata": {"name": root.name},
         "spec": spec,
     }
-    ours = {address: fields[address] for address in (root, *inside) if address not in declared.lookups}
-    return Exported(file, _escaped(document), ours)
+    written = [address for address in (root, *inside) if address not in declared.lookups]
+    ours = {address: {**fields[address], **declared.files.get(address, {})} for address in written}
+    beside = dict(declared.beside[address] for address in written if address in declared.beside)
+    return Exported(file, _escaped(document), ours, beside)
 
 
 class _Declared(Struct):
     """What of one vendor's objects a manifest can declare, as it is written there.
 
-    ``warnings`` say of the rest why not.  Of what is only looked up, nothing but the identity is written.
+    ``warnings`` say of the rest why not.  Of what is only looked up, nothing but the identity is written.  ``files``
+    is what stands for a file in the fields that are compared, ``beside`` its name and content; ``twins`` are the ids of
+    what holds a file and was left out, because another has its name.
     """
 
     kinds: Mapping[str, AnyKind]
     warnings: list[str]
+    contents: Mapping[str, bytes | str]
+    taken: set[str]
+    files: dict[Address, Fields] = field(default_factory=dict)
+    beside: dict[Address, tuple[str, bytes]] = field(default_factory=dict)
+    twins: set[str] = field(default_factory=set)
     fields: dict[Address, Fields] = field(default_factory=dict)
     lookups: set[Address] = field(default_factory=set)
     look_alikes: dict[Looks, Address] = field(default_factory=dict)
@@ -113,8 +128,13 @@ class _Declared(Struct):
         if twin := self.look_alikes.get(folded(item.address)):
             same = "stands there twice" if twin == item.address else f"can not be told from {twin}"
             self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out")
+            self.twins |= {item.remote_id} & self.contents.keys()
             return
-        fields, left_out = self._expressible(_written(item, kind), kind, home)
+        if lost := next((each for ids in item.refs.values() for each in ids if each in self.twins), None):
+            self.warnings.append(f"{item.address} was left out: it names {lost}")
+            return
+        fields, left_out = self._expressible(self._with_file(item, kind), kind, home)
+        left_out |= {name: f"is not at hand{self._why_not(item)}" for name in kind.file_fields if name in left_out}
         required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
         if reasons := [f'its "{name}" {why}' for name, why in left_out.items() if name in required]:
             self.warnings.append(f"{item.address} was left out: {reasons[0]}")
@@ -126,6 +146,27 @@ class _Declared(Struct):
             self.lookups.add(item.address)
             fields = {name: fields[name] for name in kind.identity}
         self.fields[item.address] = fields
+        self._attach(item, kind)
+
+    def _with_file(self, item: LiveObject, kind: AnyKind) -> Fields:
+        """What is to be written; a file whose content is at hand by a name that nothing else there has."""
+        fields = _written(item, kind)
+        if isinstance(self.contents.get(item.remote_id), bytes):
+            for name in kind.file_fields:
+                suffix = PurePath(str(kind.example[name])).suffix
+                fields[name] = _file_name(item.address.name, self.taken, kind.word.lower(), suffix)
+        return fields
+
+    def _why_not(self, item: LiveObject) -> str:
+        why = self.contents.get(item.remote_id)
+        return f": {why}" if isinstance(why, str) else ""
+
+    def _attach(self, item: LiveObject, kind: AnyKind) -> None:
+        content = self.contents.get(item.remote_id)
+        if isinstance(content, bytes):
+            self.files[item.address] = {name: file_value(content) for name in kind.file_fields}
+            for name in kind.file_fields:
+                self.beside[item.address] = (str(self.fields[item.address][name]), content)
 
     def _expressible(self, fields: Fields, kind: AnyKind, home: tuple[str, ...]) -> tuple[Fields, dict[str, str]]:
         """(the fields that can be written, of each other one why not)."""
@@ -141,7 +182,7 @@ class _Declared(Struct):
         """Field -> why it can not be written."""
         found: dict[str, str] = {}
         for name, value in fields.items():
-            if Mark.FILE in kind.shapes[name].marks:
+            if Mark.FILE in kind.shapes[name].marks and not isinstance(value, str):
                 found[name] = "is not at hand"
             elif not _reads_back(value):
                 found[name] = "holds what a manifest can not"
@@ -203,12 +244,12 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _file_name(name: str, taken: set[str], otherwise: str) -> str:
+def _file_name(name: str, taken: set[str], otherwise: str, suffix: str) -> str:
     """A name for the file: readable, and no two the same on any file system; ``otherwise`` where nothing is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or otherwise
-    unique, number = slug, 2
+    unique, number = f"{slug}{suffix}", 2
     while unique in taken:
-        unique, number = f"{slug}-{number}", number + 1
+        unique, number = f"{slug}-{number}{suffix}", number + 1
     taken.add(unique)
-    return f"{unique}.yaml"
+    return unique

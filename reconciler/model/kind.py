@@ -227,9 +227,10 @@ class Call(Struct, frozen=True):
     """One request, described.  ``path`` is relative to the vendor's base URL, its segments already encoded.
 
     ``repeatable`` says that sending it twice does no more than sending it once.  Array values in ``query`` are
-    joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and the
-    file ``upload`` as its body, if that still holds what was planned.  ``patience_s`` is how long it may wait where the
-    vendor asks for a pause, if that is shorter than the provider's own patience; then it is not sent.
+    joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and as its body
+    the file ``upload``, if that still holds what was planned; what is read there comes as it is.  ``patience_s`` is how
+    long it may wait where the vendor asks for a pause, if that is shorter than the provider's own patience; then it is
+    not sent.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -260,13 +261,15 @@ class Together(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """A successful (2xx) answer.  ``body`` is the decoded JSON, None when there was none.
 
-    ``parts`` are the answers to requests that were asked together, in their order.
+    ``parts`` are the answers to requests that were asked together, in their order.  ``content`` is what was read from
+    an address that the vendor signed.
     """
 
     status: int
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[Reply, ...] = ()
+    content: bytes = b""
 
 
 Flow = Generator[Call | Wait | Together, Reply, T]
@@ -530,6 +533,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``marker``    the text field that can carry the ownership marker, or None.
     ``check``     (fields) -> what breaks rules that types can not express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
+    ``content``   (remote id) -> what the file holds that a FILE field names.  None where the vendor does not give it.
     ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
     ``example``   the fields of one, as its schema shows them.
     """
@@ -560,6 +564,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
     check: Callable[[Fields], Sequence[Flaw]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
+    content: Callable[[str], Flow[bytes]] | None = None
     refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None

@@ -8,10 +8,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.concurrency import all_of
-from reconciler.errors import SettingsInvalid, UsageInvalid
+from reconciler.errors import ApiError, NotAuthorized, SettingsInvalid, UsageInvalid
+from reconciler.manifests.attachments import file_value
 from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
+from reconciler.manifests.files import MAX_CONTENT_BYTES
+from reconciler.manifests.loader import printable
 from reconciler.model.checkout import from_top
+from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
@@ -21,17 +25,18 @@ from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.moves import moves
 from reconciler.planning.selecting import meant_by_name
-from reconciler.providers import VENDORS
+from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import read_live, read_roots
 
 
 class Exported(Struct, frozen=True):
-    """What ``export`` wrote.  ``owned`` of its resources are ours."""
+    """What ``export`` wrote.  ``owned`` of its resources are ours.  Not ``whole``: a file could not be had."""
 
     files: tuple[str, ...]
     resources: int
     owned: int
     warnings: tuple[str, ...]
+    whole: bool = True
 
 
 async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exported:
@@ -49,24 +54,68 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         read_live(provider, here.clock, lambda root: root.address in wanted, inside=there)
         for provider, there in zip(providers, roots, strict=True)
     )
-    objects = [item for live in lists for item in live.objects]
+    objects, unused = _with_files([item for live in lists for item in live.objects], all_roots)
+    contents = await _contents(here, objects)
+    whole = all(isinstance(content, bytes) for content in contents.values())
     if not adopt:
-        found, warnings = documents(objects, vendors)
-        return _write(here, found, warnings, folder, here.store.load().entries, force=force)
+        found, warnings = documents(objects, vendors, contents)
+        exported = _write(here, found, [*unused, *warnings], folder, here.store.load().entries, force=force)
+        return replace(exported, whole=whole)
     async with locked(here, "export"):
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
         check_origins(state, origins, here)
         objects = _ours_first(objects, state)
-        found, warnings = documents(objects, vendors)
+        found, warnings = documents(objects, vendors, contents)
         there = {item.remote_id: item for item in (*all_roots, *objects)}
         records: list[Record] = [{"record": "origins", "origins": origins}]
         records += _taken_over(state, found, objects, there, folder, here.request.home)
         taken = {address for each in found for address in each.fields}
-        exported = _write(here, found, warnings, folder, taken, force=force)
+        exported = _write(here, found, [*unused, *warnings], folder, taken, force=force)
         here.store.commit(fold(state, records))
         await carry_over(here, records)
-    return exported
+    return replace(exported, whole=whole)
+
+
+def _with_files(objects: Sequence[LiveObject], roots: Sequence[LiveObject]) -> tuple[list[LiveObject], list[str]]:
+    """The objects, and what holds a file as far as one of them names it; what nobody names is told."""
+    named = {each for item in objects for ids in item.refs.values() for each in ids}
+    kept = [item for item in objects if not _holds_file(item)]
+    held = {item.remote_id: item for item in (*roots, *objects) if _holds_file(item)}
+    unused = [
+        printable(f"{item.address} was left out: nothing names it ({item.remote_id})")
+        for item in objects
+        if _holds_file(item) and item.remote_id not in named
+    ]
+    return [*kept, *(item for each, item in held.items() if each in named)], unused
+
+
+def _holds_file(item: LiveObject) -> bool:
+    return KINDS[item.address.kind].content is not None
+
+
+async def _contents(here: Session, objects: Iterable[LiveObject]) -> dict[str, bytes | str]:
+    """By remote id the content of each file, or why there is none."""
+    return {item.remote_id: await _content(here, item) for item in objects if _holds_file(item)}
+
+
+async def _content(here: Session, item: LiveObject) -> bytes | str:
+    kind, provider = KINDS[item.address.kind], here.providers[item.address.vendor]
+    assert kind.content is not None
+    shown = [value for name in kind.file_fields if isinstance(value := item.fields.get(name), dict)]
+    if any(isinstance(size := each.get("bytes"), int) and size > MAX_CONTENT_BYTES for each in shown):
+        return f"it has more than {MAX_CONTENT_BYTES:,} bytes"
+    try:
+        content = await drive(kind.content(item.remote_id), provider.send, here.clock.sleep)
+    except NotAuthorized:
+        raise
+    except ApiError as error:
+        return error.message
+    value = file_value(content)
+    if any(each.get(name) not in (None, value[name]) for each in shown for name in value):
+        return "the platform gives another content than it shows"
+    faults = kind.check_file(content)
+    return f"line {faults[0][0]}: {faults[0][1]}" if faults else content
 
 
 def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Address]:
@@ -106,20 +155,21 @@ def _write(
     if not found:
         raise UsageInvalid("there is nothing to export", hint="check --select and the key's workspace")
     target = here.request.root / folder
-    taken = [each.file for each in found if (target / each.file).exists()]
+    texts = {each.file: to_yaml(each.document).encode() for each in found}
+    texts |= {name: content for each in found for name, content in each.beside.items()}
+    taken = [name for name in texts if (target / name).exists()]
     if taken and not force:
         raise UsageInvalid(f"{folder}/{taken[0]} is there already", hint="choose another --out, or --force")
-    texts = {each.file: to_yaml(each.document) for each in found}
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (target / name).write_text(text, encoding="utf-8")
+            (target / name).write_bytes(text)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise SettingsInvalid(f"--out {folder}: {why}", hint="name a folder that can be written") from error
     written = [address for each in found for address in each.fields]
     owned = sum(address in ours for address in written)
-    return Exported(tuple(f"{folder.rstrip('/')}/{each.file}" for each in found), len(written), owned, tuple(warnings))
+    return Exported(tuple(f"{folder.rstrip('/')}/{name}" for name in texts), len(written), owned, tuple(warnings))
 
 
 def _taken_over(

@@ -27,7 +27,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 import reconciler
-from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, RateLimited, SettingsInvalid
+from reconciler.errors import (
+    ApiError,
+    InvalidRequest,
+    NotApplied,
+    NotAuthorized,
+    RateLimited,
+    ReadFailed,
+    SettingsInvalid,
+)
 from reconciler.model.kind import Call, Reply, Upload, Vendor
 from reconciler.model.places import is_loopback
 from reconciler.model.provider import Clock, Permit
@@ -74,6 +82,7 @@ class Limits(Struct, frozen=True):
     patience_s: float = 300.0
     attempts: int = 4
     body_bytes: int = 32 * 1024 * 1024
+    content_bytes: int = 100 * 1024 * 1024
     error_body_bytes: int = 64 * 1024
 
 
@@ -135,7 +144,7 @@ class RestProvider:
         until = self._clock.monotonic() + patience_s
         while True:
             answer = await self._in_turn(call, outgoing, permit, until)
-            result = _judge_upload(call, answer, self._advice) if call.elsewhere else judge(call, answer, self._advice)
+            result = _judge_signed(call, answer, self._advice) if call.elsewhere else judge(call, answer, self._advice)
             if isinstance(result, Reply):
                 self._budget.succeed()
                 return result
@@ -204,7 +213,8 @@ class RestProvider:
         broken: Exception | None = None
         try:
             async with asyncio.timeout(total_s):
-                await self._receive(self._request(call, outgoing), incoming)
+                cap = self._limits.content_bytes if call.elsewhere else self._limits.body_bytes
+                await self._receive(self._request(call, outgoing), incoming, cap)
         except Exception as exc:  # noqa: BLE001 - a transport may raise anything, and the outcome must not be lost
             broken = exc
         if self._observe is not None:
@@ -232,23 +242,25 @@ class RestProvider:
         """The one place where the credential is put on a request, which can only go to our own origin."""
         return b"Authorization", f"Bearer {self._credential.reveal()}".encode()
 
-    async def _receive(self, request: httpx.Request, incoming: _Incoming) -> None:
+    async def _receive(self, request: httpx.Request, incoming: _Incoming, cap: int) -> None:
         response = await self._transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         incoming.status = response.status_code
         incoming.headers = _by_name(response.headers.raw)
         try:
-            await self._read(response, response.stream, incoming)
+            await self._read(response, response.stream, incoming, cap)
         finally:
             with suppress(httpx.HTTPError, OSError):
                 await response.stream.aclose()
 
-    async def _read(self, response: httpx.Response, stream: httpx.AsyncByteStream, incoming: _Incoming) -> None:
-        """Append the decompressed body to the incoming one.  Raises BodyTooLarge beyond the cap."""
+    async def _read(
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, incoming: _Incoming, cap: int
+    ) -> None:
+        """Append the decompressed body to the incoming one.  Raises BodyTooLarge beyond the cap, in bytes."""
         encoding = incoming.headers.get("content-encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
             raise httpx.DecodingError(f"unknown content encoding {printable(encoding[:40])!r}")
-        cap = self._limits.body_bytes if response.is_success else self._limits.error_body_bytes
+        cap = cap if response.is_success else self._limits.error_body_bytes
         body = incoming.body
         # Most answers are not compressed, and httpx takes longer to find that out than to hand over the body.
         chunks = cast("AsyncGenerator[bytes]", response.aiter_bytes() if encoding else aiter(stream))
@@ -353,26 +365,23 @@ def _below(base: str, path: str) -> httpx.URL | None:
 
 
 async def _signed(call: Call, base: str) -> _Outgoing:
-    """A file on its way to an address that the vendor signed.  Raises InvalidRequest when it must not or can not go.
+    """A file on its way to or from an address that the vendor signed.
 
-    A vendor elsewhere has no business with what listens on this very computer, nor with the addresses at which a cloud
-    tells a machine its secrets.
+    Raises InvalidRequest when it must not or can not go.  A vendor elsewhere has no business with what listens on this
+    very computer, nor with the addresses at which a cloud tells a machine its secrets.
     """
+    address = f"the address to {'download from' if call.method == 'GET' else 'upload to'}"
     try:
         parts = urlsplit(call.elsewhere)
         host = parts.hostname or ""
         url = httpx.URL(call.elsewhere)
     except (ValueError, httpx.InvalidURL) as exc:
-        raise InvalidRequest(
-            "not sent: the address to upload to makes no sense", method=call.method, path=call.path
-        ) from exc
+        raise InvalidRequest(f"not sent: {address} makes no sense", method=call.method, path=call.path) from exc
     both_here = _stays_here(host) and _stays_here(urlsplit(base).hostname or "")
     if parts.scheme != "https" and not (parts.scheme == "http" and both_here):
-        raise InvalidRequest("not sent: the address to upload to is not https", method=call.method, path=call.path)
+        raise InvalidRequest(f"not sent: {address} is not https", method=call.method, path=call.path)
     if not both_here and (_stays_here(host) or _is_near(host)):
-        raise InvalidRequest(
-            "not sent: the address to upload to is on this computer", method=call.method, path=call.path
-        )
+        raise InvalidRequest(f"not sent: {address} is on this computer", method=call.method, path=call.path)
     content = await asyncio.to_thread(_planned_content, call, call.upload) if call.upload else None
     return _Outgoing(url, content, b"text/csv", signed=True)
 
@@ -422,17 +431,19 @@ def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def _judge_upload(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:
+def _judge_signed(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:
     """Storage answers nothing or XML, and 403 for an address that has expired: that says nothing about our key."""
-    if answer.status is not None and 200 <= answer.status < 300:
-        return Reply(answer.status)
+    is_download = call.method == "GET"
+    if answer.status is not None and 200 <= answer.status < 300 and not (is_download and answer.broken):
+        return Reply(answer.status, content=answer.content if is_download else b"")
     if answer.status in (400, 401, 403):
-        raise NotApplied(
-            f"the upload was refused ({answer.status})",
+        refused = ReadFailed if is_download else NotApplied
+        raise refused(
+            f"the {'download' if is_download else 'upload'} was refused ({answer.status})",
             method=call.method,
             path=call.path,
             status=answer.status,
-            hint="the signed address may have expired; apply again asks for a new one",
+            hint="the signed address may have expired; the same command again asks for a new one",
         )
     return judge(call, answer, advice)
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from pydo import Client
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.digitalocean.seed import Seed
 
@@ -737,10 +738,82 @@ def test_an_environment_may_have_another_threshold(care: Any, account: Any) -> N
 # -------------------------------------------------------------------------------------------------- export
 
 
-def test_an_exported_workspace_loads_again_and_says_what_could_not_be_written_down(care: Any) -> None:
-    """The content of a dataset can not be written into a manifest, nor what refers to it."""
+SPACES = "/spaces/*"
+
+
+@pytest.fixture
+def made(care: Any) -> Any:
+    """The workspace applied, and nobody remembers it or has its files."""
     care("apply", "--yes")
-    ended = care("export", "--out", "live", OPENLAYER_API_KEY="")
-    assert 'EvaluationDataset/faq was left out: its "file" is not at hand' in ended.words
+    care("state", "rm", "*")
+    for name in ("care.yaml", "faq.csv"):
+        (Path(care.folder) / name).unlink()
+    return care
+
+
+@pytest.mark.parametrize("select", [(), ("--select", "care")], ids=["all", "one"])
+def test_an_exported_workspace_comes_with_the_files_of_its_datasets(
+    select: tuple[str, ...], made: Any, account: Any
+) -> None:
+    """Byte for byte, so that there is nothing to be changed; also where only one workspace is asked for."""
+    account.upload("somebody's", "query\nWho?\n")
+    older = account.upload(named(MORE), MORE)
+    ended = made("export", "--out", "live", "--adopt", *select, OPENLAYER_API_KEY="")
+    assert text_of(made, "live/faq.csv") == FAQ
+    assert "live/care.yaml" in ended.out
+    assert "live/faq.csv" in ended.out
+    assert (f"nothing names it ({older})" in ended.err) == (not select)
+    made("plan", "live", "--detailed-exitcode")
+    assert "live/care.yaml is there already" in made("export", "--out", "live", OPENLAYER_API_KEY="", code=64).err
+
+
+def test_a_file_that_can_not_be_had_is_told_and_exits_4(made: Any, account: Any) -> None:
+    """What names it is left out with it; the rest is written and loads."""
+    account.platform.fail({"method": "GET", "path": SPACES, "action": "status", "status": 403})
+    ended = made("export", "--out", "live", OPENLAYER_API_KEY="", code=4)
+    assert 'EvaluationDataset/faq was left out: its "file" is not at hand: GET ' in ended.words
+    assert "the download was refused (403)" in ended.words
     assert 'Answers are correct was left out: its "dataset" names "faq"' in ended.words
-    care("validate", "live")
+    made("validate", "live")
+
+
+def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -> None:
+    """A manifest can tell only one of them, and a test case that names the other is left out."""
+    case = account.case()
+    other = account.upload(named(MORE), MORE)
+    body = {
+        "name": "Zero",
+        "dataset_uuid": other,
+        "metrics": [each["metric_uuid"] for each in case["metrics"]],
+        "star_metric": {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold": 1},
+        "workspace_uuid": account.workspace(),
+    }
+    account.api("POST", "/evaluation_test_cases", body)
+    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
+    assert "EvaluationDataset/faq stands there twice" in ended.words
+    assert "was left out: it names" in ended.words
+    made("plan", "live", "--detailed-exitcode")
+
+
+def test_a_file_that_is_not_what_the_platform_shows_is_left_out(made: Any, account: Any) -> None:
+    account.platform.door = Replacing(account.platform.door, b"On its way", b"Lost for ever")
+    ended = made("export", "--out", "live", OPENLAYER_API_KEY="", code=4)
+    assert "the platform gives another content than it shows" in ended.words
+
+
+class Replacing:
+    """The platform, with one text in the files that it gives replaced by another."""
+
+    def __init__(self, app: ASGIApp, text: bytes, other: bytes) -> None:
+        self._app, self._text, self._other = app, text, other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def changed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                message = {**message, "headers": headers}
+            if message["type"] == "http.response.body":
+                message = {**message, "body": message["body"].replace(self._text, self._other)}
+            await send(message)
+
+        await self._app(scope, receive, changed)

@@ -38,6 +38,13 @@ metadata: {name: care}
 spec:
   datasets: [{name: faq, file: faq.csv}]
 """
+CASE = """
+  testCases:
+    - name: Answers are correct
+      dataset: faq
+      metrics: [Instruction Following]
+      starMetric: {name: Instruction Following, threshold: 0.5}
+"""
 
 
 @dataclass
@@ -111,6 +118,23 @@ def test_an_upload_goes_where_the_vendor_says_without_the_credential(run: Any, p
     (_, _, headers) = probe.seen[0]
     assert "authorization" not in headers
     assert key not in json.dumps(headers)
+
+
+def test_a_download_comes_from_where_the_vendor_says_without_the_credential(run: Any, probe: Probe, key: str) -> None:
+    """And what another host gives is not taken for the file."""
+    run.door.app.state.database.close()
+    run.door.app = create_app(api_key=key, seed=Seed.from_json({"workspaces": [{"name": "care", "agents": []}]}))
+    (run.folder / "care.yaml").write_text(CARE + CASE)
+    (run.folder / "faq.csv").write_text("query,expected_response\nWhere?,There\n")
+    account = {"DIGITALOCEAN_BASE_URL": run.url, "DIGITALOCEAN_TOKEN": key, "OPENLAYER_API_KEY": ""}
+    run("apply", "--yes", **account)
+    run.door.door = Pointing(run.door.app, probe.url)
+    run("export", "--out", "out", code=4, **account)
+    assert [method for method, _, _ in probe.seen] == ["GET"]
+    (_, _, headers) = probe.seen[0]
+    assert "authorization" not in headers
+    assert key not in json.dumps(headers)
+    assert not (run.folder / "out" / "faq.csv").exists()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
