@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import (
+    FILE,
     PLAN_FORMS,
     RUNS,
     VERDICT_FORMS,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 @adopt_option
 @ack_option
 @deny_option
-@click.option("--plan", "plan_file", type=click.Path(dir_okay=False), metavar="FILE", help="Apply a saved plan, "
+@click.option("--plan", "plan_file", type=FILE, metavar="FILE", help="Apply a saved plan, "
               "if it still holds; does not ask.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="With --plan: finish a plan that was cut short.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import example
+from reconciler.cli.options import FILE, example
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ LARGEST = 64 * 1024 * 1024
         "reconciler comment --from notes.md --marker notes --pull 12"
     ),
 )
-@click.option("--from", "file", default="-", metavar="FILE", help="What to say: Markdown, or a JSON that reconciler "
-              "wrote; standard input by default.")  # fmt: skip
+@click.option("--from", "file", type=FILE, default="-", metavar="FILE", help="What to say: Markdown, or a JSON that "
+              "reconciler wrote; standard input by default.")  # fmt: skip
 @click.option("--marker", default="", metavar="NAME", help="Keep a comment of its own under this name.  [default: one "
               "for each environment's plan, and one for its evaluation]")  # fmt: skip
 @click.option("--pull", "number", type=click.IntRange(min=1), metavar="N", help="The pull or merge request.  "

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from reconciler.cli.options import example
+from reconciler.cli.options import FILE, READABLE_FILE, example
 
 T = TypeVar("T")
 
@@ -22,18 +22,14 @@ T = TypeVar("T")
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--data", type=click.Path(dir_okay=False), metavar="FILE", help="Keep everything in FILE; in memory otherwise."
-)
+@click.option("--data", type=FILE, metavar="FILE", help="Keep everything in FILE; in memory otherwise.")
 @click.option("--api-key", metavar="KEY", help="The only key to accept; any key by default.")
 @click.option("--latency", default="0ms", show_default=True, metavar="50ms", help="Answer no sooner than this.")
 @click.option("--rate", metavar="100/s", help="Answer 429 beyond so many requests a second.")
-@click.option(
-    "--faults", type=click.Path(dir_okay=False, exists=True), metavar="FILE", help="Go wrong as this JSON script says."
-)
+@click.option("--faults", type=READABLE_FILE, metavar="FILE", help="Go wrong as this JSON script says.")
 @click.option(
     "--seed",
-    type=click.Path(dir_okay=False, exists=True),
+    type=READABLE_FILE,
     metavar="FILE",
     help="Agents and metrics of the DigitalOcean account, as JSON; a few by default.",
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import RUNS, Common, common, example, lock_option
+from reconciler.cli.options import FOLDER, RUNS, Common, common, example, lock_option
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     epilog=example("reconciler export --out manifests --adopt\nreconciler export --out one --select support-bot"),
 )
 @common(*RUNS, lock_option, paths=False)
-@click.option(
-    "--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Write one file a project there."
-)
+@click.option("--out", required=True, type=FOLDER, metavar="DIR", help="Write one file a project there.")
 @click.option("--adopt", is_flag=True, help="Also make the exported objects ours.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 def command(common: Common, out: str, adopt: bool, force: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.options import example
+from reconciler.cli.options import check_paths, example
 from reconciler.errors import ExitCode
 
 
@@ -20,6 +20,7 @@ def command(paths: tuple[str, ...], check: bool) -> int:
 
     from reconciler.manifests.files import rewrite
 
+    check_paths(paths)
     changed = rewrite(paths or (".",), root=Path.cwd(), write=not check)
     for name in changed:
         click.echo(name)

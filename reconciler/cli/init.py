@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import example
+from reconciler.cli.options import ANY, example
 
 HIDDEN = "dot_"
 """How names in ``starter/`` spell a leading dot, so that build tools and git do not act on the files."""
@@ -18,7 +18,7 @@ HIDDEN = "dot_"
 
 @click.command("init", epilog=example("reconciler init evaluations\ncd evaluations\n"
                "reconciler apply --env local --yes --evaluate"))  # fmt: skip
-@click.argument("folder", metavar="[DIR]", default=".")
+@click.argument("folder", type=ANY, metavar="[DIR]", default=".")
 def command(folder: str) -> None:
     """Write a commented starter repository into DIR (default: this folder), which is made if need be.
 

@@ -71,6 +71,20 @@ class Common(Struct, frozen=True):
         )
 
 
+class _Named(click.Path):
+    """A file or folder that has a name: without one nothing would be read or written, and nobody would notice."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; was a variable not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+ANY, FILE, FOLDER = _Named(), _Named(dir_okay=False), _Named(file_okay=False)
+READABLE_FILE = _Named(dir_okay=False, exists=True)
+"""The types of options that name a file or a folder."""
+
+
 def _pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
@@ -109,7 +123,7 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
             given["named_paths"] = values.pop("paths", ())
             asked = Common(color=not given.pop("no_color"), **given)
             try:
-                _check_paths(asked.named_paths)
+                check_paths(asked.named_paths)
                 return function(common=asked, **values)
             except ReconcilerError as error:
                 from reconciler.cli.next_commands import in_environment
@@ -127,7 +141,7 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
     return decorate
 
 
-def _check_paths(paths: Sequence[str]) -> None:
+def check_paths(paths: Sequence[str]) -> None:
     """Raise UsageInvalid for a path that is empty: it would be the working directory, all of it."""
     if "" in paths:
         from reconciler.errors import UsageInvalid
@@ -175,7 +189,7 @@ parallelism_option = click.option(
 )
 events_option = click.option(
     "--events",
-    type=click.Path(dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write everything that happens to FILE, one JSON object a line.",
 )

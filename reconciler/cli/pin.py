@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import Common, common, events_option, example, parallelism_option
+from reconciler.cli.options import FILE, Common, common, events_option, example, parallelism_option
 
 if TYPE_CHECKING:
     from reconciler.pipeline.pinning import Pinned
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @common(parallelism_option, events_option)
 @click.option("--from-result", "result_id", required=True, metavar="ID", help="The platform's id of the result.")
 @click.option("--test", metavar="ADDRESS", help="Look at the results of this test only: much faster.")
-@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")
+@click.option("--out", type=FILE, metavar="FILE", help="Write there instead of to stdout.")
 @click.option("--name", default="", metavar="NAME", help="Name of the pin; test and day by default.")
 @click.option("--why", default="", metavar="TEXT", help="For people: the incident, the ticket.")
 def command(common: Common, result_id: str, test: str | None, out: str | None, name: str, why: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.options import (
+    FILE,
     PLAN_FORMS,
     RUNS,
     Common,
@@ -37,7 +38,7 @@ from reconciler.errors import ExitCode
 @adopt_option
 @ack_option
 @deny_option
-@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for 'apply --plan'.")
+@click.option("--out", type=FILE, metavar="FILE", help="Save the plan for 'apply --plan'.")
 @output_format(*PLAN_FORMS)
 @report_option(*PLAN_FORMS)
 @click.option("--replay", metavar="DURATION", help="Judge the results of the last 30d, ... by the new thresholds.")

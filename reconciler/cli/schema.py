@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.options import example
+from reconciler.cli.options import FOLDER, example
 
 
 @click.command("schema", epilog=example("reconciler schema Project > project.json\nreconciler schema --write schemas"))
 @click.argument("kind", required=False)
-@click.option("--write", type=click.Path(file_okay=False), metavar="DIR", help="Write all schemas into DIR.")
+@click.option("--write", type=FOLDER, metavar="DIR", help="Write all schemas into DIR.")
 def command(kind: str | None, write: str | None) -> None:
     """Print the JSON schema (draft 7) of documents of KIND; without KIND, name what there is."""
     from pathlib import Path

@@ -166,8 +166,34 @@ def test_a_list_of_what_to_pass_over_that_can_not_be_read_is_a_problem_too(
     assert "part/.reconcilerignore: can not be read: Permission denied" in told.words
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "destroy --yes"])
+@pytest.mark.parametrize("command", ["validate", "plan", "destroy --yes", "fmt"])
 def test_a_variable_that_is_not_set_does_not_mean_everything(command: str, bot: Any, platform: Any) -> None:
     told = bot(*command.split(), "", code=64)
     is_told(told, "a path is empty", 'For the working directory, write "."')
     assert platform.seen == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "plan --out",
+        "plan --events",
+        "plan --offline --base HEAD --out",
+        "plan --report markdown=",
+        "apply --yes --plan",
+        "apply --yes --events",
+        "evaluate --events",
+        "export --out",
+        "pin --from-result r-1 --out",
+        "schema --write",
+        "comment --pull 1 --from",
+        "init",
+    ],
+)
+def test_a_file_without_a_name_is_no_file(command: str, bot: Any, platform: Any) -> None:
+    """What was asked for would be written nowhere, and nobody would notice; a plan that was saved would be another."""
+    *most, last = command.split()
+    told = bot(*most, *([f"{last}"] if "=" in last else [last, ""]), code=64)
+    assert "no file" in told.words or "is empty; was a variable not set?" in told.words
+    assert platform.seen == []
+    assert [path.name for path in bot.folder.iterdir()] == ["bot.yaml"]
