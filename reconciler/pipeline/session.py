@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -81,15 +82,17 @@ class Request(Struct, frozen=True):
             "adopt": self.adopt,
             "acks": dict(self.acks),
             "deny": list(self.deny),
+            "home": self.home,
         }
 
     def with_options(self, options: Mapping[str, Any]) -> Request:
         """The same request, shaped as a saved plan was.
 
-        Raises UsageInvalid when a variable that the plan was made with is not given again, or when another environment
-        is named, and StalePlan when these are no options of a plan.
+        Raises UsageInvalid when a variable that the plan was made with is not given again, when another environment is
+        named, or when this is another folder of the checkout, and StalePlan when these are no options of a plan.
         """
         try:
+            made_in = _text(options.get("home", self.home))
             names = _texts(options["variables"])
             shaped = replace(
                 self,
@@ -105,6 +108,11 @@ class Request(Struct, frozen=True):
         if self.environment is not None and self.environment != shaped.environment:
             planned = f"environment {shaped.environment}" if shaped.environment else "no environment"
             raise UsageInvalid(f"this plan was made for {planned}, and --env names {self.environment}")
+        if made_in != self.home and (self.home != "." or (self.root / ".git").exists()):
+            raise UsageInvalid(
+                f"this plan was made in {_folder(made_in)} of the checkout, and this is {_folder(self.home)} of it",
+                hint=f"go there first: cd '{posixpath.relpath(made_in, self.home)}'",
+            )
         if missing := [name for name in names if name not in self.variables]:
             again = " ".join(f"--var {name}=..." for name in missing)
             raise UsageInvalid(
@@ -112,6 +120,10 @@ class Request(Struct, frozen=True):
                 hint=f"give the same again: reconciler apply --plan FILE {again}",
             )
         return shaped
+
+
+def _folder(home: str) -> str:
+    return "the top" if home == "." else f"the folder {home}"
 
 
 def _text(value: object) -> str:

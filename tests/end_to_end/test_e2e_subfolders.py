@@ -97,3 +97,36 @@ def test_a_neighbouring_folder_can_be_named(checkout: Checkout, platform: Any) -
     (checkout.top / "other").mkdir()
     checkout.inside("other")("destroy", "../team", "--yes")
     assert active(platform) == {"top": ["Rows arrive"]}
+
+
+@pytest.mark.parametrize(
+    ("made", "applied", "told", "way"),
+    [
+        ("team", ".", "made in the folder team of the checkout, and this is the top of it", "cd 'team'"),
+        (".", "team", "made in the top of the checkout, and this is the folder team of it", "cd '..'"),
+    ],
+)
+def test_a_saved_plan_is_applied_where_it_was_made(
+    made: str, applied: str, told: str, way: str, checkout: Checkout, platform: Any
+) -> None:
+    """Its paths mean something else anywhere else; the way to its folder is told."""
+    checkout.cli.write("team/more.yaml", PROJECT.format(name="more"))
+    file = str(checkout.top / "plan.json")
+    checkout.inside(made)("plan", "--out", file)
+    platform.seen.clear()
+    refused = checkout.inside(applied)("apply", "--plan", file, code=64)
+    assert f"this plan was {told}" in refused.words
+    assert f"hint: go there first: {way}" in refused.words
+    assert platform.seen == []
+    checkout.inside(made)("apply", "--plan", file)
+
+
+def test_a_saved_plan_is_applied_to_the_same_files_without_a_checkout(bot: Any) -> None:
+    """As they come out of an archive, with nothing around them."""
+    (bot.folder / "team").mkdir()
+    (bot.folder / "bot.yaml").rename(bot.folder / "team" / "bot.yaml")
+    (bot.folder / ".git").mkdir()
+    bot.folder /= "team"
+    bot("plan", "--out", "plan.json")
+    (bot.folder.parent / ".git").rmdir()
+    bot("apply", "--plan", "plan.json")
