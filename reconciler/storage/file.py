@@ -215,8 +215,15 @@ class FileStore:
 
     def _snapshot_hint(self) -> str:
         if self._backup.exists():
-            return f"restore it, or the version before it: {self._backup}"
-        return "restore it from a backup of yours"
+            return (
+                f"restore the folder from a backup of yours; or put {self._backup} in its place and remove "
+                f"{self._journal}, which continues the damaged one: what was made since then has to be adopted "
+                "(apply --adopt)"
+            )
+        return (
+            f"restore the folder from a backup of yours; or remove it and {self._journal}, which continues it, and "
+            "adopt what is there (apply --adopt)"
+        )
 
     # ------------------------------------------------------------------------------------------ writing
 

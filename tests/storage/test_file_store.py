@@ -558,7 +558,25 @@ def test_damage_in_the_snapshot_names_the_version_before_it(folder: Path, open_f
     (folder / "production.state.json").write_text("{}")
     with pytest.raises(StateUnreadable, match=r"production\.state\.json: ") as caught:
         open_file_store().load()
-    assert str(folder / "production.state.json.backup") in caught.value.hint
+    backup, journal = folder / "production.state.json.backup", folder / "production.journal.jsonl"
+    assert f"put {backup} in its place and remove {journal}" in caught.value.hint
+    backup.replace(folder / "production.state.json")
+    journal.unlink()
+    assert open_file_store().load().serial == 1
+
+
+def test_damage_in_the_first_snapshot_says_what_is_left_to_do(folder: Path, open_file_store: OpenFileStore) -> None:
+    store = open_file_store()
+    with store.lock("apply"):
+        store.commit(State())
+    (folder / "production.state.json").write_text("{}")
+    with pytest.raises(StateUnreadable) as caught:
+        open_file_store().load()
+    journal = folder / "production.journal.jsonl"
+    assert f"remove it and {journal}" in caught.value.hint
+    (folder / "production.state.json").unlink()
+    journal.unlink()
+    assert open_file_store().load().serial == 0
 
 
 @pytest.mark.usefixtures("crashed")
