@@ -165,6 +165,8 @@ class HttpStateStore(RemoteStore):
 
     def _parsed(self, answer: Answer) -> Version:
         data = answer.json()
+        if data is None:
+            raise self._no_json(answer.body.lstrip())
         ours = data.get("reconciler") if isinstance(data, dict) else None
         serial = data.get("serial") if isinstance(data, dict) else None
         if not isinstance(ours, dict) or not isinstance(serial, int):
@@ -180,6 +182,23 @@ class HttpStateStore(RemoteStore):
                 raise StateUnreadable(f"it is damaged: {error!r}") from error
             head = parse_head(content)
         return Version(replace(head, snapshot=json.dumps(snapshot) if snapshot else ""), serial)
+
+    def _no_json(self, body: bytes) -> StateUnreadable:
+        """What is to be said of an answer that nobody can have meant as a state."""
+        if body.startswith(b"{"):
+            return StateUnreadable(
+                f"{self._url} is cut off or damaged: it begins like a state and is no JSON as a whole",
+                hint="try again; if it stays so, look for a proxy that cuts answers off, or restore an older version",
+            )
+        if body.startswith(b"<"):
+            return StateUnreadable(
+                f"{self._url} answered with a web page, and not with a state",
+                hint="check the address, and whether a proxy or a page to sign in stands in between",
+            )
+        return StateUnreadable(
+            f"{self._url} answered with something that is no JSON, and so no state",
+            hint="check that the address is that of a server of Terraform's HTTP protocol",
+        )
 
     def _write(self, known: Version | None, head: Head) -> int:
         """Look, then write: see the head of this module."""

@@ -72,6 +72,32 @@ def test_every_write_raises_the_serial_of_the_document(open_gitlab: OpenStore, t
     assert sorted(terraform_server.documents[GITLAB_PATH].versions) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        (lambda content: content[:-20], "is cut off or damaged: it begins like a state and is no JSON as a whole"),
+        (lambda _: b"<!DOCTYPE html><title>Sign in</title>", "answered with a web page, and not with a state"),
+        (lambda _: b"  <html>Sign in</html>", "answered with a web page, and not with a state"),
+        (lambda _: b"Welcome", "answered with something that is no JSON, and so no state"),
+    ],
+)
+def test_an_answer_that_is_no_json_is_not_called_the_state_of_somebody_else(
+    cut: Any, told: str, open_http: OpenStore, terraform_server: Any
+) -> None:
+    """To give the environment another address would begin a new state there."""
+    store = open_http()
+    with store.lock("apply"):
+        store.append([DONE])
+    document = terraform_server.documents[PLAIN_PATH]
+    document.content = cut(document.content)
+    with pytest.raises(StateUnreadable) as caught:
+        open_http().load()
+    assert told in caught.value.message
+    assert "something else" not in caught.value.message
+    assert caught.value.hint
+    assert "an address of its own" not in caught.value.hint
+
+
 def test_the_state_of_terraform_itself_is_not_touched(open_http: OpenStore, terraform_server: Any) -> None:
     store = open_http()
     store.load()
