@@ -36,10 +36,11 @@ class File(Struct, frozen=True):
 
 
 class Found(Struct):
-    """What discovery brought: files sorted by name, and what could not be taken."""
+    """What discovery brought: files sorted by name, and what could not be taken.  ``is_full``: there were too many."""
 
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    is_full: bool = False
 
 
 def discover(paths: Sequence[str | Path], root: Path) -> Found:
@@ -223,7 +224,9 @@ class _Walk:
         elif not is_regular:
             self._refuse(name, "not a regular file", "remove it")
         elif len(self.found.files) >= MAX_FILES:
-            self._refuse(name, f"more than {MAX_FILES:,} files", "give a narrower path")
+            if not self.found.is_full:
+                self._refuse(name, f"this and whatever comes after it are more than {MAX_FILES:,} files", _NARROWER)
+            self.found.is_full = True
         else:
             self.seen.add(real)
             self.found.files.append(File(name, real))
@@ -266,6 +269,7 @@ class _Walk:
         self.found.problems.append(Problem(printable(name), 0, 0, "", message, hint))
 
 
+_NARROWER = f"give narrower paths, or name what holds no manifests in {IGNORE_FILE}"
 _HIDING = ("the name holds characters that nobody can see", "rename it")
 
 

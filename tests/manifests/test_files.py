@@ -36,6 +36,17 @@ def test_yaml_files_are_found_at_any_depth_in_order_without_hidden_ones(tmp_path
     assert names(tmp_path, "a") == ["a/b/c.yaml", "a/z.yaml"]
 
 
+def test_too_many_files_are_said_once(tmp_path: Path) -> None:
+    """And not of each that is too many."""
+    for number in range(10_003):
+        (tmp_path / f"{number:05}.yaml").touch()
+    (problem,) = refusals(tmp_path, ".", "10001.yaml")
+    assert problem.endswith(
+        ".yaml: this and whatever comes after it are more than 10,000 files; "
+        "give narrower paths, or name what holds no manifests in .reconcilerignore"
+    )
+
+
 def test_a_file_that_is_named_is_read_whatever_it_is_called(tmp_path: Path) -> None:
     touch(tmp_path, ".hidden/x.json")
     assert names(tmp_path, ".hidden/x.json") == [".hidden/x.json"]
