@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -178,6 +178,12 @@ def spellings(secret: str) -> dict[str, bytes]:
     }
 
 
+def leaks(artefacts: dict[str, bytes], secret: str) -> set[tuple[str, str]]:
+    """Where the secret stands, and how."""
+    spelt = spellings(secret)
+    return {(name, how) for name, content in artefacts.items() for how, each in spelt.items() if each in content}
+
+
 @pytest.mark.usefixtures("hurried")
 def test_the_canary_is_in_nothing_that_runs_leave_behind(run: Any, key: str) -> None:
     """State, journal, saved plan, events, history, exports, stdout and stderr; also when everything goes wrong."""
@@ -220,16 +226,27 @@ def test_the_canary_is_in_nothing_that_runs_leave_behind(run: Any, key: str) -> 
     artefacts = run.artefacts()
     assert {"events.ndjson", "plan.json", ".reconciler/default.state.json"} <= artefacts.keys()
     artefacts["what was said"] = "\n".join(said).encode()
-    found = {
-        (name, spelling)
-        for name, content in artefacts.items()
-        for spelling, secret in spellings(key).items()
-        if secret in content
-    }
-    assert found == set()
+    assert leaks(artefacts, key) == set()
 
 
-def test_a_canary_would_be_found(key: str) -> None:
-    """Else the scan would prove little."""
-    for secret in spellings(key).values():
-        assert any(each in b"before " + secret + b" after" for each in spellings(key).values())
+@pytest.mark.parametrize(
+    ("how", "written"),
+    [
+        ("plain", lambda key: json.dumps({"headers": {"authorization": f"Bearer {key}"}})),
+        ("base64", lambda key: base64.b64encode(key.encode()).decode()),
+        ("base64 of the header", lambda key: base64.b64encode(f"Bearer {key}".encode()).decode()),
+        ("percent", lambda key: f"https://platform.example/v1?{urlencode({'token': key})}"),
+        ("hexadecimal", lambda key: "".join(f"{byte:02x}" for byte in key.encode())),
+        ("backwards", lambda key: "".join(reversed(key))),
+        ("in half", lambda key: f"{key[: len(key) * 2 // 3]}..."),
+    ],
+)
+def test_a_canary_would_be_found(how: str, written: Callable[[str], str], run: Any, key: str) -> None:
+    """Beside what a run has left, in a hidden folder, amid bytes that are no text: else the scan would prove little."""
+    (run.folder / "bot.yaml").write_text(BOT)
+    run("apply", "--yes")
+    assert leaks(run.artefacts(), key) == set()
+    (run.folder / ".reconciler" / "crash.log").write_bytes(b"\xff\x00" + written(key).encode() + b"\x00\xff")
+    found = leaks(run.artefacts(), key)
+    assert {name for name, _ in found} == {".reconciler/crash.log"}
+    assert how in {each for _, each in found}

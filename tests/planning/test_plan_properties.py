@@ -119,10 +119,10 @@ lifecycles = st.builds(
 
 
 @st.composite
-def manifests(draw: st.DrawFn) -> Desired:
+def manifests(draw: st.DrawFn, least: int) -> Desired:
     """A few projects with pipelines and tests; some say what they were called before."""
     made: list[Resource] = []
-    roots = draw(st.lists(st.sampled_from(ROOTS), unique=True, max_size=2))
+    roots = draw(st.lists(st.sampled_from(ROOTS), unique=True, min_size=least, max_size=2))
     for root in roots:
         project = Address(PROJECT.id, (root,))
         made.append(_resource(draw, project, draw(project_fields(root)), [n for n in ROOTS if n not in roots], ()))
@@ -166,18 +166,26 @@ def _once(resources: list[Resource]) -> Iterator[Resource]:
 
 @dataclass
 class Drawing:
-    """A platform and a memory in the making."""
+    """A platform and a memory in the making.  ``whose`` says what each object is drawn from."""
 
+    whose: tuple[str, ...]
     objects: list[LiveObject] = field(default_factory=list)
     entries: dict[Address, Entry] = field(default_factory=dict)
     in_doubt: dict[Address, Intent] = field(default_factory=dict)
 
 
+MOSTLY_OURS = ("ours",) * 5 + ("stranger", "in doubt", "left behind")
+MOSTLY_NOT_OURS = ("ours", "stranger", "in doubt")
+
+
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """Objects at the platform are ours, a stranger's or in doubt; some of ours have another name there."""
-    made = Drawing()
-    for root in draw(st.lists(st.sampled_from(ROOTS), unique=True)):
+def worlds(draw: st.DrawFn, whose: tuple[str, ...] = MOSTLY_OURS, least: int = 0) -> World:
+    """Objects at the platform are ours, a stranger's or in doubt; some of ours have another name there.
+
+    ``least`` is how many projects are there and are wanted at the least; with two, one of them is both.
+    """
+    made = Drawing(whose)
+    for root in draw(st.lists(st.sampled_from(ROOTS), unique=True, min_size=least)):
         known = draw(st.sampled_from([root, root, root, "delta"]))  # as we remember it
         if any(address.root == known for address in made.entries):
             continue
@@ -196,7 +204,7 @@ def worlds(draw: st.DrawFn) -> World:
         if address not in made.entries and address not in made.in_doubt:
             made.entries[address] = Entry("gone", source="manifests.yaml", unlisted=draw(st.booleans()))
     options = Options(adopt=draw(st.booleans()), policy=Policy(destroy=draw(st.sampled_from([False] * 5 + [True]))))
-    desired = Desired({}, "digest") if options.policy.destroy else draw(manifests())
+    desired = Desired({}, "digest") if options.policy.destroy else draw(manifests(least))
     # A name that must be unique and that an object of ours has taken meanwhile is the platform's conflict to tell.
     ours = {entry.remote_id: address for address, entry in made.entries.items()}
     taken = {item.address for item in made.objects if ours.get(item.remote_id, item.address) != item.address}
@@ -214,7 +222,7 @@ def _object(
     number = len(made.objects)
     remote_id, address = f"{kind.word[0].lower()}{number}", Address(kind.id, known)
     archived = kind is TEST and draw(st.sampled_from([False, False, False, True]))
-    whose = draw(st.sampled_from(["ours"] * 5 + ["stranger", "in doubt", "left behind"]))
+    whose = draw(st.sampled_from(made.whose))
     op = f"op{number}" if whose == "in doubt" else None
     item = LiveObject(Address(kind.id, path), remote_id, shown(kind, fields), archived, op, (f"2026-{number}",))
     made.objects.append(item)
@@ -430,7 +438,7 @@ def test_what_two_addresses_have_is_removed_for_neither(world: World, data: st.D
 
 
 @BRIEF
-@given(worlds())
+@given(worlds(MOSTLY_NOT_OURS, 2))
 def test_what_is_not_ours_is_not_touched(world: World) -> None:
     """Unless somebody asked to adopt it, or it carries the mark of a create of ours, or is its unmistakable result."""
     plan = planned(world)
