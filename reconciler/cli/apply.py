@@ -94,7 +94,7 @@ def command(
     from reconciler.cli.verification import Verification
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.applying import apply
-    from reconciler.pipeline.measuring import Measurement
+    from reconciler.pipeline.measuring import Inquiry
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
@@ -108,7 +108,7 @@ def command(
         if given and not evaluates:
             raise UsageInvalid(f"{option} goes with --evaluate")
     within = time_range(since, start, end, time.time())
-    ask = Measurement(within, deadline_s=patience(timeout), most=most)
+    ask = Inquiry(within, deadline_s=patience(timeout), most=most)
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)

@@ -73,7 +73,7 @@ def command(
     from reconciler.cli.reports import Reports
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
-    from reconciler.pipeline.measuring import Measurement, evaluate
+    from reconciler.pipeline.measuring import Inquiry, evaluate
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
@@ -82,7 +82,7 @@ def command(
     triggers = {**ranges, "--overwrite": overwrite, "--max-evaluations": most is not None, "--no-wait": no_wait}
     apart("--resume", resume, {**triggers, "--changed": changed, "--commit": commit is not None})
     apart("--commit", commit is not None, triggers)
-    ask = Measurement(
+    ask = Inquiry(
         None if resume else time_range(since, start, end, time.time()),
         changed=changed,
         overwrite=overwrite,

@@ -66,7 +66,7 @@ def command(
     from reconciler.cli.running import Signals, run
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.ahead import session_ahead
-    from reconciler.pipeline.measuring import Measurement, evaluate
+    from reconciler.pipeline.measuring import Inquiry, evaluate
     from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
@@ -81,7 +81,7 @@ def command(
     if commit is not None and ranged:
         raise UsageInvalid("--commit goes without a time range: its results are of the commit")
     within = time_range(since, start, end, time.time()) if ranged else None
-    ask = Measurement(within, trigger=False, changed=changed, commit=commit or "")
+    ask = Inquiry(within, trigger=False, changed=changed, commit=commit or "")
 
     async def main(_: Signals) -> Evaluated:
         hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)

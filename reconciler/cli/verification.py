@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.cli.running import Signals
     from reconciler.model.plan import Plan, Step
     from reconciler.pipeline.applying import Applied
-    from reconciler.pipeline.measuring import Evaluated, Measurement
+    from reconciler.pipeline.measuring import Evaluated, Inquiry
     from reconciler.pipeline.rolling_back import PutBack
     from reconciler.pipeline.session import Session
 
@@ -26,7 +26,7 @@ class Verification:
 
     def __init__(
         self,
-        ask: Measurement,
+        ask: Inquiry,
         console: Console,
         style: str,
         told: Reports,

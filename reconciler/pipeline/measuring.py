@@ -57,7 +57,7 @@ class Evaluated(Struct, frozen=True):
     doubts: tuple[Doubt, ...] = ()
 
 
-class Measurement(Struct, frozen=True):
+class Inquiry(Struct, frozen=True):
     """What to measure, and how.
 
     ``changed`` limits it to what the last apply touched, or is not settled of it, and to ``also``.  ``trigger`` False
@@ -80,7 +80,7 @@ class Measurement(Struct, frozen=True):
     most: int | None = None
 
 
-async def evaluate(here: Session, ask: Measurement) -> Evaluated:
+async def evaluate(here: Session, ask: Inquiry) -> Evaluated:
     """Trigger evaluations (or only read results), wait, and judge every test on every place where it runs.
 
     Raises what ``plan`` raises, RefusedByPolicy when it would cost more than allowed, and UsageInvalid when there is
@@ -102,7 +102,7 @@ def holds(tests: Collection[Address], verdicts: Sequence[Verdict], *, anew: bool
     return bool(tests) and judged.issuperset(tests) and passed(verdicts) and clear
 
 
-async def measure(here: Session, ask: Measurement) -> Evaluated:
+async def measure(here: Session, ask: Inquiry) -> Evaluated:
     """As ``evaluate``, under a lock that is held already where anything is triggered."""
     planned = await plan(here)
     only = _touched(here, planned, ask.also) if ask.changed else None
@@ -180,7 +180,7 @@ async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterab
     return await asyncio.to_thread(past, here, asking, LOOKED_BACK + max(new.values(), default=0))
 
 
-def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Measurement) -> Estimate:
+def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Inquiry) -> Estimate:
     """What evaluating everything about these resources will cost, before any of them is changed."""
     assert ask.range is not None
     tests, _ = _measurable(here, planned, ask, tests_about(here, changing))
@@ -219,7 +219,7 @@ def _touched(here: Session, planned: Planned, also: Sequence[Address]) -> tuple[
 
 
 def _measurable(
-    here: Session, planned: Planned, ask: Measurement, only: tuple[Address, ...] | None
+    here: Session, planned: Planned, ask: Inquiry, only: tuple[Address, ...] | None
 ) -> tuple[list[Resource], list[tuple[Address, str]]]:
     """What is to be measured, and what can not be in the way that is asked for, with the reason."""
     tests: list[Resource] = []
@@ -243,7 +243,7 @@ def _measurable(
     return tests, apart
 
 
-def _nothing_to_measure(ask: Measurement) -> UsageInvalid:
+def _nothing_to_measure(ask: Inquiry) -> UsageInvalid:
     if ask.resume:
         return UsageInvalid(
             "there is nothing to resume: no evaluation is under way here",
@@ -257,7 +257,7 @@ def _nothing_to_measure(ask: Measurement) -> UsageInvalid:
     )
 
 
-def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Measurement) -> tuple[Trigger, ...]:
+def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Inquiry) -> tuple[Trigger, ...]:
     """Everything to be measured; what an earlier run is still waiting for stands with the range that it asked for."""
     tasks = planned.state.tasks
     if ask.resume:
@@ -273,7 +273,7 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
     return resume(found, tasks)
 
 
-async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Measurement) -> RunResult:
+async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Inquiry) -> RunResult:
     await _stream_samples(here, planned)
     journal = Journal(here.store.append, here.clock.monotonic)
     on_progress = _counted_together(len(triggers), here.hooks.progress)
@@ -321,7 +321,7 @@ def _counted_together(total: int, tell: OnProgress) -> OnProgress:
     return on_progress
 
 
-def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Measurement) -> list[Trigger]:
+def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Inquiry) -> list[Trigger]:
     assert ask.range is not None
     places = _targets(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]

@@ -16,7 +16,7 @@ from reconciler.model.resource import Address
 from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
 from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.measuring import Evaluated, Measurement, expected_cost, holds, measure, unverified
+from reconciler.pipeline.measuring import Evaluated, Inquiry, expected_cost, holds, measure, unverified
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
@@ -50,7 +50,7 @@ class Verified(Struct, frozen=True):
 
 async def apply_and_verify(
     here: Session,
-    ask: Measurement,
+    ask: Inquiry,
     watch: Watch,
     *,
     saved: Mapping[str, Any] | None = None,
@@ -108,7 +108,7 @@ async def _roll_back(here: Session, watch: Watch) -> PutBack:
         ) from error
 
 
-def _cost(here: Session, planned: Planned, ask: Measurement) -> Estimate:
+def _cost(here: Session, planned: Planned, ask: Inquiry) -> Estimate:
     state = planned.state
     changing = {*staying(planned.plan), *(state.touched if state.unsettled else ()), *never_held(here, state)}
     return expected_cost(here, planned, changing, ask)

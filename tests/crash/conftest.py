@@ -30,7 +30,7 @@ from reconciler.model.provider import Holder, Permit, Provider, StateStore
 from reconciler.model.state import Record, State
 from reconciler.model.values import Secret
 from reconciler.pipeline.applying import Applied, apply
-from reconciler.pipeline.measuring import Measurement
+from reconciler.pipeline.measuring import Inquiry
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.session import Hooks, Request, Session, session
 from reconciler.pipeline.verifying import Verified, Watch, apply_and_verify
@@ -266,7 +266,7 @@ class World:
 
     def verify(self, death: Death | None = None) -> Verified:
         """Apply, evaluate, and put back what fails its gate; nothing was measured yet, so all of it does."""
-        ask = Measurement(TimeRange(1_793_664_000, 1_793_667_600), deadline_s=60)
+        ask = Inquiry(TimeRange(1_793_664_000, 1_793_667_600), deadline_s=60)
 
         def work(here: Session) -> Any:
             return apply_and_verify(here, ask, Watch(), rollback=True)

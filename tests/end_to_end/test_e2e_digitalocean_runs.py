@@ -15,7 +15,7 @@ from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.errors import RateLimited
 from reconciler.model.outcome import EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.pipeline.applying import apply
-from reconciler.pipeline.measuring import Measurement, evaluate
+from reconciler.pipeline.measuring import Inquiry, evaluate
 from reconciler.pipeline.session import Request, session
 from reconciler.settings import Settings
 from tests.end_to_end.conftest import CARE
@@ -49,7 +49,7 @@ def in_virtual_time(cli: Any, work: Any, clock: VirtualClock) -> Any:
 
 def verdict_of(cli: Any, deadline_s: float = 60.0) -> Verdict:
     """The only verdict of an evaluation."""
-    ask = Measurement(TimeRange(0, 1), deadline_s=deadline_s)
+    ask = Inquiry(TimeRange(0, 1), deadline_s=deadline_s)
     (verdict,) = in_virtual_time(cli, lambda here: evaluate(here, ask), VirtualClock()).verdicts
     assert isinstance(verdict, Verdict)
     return verdict
@@ -509,7 +509,7 @@ def test_one_limit_of_time_is_for_both_vendors_together(care: Any, bot: Any, acc
     bot("apply", "--yes")
     clock, started = VirtualClock(), []
     account.platform.meanwhile("POST", RUNS, lambda: started.append(clock.passed))
-    ask = Measurement(TimeRange(int(NOON), int(NOON) + 1), deadline_s=60.0)
+    ask = Inquiry(TimeRange(int(NOON), int(NOON) + 1), deadline_s=60.0)
     found = in_virtual_time(care, lambda here: evaluate(here, ask), clock)
     assert {each.status for each in found.verdicts} == {EvaluationStatus.RUNNING}
     assert len(found.result.unfinished) == 3
@@ -525,7 +525,7 @@ def test_progress_counts_over_both_vendors(care: Any, bot: Any) -> None:
 
     async def counting(here: Any) -> Any:
         here.hooks = replace(here.hooks, progress=lambda done, total, _: counted.append((done, total)))
-        return await evaluate(here, Measurement(TimeRange(int(NOON), int(NOON) + 1)))
+        return await evaluate(here, Inquiry(TimeRange(int(NOON), int(NOON) + 1)))
 
     in_virtual_time(care, counting, VirtualClock())
     assert counted == [(1, 3), (2, 3), (3, 3)]
@@ -565,7 +565,7 @@ def test_the_limit_per_minute_slows_everything_down_and_loses_nothing(care: Any,
     applied = in_virtual_time(care, apply, clock)
     assert [outcome.status for outcome in applied.outcomes] == ["done", "done"]
     assert clock.passed >= 60
-    ask = Measurement(TimeRange(0, 1), deadline_s=3600)
+    ask = Inquiry(TimeRange(0, 1), deadline_s=3600)
     (verdict,) = in_virtual_time(care, lambda here: evaluate(here, ask), clock).verdicts
     assert verdict.level is Level.PASS
     assert 120 <= clock.passed <= 1200

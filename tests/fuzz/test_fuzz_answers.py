@@ -27,7 +27,7 @@ from reconciler.model.outcome import TimeRange
 from reconciler.model.values import Secret
 from reconciler.pipeline.applying import apply
 from reconciler.pipeline.exporting import export
-from reconciler.pipeline.measuring import Measurement, evaluate
+from reconciler.pipeline.measuring import Inquiry, evaluate
 from reconciler.pipeline.planning import plan
 from reconciler.pipeline.session import Request, Session, session
 from reconciler.providers import VENDORS
@@ -166,14 +166,14 @@ async def applied(here: Session) -> None:
 
 async def evaluated(here: Session) -> None:
     now = int(here.clock.now())
-    found = (await evaluate(here, Measurement(TimeRange(now - 86_400, now)))).verdicts
+    found = (await evaluate(here, Inquiry(TimeRange(now - 86_400, now)))).verdicts
     verdict_table(found, width=100, color=False)
     verdicts_markdown(found)
     verdicts_json(found)
 
 
 async def looked_up(here: Session) -> None:
-    verdict_table((await evaluate(here, Measurement(None, trigger=False))).verdicts, width=100, color=False)
+    verdict_table((await evaluate(here, Inquiry(None, trigger=False))).verdicts, width=100, color=False)
 
 
 async def exported(here: Session) -> None:

@@ -31,7 +31,7 @@ from reconciler.model.state import State
 from reconciler.model.values import Secret
 from reconciler.pipeline import applying, measuring
 from reconciler.pipeline.applying import Applied, apply
-from reconciler.pipeline.measuring import Measurement, evaluate
+from reconciler.pipeline.measuring import Inquiry, evaluate
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.session import Hooks, Request, Session, load_manifests
 from reconciler.planning.saved import check_untouched
@@ -213,7 +213,7 @@ class World:
     async def evaluate(self, here: Session) -> None:
         """What ``apply --evaluate`` does once everything is applied."""
         end = int(here.clock.now())
-        await evaluate(here, Measurement(TimeRange(end - 86_400, end), changed=True, deadline_s=120))
+        await evaluate(here, Inquiry(TimeRange(end - 86_400, end), changed=True, deadline_s=120))
 
     async def apply_saved(self, here: Session) -> Applied:
         """``plan --out``, then, a little later, ``apply --plan``."""
