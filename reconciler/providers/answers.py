@@ -104,7 +104,7 @@ def judge(call: Call, answer: Answer, advice: Advice) -> Reply | Failure:
     if answer.status is None:
         return _no_answer(call, answer.broken, advice)
     if 200 <= answer.status < 300:
-        return _accepted(call, answer, answer.status)
+        return _accepted(call, answer, answer.status, advice)
     if 300 <= answer.status < 400:
         return _redirected(call, answer, answer.status, advice)
     return _refused(call, answer, answer.status, advice)
@@ -142,7 +142,7 @@ def _unsure(
 # ------------------------------------------------------------------------------------------- an answer
 
 
-def _accepted(call: Call, answer: Answer, status: int) -> Reply | Failure:
+def _accepted(call: Call, answer: Answer, status: int, advice: Advice) -> Reply | Failure:
     if answer.broken is not None:
         return _cut(call, answer, status)
     if not answer.content.strip():
@@ -157,7 +157,17 @@ def _accepted(call: Call, answer: Answer, status: int) -> Reply | Failure:
         # JSON that stops half-way may be whole the next time; a login page will stay a login page.
         again = "json" in kind or not kind
         what = f"the answer ({status}, {kind or 'no content type'}) is not JSON{_excerpt_of(answer)}"
-        return _unsure(call, what, status, exc, again=again)
+        failure = _unsure(call, what, status, exc, again=again)
+        return failure if again or failure.hint else replace(failure, hint=_other_place(advice))
+
+
+def _other_place(advice: Advice) -> str:
+    """What is most likely wrong where somebody answers who does not speak JSON."""
+    ending = f", which ends in {advice.missing_path}" if advice.missing_path else ""
+    return (
+        f"check that {advice.url_variable} is the address of the API itself{ending}, and that no proxy or sign-in page "
+        "stands in between"
+    )
 
 
 def _not_a_number(_: str) -> None:

@@ -193,7 +193,7 @@ class HttpStateStore(RemoteStore):
         if body.startswith(b"<"):
             return StateUnreadable(
                 f"{self._url} answered with a web page, and not with a state",
-                hint="check the address, and whether a proxy or a page to sign in stands in between",
+                hint="check the address, and whether a proxy or a sign-in page stands in between",
             )
         return StateUnreadable(
             f"{self._url} answered with something that is no JSON, and so no state",

@@ -73,6 +73,15 @@ def test_an_address_without_its_path(bot: Any, platform: Any) -> None:
     )
 
 
+def test_an_address_where_somebody_else_answers(bot: Any, platform: Any) -> None:
+    """Whoever answers with a web page is most likely not the API."""
+    platform.fail({"method": "GET", "action": "html"})
+    assert bot("plan", code=1).words.endswith(
+        "hint: check that OPENLAYER_BASE_URL is the address of the API itself, and that no proxy or sign-in page "
+        "stands in between"
+    )
+
+
 READS: dict[str, tuple[Doc, str]] = {
     "500": ({"action": "status", "status": 500}, "the server failed (500): Fault injected. (4 attempts)"),
     "cut in half": ({"action": "cut-body"}, "the answer (200, application/json) was cut off (4 attempts)"),
