@@ -90,7 +90,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]
     for value in values:
         name, equals, rest = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", param=parameter)
+            raise click.BadParameter(f"{value!r} is not {parameter.metavar}", param=parameter)
         pairs[name] = rest
     return pairs
 

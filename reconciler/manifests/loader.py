@@ -460,6 +460,8 @@ def _in_our_words(what: str, context: str, character: str, operator: str) -> tup
         )
     if "end of stream" in what:
         return "this quoted text never ends", "close the quotes"
+    if "flow node" in context and "did not find expected" in what:
+        return "a value, or a closing ] or }, is missing before this", ""
     if "flow" in context and "did not find expected" in what:
         ends = "]" if "sequence" in context else "}"
         return f"a comma or the closing {ends} is missing before this", ""

@@ -66,7 +66,9 @@ def _lines(made: SuggestedLimit) -> Iterator[Line]:
         yield line(f"{now} is the strictest limit within the budget already", indent=2)
     else:
         yield line(f"{now} -> ", Span(f"{found.operator} {value_text(found.limit)}", "add"), indent=2)
-    yield line(f"budget: {_budget(made)}; there are {found.per_period:.4g} windows in that time", indent=2)
+    number = f"{found.per_period:.4g}"
+    there = "there is 1 window" if number == "1" else f"there are {number} windows"
+    yield line(f"budget: {_budget(made)}; {there} in that time", indent=2)
     looked = format_duration(made.look_back_s)
     if found.now is not None:
         yield line(f"now:  {_share(found.now)} in the last {looked}", indent=2)

@@ -193,7 +193,12 @@ def test_a_variable_that_is_not_set_does_not_mean_everything(command: str, bot: 
 def test_a_file_without_a_name_is_no_file(command: str, bot: Any, platform: Any) -> None:
     """What was asked for would be written nowhere, and nobody would notice; a plan that was saved would be another."""
     *most, last = command.split()
-    told = bot(*most, *([f"{last}"] if "=" in last else [last, ""]), code=64)
+    told = bot(*most, *([last] if "=" in last else [last, ""]), code=64)
     assert "no file" in told.words or "is empty; was a variable not set?" in told.words
     assert platform.seen == []
     assert [path.name for path in bot.folder.iterdir()] == ["bot.yaml"]
+
+
+@pytest.mark.parametrize(("option", "form"), [("--ack", "RISK=N"), ("--var", "NAME=VALUE")])
+def test_an_option_that_is_no_pair_says_which_one_is_wanted(option: str, form: str, bot: Any) -> None:
+    assert f"'' is not {form}" in bot("plan", option, "", code=64).words

@@ -79,3 +79,9 @@ def test_why_there_is_no_suggestion_and_what_is_missing() -> None:
         "  missing: 24 windows\n"
         "  budget: at most 1 flagged window in 7d; there are 7 windows in that time\n"
     )
+
+
+def test_a_lone_window_is_told_as_one() -> None:
+    found = Suggestion("faithfulness", ">=", 0.8, why="8 windows are too few", missing="24 windows", per_period=1.0)
+    told = suggestion_text(SuggestedLimit(TEST, found, 1, 7 * DAY, 30 * DAY), width=100, color=False)
+    assert "there is 1 window in that time\n" in told
