@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.errors import UsageInvalid
 from reconciler.model.plan import (
@@ -22,6 +22,7 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
         return list(decisions), 0
     known = {*world.desired.resources, *world.matches.by_address}
     chosen = chosen_by(patterns, known)
+    chosen |= {each for address in chosen for each in _stands_for(address, world)}
     needed = _needed(chosen, world)
     going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
     deleted = {(root.vendor, root.root) for root in going}
@@ -32,6 +33,13 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
         or (deleted and not is_root(item.address) and (item.address.vendor, item.address.root) in deleted)
     ]  # fmt: skip
     return kept, len(decisions) - len(kept)
+
+
+def _stands_for(address: Address, world: World) -> Iterator[Address]:
+    """What is meant by something that is no object at the platform: what it names there."""
+    resource = world.desired.resources.get(address)
+    if resource is not None and world.kinds[address.kind].virtual:
+        yield from (each for each in resource.references if not is_root(each))
 
 
 def _needed(chosen: Iterable[Address], world: World) -> set[Address]:

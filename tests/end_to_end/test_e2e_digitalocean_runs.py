@@ -138,6 +138,18 @@ def test_runs_that_are_there_already_cost_nothing(ready: Any, account: Any) -> N
     assert "will run 10 evaluations" in ready("evaluate", "--overwrite", "--max-evaluations", "10", code=5).err
 
 
+def test_selecting_a_run_selects_the_test_case_that_it_runs(ready: Any, account: Any) -> None:
+    """It is nothing by itself; of a dataset alone, to which nothing points, it would have nothing."""
+    one = ("--select", "*EvaluationRun/care/nightly")
+    ready.edit("care.yaml", "82.4", "83")
+    assert "Plan: 1 to update" in ready("plan", *one).out
+    ready.write("faq.csv", "query,expected_response\nWhere is my order?,Lost\n")
+    assert "1 replaced, 1 updated" in ready("apply", "--yes", *one).out
+    assert account.case()["star_metric"]["success_threshold"] == 83
+    assert account.case()["dataset"]["row_count"] == 1
+    ready("plan", "--detailed-exitcode")
+
+
 def test_another_version_of_the_test_case_is_run(ready: Any, account: Any) -> None:
     ready("evaluate")
     ready.edit("care.yaml", "82.4", "83")
