@@ -430,7 +430,7 @@ def test_a_field_that_is_written_no_more_goes_back(kind: AnyKind, name: str, mak
 
 @every_field(lambda kind, name, shape: is_mutable(kind, name, shape) and bool(shape.parts))
 def test_what_is_written_no_more_inside_of_a_field_is_shown(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
-    """The next write would take it away; nothing of it is compared where it was never written."""
+    """The next write would take it away, or the platform needs it; nothing is compared where it was never written."""
     loop = make_loop(kind)
     written = loop.sample.writing(name)
     loop.declare(written)
@@ -439,7 +439,11 @@ def test_what_is_written_no_more_inside_of_a_field_is_shown(kind: AnyKind, name:
     fewer, gone = _stripped(written[name], optional, name)
     assert len(gone) > 0, "a sample without anything that may be left out"
     loop.declare({**written, name: fewer})
-    (step,) = loop.plan().pending
+    plan = loop.plan()
+    if plan.refusals:
+        assert [refusal.reason.partition(":")[0] for refusal in plan.refusals] == [name]
+        return
+    (step,) = plan.pending
     assert {(change.path, change.after) for change in step.changes} == {(path, None) for path in gone}
 
 

@@ -430,11 +430,20 @@ def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care
     care("plan", "--detailed-exitcode")
 
 
-def test_a_threshold_that_is_written_no_more_is_a_loosened_one(care: Any) -> None:
-    """It would go on to decide, and go with the next change of anything else."""
+@pytest.mark.parametrize("written", ["", ", threshold: null"], ids=["nothing", "null"])
+@pytest.mark.parametrize("value_type", ["NUMBER", "PERCENTAGE"])
+def test_a_metric_that_yields_numbers_needs_a_threshold(value_type: str, written: str, care: Any, account: Any) -> None:
+    """The platform takes no test case without; one that was written before would go on to decide."""
+    metrics = [{"metric_name": each, "metric_value_type": value_type} for each in (CORRECT, "Instruction Following")]
+    account.renew(metrics=metrics)
+    whole = text_of(care, "care.yaml")
+    care.edit("care.yaml", ", threshold: 82.4", written)
+    what = f'starMetric: "{CORRECT}" yields numbers; write the threshold that it must reach'
+    assert what in refused(care)
+    care.write("care.yaml", whole)
     care("apply", "--yes")
-    care.edit("care.yaml", ", threshold: 82.4", "")
-    assert "starMetric.threshold: 82.4 -> unset LOOSENED" in care("plan").words
+    care.edit("care.yaml", ", threshold: 82.4", written)
+    assert what in refused(care)
 
 
 def test_a_threshold_with_more_digits_than_are_kept_is_no_change_for_ever(care: Any, account: Any) -> None:

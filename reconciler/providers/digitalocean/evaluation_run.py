@@ -36,7 +36,7 @@ from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, Ti
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
 from reconciler.providers.bodies import listed, whole_seconds
-from reconciler.providers.digitalocean.evaluation_test_case import threshold
+from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
     at,
@@ -55,7 +55,6 @@ TEST_CASE = "digitalocean.EvaluationTestCase"
 PROMPTS_PER_PAGE, MOST_PROMPTS, MOST_NAMED = 20, 100, 5
 """Prompts come with traces and chunks, so pages are kept small, and not all are read."""
 SKIPPED = "SKIPPED"
-_NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 _OVER = ("SUCCESSFUL", "PARTIALLY_SUCCESSFUL", "FAILED", "CANCELLED")
 _BROKEN = _OVER[1:]
 _UNDER_WAY = ("", "STATUS_UNSPECIFIED", "QUEUED", "RUNNING_DATASET", "EVALUATING_RESULTS", "CANCELLING")
@@ -367,13 +366,13 @@ def _value(result: Fields) -> Json:
         return text
     if "number_value" in result:
         return number_of(result["number_value"])
-    return 0.0 if result.get("metric_value_type") in _NUMBERS else None
+    return 0.0 if result.get("metric_value_type") in NUMBERS else None
 
 
 def _lacks_number(result: Fields) -> bool:
     """Whether a metric was scored that yields numbers, and there is none."""
     is_number = isinstance(_value(result), (int, float))
-    return result.get("metric_value_type") in _NUMBERS and not _unscored(result) and not is_number
+    return result.get("metric_value_type") in NUMBERS and not _unscored(result) and not is_number
 
 
 def _unscored(result: Fields) -> str:

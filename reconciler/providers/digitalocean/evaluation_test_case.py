@@ -38,6 +38,7 @@ from reconciler.providers.digitalocean.routes import at, number_of, object_of, t
 from reconciler.providers.digitalocean.workspace import uuid_in
 
 STRING = "METRIC_VALUE_TYPE_STRING"
+NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 METRIC = "digitalocean.Metric"
 DATASET = "digitalocean.EvaluationDataset"
 
@@ -115,9 +116,12 @@ def _refuse(fields: Fields, find: LookUp) -> Iterator[tuple[str, str]]:
         elif metric.details.get("deprecated"):
             yield "metrics", f'the platform has deprecated "{name}"'
     metric, threshold = find(METRIC, str(star["name"])), star.get("threshold")
-    if metric is None or not isinstance(threshold, (int, float)):
+    if metric is None:
         return
-    if metric.details.get("valueType") == STRING:
+    if not isinstance(threshold, (int, float)):
+        if metric.details.get("valueType") in NUMBERS:
+            yield "starMetric", f'"{star["name"]}" yields numbers; write the threshold that it must reach'
+    elif metric.details.get("valueType") == STRING:
         yield "starMetric.threshold", f'"{star["name"]}" yields a text, which no threshold can judge'
     elif outside := _outside(threshold, metric):
         yield "starMetric.threshold", f'{threshold:g} is outside the range of "{star["name"]}": {outside}'
