@@ -373,6 +373,39 @@ def test_a_verdict_that_is_left_out_is_no_pass(agent: Doc, level: Level, why: st
     assert why in verdict.why
 
 
+class Contradicting:
+    """The platform, with the list over the whole run giving another number for the star metric than the result that
+    decided.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep)
+        body = b"".join(message.get("body", b"") for message in messages[1:])
+        run = json.loads(body).get("evaluation_run") if body.startswith(b"{") else None
+        if run:
+            for each in run["run_level_metric_results"]:
+                each["number_value"] = 1.0
+            body = json.dumps({"evaluation_run": run}).encode()
+        headers = [(name, value) for name, value in messages[0]["headers"] if name != b"content-length"]
+        await send({**messages[0], "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def test_what_decided_is_shown_where_the_list_of_metrics_says_something_else(ready: Any, account: Any) -> None:
+    account.platform.door = Contradicting(account.platform.door)
+    (verdict,) = json.loads(ready("evaluate", "--format", "json").out)["verdicts"]
+    assert (verdict["level"], verdict["measured"]) == ("pass", "100")
+    assert verdict["result"]["measured"] == {CORRECT: 100.0, "Instruction Following": 1.0}
+
+
 def test_a_star_metric_that_was_not_scored_is_skipped(care: Any, account: Any) -> None:
     """The gate says what that means; by default it fails."""
     care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[Retrieved Context Relevance]")

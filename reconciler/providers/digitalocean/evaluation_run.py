@@ -345,8 +345,8 @@ def _odd(run: Fields) -> str:
 
 
 def _measured(run: Fields) -> dict[str, Json]:
-    """Metric name -> value; the star metric's among them."""
-    results = [run.get("star_metric_result"), *listed(run.get("run_level_metric_results"))]
+    """Metric name -> value; the star metric's as the result says that decided, whatever the list does."""
+    results = [*listed(run.get("run_level_metric_results")), run.get("star_metric_result")]
     return {
         str(result["metric_name"]): _value(result)
         for result in results
