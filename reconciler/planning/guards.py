@@ -76,7 +76,7 @@ def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
         steps,
         world.options.policy,
         owned=sum(not entry.archived for entry in world.state.entries.values()),
-        deletes_allowed=_deletes_asked_for(steps, entries),
+        deletes_allowed=_deletes_asked_for(steps, entries, world),
         archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, entries) for step in steps),
     )
     where = Address(POLICY, ("acknowledgements",))
@@ -138,10 +138,20 @@ def _words(change: FieldChange) -> str:
     return f"{change.path} {before} -> {after}"
 
 
-def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry]) -> int:
-    """How many of the deletes have ``onRemoval: delete``, or go with a root that has it."""
+def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry], world: World) -> int:
+    """How many of the deletes have ``onRemoval: delete``, or go with a root that has it.
+
+    Of what is wanted, and had to be replaced, the manifest tells that; of what is not, what is remembered.
+    """
     deletes = [step.address for step in steps if step.action is Action.DELETE]
-    meant = {address for address in deletes if address in entries and entries[address].on_removal == "delete"}
+    wanted = world.desired.resources
+
+    def asks(address: Address) -> bool:
+        if address in wanted:
+            return wanted[address].lifecycle.onRemoval == "delete"
+        return address in entries and entries[address].on_removal == "delete"
+
+    meant = {address for address in deletes if asks(address)}
     roots = {(address.vendor, address.root) for address in meant if len(address.path) == 1}
     return sum(address in meant or (address.vendor, address.root) in roots for address in deletes)
 

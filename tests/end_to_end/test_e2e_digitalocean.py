@@ -280,6 +280,18 @@ def test_on_removal_delete_lets_older_generations_go_by_themselves(care: Any, ac
     assert [each["dataset_name"] for each in account.datasets()] == [named(MORE)]
 
 
+@pytest.mark.parametrize("when", ["with the new content", "afterwards"])
+def test_on_removal_delete_holds_from_the_moment_that_it_is_written(when: str, care: Any, account: Any) -> None:
+    """It stands in the manifest: nobody has to say it once more as a number."""
+    care("apply", "--yes")
+    care.write("faq.csv", MORE)
+    if when == "afterwards":
+        care("apply", "--yes")
+    care.edit("care.yaml", "{name: faq, file: faq.csv}", "{name: faq, file: faq.csv, lifecycle: {onRemoval: delete}}")
+    assert "1 deleted" in care("apply", "--yes").out
+    assert [each["dataset_name"] for each in account.datasets()] == [named(MORE)]
+
+
 def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: Any) -> None:
     """A test case that is in no manifest would lose its questions."""
     care("apply", "--yes")
