@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from reconciler.model.call import Call, Reply
 from reconciler.model.flow import Send, SendAll
-from reconciler.model.kind import Call, Reply
 
 T = TypeVar("T")
 

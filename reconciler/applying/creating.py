@@ -23,9 +23,10 @@ from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
 from reconciler.errors import ApiError, Conflict, NotApplied, OutcomeUnknown
-from reconciler.model.kind import Call, Mark, Reply
+from reconciler.model.call import Call, Reply
 from reconciler.model.plan import Step
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import Mark
 from reconciler.model.state import Entry, Intent
 
 MOST_SENDS = 3

@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from reconciler.errors import StateUnreadable
+from reconciler.model.call import Call, Reply
 from reconciler.model.flow import Send
-from reconciler.model.kind import Call, Reply
 from reconciler.model.provider import Provider
 from reconciler.model.state import Record
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.siblings import Siblings
+from reconciler.model.call import Call, Flow, Reply, Wire, Write
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import Call, Flow, Reply, Wire, Write
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Permit, Provider
 from reconciler.model.resource import Address, LiveObject

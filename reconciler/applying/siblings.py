@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reconciler.concurrency import all_at_once
+from reconciler.model.call import Wire
 from reconciler.model.flow import Send, Sleep, drive
-from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.kind import AnyKind
 from reconciler.model.resource import LiveObject
 
 

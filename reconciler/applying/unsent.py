@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reconciler.errors import ApiError
+from reconciler.model.call import Call, Flow, Reply, Wire, Write
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Call, Flow, Reply, Wire, Write
+from reconciler.model.kind import AnyKind
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, LiveObject

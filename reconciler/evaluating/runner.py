@@ -45,8 +45,9 @@ from reconciler.errors import (
     ReadFailed,
     Unreachable,
 )
+from reconciler.model.call import Call, Reply, Wire
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import Call, Measuring, Reply, Task, Trigger, Wire
+from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address

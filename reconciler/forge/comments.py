@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from reconciler.errors import NotFound, OutcomeUnknown, ReadFailed
-from reconciler.model.kind import Call, Flow, Wait
+from reconciler.model.call import Call, Flow, Wait
 from reconciler.model.values import Json
 
 LIMIT = 65_536

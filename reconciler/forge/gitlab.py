@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from reconciler.errors import ReadFailed
 from reconciler.forge.comments import Comment, Thread
-from reconciler.model.kind import Call, Flow, Vendor, url_path
+from reconciler.model.call import Call, Flow, url_path
+from reconciler.model.kind import Vendor
 from reconciler.model.values import Json
 
 

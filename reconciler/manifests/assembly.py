@@ -23,8 +23,9 @@ from reconciler.manifests.positions import COLUMN_MASK, Alike, Map, Seq, Spot, l
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.manifests.twins import Meaning, Twins
 from reconciler.model.gating import incomparable
-from reconciler.model.kind import AnyKind, RefTo, Spec, fields_of
+from reconciler.model.kind import AnyKind
 from reconciler.model.resource import Address, Gate, Resource, Source
+from reconciler.model.spec import RefTo, Spec, fields_of
 
 Looks = tuple[str, tuple[str, ...], str]
 """An address as a person sees it."""

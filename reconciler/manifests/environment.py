@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.manifests.documents import LOCAL
-from reconciler.model.kind import Part
 from reconciler.model.places import parse_place
+from reconciler.model.spec import Part
 from reconciler.model.values import Duration
 
 Risk = Literal["archive", "delete", "replace", "loosen"]

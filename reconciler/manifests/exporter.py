@@ -22,8 +22,9 @@ from reconciler.manifests.attachments import file_value
 from reconciler.manifests.documents import listed_in, root_kinds
 from reconciler.manifests.loader import parse, printable
 from reconciler.manifests.writer import to_yaml
-from reconciler.model.kind import AnyKind, Mark, Shape, Vendor
+from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json
 
 _BLANK: tuple[Json, ...] = (None, "", [], {})

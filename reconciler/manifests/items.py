@@ -16,8 +16,9 @@ from reconciler.manifests.expansion import glob_matches, items_of, over_defaults
 from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
-from reconciler.model.kind import AnyKind, fields_of
+from reconciler.model.kind import AnyKind
 from reconciler.model.resource import Address
+from reconciler.model.spec import fields_of
 
 _IN_METADATA = ("name", "labels", "renamedFrom")
 

@@ -15,7 +15,8 @@ from msgspec import Struct, field
 from reconciler.manifests.expansion import glob_matches, merged
 from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems, described, did_you_mean, one_of
-from reconciler.model.kind import AnyKind, Mark, Shape, fields_of
+from reconciler.model.kind import AnyKind
+from reconciler.model.spec import Mark, Shape, fields_of
 
 
 def overridable_fields(kind: AnyKind) -> dict[str, Shape]:

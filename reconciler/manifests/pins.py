@@ -18,8 +18,9 @@ from reconciler.manifests.problems import Problems, did_you_mean, explain, quote
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.criteria import criteria_text, family, is_defined, value_text
 from reconciler.model.gating import declared_criteria
-from reconciler.model.kind import AnyKind, Part, fields_of
+from reconciler.model.kind import AnyKind
 from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
+from reconciler.model.spec import Part, fields_of
 from reconciler.model.values import Json
 
 _METADATA: Final = ("name", "labels")

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from reconciler.errors import Problem
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
-from reconciler.model.kind import Shape
 from reconciler.model.nearest import nearest as nearest_spelling
+from reconciler.model.spec import Shape
 
 Loc = tuple[int | str, ...]
 

@@ -21,8 +21,9 @@ from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.positions import Map, Seq, unpack
 from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of
 from reconciler.manifests.variables import Scope, origins, resolve
-from reconciler.model.kind import AnyKind, Vendor, fields_of
+from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.resource import Address
+from reconciler.model.spec import fields_of
 
 if TYPE_CHECKING:
     from reconciler.manifests.environment import Environment

@@ -14,8 +14,9 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from reconciler.manifests.positions import Alike, Map
-from reconciler.model.kind import AnyKind, Spec
+from reconciler.model.kind import AnyKind
 from reconciler.model.resource import Gate
+from reconciler.model.spec import Spec
 from reconciler.model.values import Fields
 
 _MOST: Final = 1000

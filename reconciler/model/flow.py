@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from reconciler.errors import ApiError, OutcomeUnknown, ReadFailed
-from reconciler.model.kind import MISREAD, Call, Flow, Reply, Together, Wait
+from reconciler.model.call import MISREAD, Call, Flow, Reply, Together, Wait
 
 T = TypeVar("T")
 Send: TypeAlias = Callable[[Call], Awaitable[Reply]]

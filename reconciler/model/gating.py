@@ -7,8 +7,9 @@ from typing import Annotated, Protocol
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from reconciler.model.criteria import undirected
-from reconciler.model.kind import AnyKind, Criterion, Mark, Part
+from reconciler.model.kind import AnyKind, Criterion
 from reconciler.model.resource import Gate, LiveObject, OnUnusual, Regress, Severity
+from reconciler.model.spec import Mark, Part
 from reconciler.model.values import Fields
 
 MOST_RUNS = 20

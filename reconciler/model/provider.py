@@ -8,7 +8,8 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.call import Call, Reply
+from reconciler.model.kind import Vendor
 from reconciler.model.state import Record, State
 
 Permit: TypeAlias = Callable[[], Awaitable[None]]

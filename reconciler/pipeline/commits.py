@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from reconciler.errors import NotFound, ReconcilerError, UsageInvalid
 from reconciler.evaluating.runner import LAST_LOOK_S, RunResult
+from reconciler.model.call import Flow, Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import Flow, Version, Versions, Wire
+from reconciler.model.measuring import Version, Versions
 from reconciler.model.outcome import Evaluation, EvaluationStatus
 from reconciler.model.resource import Address, Resource
 from reconciler.model.values import format_duration

@@ -10,8 +10,9 @@ from reconciler.errors import ApiError, RefusedByPolicy
 from reconciler.evaluating.estimate import Cost, Estimate, alignment_text, together
 from reconciler.evaluating.gates import Expectation
 from reconciler.evaluating.runner import is_under_way, unstarted
+from reconciler.model.call import Call, Reply, Wire
 from reconciler.model.flow import Send, drive
-from reconciler.model.kind import Call, Reply, Trigger, Wire
+from reconciler.model.measuring import Trigger
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.values import format_duration

@@ -11,8 +11,9 @@ from reconciler.concurrency import all_at_once, all_of
 from reconciler.errors import MethodMissing, NotFound
 from reconciler.evaluating.gates import is_empty_so_far
 from reconciler.evaluating.runner import RunResult
+from reconciler.model.call import Flow, Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import Flow, Measuring, Wire
+from reconciler.model.measuring import Measuring
 from reconciler.model.outcome import Evaluation, TimeRange
 from reconciler.model.provider import Provider
 from reconciler.model.resource import Address, Resource

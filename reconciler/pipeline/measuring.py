@@ -16,8 +16,10 @@ from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
 from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
+from reconciler.model.call import Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import Trigger, Vendor, Wire
+from reconciler.model.kind import Vendor
+from reconciler.model.measuring import Trigger
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, Resource

@@ -11,13 +11,15 @@ from reconciler.concurrency import all_at_once, all_of
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.evaluating.impact import Window, replay
 from reconciler.model.flow import drive
-from reconciler.model.kind import Criterion, Mark, Recorded
-from reconciler.model.kind import Past as Recordings
+from reconciler.model.kind import Criterion
+from reconciler.model.measuring import Past as Recordings
+from reconciler.model.measuring import Recorded
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import TimeRange
 from reconciler.model.plan import Action, Effect, Step
 from reconciler.model.replay import Replay, ReplayState
 from reconciler.model.resource import Address, LiveObject, Resource
+from reconciler.model.spec import Mark
 from reconciler.model.values import Fields
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import Journal
 from reconciler.applying.unsent import first_write
-from reconciler.model.kind import Call
+from reconciler.model.call import Call
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Basis, Plan, Step
 from reconciler.model.resource import Address

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from reconciler.model.kind import Shape
+from reconciler.model.spec import Shape
 from reconciler.model.values import Json
 
 Same = Callable[[Json, Json, Shape], bool]

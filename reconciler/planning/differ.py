@@ -27,8 +27,9 @@ from itertools import repeat, zip_longest
 
 from msgspec.structs import replace
 
-from reconciler.model.kind import AnyKind, Mark, Shape
+from reconciler.model.kind import AnyKind
 from reconciler.model.plan import Cause, FieldChange
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json, alike
 from reconciler.planning.alignment import aligned
 

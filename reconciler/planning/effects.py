@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.kind import AnyKind, Criterion, LookUp, Mark, Shape
+from reconciler.model.kind import AnyKind, Criterion, LookUp
 from reconciler.model.plan import Effect, FieldChange, worst
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json
 from reconciler.planning.thresholds import classify_by_key
 

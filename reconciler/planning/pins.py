@@ -16,9 +16,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model.criteria import criteria_text, family, is_defined, meets, value_text
-from reconciler.model.kind import AnyKind, Criterion, Mark
+from reconciler.model.kind import AnyKind, Criterion
 from reconciler.model.plan import Refusal
 from reconciler.model.resource import Address, Evidence, Pin, Resource
+from reconciler.model.spec import Mark
 from reconciler.model.values import Fields, Json
 from reconciler.planning.world import World
 

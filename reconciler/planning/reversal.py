@@ -23,9 +23,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.checkout import from_home
-from reconciler.model.kind import AnyKind, Mark, Removal, Replace
+from reconciler.model.kind import AnyKind, Removal, Replace
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
+from reconciler.model.spec import Mark
 from reconciler.model.state import Entry, Record, State, entry_from_json, entry_to_json
 from reconciler.model.values import Fields
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.kind import AnyKind, Mark, Removal, Replace
+from reconciler.model.kind import AnyKind, Removal, Replace
 from reconciler.model.plan import (
     LOST_REPLY,
     MATCHES_NOT_OURS,
@@ -20,6 +20,7 @@ from reconciler.model.plan import (
     worst,
 )
 from reconciler.model.resource import Address, LiveObject, Resource, Source
+from reconciler.model.spec import Mark
 from reconciler.model.state import Entry
 from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes, fingerprint

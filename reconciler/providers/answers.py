@@ -38,7 +38,7 @@ from reconciler.errors import (
     ReadFailed,
     Unreachable,
 )
-from reconciler.model.kind import Call, Reply
+from reconciler.model.call import Call, Reply
 from reconciler.model.values import Json
 
 EXCERPT = 300

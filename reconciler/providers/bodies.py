@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import OutcomeUnknown
-from reconciler.model.kind import Call
+from reconciler.model.call import Call
 from reconciler.model.values import Json, unix_seconds
 
 

@@ -36,7 +36,8 @@ from reconciler.errors import (
     ReadFailed,
     SettingsInvalid,
 )
-from reconciler.model.kind import Call, Reply, Upload, Vendor
+from reconciler.model.call import Call, Reply, Upload
+from reconciler.model.kind import Vendor
 from reconciler.model.places import is_loopback
 from reconciler.model.provider import Clock, Permit
 from reconciler.model.values import Secret, format_duration

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.errors import ReadFailed
-from reconciler.model.kind import Call, Flow, Reply, Together
+from reconciler.model.call import Call, Flow, Reply, Together
 from reconciler.model.values import Fields, Json
 
 AT_ONCE = 64

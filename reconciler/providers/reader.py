@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from reconciler.concurrency import all_at_once, all_of
+from reconciler.model.call import Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Wire
+from reconciler.model.kind import AnyKind
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, Live, LiveObject
 from reconciler.model.values import Fields, share

@@ -10,7 +10,7 @@ import pytest
 from reconciler.applying.lost_creates import Absence, LostCreates, Sought
 from reconciler.applying.second_looks import SecondLooks
 from reconciler.applying.siblings import Siblings
-from reconciler.model.kind import Call, Reply, Wire
+from reconciler.model.call import Call, Reply, Wire
 from reconciler.model.resource import Address
 from reconciler.model.values import Json
 from reconciler.providers import KINDS

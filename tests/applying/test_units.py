@@ -10,7 +10,7 @@ import pytest
 from reconciler.applying.applier import apply
 from reconciler.applying.means import Known, Means
 from reconciler.errors import InvalidRequest
-from reconciler.model.kind import Call, Reply
+from reconciler.model.call import Call, Reply
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Basis, FieldChange, Plan, Step
 from reconciler.model.provider import Permit

@@ -26,9 +26,10 @@ from reconciler.emulator.digitalocean.application import LISTS
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.emulator.faults import Faults, FaultScript, ListForm
 from reconciler.emulator.server import running
-from reconciler.model.kind import AnyKind, Mark, Vendor
+from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import Mark
 from reconciler.model.state import State
 from reconciler.model.values import Fields, Json
 from reconciler.pipeline.applying import Applied, apply

@@ -14,11 +14,13 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from reconciler.errors import ManifestsInvalid, NotFound, RefusedByPolicy
+from reconciler.model.call import Call, Flow, Reply, Wait, Wire, Write
 from reconciler.model.flow import drive
-from reconciler.model.kind import AnyKind, Call, Flow, Mark, Removal, Replace, Reply, Shape, Wait, Wire, Write
+from reconciler.model.kind import AnyKind, Removal, Replace
 from reconciler.model.outcome import StepStatus
 from reconciler.model.plan import Action
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json
 from reconciler.providers import KINDS, VENDORS
 

@@ -24,7 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reconciler.emulator.app import create_app
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
-from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.call import Call, Reply
+from reconciler.model.kind import Vendor
 from reconciler.model.outcome import TimeRange
 from reconciler.model.provider import Holder, Permit, Provider, StateStore
 from reconciler.model.state import Record, State

@@ -24,7 +24,8 @@ from reconciler.errors import (
     ReadFailed,
 )
 from reconciler.evaluating.runner import RunResult, noted, resume, run, task_key
-from reconciler.model.kind import Call, Flow, Measuring, Reply, Task, Trigger, Wire, url_path
+from reconciler.model.call import Call, Flow, Reply, Wire, url_path
+from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
 from reconciler.model.state import Record, State, fold

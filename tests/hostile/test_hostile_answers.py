@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ApiError, OutcomeUnknown, ReadFailed
+from reconciler.model.call import Call, Flow, Reply
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Flow, Reply
 from reconciler.model.resource import LiveObject
 from reconciler.providers.openlayer.project import PROJECT
 from reconciler.providers.openlayer.test import TEST

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.files import beside
 from reconciler.manifests.validator import load
-from reconciler.model.kind import Kind, Mark, Spec, Vendor
+from reconciler.model.kind import Kind, Vendor
 from reconciler.model.resource import Address, Desired, Resource
+from reconciler.model.spec import Mark, Spec
 from reconciler.providers.openlayer import OPENLAYER
 
 CONTENT = b"one\ntwo\n"

@@ -15,8 +15,9 @@ from reconciler.manifests.loader import parse
 from reconciler.manifests.schemas import schemas
 from reconciler.manifests.validator import load
 from reconciler.manifests.writer import to_yaml
-from reconciler.model.kind import Kind, Mark, RefTo, Spec, Vendor
+from reconciler.model.kind import Kind, Vendor
 from reconciler.model.resource import Address, Desired, Gate, Severity
+from reconciler.model.spec import Mark, RefTo, Spec
 from reconciler.providers.digitalocean import DIGITALOCEAN
 from reconciler.providers.openlayer import OPENLAYER
 

@@ -11,8 +11,8 @@ from jsonschema import Draft7Validator
 from reconciler.errors import ManifestsInvalid
 from reconciler.manifests.schemas import schemas
 from reconciler.manifests.validator import load
-from reconciler.model.kind import Mark, fields_of
 from reconciler.model.resource import Gate, Regress, Resource
+from reconciler.model.spec import Mark, fields_of
 from reconciler.providers import KINDS
 from reconciler.providers.digitalocean import DIGITALOCEAN
 from reconciler.providers.openlayer import OPENLAYER

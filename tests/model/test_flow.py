@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import pytest
 
 from reconciler.errors import NotFound, OutcomeUnknown
+from reconciler.model.call import Call, Flow, Reply, Together, Wait
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Flow, Reply, Together, Wait
 
 T = TypeVar("T")
 LIST = Call("GET", "/things")

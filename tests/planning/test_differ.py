@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from reconciler.model.kind import AnyKind, FilledIn, Kind, Mark, Part, Shape, Spec
+from reconciler.model.kind import AnyKind, Kind
 from reconciler.model.plan import Cause, FieldChange
+from reconciler.model.spec import FilledIn, Mark, Part, Shape, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.planning.differ import field_changes, fingerprint, same, unseen
 

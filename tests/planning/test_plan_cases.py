@@ -30,7 +30,8 @@ from msgspec.structs import replace
 from reconciler.applying.memory import remembered
 from reconciler.errors import ReconcilerError
 from reconciler.manifests.validator import Loaded, load
-from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.call import Call, Reply
+from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Effect, Plan
 from reconciler.model.resource import Address, Desired, Live
 from reconciler.model.state import Entry, Intent, State, entry_from_json, entry_to_json

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ApiError
-from reconciler.model.kind import Call, Reply, Vendor
+from reconciler.model.call import Call, Reply
+from reconciler.model.kind import Vendor
 from reconciler.model.values import Json, Secret
 from reconciler.providers.http import Limits, RestProvider, connect
 from tests.virtual_time import VirtualClock

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import ApiError
-from reconciler.model.kind import Call, Reply
+from reconciler.model.call import Call, Reply
 from reconciler.model.values import Json
 from reconciler.providers.answers import Advice, Answer, Failure, excerpt, judge, printable, vendor_message
 

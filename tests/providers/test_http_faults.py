@@ -28,7 +28,7 @@ from reconciler.errors import (
     SettingsInvalid,
     Unreachable,
 )
-from reconciler.model.kind import Call
+from reconciler.model.call import Call
 from reconciler.model.values import Json
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reconciler.errors import OutcomeUnknown, ReadFailed
-from reconciler.model.kind import Call
+from reconciler.model.call import Call
 from reconciler.model.provider import Provider
 from reconciler.model.values import Secret
 from reconciler.providers.http import RestProvider

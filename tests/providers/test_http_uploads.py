@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.errors import InvalidRequest, NotApplied, NotAuthorized
-from reconciler.model.kind import Call, Reply, Upload
+from reconciler.model.call import Call, Reply, Upload
 
 if TYPE_CHECKING:
     from tests.providers.conftest import World

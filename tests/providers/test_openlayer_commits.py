@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ReadFailed
+from reconciler.model.call import Call, Flow, Reply, Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Flow, Reply, Version, Wire
+from reconciler.model.measuring import Version
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address
 from reconciler.providers.openlayer.evaluation import MEASURING

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import ReadFailed
-from reconciler.model.kind import Call, Reply, Together, Wait
+from reconciler.model.call import Call, Reply, Together, Wait
 from reconciler.model.values import Fields, Json
 from reconciler.providers.openlayer.paging import every
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from reconciler.model.call import Call, Reply
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Past, Reply
+from reconciler.model.measuring import Past
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address
 from reconciler.providers.openlayer.test import TEST

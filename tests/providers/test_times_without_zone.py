@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.call import Call, Reply, Wire
 from reconciler.model.flow import drive
-from reconciler.model.kind import Call, Measuring, Reply, Wire
+from reconciler.model.measuring import Measuring
 from reconciler.model.outcome import Evaluation
 from reconciler.model.resource import Address
 from reconciler.model.values import unix_seconds

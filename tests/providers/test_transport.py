@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from reconciler.errors import InvalidRequest
-from reconciler.model.kind import Call
+from reconciler.model.call import Call
 from reconciler.model.values import Secret
 from reconciler.providers.http import connect
 from reconciler.providers.transport import SocketTransport, tls_context

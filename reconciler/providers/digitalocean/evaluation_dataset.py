@@ -16,8 +16,10 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import NotApplied, ReadFailed
-from reconciler.model.kind import Call, Flow, Kind, Mark, Replace, Spec, Upload, Wire, Write, delete
+from reconciler.model.call import Call, Flow, Upload, Wire, Write, delete
+from reconciler.model.kind import Kind, Replace
 from reconciler.model.resource import LiveObject
+from reconciler.model.spec import Mark, Spec
 from reconciler.model.values import DIGEST_DIGITS, Fields, Json, counted
 from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in

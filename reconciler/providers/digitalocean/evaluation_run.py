@@ -16,24 +16,13 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
+from reconciler.model.call import Call, Flow, Wire
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
-from reconciler.model.kind import (
-    Call,
-    Flow,
-    Kind,
-    LookUp,
-    Mark,
-    Measuring,
-    Past,
-    Recorded,
-    RefTo,
-    Spec,
-    Task,
-    Trigger,
-    Wire,
-)
+from reconciler.model.kind import Kind, LookUp
+from reconciler.model.measuring import Measuring, Past, Recorded, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import Mark, RefTo, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.providers.bodies import listed, whole_seconds
 from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, threshold

@@ -14,24 +14,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.errors import ApiError, NotApplied, OutcomeUnknown
-from reconciler.model.kind import (
-    Call,
-    Criterion,
-    FilledIn,
-    Flaw,
-    Flow,
-    Kind,
-    LookUp,
-    Mark,
-    Part,
-    RefTo,
-    Removal,
-    Spec,
-    Wire,
-    Write,
-)
+from reconciler.model.call import Call, Flow, Wire, Write
+from reconciler.model.kind import Criterion, Flaw, Kind, LookUp, Removal
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.spec import FilledIn, Mark, Part, RefTo, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.providers.digitalocean.lookups import near
 from reconciler.providers.digitalocean.routes import at, number_of, object_of, text_of, whole_list, whole_number

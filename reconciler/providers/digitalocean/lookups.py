@@ -7,9 +7,11 @@ Source: pydo 0.44.0, digitalocean/openapi @7c1300c; 2026-08.
 
 from collections.abc import Callable, Sequence
 
-from reconciler.model.kind import Flow, Kind, Spec, Wire
+from reconciler.model.call import Flow, Wire
+from reconciler.model.kind import Kind
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import LiveObject
+from reconciler.model.spec import Spec
 from reconciler.model.values import Fields
 from reconciler.providers.digitalocean.routes import at, paged_list, text_of, whole_list
 

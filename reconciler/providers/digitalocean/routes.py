@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from reconciler.errors import ReadFailed
-from reconciler.model.kind import Call, Flow, url_path
+from reconciler.model.call import Call, Flow, url_path
 from reconciler.model.values import Fields, Json
 from reconciler.providers.paging import Paging
 

@@ -10,9 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.model.kind import Call, Flow, Kind, Mark, Spec, Wire, Write, delete
+from reconciler.model.call import Call, Flow, Wire, Write, delete
+from reconciler.model.kind import Kind
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
+from reconciler.model.spec import Mark, Spec
 from reconciler.model.values import Fields
 from reconciler.providers.bodies import id_in
 from reconciler.providers.digitalocean.routes import at, text_of, whole_list

@@ -16,19 +16,8 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec.structs import replace
 
 from reconciler.errors import ReadFailed
-from reconciler.model.kind import (
-    Call,
-    Flow,
-    Measuring,
-    Past,
-    Recorded,
-    Task,
-    Trigger,
-    Version,
-    Versions,
-    Wire,
-    url_path,
-)
+from reconciler.model.call import Call, Flow, Wire, url_path
+from reconciler.model.measuring import Measuring, Past, Recorded, Task, Trigger, Version, Versions
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
 from reconciler.model.values import Fields, Json, parse_duration

@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.model.kind import Call, Flow, Kind, Mark, Part, Removal, Replace, Spec, Wire, Write, delete, url_path
+from reconciler.model.call import Call, Flow, Wire, Write, delete, url_path
+from reconciler.model.kind import Kind, Removal, Replace
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import LiveObject
+from reconciler.model.spec import Mark, Part, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.project import TEXT_LIMIT

@@ -11,10 +11,12 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.errors import MethodMissing, NotFound
-from reconciler.model.kind import Call, Flaw, Flow, Kind, Mark, Removal, Replace, Spec, Wire, Write, delete, url_path
+from reconciler.model.call import Call, Flow, Wire, Write, delete, url_path
+from reconciler.model.kind import Flaw, Kind, Removal, Replace
 from reconciler.model.marker import sign, split
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import LiveObject
+from reconciler.model.spec import Mark, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.providers.openlayer.paging import every
 from reconciler.providers.openlayer.replies import id_of

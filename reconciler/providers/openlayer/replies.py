@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import InvalidRequest, MethodMissing, NotFound, OutcomeUnknown
-from reconciler.model.kind import Call, Flow, Reply, Wait, url_path
+from reconciler.model.call import Call, Flow, Reply, Wait, url_path
 from reconciler.model.outcome import TaskState
 from reconciler.providers.bodies import id_in
 

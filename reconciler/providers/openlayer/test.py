@@ -16,30 +16,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from reconciler.model.call import Call, Flow, Wire, Write, url_path
 from reconciler.model.criteria import ORDERED, value_text
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
-from reconciler.model.kind import (
-    Call,
-    Criterion,
-    FilledIn,
-    Flaw,
-    Flow,
-    Kind,
-    LookUp,
-    Mark,
-    Part,
-    RefTo,
-    Removal,
-    Replace,
-    Spec,
-    Wire,
-    Write,
-    no_items,
-    url_path,
-)
+from reconciler.model.kind import Criterion, Flaw, Kind, LookUp, Removal, Replace
 from reconciler.model.marker import sign, split
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address, Gate, LiveObject
+from reconciler.model.spec import FilledIn, Mark, Part, RefTo, Spec, no_items
 from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, parse_duration
 from reconciler.providers.bodies import listed
 from reconciler.providers.openlayer.evaluation import MEASURING
