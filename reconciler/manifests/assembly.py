@@ -48,6 +48,7 @@ class Assembly(Struct):
     look_alikes: dict[Looks, Address] = field(default_factory=dict)
     layouts: dict[tuple[str | int, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
+    holding: dict[Address, frozenset[str]] = field(default_factory=dict)
     twins: Twins = field(default_factory=Twins)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
@@ -59,6 +60,7 @@ class Assembly(Struct):
         made = {each.address: each for item in items if (each := self._resource(item))}
         self._check_renames(items)
         self._check_regress(made)
+        self._check_needs(made)
         return made
 
     def _resource(self, item: Item) -> Resource | None:
@@ -72,6 +74,8 @@ class Assembly(Struct):
         meaning = self._meaning(kind, data, attached)
         if meaning is None or address is None or not is_new or not meaning.is_enabled:
             return None
+        for each in attached.values():
+            self.holding[address] = each.holds
         if meaning.gate.regress is not None:
             self.compared[address] = data.value_spot("regress")
         return Resource(
@@ -227,6 +231,17 @@ class Assembly(Struct):
             if reason:
                 message, _, hint = reason.partition("; ")
                 self.problems.add(spot, f"{quoted(address.name)} can not be compared with the past: {message}", hint)
+
+    def _check_needs(self, made: Mapping[Address, Resource]) -> None:
+        """What a resource needs of the files of those that it names must be in them."""
+        for resource in made.values() if self.holding else ():
+            needs = self.kinds[resource.address.kind].needs
+            for path, named, needed, message in needs(resource.fields) if needs else ():
+                there = [self.holding[each] for each in resource.references
+                         if each in self.holding and each.name == resource.fields[named]]  # fmt: skip
+                if there and needed not in there[0]:
+                    spot, below = _find(self.taken[resource.address], path)
+                    self.problems.add(spot, message, below=below)
 
     # ----------------------------------------------------------------------------------------- names
 

@@ -25,10 +25,14 @@ _MESSAGE_WIDTH: Final = 300
 
 
 class Attached(Struct, frozen=True):
-    """One file.  ``name`` is relative to the root, ``value`` what stands in the field."""
+    """One file.
+
+    ``name`` is relative to the root, ``value`` what stands in the field, ``holds`` what others may need of it.
+    """
 
     name: str
     value: Fields
+    holds: frozenset[str] = frozenset()
 
 
 class Attachments(Struct):
@@ -74,7 +78,7 @@ class Attachments(Struct):
             return None
         self.digests[file.name] = hashlib.sha256(content).hexdigest()
         self.problems.errors += _faults(kind, file, content)
-        return Attached(file.name, file_value(content))
+        return Attached(file.name, file_value(content), kind.holds(content) if kind.holds else frozenset())
 
 
 def file_value(content: bytes) -> Fields:

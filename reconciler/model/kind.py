@@ -142,6 +142,8 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``marker``    the text field that can carry the ownership marker, or None.
     ``check``     (fields) -> what breaks rules that types can not express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
+    ``holds``     (content of a FILE field) -> what it has that others may need, as the name of a column.
+    ``needs``     (fields) -> (path, field that refers to what has a file, what that file must hold, message).
     ``content``   (remote id) -> what the file holds that a FILE field names.  None where the vendor does not give it.
     ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
     ``example``   the fields of one, as its schema shows them.
@@ -173,6 +175,8 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
     check: Callable[[Fields], Sequence[Flaw]] = lambda _: ()
     check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
+    holds: Callable[[bytes], frozenset[str]] | None = None
+    needs: Callable[[Fields], Iterable[tuple[str, str, str, str]]] | None = None
     content: Callable[[str], Flow[bytes]] | None = None
     refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None

@@ -191,6 +191,21 @@ def test_what_is_wrong_with_a_file_is_said_before_any_request(content: str, said
     assert account.platform.seen == []
 
 
+@pytest.mark.parametrize("column", ["", ",expected", ",Expected_response"])
+def test_a_metric_that_compares_needs_something_to_compare_with(column: str, care: Any, account: Any) -> None:
+    """Else each run is paid, and scored by nothing."""
+    care.edit("care.yaml", "Instruction Following]", "Ground Truth Faithfulness]")
+    care("validate")
+    care.write("faq.csv", f"query{column}\nWhere?{',There' if column else ''}\n")
+    said = '"Ground Truth Faithfulness" compares with the column "expected_response", which "faq" does not have'
+    ended = care("plan", code=1).words
+    assert said in ended
+    assert "care.yaml:12:" in ended
+    assert account.platform.seen == []
+    care.edit("care.yaml", "Ground Truth Faithfulness]", "Instruction Following]")
+    care("validate")
+
+
 def test_a_file_that_is_no_utf8_is_said_with_its_line(care: Any, account: Any) -> None:
     (Path(care.folder) / "faq.csv").write_bytes(b"query\nWhere?\nCaf\xe9?\n")
     assert "faq.csv:3:1: this is not UTF-8" in care("plan", code=1).words

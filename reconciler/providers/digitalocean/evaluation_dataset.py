@@ -71,6 +71,14 @@ def _check_rows(text: str) -> Iterator[tuple[int, str]]:
         yield MOST_ROWS + 2, f"{count:,} rows; the platform takes {MOST_ROWS:,}"
 
 
+def columns(content: bytes) -> frozenset[str]:
+    """The names in the header of a file; what is wrong with it, ``check_csv`` says."""
+    try:
+        return frozenset(next(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")), []))
+    except (UnicodeDecodeError, csv.Error):
+        return frozenset()
+
+
 def remote_name(fields: Fields) -> str:
     """The name at the platform: the logical one and the beginning of the content's digest."""
     file = fields["file"]
@@ -199,6 +207,7 @@ EVALUATION_DATASET = Kind(
     remove=_remove,
     replace=Replace.CREATE_THEN_RETIRE,
     check_file=check_csv,
+    holds=columns,
     content=_content,
     example={"name": "faq", "file": "faq.csv"},
 )

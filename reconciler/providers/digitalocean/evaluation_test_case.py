@@ -28,6 +28,7 @@ STRING = "METRIC_VALUE_TYPE_STRING"
 NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 METRIC = "digitalocean.Metric"
 DATASET = "digitalocean.EvaluationDataset"
+TRUTH = "expected_response"
 
 
 def float32(value: float) -> float:
@@ -89,6 +90,18 @@ def _check(fields: Fields) -> Sequence[Flaw]:
     if isinstance(metrics, list) and name not in metrics:
         return [Flaw("starMetric.name", f'"{name}" is not among the metrics')]
     return ()
+
+
+def _needs(fields: Fields) -> Iterator[tuple[str, str, str, str]]:
+    """The answers that ground-truth metrics compare with (docs "How to Create an Evaluation Dataset", 2026-08).
+
+    They are known by their name: of the built-in ones the catalogue does not tell.
+    """
+    metrics = fields.get("metrics")
+    for name in map(str, metrics if isinstance(metrics, list) else ()):
+        if "ground truth" in name.casefold():
+            where = f'which "{fields.get("dataset")}" does not have'
+            yield "metrics", "dataset", TRUTH, f'"{name}" compares with the column "{TRUTH}", {where}'
 
 
 def _refuse(fields: Fields, find: LookUp) -> Iterator[tuple[str, str]]:
@@ -311,6 +324,7 @@ EVALUATION_TEST_CASE = Kind(
     marker="description",
     criteria=_criteria,
     check=_check,
+    needs=_needs,
     refuse=_refuse,
     example={
         "name": "Answers are correct",
