@@ -9,8 +9,8 @@ unfinished evaluation all fail unless the gate says otherwise.
                                warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
                                judged by an older one), or what is shown is no number (NaN, null); else pass, also
                                where there is no past to compare with, or no value is shown at all;
-                               as failing if it misses the threshold of a version: there is no older one, so somebody
-                               has another one at the platform
+                               as failing if it misses the threshold while another one is at the platform, or that of
+                               a version: there is no older one
     failing                    fail, warn or info: the severity
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
@@ -72,7 +72,8 @@ class Expectation(Struct, frozen=True):
     """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
 
     ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.  Not ``windowed``:
-    results are about no range of time, so all results on one place are about the same.
+    results are about no range of time, so all results on one place are about the same.  ``elsewise``: the platform has
+    other thresholds now.
     """
 
     address: Address
@@ -82,6 +83,7 @@ class Expectation(Struct, frozen=True):
     criteria: tuple[Criterion, ...] = ()
     warn_criteria: tuple[Criterion, ...] = ()
     windowed: bool = True
+    elsewise: bool = False
 
 
 def judge(
@@ -478,7 +480,7 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     if unread is not None:
         why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
         return _Finding(Level.WARN, why, criteria, holds=True)
-    loosened = "" if expectation.windowed else _passes_by_another(evaluation, criteria)
+    loosened = _passes_by_another(expectation, evaluation)
     if loosened:
         return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
     values = values_of(evaluation.measured, stricter)
@@ -495,15 +497,16 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
 
 
-def _passes_by_another(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
-    """Why what passes at the platform does not pass here, though it was judged as it is now; "" where it does."""
+def _passes_by_another(expectation: Expectation, evaluation: Evaluation) -> str:
+    """Why what passes at the platform does not pass here, whatever is evaluated again there; "" where it does."""
+    criteria = expectation.criteria
     values = values_of(evaluation.measured, criteria)
     unseen = next((c for c in criteria if c.key not in values), None)
-    if unseen is not None and evaluation.measured:
+    if unseen is not None and evaluation.measured and not expectation.windowed:
         return (
             f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
         )
-    if _contradicts(evaluation, criteria):
+    if (expectation.elsewise or not expectation.windowed) and _contradicts(evaluation, criteria):
         return "passes by another threshold at the platform; apply the one that is written, and evaluate again"
     return ""
 

@@ -388,7 +388,7 @@ def _targets(resource: Resource) -> tuple[Address, ...]:
 def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
     """One for each place where a resource runs; one without a place where there is none to be named."""
     there = {item.address: item for item in planned.live.objects if not item.archived}
-    found = planned.by_root
+    found, by_id = planned.by_root, planned.live.by_id()
 
     def each(resource: Resource) -> list[Expectation]:
         kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
@@ -396,14 +396,18 @@ def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, 
         places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
         beside = Neighbourhood(there, KINDS, resource.address)
         subject = planned.desired.resources.get(subject_of(resource), resource)
+        criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
+        live = by_id.get(planned.ids.get(subject.address, ""))
+        shown = KINDS[subject.address.kind].criteria(live.fields, beside) if live is not None else criteria
         expectation = Expectation(
             resource.address,
             None,
             resource.gate,
             resource.source,
-            KINDS[subject.address.kind].criteria(subject.fields, beside),
+            criteria,
             kind.criteria(resource.gate.warn, beside),
             windowed=measuring.window is not None,
+            elsewise=any(each not in shown for each in criteria),
         )
         return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 

@@ -327,3 +327,22 @@ def test_another_version_of_an_agent_starts_anew_and_is_compared_with_the_former
     ended = care("evaluate", code=5)
     assert "0 of 2 runs passed, all must; 50 is 50 below 100, the last passing value of" in ended.words
     assert "(at most 10)" in ended.words
+
+
+def test_a_threshold_that_was_loosened_by_hand_passes_nothing(bot: Any, platform: Any, stream: Any) -> None:
+    """What the platform then passes fails here, as long as the manifest's threshold is not the one that is there."""
+    bot("apply", "--yes")
+    stream(10, 1)
+    (test,) = [each for name, each in platform.tests("bot").items() if name == "Rows arrive"]
+    threshold = {name: value for name, value in test["thresholds"][0].items() if value is not None} | {"value": 1}
+    body = {"payloads": [{"id": test["id"], "thresholds": [threshold]}]}
+    platform.api("PUT", f"/projects/{platform.projects()['bot']['id']}/tests", body)
+    found = gate_of(bot("evaluate", *day(10), "--format", "json", code=5))
+    told = "passes by another threshold at the platform; apply the one that is written, and evaluate again"
+    assert {name: (each["level"], each["why"]) for name, each in found.items()} == {
+        "live": ("fail", told),
+        "canary": ("fail", told),
+    }
+    bot("apply", "--yes")
+    assert "recorded as passing, but the value misses" in bot("evaluate", *day(10)).words
+    bot("evaluate", *day(10), "--overwrite", code=5)
