@@ -65,9 +65,8 @@ class Verification:
         if done.unverified:
             # The last apply is now another one.
             self._warn(len(done.unverified), "--overwrite" if done.evaluated else "--changed --overwrite")
-        if (
-            self._code == ExitCode.GATE_FAILED and self._rollback and done.changed
-        ):  # nothing is known of what was there before
+        # Nothing is known of what was there before.
+        if self._code == ExitCode.GATE_FAILED and self._rollback and done.changed:
             self._console.story("warning: nothing was put back: what changed was applied without --rollback")
         return self._code
 
