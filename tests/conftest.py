@@ -34,6 +34,20 @@ settings.register_profile("reconciler", deadline=None, derandomize=True)
 settings.register_profile("anew", deadline=None)
 settings.load_profile("reconciler")
 
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``: three workers for two cores, as a test that talks to a server waits a third of its time."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Who is done takes tests from others, unless something else was asked for: some files take a minute."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
 HURRY = 20
 STATE_PASSWORD = "canary-state-password-5e1f"
 AWS_SECRET = "canary-aws-secret-83c2"
