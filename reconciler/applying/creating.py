@@ -131,7 +131,7 @@ class Creating:
             return await self._absence(creation)
         looked = await self._look_for(creation)
         if isinstance(looked, LiveObject):
-            return await self._found(creation, looked, creation.op)
+            return await self._found(creation, looked)
         if _lagging(creation.missing) is not None:  # its create was answered: one list proves too little
             return await self._overlooked(creation, looked.at) or looked
         return looked
@@ -166,7 +166,7 @@ class Creating:
         if missing is None:
             return None
         there = await self.still_there(creation.step.address, missing, since)
-        return await self._found(creation, there, missing.op) if there is not None else None
+        return await self._found(creation, there) if there is not None else None
 
     async def still_there(self, address: Address, entry: Entry, since: float = -math.inf) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""
@@ -241,7 +241,7 @@ class Creating:
             else:
                 return await self._created(creation, remote_id, creation.op)
             if isinstance(looked, LiveObject):
-                return await self._found(creation, looked, creation.op)
+                return await self._found(creation, looked)
             absence = looked
         await self._memory.not_applied(step)
         raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
@@ -294,7 +294,7 @@ class Creating:
         # The first send of an operation can not have met an object of its own.
         found = None if creation.is_unsent else await self._look_for(creation)
         if isinstance(found, LiveObject):
-            return await self._found(creation, found, creation.op)
+            return await self._found(creation, found)
         await self._memory.not_applied(creation.step)
         raise NotApplied(
             f"{_reason(error).removesuffix('.')}; what is there is not ours",
@@ -303,12 +303,14 @@ class Creating:
 
     # -- remembering
 
-    async def _found(self, creation: _Creation, live: LiveObject, op: str | None) -> Entry:
-        """Remember what an unanswered create made, and send again what the platform does not show of it.
+    async def _found(self, creation: _Creation, live: LiveObject) -> Entry:
+        """Remember what a create has made, and send again what the platform does not show of it.
 
         A create of several requests may have been cut short between them.
         """
-        step = creation.step
+        step, missing = creation.step, creation.missing
+        meant = missing.op if missing is not None and missing.remote_id == live.remote_id else creation.op
+        op = live.op or meant
         kind = self._means.kinds[step.address.kind]
         never_shown = {name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY in shape.marks}
         hidden = frozenset(never_shown & step.fields.keys())

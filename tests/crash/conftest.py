@@ -380,6 +380,9 @@ class World:
         assert [(step.id, step.reason) for step in left.plan.pending] == []
         assert left.plan.refusals == ()
         assert left.state.in_doubt == {}
+        shown = {item.remote_id: item.op for item in left.live.objects if item.op is not None}
+        remembered = {entry.remote_id: entry.op for entry in left.state.entries.values() if entry.remote_id in shown}
+        assert remembered == {remote_id: shown[remote_id] for remote_id in remembered}
         self.check()
 
 
