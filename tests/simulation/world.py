@@ -231,6 +231,12 @@ class World:
         problems = [f"left to do: {step.id} ({step.reason})" for step in left.plan.pending]
         problems += [f"refused: {refusal.address}: {refusal.reason}" for refusal in left.plan.refusals]
         problems += [f"in doubt: {address}" for address in state.in_doubt]
+        marked = {item.remote_id: item.op for item in left.live.objects if item.op is not None}
+        problems += [
+            f"{address} is remembered as made by {entry.op}, and marked as made by {marked[entry.remote_id]}"
+            for address, entry in state.entries.items()
+            if marked.get(entry.remote_id, entry.op) != entry.op
+        ]
         problems += self._content(state)
         problems += self._strangers(state)
         problems += self._triggers()
