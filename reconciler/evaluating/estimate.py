@@ -71,9 +71,8 @@ class Estimate(Struct, frozen=True):
     def text(self) -> str:
         """``will run 44 evaluations: 12 tests × up to 2 pipelines × 2 windows``."""
         waiting = f"{_counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
-        there = (
-            f"{_counted(self.there, 'run')} {'is' if self.there == 1 else 'are'} there already" if self.there else ""
-        )
+        verb = "is" if self.there == 1 else "are"
+        there = f"{_counted(self.there, 'run')} {verb} there already" if self.there else ""
         spared = "; ".join(filter(None, (there, waiting)))
         if not self.costs:
             return f"will run no evaluation: {spared or 'there is nothing to run on'}"

@@ -470,10 +470,8 @@ class _Run(Struct, frozen=True):
         results: tuple[Evaluation, ...] = ()
         over = all(end.over for _, end in ends)
         if any(end.complete and not end.error for _, end in ends):
-            reading, until = (
-                _Reading(started.seen, settled_s=0, runs=self._runs_of(started)),
-                self.clock.monotonic() + LAG_S,
-            )
+            reading = _Reading(started.seen, settled_s=0, runs=self._runs_of(started))
+            until = self.clock.monotonic() + LAG_S
             found = await self._read_until(min(until, self.end), trigger, reading)
             results = reading.results
             if not found and (not reading.is_read or self.clock.monotonic() < until):

@@ -380,6 +380,24 @@ DONE = ["EVALUATION_RUN_SUCCESSFUL"]
 GEN_AI = "/v2/gen-ai"
 
 
+class Replacing:
+    """The platform, with one text in all that it answers replaced by another."""
+
+    def __init__(self, app: ASGIApp, text: str, other: str) -> None:
+        self._app, self._text, self._other = app, text.encode(), other.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def changed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                message = {**message, "headers": headers}
+            if message["type"] == "http.response.body":
+                message = {**message, "body": message["body"].replace(self._text, self._other)}
+            await send(message)
+
+        await self._app(scope, receive, changed)
+
+
 class Account:
     """What a person does and sees in the DigitalOcean account behind the platform's socket."""
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from pydo import Client
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.digitalocean.seed import Seed
+from tests.end_to_end.conftest import Replacing
 
 Doc = dict[str, Any]
 CORRECT = "Correctness (general hallucinations)"
@@ -832,24 +832,6 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
 
 
 def test_a_file_that_is_not_what_the_platform_shows_is_left_out(made: Any, account: Any) -> None:
-    account.platform.door = Replacing(account.platform.door, b"On its way", b"Lost for ever")
+    account.platform.door = Replacing(account.platform.door, "On its way", "Lost for ever")
     ended = made("export", "--out", "live", OPENLAYER_API_KEY="", code=4)
     assert "the platform gives another content than it shows" in ended.words
-
-
-class Replacing:
-    """The platform, with one text in the files that it gives replaced by another."""
-
-    def __init__(self, app: ASGIApp, text: bytes, other: bytes) -> None:
-        self._app, self._text, self._other = app, text, other
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def changed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
-                message = {**message, "headers": headers}
-            if message["type"] == "http.response.body":
-                message = {**message, "body": message["body"].replace(self._text, self._other)}
-            await send(message)
-
-        await self._app(scope, receive, changed)

@@ -18,7 +18,7 @@ from reconciler.pipeline.applying import apply
 from reconciler.pipeline.measuring import Inquiry, evaluate
 from reconciler.pipeline.session import Request, session
 from reconciler.settings import Settings
-from tests.end_to_end.conftest import CARE
+from tests.end_to_end.conftest import CARE, Replacing
 from tests.virtual_time import VirtualClock
 
 Doc = dict[str, Any]
@@ -58,24 +58,6 @@ def verdict_of(cli: Any, deadline_s: float = 60.0) -> Verdict:
 def levels(result: Any) -> dict[str, str]:
     """Place -> level."""
     return {item["pipeline"]: item["level"] for item in json.loads(result.out)["verdicts"]}
-
-
-class Misspelling:
-    """The platform, with one text in its answers replaced by another."""
-
-    def __init__(self, app: ASGIApp, text: str, other: str) -> None:
-        self._app, self._text, self._other = app, text.encode(), other.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def changed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
-                message = {**message, "headers": headers}
-            if message["type"] == "http.response.body":
-                message = {**message, "body": message["body"].replace(self._text, self._other)}
-            await send(message)
-
-        await self._app(scope, receive, changed)
 
 
 # ---------------------------------------------------------------------------------------------- starting
@@ -426,7 +408,7 @@ def test_a_star_metric_that_could_not_be_scored_is_an_error(verdict: str, care: 
     care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", f"[{CORRECT}, Broken]")
     care.edit("care.yaml", f"name: {CORRECT}", "name: Broken")
     care("apply", "--yes")
-    account.platform.door = Misspelling(account.platform.door, '"pass_status":false', f'"pass_status":{verdict}')
+    account.platform.door = Replacing(account.platform.door, '"pass_status":false', f'"pass_status":{verdict}')
     found = verdict_of(care)
     assert (found.status, found.level, found.measured, found.wanted) == (
         EvaluationStatus.ERROR, Level.FAIL, "", ">= 82.4"
@@ -455,7 +437,7 @@ def test_a_score_that_is_no_number_is_not_the_best_one(
     care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
     care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
     care("apply", "--yes")
-    account.platform.door = Misspelling(account.platform.door, '"number_value":0.0', f'"number_value":{spelled}')
+    account.platform.door = Replacing(account.platform.door, '"number_value":0.0', f'"number_value":{spelled}')
     verdict = verdict_of(care)
     assert (verdict.status, verdict.measured) == (status, measured)
     assert why in verdict.why
