@@ -39,7 +39,7 @@ class Call(Struct, frozen=True):
     joined with commas.  ``elsewhere`` is an absolute URL that the vendor signed: it gets no credential, and as its body
     the file ``upload``, if that still holds what was planned; what is read there comes as it is.  ``patience_s`` is how
     long it may wait where the vendor asks for a pause, if that is shorter than the provider's own patience; then it is
-    not sent.
+    not sent.  ``recent`` says that what the same request was answered a few seconds ago will do.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -50,6 +50,7 @@ class Call(Struct, frozen=True):
     elsewhere: str = ""
     upload: Upload | None = None
     patience_s: float | None = None
+    recent: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

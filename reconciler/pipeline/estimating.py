@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from reconciler.concurrency import all_of
@@ -10,7 +9,7 @@ from reconciler.errors import ApiError, RefusedByPolicy
 from reconciler.evaluating.estimate import Cost, Estimate, alignment_text, together
 from reconciler.evaluating.gates import Expectation
 from reconciler.evaluating.runner import is_under_way, unstarted
-from reconciler.model.call import Call, Reply, Wire
+from reconciler.model.call import Wire
 from reconciler.model.flow import Send, drive
 from reconciler.model.measuring import Trigger
 from reconciler.model.outcome import TimeRange
@@ -29,12 +28,16 @@ async def estimated(
     expectations: Mapping[Address, Sequence[Expectation]],
     triggers: Sequence[Trigger],
     asked: TimeRange,
+    sends: Mapping[str, Send],
 ) -> Estimate:
-    """What the triggers cost that are not under way yet.  A test that names no pipelines runs on those it expects."""
+    """What the triggers cost that are not under way yet.  A test that names no pipelines runs on those it expects.
+
+    ``sends`` is how to ask each vendor, by its name.
+    """
     live = {item.address: item for item in planned.live.objects if not item.archived}
     resources = {resource.address: resource for resource in tests}
     costs, there, under_way = [], 0, 0
-    for trigger, (missing, known) in zip(triggers, await _missing(here, planned, triggers), strict=True):
+    for trigger, (missing, known) in zip(triggers, await _missing(here, planned, triggers, sends), strict=True):
         resource, everywhere = resources[trigger.address], expectations[trigger.address]
         pipelines = 1 if trigger.pipeline else sum(each.pipeline is not None for each in everywhere)
         if is_under_way(trigger, planned.state.tasks):
@@ -46,12 +49,13 @@ async def estimated(
     return Estimate(asked, together(costs), under_way, there)
 
 
-async def _missing(here: Session, planned: Planned, triggers: Sequence[Trigger]) -> list[tuple[int, int]]:
+async def _missing(
+    here: Session, planned: Planned, triggers: Sequence[Trigger], sends: Mapping[str, Send]
+) -> list[tuple[int, int]]:
     """Of each trigger how many runs will be started, and how many are there already, as far as one can tell.
 
     Those that one trigger starts are there for the next one on the same place, unless it asks for runs of its own.
     """
-    sends = {name: _once(provider.send) for name, provider in here.providers.items()}
     looks = await all_of(_there(here, planned, sends[each.address.vendor], each) for each in triggers)
     started: dict[tuple[str, str | None], int] = {}
     found = []
@@ -77,21 +81,6 @@ async def _there(here: Session, planned: Planned, send: Send, trigger: Trigger) 
         return await drive(there(trigger, wire), send, here.clock.sleep)
     except ApiError:
         return None
-
-
-def _once(send: Send) -> Send:
-    """Ask only once what several triggers ask."""
-    replies: dict[str, Reply] = {}
-    asking: dict[str, asyncio.Lock] = {}
-
-    async def sent(call: Call) -> Reply:
-        key = f"{call} {sorted(call.query.items())}"
-        async with asking.setdefault(key, asyncio.Lock()):
-            if key not in replies:
-                replies[key] = await send(call)
-            return replies[key]
-
-    return sent
 
 
 def estimated_whole(

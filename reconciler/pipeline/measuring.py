@@ -14,6 +14,7 @@ from reconciler.concurrency import all_of
 from reconciler.errors import UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
+from reconciler.evaluating.recent import RecentAnswers
 from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
@@ -124,9 +125,13 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         result = await look(here, planned, tests, ask.range)
     else:
         triggers = _all_triggers(here, planned, tests, ask)
-        estimate = await estimated(here, planned, tests, expectations, triggers, ask.range) if ask.range else None
+        recent = {name: RecentAnswers(here.clock) for name in here.providers}
+        estimate = None
+        if ask.range:
+            sends = {name: recent[name].before(provider.send) for name, provider in here.providers.items()}
+            estimate = await estimated(here, planned, tests, expectations, triggers, ask.range, sends)
         announce(here, estimate, triggers, ask.most)
-        result = await _run(here, planned, triggers, ask)
+        result = await _run(here, planned, triggers, ask, recent)
         _tell_of_unstarted(here, result.unstarted)
     ids = planned.ids
     found = [*_asked_for(result.evaluations, tests, ids), *_unclear(planned, tests)]
@@ -275,7 +280,13 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
     return resume(found, tasks)
 
 
-async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask: Inquiry) -> RunResult:
+async def _run(
+    here: Session,
+    planned: Planned,
+    triggers: Sequence[Trigger],
+    ask: Inquiry,
+    recent: Mapping[str, RecentAnswers],
+) -> RunResult:
     await _stream_samples(here, planned)
     journal = Journal(here.store.append, here.clock.monotonic)
     on_progress = _counted_together(len(triggers), here.hooks.progress)
@@ -285,7 +296,7 @@ async def _run(here: Session, planned: Planned, triggers: Sequence[Trigger], ask
         return await run(
             [each for each in triggers if each.address.vendor == vendor.name],
             measuring_of,
-            journal.guard(provider),
+            recent[vendor.name].before(journal.guard(provider)),
             Wire(planned.ids, provider.dialect),
             here.clock,
             journal.write,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -258,6 +259,14 @@ def test_the_number_of_requests_grows_with_the_agents_and_not_with_their_square(
         account.platform.seen.clear()
         assert "6 passed" in care(command).out
         assert sum(path.startswith(f"{RUNS}/") for _, path in account.platform.seen) == looks
+
+
+def test_nothing_is_read_twice_before_a_run_is_started(ready: Any, account: Any) -> None:
+    """What told the cost tells whether a run is there already, too."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [bot, canary]")
+    ready("evaluate", code=5)
+    before = account.platform.seen[: account.platform.seen.index(("POST", RUNS))]
+    assert [request for request, count in Counter(before).items() if count > 1] == []
 
 
 def test_a_run_under_way_is_joined_whoever_started_it(ready: Any, account: Any) -> None:

@@ -128,23 +128,24 @@ def _there(trigger: Trigger, _: Wire) -> Flow[int]:
 def _at_hand(trigger: Trigger) -> Flow[tuple[int | None, list[Fields]]]:
     """The version of the test case, and the runs of it that the trigger would join.  Raises as ``_ready_agent``."""
     agent_id = str(trigger.pipeline)
-    case = yield from _test_case(trigger.remote_id)
+    recent = trigger.number == 1  # a later run of a series follows one that has changed the list
+    case = yield from _test_case(trigger.remote_id, recent=recent)
     version = whole_number(case.get("version"))
-    agent_hash = yield from _ready_agent(agent_id)
-    known = yield from _runs(trigger.remote_id, version)
+    agent_hash = yield from _ready_agent(agent_id, recent=recent)
+    known = yield from _runs(trigger.remote_id, version, recent=recent)
     mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
     return version, _joined(mine, trigger)
 
 
-def _test_case(test_case_id: str) -> Flow[Fields]:
+def _test_case(test_case_id: str, *, recent: bool = False) -> Flow[Fields]:
     path = at("evaluation_test_cases", test_case_id)
-    reply = yield Call("GET", path)
+    reply = yield Call("GET", path, recent=recent)
     return object_of(reply.body, "evaluation_test_case", path)
 
 
-def _ready_agent(agent_id: str) -> Flow[Json]:
+def _ready_agent(agent_id: str, *, recent: bool) -> Flow[Json]:
     """The version of an agent that can answer.  Raises NotApplied for one that is not deployed."""
-    agent = yield from _agent(agent_id)
+    agent = yield from _agent(agent_id, recent=recent)
     deployment = agent.get("deployment")
     status = deployment.get("status") if isinstance(deployment, dict) else None
     if status not in (None, RUNNING):
@@ -153,16 +154,16 @@ def _ready_agent(agent_id: str) -> Flow[Json]:
     return agent.get("version_hash")
 
 
-def _agent(agent_id: str) -> Flow[Fields]:
+def _agent(agent_id: str, *, recent: bool = False) -> Flow[Fields]:
     path = at("agents", agent_id)
-    reply = yield Call("GET", path)
+    reply = yield Call("GET", path, recent=recent)
     return object_of(reply.body, "agent", path)
 
 
-def _runs(test_case_id: str, version: int | None) -> Flow[list[Fields]]:
+def _runs(test_case_id: str, version: int | None, *, recent: bool = False) -> Flow[list[Fields]]:
     query: dict[str, str | int | bool] = {} if version is None else {"evaluation_test_case_version": version}
     path = at("evaluation_test_cases", test_case_id, "evaluation_runs")
-    return whole_list(path, "evaluation_runs", query)
+    return whole_list(path, "evaluation_runs", query, recent=recent)
 
 
 def _joined(runs: Iterable[Fields], trigger: Trigger) -> list[Fields]:

@@ -23,9 +23,14 @@ def at(*segments: str) -> str:
     return url_path("v2", "gen-ai", *segments)
 
 
-def whole_list(path: str, key: str, query: dict[str, str | int | bool] | None = None) -> Flow[list[Fields]]:
-    """The list under ``key`` of an answer that is not paged; a missing key is an empty list (protobuf JSON)."""
-    reply = yield Call("GET", path, query or {})
+def whole_list(
+    path: str, key: str, query: dict[str, str | int | bool] | None = None, *, recent: bool = False
+) -> Flow[list[Fields]]:
+    """The list under ``key`` of an answer that is not paged; a missing key is an empty list (protobuf JSON).
+
+    ``recent`` as in ``Call``.
+    """
+    reply = yield Call("GET", path, query or {}, recent=recent)
     return items_of(reply.body, key, path)
 
 
