@@ -96,7 +96,9 @@ def _holds_file(item: LiveObject) -> bool:
 
 async def _contents(here: Session, objects: Iterable[LiveObject]) -> dict[str, bytes | str]:
     """By remote id the content of each file, or why there is none."""
-    return {item.remote_id: await _content(here, item) for item in objects if _holds_file(item)}
+    holding = [item for item in objects if _holds_file(item)]
+    contents = await all_of(_content(here, item) for item in holding)
+    return {item.remote_id: content for item, content in zip(holding, contents, strict=True)}
 
 
 async def _content(here: Session, item: LiveObject) -> bytes | str:
