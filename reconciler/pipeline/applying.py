@@ -135,8 +135,9 @@ async def _apply_planned(
             outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, reading.ended))
             reading.ended_all()
         applied = Applied(planned, outcomes)
-        durable = journal.records
-        state = await _folded(planned.state, durable)
+        done = journal.records
+        # Together, after the wait: a cancelled run keeps what it has not folded here.
+        state, durable = await _folded(planned.state, done), done
         after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after))
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)

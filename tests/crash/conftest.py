@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import selectors
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -132,6 +133,22 @@ class MortalStore:
 
     def unlock(self, lock_id: str) -> None:
         self._inner.unlock(lock_id)
+
+
+class Turns(selectors.DefaultSelector):  # type: ignore[misc, valid-type, unused-ignore]
+    """Counts the turns of an event loop, and cancels its task in the ``at``-th of them, as a second Ctrl-C does."""
+
+    def __init__(self, at: int | None = None) -> None:
+        super().__init__()
+        self.at, self.count = at, 0
+        self.task: asyncio.Task[Any] | None = None
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.count += self.task is not None
+        if self.task is not None and self.count == self.at:
+            self.task.cancel()
+            timeout = 0.0  # there is something to do
+        return super().select(timeout)
 
 
 class Hiding:
@@ -264,6 +281,20 @@ class World:
     def apply(self, death: Death | None = None) -> Applied:
         applied: Applied = asyncio.run(self._run(apply, death or Death()))
         return applied
+
+    def apply_until(self, turns: Turns) -> Applied:
+        """Apply in a loop of which ``turns`` cancels the task."""
+
+        async def work(here: Session) -> Applied:
+            turns.task = asyncio.current_task()
+            try:
+                return await apply(here)
+            finally:
+                turns.task = None
+
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner:
+            applied: Applied = runner.run(self._run(work, Death()))
+            return applied
 
     def verify(self, death: Death | None = None) -> Verified:
         """Apply, evaluate, and put back what fails its gate; nothing was measured yet, so all of it does."""
@@ -430,6 +461,12 @@ def socket_world(tmp_path: Path) -> Iterator[World]:
 def make_death() -> Callable[..., Death]:
     """Deaths, by the number of the moment they strike at."""
     return Death
+
+
+@pytest.fixture
+def make_turns() -> Callable[..., Turns]:
+    """Turns of an event loop, by the number of the one in which its task is cancelled."""
+    return Turns
 
 
 @pytest.fixture

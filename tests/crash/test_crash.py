@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,6 +64,28 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(
         with pytest.raises(killed):
             world.apply(make_death(at))
         world.converges(within=1)
+
+
+def test_a_run_cancelled_in_any_turn_of_its_loop_is_finished_by_the_next(
+    make_world: MakeWorld, make_turns: Callable[..., Any]
+) -> None:
+    """A second Ctrl-C: every fifth turn, and each of the last, in which what was done is folded and read back.
+
+    How many turns there are is a matter of luck: threads write to the state meanwhile.
+    """
+    undisturbed = make_turns()
+    make_world().apply_until(undisturbed)
+    last = undisturbed.count - 50
+    assert last > 100
+    cancelled = 0
+    for at in [*range(1, last, 5), *range(last, undisturbed.count)]:
+        world = make_world()
+        try:
+            world.apply_until(make_turns(at))
+        except asyncio.CancelledError:
+            cancelled += 1
+        world.converges(within=1)
+    assert cancelled > last / 5
 
 
 def test_a_busy_run_killed_at_any_moment_is_finished_by_the_next(
