@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     Report,
     ack_option,
     adopt_option,
+    advising,
     apart,
     common,
     deny_option,
@@ -112,14 +113,14 @@ def command(
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)
-    console, saved = Console.of(common), read_plan(plan_file) if plan_file else None
+    request = common.request(adopt=adopt, acks=acks, deny=deny)
+    saved = read_plan(plan_file) if plan_file else None
+    if saved is not None:
+        request = request.with_options(saved["basis"]["options"])
+    console = Console.of(common, environment=request.environment)
     whole = style == "json"  # one document, which is complete only at the end
     style = NOTHING_YET if whole else style
     story, asking = StepStory(console), Asking(console, style=style, yes=yes or bool(plan_file))
-    request = common.request(adopt=adopt, acks=acks, deny=deny)
-    if saved is not None:
-        request = request.with_options(saved["basis"]["options"])
-
     told = Reports(reports, console, settings.ci, environment=request.environment or "default")
 
     def planned(plan: Plan) -> None:
@@ -151,7 +152,7 @@ def command(
             verify = Verification(ask, console, style, told, applied, signals, rollback=rollback)
             return await verify.run(here, saved=saved, resumed=resume)
 
-    with told:
+    with told, advising(request.environment):
         try:
             return told.end(run(main, console.story))
         finally:

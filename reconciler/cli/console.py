@@ -40,9 +40,10 @@ class Console:
         self._progress: Progress | None = None
 
     @classmethod
-    def of(cls, common: Common) -> Console:
-        """As the common options ask."""
-        return cls(color=common.color, verbose=common.verbose, events=common.events, environment=common.environment)
+    def of(cls, common: Common, *, environment: str | None = None) -> Console:
+        """As the common options ask; ``environment`` is what is worked on where they do not say."""
+        named = common.environment or environment
+        return cls(color=common.color, verbose=common.verbose, events=common.events, environment=named)
 
     @classmethod
     def of_process(cls) -> Console:

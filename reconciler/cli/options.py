@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os.path
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -122,14 +123,9 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
             given = {name: values.pop(name) for name in _NAMES if name in values}
             given["named_paths"] = values.pop("paths", ())
             asked = Common(color=not given.pop("no_color"), **given)
-            try:
+            with advising(asked.environment):
                 check_paths(asked.named_paths)
                 return function(common=asked, **values)
-            except ReconcilerError as error:
-                from reconciler.cli.next_commands import in_environment
-
-                error.hint = in_environment(error.hint, asked.environment)
-                raise
 
         decorated: Any = wrapped
         for option in reversed((*_MANIFESTS, *more, *_LOOKS)):
@@ -139,6 +135,18 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+@contextmanager
+def advising(environment: str | None) -> Iterator[None]:
+    """Let the commands that an error advises name the environment that was worked on."""
+    try:
+        yield
+    except ReconcilerError as error:
+        from reconciler.cli.next_commands import in_environment
+
+        error.hint = in_environment(error.hint, environment)
+        raise
 
 
 def check_paths(paths: Sequence[str]) -> None:

@@ -41,6 +41,15 @@ def test_what_an_error_advises(staging: Any, platform: Any) -> None:
     assert "reconciler state rm --env staging 'ADDRESS' (a glob works)" in ended.words
 
 
+def test_what_a_saved_plan_advises(staging: Any) -> None:
+    """It says itself which environment it was made for."""
+    staging.edit("bot.yaml", "value: 100", "value: 120")
+    staging("plan", "--env", "staging", "--out", "plan.json")
+    staging("apply", "--plan", "plan.json")
+    ended = staging("apply", "--plan", "plan.json", code=6)
+    assert "hint: make a new one: reconciler plan --env staging --out plan.json" in ended.words
+
+
 def test_what_a_plan_advises(staging: Any) -> None:
     """On paper as on the screen; the JSON is the plan as it was made, whoever reads it."""
     staging.edit("bot.yaml", "- name: live", "- {name: live, lifecycle: {protect: true}}")
