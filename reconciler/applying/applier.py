@@ -223,8 +223,7 @@ class _Run:
         elif step.action is Action.DELETE or entry is None:
             await self._forget(step)
         else:
-            archived = Entry(entry.remote_id, entry.applied, entry.op, archived=True, retiring=entry.retiring)
-            await self._remember(step, archived)
+            await self._remember(step, replace(entry, archived=True, protect=False, unlisted=False))
 
     async def _remember(self, step: Step, entry: Entry) -> None:
         if self.memory.entries.get(step.address) != entry:

@@ -130,3 +130,17 @@ def test_a_saved_plan_is_applied_to_the_same_files_without_a_checkout(bot: Any) 
     bot("plan", "--out", "plan.json")
     (bot.folder.parent / ".git").rmdir()
     bot("apply", "--plan", "plan.json")
+
+
+def test_what_was_archived_and_is_wanted_again_elsewhere_is_left_alone(checkout: Checkout, platform: Any) -> None:
+    """Where it was declared is known still: whether it is wanted there, the other folder can not tell."""
+    cli = checkout.cli
+    cli.write("team/team.yaml", PROJECT.format(name="team").partition("tests:")[0].rstrip())
+    cli("apply", "--yes")
+    (test,) = platform.tests("team").values()
+    assert test["archived"]
+    platform.api("PUT", f"/tests/{test['id']}", {"archived": False})
+    cli.write("team/team.yaml", PROJECT.format(name="team"))
+    assert "No changes." in cli("plan", "top.yaml").out
+    cli("apply", "--yes")
+    assert active(platform) == WHOLE
