@@ -22,7 +22,7 @@ from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
-from reconciler.errors import ApiError, Conflict, NotApplied, OutcomeUnknown
+from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, OutcomeUnknown
 from reconciler.model.call import Call, Reply
 from reconciler.model.plan import Step
 from reconciler.model.resource import Address, LiveObject
@@ -139,14 +139,25 @@ class Creating:
     async def _look_for(self, creation: _Creation) -> LiveObject | Absence:
         """What the create made that was given up, or the proof of its absence.
 
-        Where nothing was sent yet, what has appeared is somebody else's.
+        Where nothing was sent yet, what has appeared is somebody else's.  Raises OutcomeUnknown where something was sent, and
+        can not be looked for.
         """
         step, by_name, until = creation.step, False, -math.inf
         if creation.given_up is not None:
             by_name = self._is_known_by_name(step, creation.op)
             until = creation.given_up + self._means.window_s(self._requests.provider(step.address))
         sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing))
-        return await self._lost.find(sought, self._requests.siblings(step.address))
+        try:
+            return await self._lost.find(sought, self._requests.siblings(step.address))
+        except NotAuthorized:
+            raise
+        except ApiError as error:
+            if creation.is_unsent:
+                raise
+            raise OutcomeUnknown(
+                f"nobody can tell whether it was made: {_reason(error)}",
+                method=error.method, path=error.path, status=error.status, hint=error.hint,
+            ) from error  # fmt: skip
 
     def _is_known_by_name(self, step: Step, op: str) -> bool:
         """Whether nothing but its name and its files tell what a create made: there may be no room for the marker."""

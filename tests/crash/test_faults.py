@@ -58,10 +58,18 @@ def survive(world: Any, *rules: Doc) -> None:
     """Apply while the platform goes wrong; whatever the run says, two more runs bring everything in line."""
     world.fail(*rules)
     with suppress(ReconcilerError):
-        world.apply()
+        told_unknown_is_in_doubt(world, world.apply())
     aimed = [rule for rule in rules if {"method", "path"} <= rule.keys() and rule.get("nth", 1) == 1]
     assert [rule for rule in aimed if not _is_reached(world, rule)] == []  # else nothing has gone wrong
     world.converges(within=2)
+
+
+def told_unknown_is_in_doubt(world: Any, applied: Any) -> None:
+    """What the next run has to look for is what this one said nobody knows."""
+    ends = {outcome.step_id: outcome.status.value for outcome in applied.outcomes}
+    steps = {step.address: step.id for step in applied.planned.plan.pending}
+    doubts = world.load().in_doubt
+    assert {ends[steps[address]] for address in doubts} <= {"unknown"}
 
 
 def _is_reached(world: Any, rule: Doc) -> bool:
@@ -224,6 +232,20 @@ def test_waiting_for_a_lost_create_is_said_once(make_world: MakeWorld) -> None:
         "reading back what was written",
     ]
     world.check()
+
+
+def test_a_create_whose_answer_and_whose_list_are_lost_is_unknown(make_world: MakeWorld) -> None:
+    """Looking for it fails as well: that says nothing about what was made."""
+    world = make_world()
+    post, reads = {"method": "POST", "path": "/v1/projects"}, {"method": "GET", "path": "/v1/projects"}
+    lost = [{**reads, "nth": nth, "action": "status", "status": 503} for nth in range(2, 60)]
+    world.fail({**post, "nth": 1, "action": "drop-after"}, *lost)
+    applied = world.apply()
+    (made,) = (outcome for outcome in applied.outcomes if outcome.step_id == "create:openlayer.Project/second")
+    assert made.status.value == "unknown"
+    assert "GET /projects: nobody can tell whether it was made: the server failed (503)" in made.error
+    told_unknown_is_in_doubt(world, applied)
+    world.converges(within=2)
 
 
 @pytest.mark.parametrize("action", ["task-never", "task-fails"])
