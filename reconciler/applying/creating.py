@@ -139,8 +139,8 @@ class Creating:
     async def _look_for(self, creation: _Creation) -> LiveObject | Absence:
         """What the create made that was given up, or the proof of its absence.
 
-        Where nothing was sent yet, what has appeared is somebody else's.  Raises OutcomeUnknown where something was sent, and
-        can not be looked for.
+        Where nothing was sent yet, what has appeared is somebody else's.  Raises OutcomeUnknown where something was
+        sent and can not be looked for.
         """
         step, by_name, until = creation.step, False, -math.inf
         if creation.given_up is not None:
