@@ -72,8 +72,8 @@ class Expectation(Struct, frozen=True):
     """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
 
     ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.  Not ``windowed``:
-    results are about no range of time, so all results on one place are about the same.  ``elsewise``: the platform has
-    other thresholds now.
+    results are about no range of time, so all results on one place are about the same.  ``differs_there``: the
+    platform has other thresholds now.  ``unmeasured`` are the criteria on what is not measured at all by those.
     """
 
     address: Address
@@ -83,7 +83,8 @@ class Expectation(Struct, frozen=True):
     criteria: tuple[Criterion, ...] = ()
     warn_criteria: tuple[Criterion, ...] = ()
     windowed: bool = True
-    elsewise: bool = False
+    differs_there: bool = False
+    unmeasured: tuple[Criterion, ...] = ()
 
 
 def judge(
@@ -473,6 +474,10 @@ def _joined_by_colon(what: str, message: str) -> str:
 
 def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
     gate, criteria, stricter = expectation.gate, expectation.criteria, expectation.warn_criteria
+    if expectation.unmeasured and expectation.windowed:
+        what = name_of(expectation.unmeasured[0])
+        why = f"passes at the platform, which measures something else than the {what} that is written"
+        return _Finding(_FAILED[gate.severity], f"{why}; apply it, and evaluate again", criteria, holds=False)
     if gate.regress is not None and (compared is None or compared.why):
         why = compared.why if compared else _why_not_compared(criteria)
         return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
@@ -506,7 +511,7 @@ def _passes_by_another(expectation: Expectation, evaluation: Evaluation) -> str:
         return (
             f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
         )
-    if (expectation.elsewise or not expectation.windowed) and _contradicts(evaluation, criteria):
+    if (expectation.differs_there or not expectation.windowed) and _contradicts(evaluation, criteria):
         return "passes by another threshold at the platform; apply the one that is written, and evaluate again"
     return ""
 

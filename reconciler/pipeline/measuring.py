@@ -418,7 +418,8 @@ def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, 
             criteria,
             kind.criteria(resource.gate.warn, beside),
             windowed=measuring.window is not None,
-            elsewise=any(each not in shown for each in criteria),
+            differs_there=any(each not in shown for each in criteria),
+            unmeasured=tuple(each for each in criteria if each.key not in {every.key for every in shown}),
         )
         return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
 

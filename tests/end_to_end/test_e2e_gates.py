@@ -27,13 +27,18 @@ def stream(platform: Any) -> Callable[[int, int], None]:
     """Sends so many rows of one day to both pipelines."""
 
     def send(number: int, rows: int) -> None:
-        noon = datetime(2026, 11, number, 12, tzinfo=UTC).timestamp()
-        told = [{"output": "yes", "at": noon + each} for each in range(rows)]
-        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": told}
-        for pipeline in platform.pipelines("bot").values():
-            platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+        for pipeline in platform.pipelines("bot"):
+            stream_to(platform, pipeline, number, rows)
 
     return send
+
+
+def stream_to(platform: Any, pipeline: str, number: int, rows: int) -> None:
+    """Send so many rows of one day to one pipeline."""
+    noon = datetime(2026, 11, number, 12, tzinfo=UTC).timestamp()
+    told = [{"output": "yes", "question": "Who?", "at": noon + each} for each in range(rows)]
+    body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": told}
+    platform.api("POST", f"/inference-pipelines/{platform.pipelines('bot')[pipeline]['id']}/data-stream", body)
 
 
 def counting(cli: Any, more: str) -> None:
@@ -346,3 +351,51 @@ def test_a_threshold_that_was_loosened_by_hand_passes_nothing(bot: Any, platform
     bot("apply", "--yes")
     assert "recorded as passing, but the value misses" in bot("evaluate", *day(10)).words
     bot("evaluate", *day(10), "--overwrite", code=5)
+
+
+SHORT_ONLY = ("--select", "bot/*/Answers are short", "--from", "2026-11-10", "--to", "2026-11-11")
+COUNT = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 5}
+SHORT = {
+    "insightName": "characterLength",
+    "insightParameters": [{"name": "column_name", "value": "output"}],
+    "measurement": "maxCharacterLength",
+    "operator": "<=",
+    "value": 100,
+}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**SHORT, "measurement": "averageCharacterLength"},
+        {**SHORT, "insightParameters": [{"name": "column_name", "value": "question"}]},
+        {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 1},
+    ],
+    ids=["measurement", "column", "insight"],
+)
+def test_what_measures_something_else_at_the_platform_passes_nothing(other: Doc, bot: Any, platform: Any) -> None:
+    """Somebody made it measure another thing, which passes: of what is written nobody knows anything."""
+    bot("apply", "--yes")
+    stream_to(platform, "live", 10, 3)
+    bot("evaluate", *SHORT_ONLY)
+    test = platform.tests("bot")["Answers are short"]
+    platform.api("PUT", f"/tests/{test['id']}", {"thresholds": [other]})
+    ended = bot("evaluate", *SHORT_ONLY, "--overwrite", code=5)
+    told_why = (
+        "passes at the platform, which measures something else than the maxCharacterLength that is written; apply"
+    )
+    assert told_why in ended.words
+    assert told_why in bot("status", "--select", "bot/*/Answers are short", code=5).words
+    bot("apply", "--yes")
+    bot("evaluate", *SHORT_ONLY, "--overwrite")
+
+
+def test_of_two_thresholds_the_one_that_somebody_took_out_passes_nothing(bot: Any, platform: Any) -> None:
+    bot.edit("bot.yaml", "          value: 100\n", f"          value: 100\n        - {json.dumps(COUNT)}\n")
+    bot("apply", "--yes")
+    stream_to(platform, "live", 10, 3)
+    bot("evaluate", *SHORT_ONLY, code=5)
+    platform.api("PUT", f"/tests/{platform.tests('bot')['Answers are short']['id']}", {"thresholds": [SHORT]})
+    assert (
+        "something else than the rowCount that is written" in bot("evaluate", *SHORT_ONLY, "--overwrite", code=5).words
+    )
