@@ -164,8 +164,9 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
         console.story(terminal(f"{count} test{'' if count == 1 else 's'} left out: {reason}"))
     if evaluated.unapplied:
         count = evaluated.unapplied
-        are = "change in the manifests is" if count == 1 else "changes in the manifests are"
-        console.story(f"warning: {count} {are} not applied yet")
+        differ = "resource differs" if count == 1 else "resources differ"
+        hint = console.command("reconciler plan")
+        console.story(f"warning: {count} {differ} from the manifests at the platform\n  hint: {hint} shows how")
     _warn_of_doubts(evaluated, console)
     if not good:
         return ExitCode.GATE_FAILED

@@ -56,6 +56,7 @@ Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
 """What was observed before, by resource and name of the place; inside of this module newest first."""
 
 _WORST_FIRST = tuple(Level)
+_ANEW = "evaluate it anew, with --overwrite"
 _FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 _WORST_STATUS_FIRST = (
     EvaluationStatus.UNREADABLE,
@@ -418,8 +419,9 @@ def _single(
         flaky=gate.flaky,
         baseline=compared.baseline if compared else None,
     )
-    if compared and compared.why and evaluation.status is EvaluationStatus.PASSING:
-        verdict = replace(verdict, measured=compared.measured, wanted=compared.wanted, margin=compared.margin)
+    if compared and compared.why and finding.why == compared.why:
+        beside = {"measured": compared.measured, "wanted": compared.wanted, "margin": compared.margin}
+        verdict = replace(verdict, **beside, fell=True)
     return _Judged(verdict, finding.holds, (verdict,))
 
 
@@ -488,7 +490,10 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     loosened = _passes_by_another(expectation, evaluation)
     if loosened:
         return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
-    values = values_of(evaluation.measured, stricter)
+    if (unmeasured := _unmeasured(evaluation, criteria)) is not None:
+        why = f"recorded as passing, but without {unmeasured} as it is written now; {_ANEW}"
+        return _Finding(Level.WARN, why, criteria, holds=False)
+    values = values_of(evaluation.measured, [*criteria, *stricter])
     unseen = [c for c in stricter if c.key not in values]
     if unseen:
         why = f"the platform does not show {name_of(unseen[0])}, so the warning threshold can not be judged"
@@ -496,10 +501,20 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     if not all(meets(values[c.key], c) for c in stricter):
         return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
     if _contradicts(evaluation, criteria):
-        why = "recorded as passing, but the value misses the threshold as it is written now; evaluate again"
-        return _Finding(Level.WARN, why, criteria, holds=True)
+        why = f"recorded as passing, but the value misses the threshold as it is written now; {_ANEW}"
+        return _Finding(Level.WARN, why, criteria, holds=False)
     first = "no baseline yet" if compared and compared.baseline.value is None else ""
     return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
+
+
+def _unmeasured(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str | None:
+    """What is written and was not measured, by its name; None where all was, or nobody can tell."""
+    if evaluation.unmeasured:
+        return evaluation.unmeasured
+    if not evaluation.measured or "value" in evaluation.measured:
+        return None
+    shown = evaluation.measured.keys()
+    return next((name_of(c) for c in criteria if c.key not in shown and c.label and c.label not in shown), None)
 
 
 def _passes_by_another(expectation: Expectation, evaluation: Evaluation) -> str:

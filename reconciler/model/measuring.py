@@ -63,19 +63,10 @@ class Versions(Struct, frozen=True):
     results: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]]
 
 
-class Recorded(Struct, frozen=True):
-    """A recorded result.  ``item`` is what was measured as it was then, as the kind's ``read`` takes it; None where the
-    vendor keeps no such thing.
-    """
-
-    evaluation: Evaluation
-    item: Fields | None = None
-
-
 class Past(Struct, frozen=True):
     """Recorded results; not ``whole`` when there are more than were asked for."""
 
-    results: tuple[Recorded, ...]
+    results: tuple[Evaluation, ...]
     whole: bool = True
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from reconciler.model.resource import Address, Severity, Source
-from reconciler.model.values import Json
+from reconciler.model.values import Fields, Json
 
 
 class StepStatus(StrEnum):
@@ -70,7 +70,9 @@ class Evaluation(Struct, frozen=True):
     """One recorded result: a resource, measured on one pipeline over one window.
 
     ``measured`` maps measurement to value where the vendor shows it.  ``pipeline`` is the name, or the vendor's
-    id if we do not know the name, or None where there are no pipelines.  Times are Unix seconds.
+    id if we do not know the name, or None where there are no pipelines.  Times are Unix seconds.  ``item`` is what was
+    measured as it was then, as the kind's ``read`` takes it; None where the vendor keeps no such thing.  ``unmeasured``
+    names what the manifests limit and the resource did not measure then; "" where there is nothing, or nobody can tell.
     """
 
     address: Address
@@ -82,6 +84,8 @@ class Evaluation(Struct, frozen=True):
     starts: int | None = None
     ends: int | None = None
     recorded: str = ""
+    item: Fields | None = None
+    unmeasured: str = ""
 
     @property
     def is_preliminary(self) -> bool:
@@ -154,8 +158,9 @@ class Verdict(Struct, frozen=True):
 
     ``measured`` and ``wanted`` are ready to print; ``margin`` is how far the value is on the right side of its
     limit (negative: on the wrong side), None where there is no number.  ``why`` says everything that decided, in
-    words; ``flaky`` (never blocks), ``runs`` and ``baseline`` are there where the gate asks for them.  ``parts`` are
-    the verdicts on each result by itself, where it sums up several.
+    words; ``flaky`` (never blocks), ``runs`` and ``baseline`` are there where the gate asks for them; ``fell``: it does
+    not pass because it is worse than the baseline.  ``parts`` are the verdicts on each result by itself, where it sums
+    up several.
     """
 
     address: Address
@@ -172,6 +177,7 @@ class Verdict(Struct, frozen=True):
     flaky: bool = False
     runs: Runs | None = None
     baseline: Baseline | None = None
+    fell: bool = False
     parts: tuple[Verdict, ...] = ()
 
     @property

@@ -18,6 +18,7 @@ from reconciler.evaluating.recent import RecentAnswers
 from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
+from reconciler.model.criteria import name_of
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.measuring import Trigger
@@ -32,6 +33,7 @@ from reconciler.pipeline.locking import locked
 from reconciler.pipeline.looking import look, measuring_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import carry_over, past, remember
+from reconciler.pipeline.replaying import Looking
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
@@ -134,7 +136,9 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         result = await _run(here, planned, triggers, ask, recent)
         _tell_of_unstarted(here, result.unstarted)
     ids = planned.ids
-    found = [*_asked_for(result.evaluations, tests, ids), *_unclear(planned, tests)]
+    looking = Looking(here, planned)
+    asked_for = _asked_for(result.evaluations, tests, ids)
+    found = [*(_with_unmeasured(each, expectations, looking) for each in asked_for), *_unclear(planned, tests)]
     verdicts = judge(
         [each for resource in tests for each in expectations[resource.address]],
         found,
@@ -379,6 +383,20 @@ def _asked_for(
         if subject_of(resource) != resource.address
     }
     return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
+
+
+def _with_unmeasured(
+    evaluation: Evaluation, expectations: Mapping[Address, Sequence[Expectation]], looking: Looking
+) -> Evaluation:
+    """The evaluation, saying which of the thresholds that are written it can not have judged."""
+    if evaluation.item is None or evaluation.status is not EvaluationStatus.PASSING:
+        return evaluation
+    criteria = expectations[evaluation.address][0].criteria
+    judged_by = looking.judged_by(evaluation, evaluation.address) if criteria else None
+    if judged_by is None:
+        return evaluation
+    then = {each.key for each in judged_by}
+    return replace(evaluation, unmeasured=next((name_of(each) for each in criteria if each.key not in then), ""))
 
 
 def _unclear(planned: Planned, tests: Iterable[Resource]) -> Iterator[Evaluation]:

@@ -46,8 +46,12 @@ class Planned(Struct, frozen=True, dict=True):
 
     @cached_property
     def by_root(self) -> Mapping[tuple[str, str], list[Address]]:
-        """What is at the platform, or wanted there, by kind and root, sorted; nothing where there is none."""
-        there = {item.address for item in self.live.objects if not item.archived}
+        """What is at the platform, or wanted there, by kind and root, sorted; nothing where there is none.
+
+        What was renamed at the platform has the address that we know it by.
+        """
+        known = {remote_id: address for address, remote_id in self.ids.items()}
+        there = {known.get(item.remote_id, item.address) for item in self.live.objects if not item.archived}
         found: dict[tuple[str, str], list[Address]] = defaultdict(list)
         for address in sorted(there | self.desired.resources.keys()):
             found[address.kind, address.root].append(address)

@@ -13,9 +13,8 @@ from reconciler.evaluating.impact import Window, replay
 from reconciler.model.flow import drive
 from reconciler.model.kind import Criterion
 from reconciler.model.measuring import Past as Recordings
-from reconciler.model.measuring import Recorded
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.outcome import TimeRange
+from reconciler.model.outcome import Evaluation, TimeRange
 from reconciler.model.plan import Action, Effect, Step
 from reconciler.model.replay import Replay, ReplayState
 from reconciler.model.resource import Address, LiveObject, Resource
@@ -77,20 +76,23 @@ class Looking:
         flow = measuring.past(resource.address, remote_id, within, MOST_RESULTS)
         return await drive(flow, provider.send, self.here.clock.sleep, all_at_once(provider.send))
 
-    def _window(self, recorded: Recorded, subject: Address) -> Window:
-        one = recorded.evaluation
+    def _window(self, one: Evaluation, subject: Address) -> Window:
         named = replace(one, pipeline=self.names.get(one.pipeline, one.pipeline) if one.pipeline else None)
-        then = self.as_it_was(recorded, subject)
-        return Window(named, self.criteria(subject, then.fields) if then is not None else None)
+        return Window(named, self.judged_by(one, subject))
 
-    def as_it_was(self, recorded: Recorded, subject: Address) -> LiveObject | None:
+    def judged_by(self, evaluation: Evaluation, subject: Address) -> tuple[Criterion, ...] | None:
+        """The thresholds of that time; None where the vendor does not tell."""
+        then = self.as_it_was(evaluation, subject)
+        return self.criteria(subject, then.fields) if then is not None else None
+
+    def as_it_was(self, evaluation: Evaluation, subject: Address) -> LiveObject | None:
         """What was measured, as it was then; None where the vendor does not tell."""
         kind = KINDS[subject.kind]
-        if recorded.item is None:
+        if evaluation.item is None:
             return None
         with suppress(KeyError, TypeError, ValueError):  # an older server may keep less of it
             parent = subject.path[: len(subject.path) - len(kind.identity)]
-            return kind.read(recorded.item, parent, lambda _, remote_id: self.names.get(remote_id))
+            return kind.read(evaluation.item, parent, lambda _, remote_id: self.names.get(remote_id))
         return None
 
 

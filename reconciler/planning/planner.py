@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -90,12 +91,16 @@ def make_plan(
 def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> dict[Address, str]:
     """The remote id of every address that has a live object, owned or not.
 
-    What is only looked up has none where several have its name.
+    What is only looked up, or is nobody's, has none where several have its name.
     """
     by_id = {kind.id: kind for kind in kinds}
     catalogue = {address: ids[0] for address, ids in namesakes(live, by_id).items() if len(ids) == 1}
     matches = match(desired, live, state, by_id)
-    return catalogue | {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
+    strangers = [(address, item.remote_id) for address, item in matches.strangers if not item.archived]
+    count = Counter(address for address, _ in strangers)
+    alone = {address: remote_id for address, remote_id in strangers if count[address] == 1}
+    ours = {address: found.live.remote_id for address, found in matches.by_address.items() if found.live}
+    return alone | catalogue | ours
 
 
 def compared(

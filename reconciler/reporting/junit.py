@@ -115,17 +115,20 @@ def _judged(verdict: Verdict) -> _Case:
     content = _properties(_facts(verdict), "      ")
     match kind:
         case "failure" | "error":
-            fell = verdict.status is EvaluationStatus.PASSING  # only beside the past does such a result fail
-            said = {
-                "type": "regression" if fell else verdict.status.value,
-                "message": verdict.why or verdict.status.value,
-            }
+            said = {"type": _type(verdict), "message": verdict.why or verdict.status.value}
             content += _element(kind, said, verdict_words(verdict))
         case "skipped":
             content += _element(kind, {"message": verdict.why or verdict.status.value})
         case _ if verdict.level is not Level.PASS:
             content += _element("system-out", {}, f"{level_word(verdict).upper()} {verdict_words(verdict)}")
     return _case(verdict.address.root, kind, {**named, **_place(verdict.source)}, content)
+
+
+def _type(verdict: Verdict) -> str:
+    """What failed; a result that passes at the platform and not here either fell or was judged by something else."""
+    if verdict.status is not EvaluationStatus.PASSING:
+        return verdict.status.value
+    return "regression" if verdict.fell else "unapplied"
 
 
 def _kind(verdict: Verdict) -> str:

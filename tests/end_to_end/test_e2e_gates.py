@@ -399,3 +399,69 @@ def test_of_two_thresholds_the_one_that_somebody_took_out_passes_nothing(bot: An
     assert (
         "something else than the rowCount that is written" in bot("evaluate", *SHORT_ONLY, "--overwrite", code=5).words
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("value: 100\n", f"value: 100\n        - {json.dumps({**COUNT, 'value': 9})}\n", "rowCount"),
+        ("{column_name: output}", "{column_name: question}", "maxCharacterLength"),
+    ],
+    ids=["one more", "another column"],
+)
+def test_a_result_from_before_a_threshold_was_written_warns_and_verifies_nothing(
+    old: str, new: str, name: str, bot: Any, platform: Any
+) -> None:
+    """The platform keeps the result of a window that is over, whatever the test measures since."""
+    bot("apply", "--yes")
+    stream_to(platform, "live", 10, 3)
+    bot("evaluate", *SHORT_ONLY)
+    bot.edit("bot.yaml", old, new)
+    bot("apply", "--yes")
+    for command in (("evaluate", *SHORT_ONLY), ("status", "--select", "bot/*/Answers are short")):
+        ended = bot(*command)
+        assert f"recorded as passing, but without {name} as it is written now; evaluate it anew" in ended.words
+        assert "0 passed, 1 warned, 0 failed" in ended.out
+    assert "1 test that an earlier apply changed is not verified" in bot("apply", "--yes", "--evaluate").words
+
+
+def test_a_pipeline_that_is_not_ours_is_judged_by_its_name(bot: Any, platform: Any, stream: Any) -> None:
+    """Somebody made it at the platform, and a test that names no pipelines runs on it, too."""
+    bot("apply", "--yes")
+    project = platform.projects()["bot"]["id"]
+    platform.api("POST", f"/projects/{project}/inference-pipelines", {"name": "shadow", "description": None})
+    stream(10, 3)
+    bot("plan", "--detailed-exitcode")
+    found = gate_of(bot("evaluate", *day(10), "--format", "json"))
+    assert {name: (each["level"], each["measured"]) for name, each in found.items()} == {
+        "live": ("pass", "3"),
+        "canary": ("pass", "3"),
+        "shadow": ("pass", "3"),
+    }
+    assert gate_of(bot("status", *day(10)[:2], "--format", "json")).keys() == found.keys()
+
+
+def test_a_pipeline_that_was_renamed_by_hand_is_judged_once(bot: Any, platform: Any, stream: Any) -> None:
+    """By the name that the manifests have for it."""
+    bot("apply", "--yes")
+    stream(10, 3)
+    canary = platform.pipelines("bot")["canary"]["id"]
+    platform.api("PUT", f"/inference-pipelines/{canary}", {"name": "bird", "description": None})
+    found = gate_of(bot("evaluate", *day(10), "--format", "json"))
+    assert {name: each["level"] for name, each in found.items()} == {"live": "pass", "canary": "pass"}
+
+
+def test_a_fall_that_was_accepted_stays_accepted_once_its_window_was_evaluated_anew(bot: Any, stream: Any) -> None:
+    """The new result is as good as the accepted one; before, its window still fails beside the windows before it."""
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    stream(11, 2)
+    bot("evaluate", *day(10))
+    bot("evaluate", *day(11), code=5)
+    bot.edit("bot.yaml", "regress: {maxDrop: 25%}", "regress: null")
+    bot("status", *day(11))
+    bot.edit("bot.yaml", "regress: null", "regress: {maxDrop: 25%}")
+    bot("evaluate", *day(11), "--overwrite")
+    both = ("--select", "bot/*/Rows arrive", "--from", "2026-11-10", "--to", "2026-11-12")
+    for command in (("evaluate", *both), ("status", *day(11)), ("evaluate", *day(11))):
+        assert gate_of(bot(*command, "--format", "json"))["live"]["level"] == "pass"

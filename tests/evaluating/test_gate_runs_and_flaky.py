@@ -254,6 +254,13 @@ def test_a_flaky_test_can_be_measured_several_times() -> None:
     assert [each.level for each in verdict.each] == [INFO, PASS, INFO]
 
 
+def test_a_run_that_passed_by_an_older_threshold_is_none_of_those_that_pass() -> None:
+    """Two that were judged by the threshold that is written failed, and so does the gate that asks for one pass."""
+    older = run(PASSING, 0.75, number=1)
+    verdict = one(Gate(runs=3, min_pass=1), older, run(FAILING, 0.75, number=2), run(FAILING, 0.75, number=3))
+    assert (verdict.level, verdict.runs) == (FAIL, Runs(0, 3, 3, 1))
+
+
 # ------------------------------------------------------------------------------------------- the severity
 
 

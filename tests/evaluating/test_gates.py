@@ -35,8 +35,8 @@ def result(
 ) -> Evaluation:  # fmt: skip
     """One recorded result; ``window`` counts hours."""
     measured: dict[str, Json] = {} if value is None else {"faithfulness": value}
-    times = {"starts": window * 3600, "ends": (window + 1) * 3600}
-    return Evaluation(address, status, pipeline, measured, message, result_id, recorded=recorded, **times)
+    starts, ends = window * 3600, (window + 1) * 3600
+    return Evaluation(address, status, pipeline, measured, message, result_id, starts, ends, recorded)
 
 
 def one(expectation: Expectation, *evaluations: Evaluation) -> Verdict:
@@ -122,10 +122,20 @@ def test_a_warning_threshold_on_a_value_that_is_not_shown_warns() -> None:
     )
 
 
+def test_a_warning_threshold_on_one_of_two_columns_that_can_not_be_told_apart_warns() -> None:
+    """The platform shows one average, and nobody knows of which column."""
+    score, delay = (Criterion(f"average|{name}", ">=", 0.5, label="average") for name in ("score", "delay"))
+    both = expect(criteria=(score, delay), warn_criteria=(Criterion("average|score", ">=", 0.95, label="average"),))
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"average": 900}, "", "r1")
+    verdict = one(both, shown)
+    assert verdict.level is WARN
+    assert "so the warning threshold can not be judged" in verdict.why
+
+
 def test_a_result_judged_by_an_older_threshold_warns() -> None:
     verdict = one(expect(), result(PASSING, 0.75))
     assert verdict.level is WARN
-    assert "evaluate again" in verdict.why
+    assert "evaluate it anew" in verdict.why
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "NaN", [], {"mean": 0.9}])

@@ -57,7 +57,7 @@ def read(platform: Platform, within: TimeRange | None = None, most: int = 10_000
 def test_all_pages_are_read_whatever_their_size() -> None:
     for clamp in (100, 30, 7):
         found = read(Platform(clamp))
-        assert [each.evaluation.result_id for each in found.results] == [f"r{number}" for number in range(HOURS)]
+        assert [each.result_id for each in found.results] == [f"r{number}" for number in range(HOURS)]
         assert found.whole
 
 
@@ -66,7 +66,7 @@ def test_a_range_is_asked_for_and_kept_even_if_the_server_does_not() -> None:
     day = TimeRange(1_767_312_000, 1_767_398_400)
     platform = Platform()
     found = read(platform, day)
-    assert [each.evaluation.result_id for each in found.results] == [f"r{number}" for number in range(24, 48)]
+    assert [each.result_id for each in found.results] == [f"r{number}" for number in range(24, 48)]
     assert platform.asked[0].query["startTimestamp"] == day.start
     assert platform.asked[0].query["endTimestamp"] == day.end
 
@@ -83,4 +83,4 @@ def test_the_test_as_it_was_comes_along_where_the_platform_keeps_it() -> None:
     first, second, *_ = read(Platform()).results
     assert first.item is None
     assert second.item == {"id": "t1", "name": "Faithful"}
-    assert second.evaluation.measured == {"faithfulness": 0.001}
+    assert second.measured == {"faithfulness": 0.001}

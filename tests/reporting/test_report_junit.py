@@ -53,8 +53,13 @@ def test_a_missed_threshold_is_a_failure_at_its_line(verdict: Verdict) -> None:
 
 def test_a_value_that_fell_is_a_regression(verdict: Verdict) -> None:
     """The platform says passing; that is no type of a failure."""
-    (result,) = _case(replace(verdict, status=EvaluationStatus.PASSING)).result
+    (result,) = _case(replace(verdict, status=EvaluationStatus.PASSING, fell=True)).result
     assert (type(result).__name__, result.type) == ("Failure", "regression")
+
+
+def test_what_passes_by_something_else_than_is_written_is_no_regression(verdict: Verdict) -> None:
+    (result,) = _case(replace(verdict, status=EvaluationStatus.PASSING)).result
+    assert (type(result).__name__, result.type) == ("Failure", "unapplied")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Wire
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import Kind, LookUp
-from reconciler.model.measuring import Measuring, Past, Recorded, Task, Trigger
+from reconciler.model.measuring import Measuring, Past, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import Mark, RefTo, Spec
@@ -251,7 +251,7 @@ def _past(address: Address, test_case_id: str, within: TimeRange | None, most: i
     found = []
     for each in over[:most]:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
-        found.append(Recorded(_read(run, address)))
+        found.append(_read(run, address))
     return Past(tuple(found), whole=len(over) <= most)
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from reconciler.errors import ReadFailed
 from reconciler.model.call import Call, Flow, Wire, url_path
-from reconciler.model.measuring import Measuring, Past, Recorded, Task, Trigger, Version, Versions
+from reconciler.model.measuring import Measuring, Past, Task, Trigger, Version, Versions
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address
 from reconciler.model.values import Fields, Json, parse_duration
@@ -100,14 +100,12 @@ def _tells_one_twice(items: Collection[Fields]) -> bool:
 
 
 def _past(address: Address, remote_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
-    """``goalSnapshot`` is the test as it was judged: on the wire, but not in the SDK's types (openlayer-mcp 0.17.0)."""
     query: dict[str, str | int | bool] = {}
     if within is not None:
         query = {"startTimestamp": within.start, "endTimestamp": within.end}
     items = yield from every(url_path("tests", remote_id, "results"), query, lambda found: len(found) > most)
-    read = [(_read(item, address), item.get("goalSnapshot")) for item in items]
-    found = [Recorded(one, then if isinstance(then, dict) else None) for one, then in read]
-    inside = [each for each in found if within is None or _overlaps(each.evaluation, within)]
+    found = [_read(item, address) for item in items]
+    inside = [each for each in found if within is None or _overlaps(each, within)]
     return Past(tuple(inside[:most]), whole=len(items) <= most)
 
 
@@ -179,7 +177,8 @@ def _test_id(item: Fields) -> str:
 
 
 def _read(item: Fields, address: Address) -> Evaluation:
-    status = str(item.get("status"))
+    """``goalSnapshot`` is the test as it was judged: on the wire, but not in the SDK's types (openlayer-mcp 0.17.0)."""
+    status, then = str(item.get("status")), item.get("goalSnapshot")
     known = status in _STATUSES
     message = str(item.get("statusMessage") or "")
     return Evaluation(
@@ -192,6 +191,7 @@ def _read(item: Fields, address: Address) -> Evaluation:
         starts=whole_seconds(item.get("dateDataStarts")),
         ends=whole_seconds(item.get("dateDataEnds")),
         recorded=str(item.get("dateCreated") or ""),
+        item=then if isinstance(then, dict) else None,
     )
 
 
