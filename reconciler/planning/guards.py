@@ -25,6 +25,7 @@ from reconciler.planning.world import World
 POLICY = "reconciler.Policy"
 """Stands for a kind in the address of a refusal that concerns the whole plan."""
 LONGEST_VALUE = 60
+MOST_NAMED = 3
 MOST_MISSING = 5
 MOST_MISSING_SHARE = 0.2
 """More roots than this missing, or more of what stands in the others, look like an outage."""
@@ -56,10 +57,11 @@ def check_outage(world: World) -> None:
     inside = [a for a in owned if len(a.path) > 1 and (a.vendor, a.root) not in gone]
     lost = len(missing) == len(owned)
     if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
-        listed = "nothing" if lost else f"only {len(owned) - len(missing)}"
+        missing = [a for a in owned if not _is_there(a, world)]
+        listed = "nothing" if len(missing) == len(owned) else f"only {len(owned) - len(missing)}"
         raise LooksLikeOutage(
             f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
-            " the key of another workspace",
+            f" the key of another workspace; missing: {_first(missing)}",
             hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
         )
 
@@ -67,6 +69,19 @@ def check_outage(world: World) -> None:
 def _mostly_missing(addresses: Sequence[Address], world: World) -> bool:
     missing = sum(world.matches.by_address[address].live is None for address in addresses)
     return missing > MOST_MISSING and missing > MOST_MISSING_SHARE * len(addresses)
+
+
+def _is_there(address: Address, world: World) -> bool:
+    """Whether our object is there, and not somebody else's of its name."""
+    found = world.matches.by_address[address]
+    return found.live is not None and found.ours
+
+
+def _first(missing: Sequence[Address]) -> str:
+    """Some of them by name, what others stand in first."""
+    named = sorted(missing, key=lambda address: (len(address.path) > 1, address))[:MOST_NAMED]
+    more = len(missing) - len(named)
+    return ", ".join(map(str, named)) + (f" and {more} more" if more else "")
 
 
 def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:

@@ -237,6 +237,21 @@ def test_an_empty_platform_looks_like_an_outage(bot: Any, platform: Any) -> None
     assert platform.writes == []
 
 
+def test_what_is_missing_is_named_and_who_took_its_name_is_not_counted(
+    cli: Any, platform: Any, make_project: Any
+) -> None:
+    """Somebody deleted the project and made another one of its name."""
+    cli.write("bot.yaml", make_project("bot", 10))
+    cli("apply", "--yes")
+    (project,) = platform.projects().values()
+    platform.api("DELETE", f"/projects/{project['id']}")
+    platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base"})
+    words = cli("plan", code=1).words
+    assert "the platform lists nothing of 11 resources that are ours" in words
+    assert "missing: openlayer.Project/bot, openlayer.Test/bot/monitoring/test 000, " in words
+    assert "and 8 more hint: if they are really gone" in words
+
+
 def test_a_platform_that_can_not_be_read_back_undoes_no_success(cli: Any, platform: Any, make_project: Any) -> None:
     """The lists show one test of ten after the update: that is said, and the apply has worked all the same."""
     cli.write("bot.yaml", make_project("bot", 10))
