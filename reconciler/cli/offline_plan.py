@@ -52,7 +52,7 @@ def plan_offline(
         console.answer(show_plan(plan, style, console))
         if plan.refusals:
             return told.end(ExitCode.REFUSED)
-        return told.end(ExitCode.CHANGES if detailed_exitcode and plan.pending else ExitCode.DONE)
+        return told.end(ExitCode.CHANGES if detailed_exitcode and plan.has_changes else ExitCode.DONE)
 
 
 def _show_declarations(summary: Summary, style: str, console: Console) -> None:

@@ -123,7 +123,7 @@ def command(
         console.answer(show_plan(found, style, console))
         if found.refusals:
             return told.end(ExitCode.REFUSED)
-        return told.end(ExitCode.CHANGES if detailed_exitcode and found.pending else ExitCode.DONE)
+        return told.end(ExitCode.CHANGES if detailed_exitcode and found.has_changes else ExitCode.DONE)
 
 
 def _save(path: Path, text: str) -> None:

@@ -161,6 +161,15 @@ class Refusal(Struct, frozen=True):
     by_rule: bool = False
 
 
+class LifecycleChange(Struct, frozen=True):
+    """A rule about a resource of ours that an apply remembers from then on; nothing at the platform changes for it."""
+
+    address: Address
+    path: str
+    before: Json
+    after: Json
+
+
 class Base(Struct, frozen=True):
     """The git revision that stands in for the platform: ``ref`` as it was asked for, ``commit`` its full name."""
 
@@ -193,7 +202,7 @@ class Plan(Struct, frozen=True):
     ``unchanged`` counts resources that need nothing; ``outside`` counts owned resources that the given paths do
     not cover; ``unseen`` names written fields that the vendor does not show, so that drift in them is unknown.
     ``owned`` and ``unowned`` count what is declared and selected: what we remember of it, and what was never ours or is
-    forgotten.
+    forgotten.  ``lifecycle`` is what is declared about resources of ours otherwise than we remember.
     """
 
     basis: Basis
@@ -207,6 +216,7 @@ class Plan(Struct, frozen=True):
     unseen: tuple[tuple[Address, str], ...] = ()
     warnings: tuple[str, ...] = ()
     digest: str = ""
+    lifecycle: tuple[LifecycleChange, ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
@@ -214,9 +224,14 @@ class Plan(Struct, frozen=True):
         return tuple(step for step in self.steps if not step.idle)
 
     @property
+    def has_changes(self) -> bool:
+        """Whether an apply would change anything: at the platform, or in what we remember."""
+        return bool(self.pending or self.lifecycle)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do and nothing to refuse."""
-        return not self.pending and not self.refusals
+        return not self.has_changes and not self.refusals
 
     def summary(self) -> dict[str, int]:
         """How many steps of each action, and how many refusals; every key is always there."""
@@ -258,6 +273,16 @@ def plan_to_json(plan: Plan, *, tool: str, as_records: bool = False) -> dict[str
         ],
         "unseen": [{"address": str(address), "path": path} for address, path in plan.unseen],
         "warnings": list(plan.warnings),
+        **({"lifecycle": list(map(_lifecycle_to_json, plan.lifecycle))} if plan.lifecycle else {}),
+    }
+
+
+def _lifecycle_to_json(change: LifecycleChange) -> dict[str, Any]:
+    return {
+        "address": str(change.address),
+        "path": change.path,
+        "before": change.before,
+        "after": change.after,
     }
 
 

@@ -198,7 +198,8 @@ def _taken_over(
         if known is None or known.remote_id != item.remote_id:
             known = Entry(item.remote_id, op=item.op)
         source = from_top(home, f"{folder.rstrip('/').removeprefix('./')}/{file}")
-        entry = replace(known, applied=fields, source=source, archived=False, unlisted=False)
+        # A manifest that says nothing of it wants it kept; protection is given up by saying so only.
+        entry = replace(known, applied=fields, source=source, on_removal="keep", archived=False, unlisted=False)
         records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
     return records
 

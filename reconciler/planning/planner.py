@@ -29,6 +29,7 @@ from reconciler.model.plan import (
     Basis,
     Cause,
     FieldChange,
+    LifecycleChange,
     Plan,
     Refusal,
     Step,
@@ -84,6 +85,7 @@ def make_plan(
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
         warnings=desired.warnings,
+        lifecycle=tuple(_lifecycle(world)),
     )
     return replace(plan, digest=digest(plan))
 
@@ -149,7 +151,9 @@ def only_drift(plan: Plan) -> Plan:
             hint="was the state lost, or nothing applied yet? Restore it, or take over what is at the platform: "
             "reconciler apply --adopt",
         )
-    return replace(plan, steps=tuple(steps), refusals=unknown, warnings=(*_not_looked_at(plan), *plan.warnings))
+    return replace(
+        plan, steps=tuple(steps), refusals=unknown, lifecycle=(), warnings=(*_not_looked_at(plan), *plan.warnings)
+    )
 
 
 def _not_looked_at(plan: Plan) -> Iterator[str]:
@@ -176,6 +180,19 @@ def _owned(world: World) -> Iterator[bool]:
 def _unchanged(world: World, decided: set[Address]) -> int:
     """How many resources need nothing; what is no object at the platform does not count."""
     return sum(not world.kinds[a.kind].virtual and a not in decided for a in world.desired.resources)
+
+
+def _lifecycle(world: World) -> Iterator[LifecycleChange]:
+    """What is declared about what is ours otherwise than we remember."""
+    for address, found in world.matches.by_address.items():
+        resource, entry = world.desired.resources.get(address), found.entry
+        if resource is None or entry is None or found.live is None or not found.ours:
+            continue
+        protect, on_removal = resource.lifecycle.protect, resource.lifecycle.onRemoval
+        if protect is not None and protect != entry.protect:
+            yield LifecycleChange(address, "lifecycle.protect", entry.protect, protect)
+        if on_removal != entry.on_removal:
+            yield LifecycleChange(address, "lifecycle.onRemoval", entry.on_removal, on_removal)
 
 
 def _unseen(world: World) -> Iterator[tuple[Address, str]]:

@@ -298,7 +298,7 @@ def _replace(
         return
     if _is_protected(found, resource):
         reason = f"{paths} needs a replace, and it is protected"
-        yield _refuse(resource, reason, "set lifecycle.protect: false first")
+        yield _refuse(resource, reason, "apply lifecycle.protect: false first")
         return
     world.renewed.add(resource.address)
     retires = kind.replace is Replace.CREATE_THEN_RETIRE

@@ -15,7 +15,7 @@ from msgspec import Struct
 from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
 from reconciler.model.values import counted
-from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, value_lines
+from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, shown, value_lines
 from reconciler.reporting.lines import Line, Span, Tint, line
 from reconciler.reporting.replays import replay_lines
 
@@ -41,6 +41,9 @@ _VERBS = {
     Action.FORGET: "to forget",
 }
 _REMOVING = (Action.DELETE, Action.ARCHIVE, Action.REPLACE)
+
+MOST_NAMED = 3
+"""So many of the resources of which the same changes are named, unless somebody wants them all."""
 
 Group = tuple[Line, ...]
 
@@ -71,7 +74,7 @@ def plan_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
 
 def note_block(plan: Plan, *, verbose: bool) -> Block | None:
     """What the plan does not cover or does not know; None where there is nothing of the kind."""
-    groups = [*_unseen(plan, verbose)]
+    groups = [*_lifecycle(plan, verbose), *_unseen(plan, verbose)]
     if plan.outside:
         owned = counted(plan.outside, "resource of ours lies", "resources of ours lie")
         groups.append((line(f"{owned} outside the given paths; nothing happens to them"),))
@@ -168,6 +171,22 @@ def hint_lines(hint: str, *, indent: int) -> tuple[Line, ...]:
     return (line(Span("hint: ", "move"), hint, indent=indent),) if hint else ()
 
 
+def _lifecycle(plan: Plan, verbose: bool) -> list[Group]:
+    """What an apply will remember, one line for all resources of which the same changes."""
+    alike: dict[tuple[str, str], list[Address]] = defaultdict(list)
+    for each in plan.lifecycle:
+        before, after = (shown(value, verbose=False) for value in (each.before, each.after))
+        alike[each.path, f"{before} -> {after}"].append(each.address)
+    if not alike:
+        return []
+    lines = [line("nothing changes at the platform for this, but apply will remember:")]
+    for (path, change), addresses in sorted(alike.items()):
+        named = sorted(addresses) if verbose else sorted(addresses)[:MOST_NAMED]
+        more = f" and {len(addresses) - len(named):,} more" if len(addresses) > len(named) else ""
+        lines.append(line(Span(f"{path}: {change}"), f"  of {', '.join(map(str, named))}{more}", indent=4))
+    return [tuple(lines)]
+
+
 def _unseen(plan: Plan, verbose: bool) -> list[Group]:
     """Fields the vendor does not show, one line for each kind and field."""
     found: dict[tuple[str, str], list[Address]] = defaultdict(list)
@@ -193,6 +212,8 @@ def summary_line(plan: Plan) -> str:
     """
     if plan.is_empty:
         return _nothing_to_remove(plan) if plan.basis.options.get("destroy") else f"No changes. {_matching(plan)}"
+    if not plan.pending and not plan.refusals:
+        return f"No changes at the platform, {len(plan.lifecycle):,} to remember. {_matching(plan)}"
     parts = [part for action in _VERBS if (part := _count(plan, action))]
     if plan.refusals:
         parts.append(f"{len(plan.refusals):,} refused")

@@ -195,7 +195,7 @@ def plan_outputs(plan: Plan) -> dict[str, str]:
     summary = {name: str(counts[name]) for name in plan.summary() if name not in ("keep", "refused")}
     loosened = sum(step.effect is Effect.LOOSENED for step in plan.pending)
     return {
-        "has-changes": _truth(bool(plan.pending)),
+        "has-changes": _truth(plan.has_changes),
         **summary,
         "loosened": str(loosened),
         "refused": str(len(plan.refusals)),

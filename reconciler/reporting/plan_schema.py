@@ -34,8 +34,18 @@ def plan_schema() -> _Schema:
             }
         ),
     }
-    schema["properties"] = {**schema["properties"], "offline": _offline()}
+    schema["properties"] = {**schema["properties"], "offline": _offline(), "lifecycle": _lifecycle()}
     return schema
+
+
+def _lifecycle() -> _Schema:
+    change = {
+        "address": _text("The resource."),
+        "path": _text("What is declared about it, with dots."),
+        "before": {"description": "What is remembered."},
+        "after": {"description": "What is declared."},
+    }
+    return _list_of(_closed(change), "Only where an apply will remember something for which nothing else changes.")
 
 
 def _offline() -> _Schema:

@@ -21,7 +21,18 @@ from reconciler.model.outcome import (
     StepStatus,
     Verdict,
 )
-from reconciler.model.plan import Action, Base, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
+from reconciler.model.plan import (
+    Action,
+    Base,
+    Basis,
+    Cause,
+    Effect,
+    FieldChange,
+    LifecycleChange,
+    Plan,
+    Refusal,
+    Step,
+)
 from reconciler.model.replay import Near, Replay, ReplayState, Share
 from reconciler.model.resource import Address, Source
 from reconciler.reporting.pages import Told
@@ -84,7 +95,13 @@ def _plan(document: Document) -> Plan:
         unseen=tuple((Address.parse(each["address"]), str(each["path"])) for each in document["unseen"]),
         warnings=_texts(document["warnings"]),
         digest=str(document["digest"]),
+        lifecycle=tuple(map(_lifecycle, document.get("lifecycle", ()))),
     )
+
+
+def _lifecycle(document: Document) -> LifecycleChange:
+    address = Address.parse(document["address"])
+    return LifecycleChange(address, str(document["path"]), document["before"], document["after"])
 
 
 def _step(document: Document) -> Step:

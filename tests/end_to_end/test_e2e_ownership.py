@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -430,3 +431,22 @@ def test_what_was_moved_into_a_project_that_nobody_has_is_led_back(inside: str, 
     assert platform.writes == []
     bot("state", "mv", elsewhere, here)
     assert bot("plan").out.startswith("No changes.")
+
+
+def test_a_change_that_is_only_remembered_is_a_change(bot: Any, platform: Any, tmp_path: Path) -> None:
+    """A job that applies only where a plan has changes must not leave out that something is protected from now on."""
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      lifecycle: {protect: true}")
+    outputs = str(tmp_path / "outputs")
+    ended = bot(
+        "plan", "--detailed-exitcode", "--report", "github", code=2, GITHUB_ACTIONS="true", GITHUB_OUTPUT=outputs
+    )
+    assert "lifecycle.protect: false -> true of openlayer.Test/bot/monitoring/Rows arrive" in ended.words
+    assert "No changes at the platform, 1 to remember. 5 resources match the manifests." in ended.out
+    assert Path(outputs).read_text().startswith("has-changes<<")
+    assert Path(outputs).read_text().splitlines()[1] == "true"
+    platform.seen.clear()
+    bot("apply", "--yes")
+    assert platform.writes == []
+    bot("plan", "--detailed-exitcode")
+    bot("drift")
