@@ -110,7 +110,7 @@ def _no_criteria(_: Fields, __: LookUp) -> tuple[Criterion, ...]:
     return ()
 
 
-def _nothing_to_refuse(_: Fields, __: LookUp) -> Iterable[tuple[str, str]]:
+def _nothing_to_refuse(_: Fields, __: Fields | None, ___: LookUp) -> Iterable[Flaw]:
     return ()
 
 
@@ -145,7 +145,8 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``holds``     (content of a FILE field) -> what it has that others may need, as the name of a column.
     ``needs``     (fields) -> (path, field that refers to what has a file, what that file must hold, message).
     ``content``   (remote id) -> what the file holds that a FILE field names.  None where the vendor does not give it.
-    ``refuse``    (fields, look up a live object by kind and name) -> (path, message) for rules that need the platform.
+    ``refuse``    (fields, those of the live object if there is one, look up a live object by kind and name) -> what
+                  breaks rules that need the platform; what is no error is only told.
     ``example``   the fields of one, as its schema shows them.
     """
 
@@ -178,7 +179,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     holds: Callable[[bytes], frozenset[str]] | None = None
     needs: Callable[[Fields], Iterable[tuple[str, str, str, str]]] | None = None
     content: Callable[[str], Flow[bytes]] | None = None
-    refuse: Callable[[Fields, LookUp], Iterable[tuple[str, str]]] = _nothing_to_refuse
+    refuse: Callable[[Fields, Fields | None, LookUp], Iterable[Flaw]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None
     example: Fields = field(default_factory=dict)

@@ -142,7 +142,7 @@ def _live(address: Address, written: Fields, wanted: Fields) -> LiveObject:
 
 def _offline(kind: AnyKind) -> AnyKind:
     """The kind, without the rules that need the platform."""
-    return replace(kind, refuse=lambda _, __: (), criteria=_criteria(kind))
+    return replace(kind, refuse=lambda _, __, ___: (), criteria=_criteria(kind))
 
 
 def _criteria(kind: AnyKind) -> Callable[[Fields, LookUp], tuple[Criterion, ...]]:

@@ -84,7 +84,7 @@ def make_plan(
         owned=sum(owned),
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
-        warnings=desired.warnings,
+        warnings=(*desired.warnings, *_told(world)),
         lifecycle=tuple(_lifecycle(world)),
     )
     return replace(plan, digest=digest(plan))
@@ -175,6 +175,13 @@ def _owned(world: World) -> Iterator[bool]:
             continue
         if address in chosen:
             yield known[address].entry is not None
+
+
+def _told(world: World) -> Iterator[str]:
+    """What is worth knowing of what is selected."""
+    patterns, known = world.options.select, world.matches.by_address
+    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns and world.told else known
+    return (text for address, text in sorted(world.told) if address in chosen)
 
 
 def _unchanged(world: World, decided: set[Address]) -> int:

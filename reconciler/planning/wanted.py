@@ -41,7 +41,7 @@ def for_wanted(world: World) -> Iterator[Decision]:
             yield refuse_double(resource.address, found, resource.source)
             continue
         asks = kind.refuses or kind.looking_up
-        refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, kind, world)) if asks else ()
+        refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, found, kind, world)) if asks else ()
         yield from refused
         if not refused and not kind.virtual:
             yield from (
@@ -77,11 +77,17 @@ def _unclear(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusa
                 yield Refusal(resource.address, f"{field}: {what}", "rename all but one", source)
 
 
-def _refused_by_kind(resource: Resource, kind: AnyKind, world: World) -> Iterator[Refusal]:
-    """What the kind itself refuses, now that the platform can be looked at."""
-    for path, message in kind.refuse(resource.fields, world.around(resource.address)):
-        source = replace(resource.source, line=resource.line_of(path.partition(".")[0]))
-        yield Refusal(resource.address, f"{path}: {message}", "", source)
+def _refused_by_kind(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterator[Refusal]:
+    """What the kind itself refuses, now that the platform can be looked at; what it only warns of is told."""
+    live = found.live.fields if found.live is not None else None
+    for flaw in kind.refuse(resource.fields, live, world.around(resource.address)):
+        source = replace(resource.source, line=resource.line_of(flaw.path.partition(".")[0]))
+        if flaw.is_error:
+            yield Refusal(resource.address, f"{flaw.path}: {flaw.message}", flaw.hint, source)
+        else:
+            world.told.append(
+                (resource.address, f"{resource.address}: {flaw.path}: {flaw} ({source.file}:{source.line})")
+            )
 
 
 def _look_up(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterator[Decision]:

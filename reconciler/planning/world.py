@@ -40,6 +40,8 @@ class World(Struct, frozen=True, dict=True):
     options: Options
     renewed: set[Address] = field(default_factory=set)
     """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
+    told: list[tuple[Address, str]] = field(default_factory=list)
+    """What is worth knowing of what is at the platform, and stands in nobody's way.  Grows while deciding."""
 
     @cached_property
     def scope(self) -> tuple[str, ...]:

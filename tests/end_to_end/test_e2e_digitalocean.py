@@ -122,6 +122,26 @@ def test_what_the_platform_would_not_take_is_refused_with_its_line(
     assert account.writes == []
 
 
+def test_a_deprecated_metric_that_is_in_use_stops_nothing(care: Any, account: Any) -> None:
+    """Only where a test case would get it is it refused: what is there goes on, and the plan says so."""
+    care("apply", "--yes")
+    case = account.case()
+    known = {each["metric_name"]: each["metric_uuid"] for each in account.api("GET", "/evaluation_metrics")["metrics"]}
+    uuids = [known[CORRECT], known["Instruction Following"], known["Tone"]]
+    account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"metrics": {"metric_uuids": uuids}})
+    care("export", "--out", "m", "--adopt", OPENLAYER_API_KEY="")
+    said = 'care/Answers are correct: metrics: the platform has deprecated "Tone"; put another metric in its place (m/'
+    assert said in care("plan", "m", "--detailed-exitcode").words
+    assert said in care("drift", "m").words
+    assert said not in care("plan", "m", "--select", "*Dataset/*").words
+    care.edit("m/care.yaml", "82.4", "90")
+    assert "Apply: 1 done.  (1 updated)" in care("apply", "m", "--yes").out
+    care.edit("m/care.yaml", ", Tone", ", Prompt Perplexity")
+    ended = care("plan", "m", code=3).words
+    assert 'metrics: the platform has deprecated "Prompt Perplexity"' in ended
+    assert "hint: put another metric in its place" in ended
+
+
 def test_a_star_metric_that_is_none_of_the_metrics_is_wrong_without_the_platform(care: Any) -> None:
     care.edit("care.yaml", f"starMetric: {{name: {CORRECT}", "starMetric: {name: PII Leaks")
     ended = care("validate", code=1)

@@ -18,7 +18,7 @@ from pydantic import Field
 from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Wire
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
-from reconciler.model.kind import Kind, LookUp
+from reconciler.model.kind import Flaw, Kind, LookUp
 from reconciler.model.measuring import Measuring, Past, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
@@ -65,11 +65,11 @@ class EvaluationRun(Spec):
     gate: GateField = Field(default_factory=functools.cache(GatePolicy))
 
 
-def _refuse(fields: Fields, find: LookUp) -> Sequence[tuple[str, str]]:
+def _refuse(fields: Fields, _: Fields | None, find: LookUp) -> Sequence[Flaw]:
     names = fields["agents"]
     assert isinstance(names, list)
     unknown = [str(name) for name in names if find(AGENT, str(name)) is None]
-    return [("agents", f'the workspace has no agent "{name}"{near(name, find.names(AGENT))}') for name in unknown]
+    return [Flaw("agents", f'the workspace has no agent "{name}"{near(name, find.names(AGENT))}') for name in unknown]
 
 
 def _no_list(_: str | None, __: Wire) -> Flow[list[Fields]]:

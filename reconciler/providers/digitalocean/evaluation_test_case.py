@@ -29,6 +29,8 @@ NUMBERS = ("METRIC_VALUE_TYPE_NUMBER", "METRIC_VALUE_TYPE_PERCENTAGE")
 METRIC = "digitalocean.Metric"
 DATASET = "digitalocean.EvaluationDataset"
 TRUTH = "expected_response"
+PATH = "starMetric.threshold"
+"""Where the limit stands."""
 
 
 def float32(value: float) -> float:
@@ -104,27 +106,35 @@ def _needs(fields: Fields) -> Iterator[tuple[str, str, str, str]]:
             yield "metrics", "dataset", TRUTH, f'"{name}" compares with the column "{TRUTH}", {where}'
 
 
-def _refuse(fields: Fields, find: LookUp) -> Iterator[tuple[str, str]]:
+def _refuse(fields: Fields, live: Fields | None, find: LookUp) -> Iterator[Flaw]:
     """Metrics that do not exist or are given up, and a threshold that its metric can not have."""
-    star, metrics = fields["starMetric"], fields["metrics"]
+    star = fields["starMetric"]
     assert isinstance(star, dict)
-    assert isinstance(metrics, list)
-    for name in map(str, metrics):
-        metric = find(METRIC, name)
-        if metric is None:
-            yield "metrics", f'the platform has no metric "{name}"{near(name, find.names(METRIC))}'
-        elif metric.details.get("deprecated"):
-            yield "metrics", f'the platform has deprecated "{name}"'
+    yield from _refuse_metrics(fields, live, find)
     metric, threshold = find(METRIC, str(star["name"])), star.get("threshold")
     if metric is None:
         return
     if not isinstance(threshold, (int, float)):
         if metric.details.get("valueType") in NUMBERS:
-            yield "starMetric", f'"{star["name"]}" yields numbers; write the threshold that it must reach'
+            yield Flaw("starMetric", f'"{star["name"]}" yields numbers; write the threshold that it must reach')
     elif metric.details.get("valueType") == STRING:
-        yield "starMetric.threshold", f'"{star["name"]}" yields a text, which no threshold can judge'
+        yield Flaw(PATH, f'"{star["name"]}" yields a text, which no threshold can judge')
     elif outside := _outside(threshold, metric):
-        yield "starMetric.threshold", f'{threshold:g} is outside the range of "{star["name"]}": {outside}'
+        yield Flaw(PATH, f'{threshold:g} is outside the range of "{star["name"]}": {outside}')
+
+
+def _refuse_metrics(fields: Fields, live: Fields | None, find: LookUp) -> Iterator[Flaw]:
+    """A deprecated metric that the test case holds at the platform may stay there; none is put in."""
+    metrics, held = fields["metrics"], live["metrics"] if live else []
+    assert isinstance(metrics, list)
+    assert isinstance(held, list)
+    for name in map(str, metrics):
+        metric = find(METRIC, name)
+        if metric is None:
+            yield Flaw("metrics", f'the platform has no metric "{name}"{near(name, find.names(METRIC))}')
+        elif metric.details.get("deprecated"):
+            what, hint = f'the platform has deprecated "{name}"', "put another metric in its place"
+            yield Flaw("metrics", what, hint, is_error=name not in held)
 
 
 def _outside(threshold: float, metric: LiveObject) -> str:
@@ -135,8 +145,6 @@ def _outside(threshold: float, metric: LiveObject) -> str:
     return "" if low <= threshold <= high else f"{low:g} to {high:g}"
 
 
-PATH = "starMetric.threshold"
-"""Where the limit stands."""
 NOISE = 1e-6
 """How far off a number may be of which 32 bits are kept."""
 
