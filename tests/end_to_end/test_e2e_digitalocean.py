@@ -199,11 +199,16 @@ def test_two_metrics_of_one_name_are_not_guessed_between(care: Any, account: Any
         ("Query\nWhere?\n", 'faq.csv:1:1: the header has no column "query" (it has Query); the name is case-sensitive'),
         ("query,expected_response\nWhere?,Here\n ,There\n", "faq.csv:3:1: the query is empty"),
         ("query,expected_response\nWhere?\n", "faq.csv:2:1: 1 cell under 2 columns"),
+        ("query,expected_response\nWhere?,Here\n\n", "faq.csv:3:1: the line is empty; remove it"),
         ("query\n", "faq.csv:1:1: there are no rows"),
+        (
+            "\ufeffquery\nWhere?\n",
+            "faq.csv:1:1: the file begins with a byte-order mark, which would be a part of the first column's name",
+        ),
         ("", 'faq.csv:1:1: the header has no column "query"'),
         ("query\n" + "Where?\n" * 1001, "faq.csv:1002:1: 1,001 rows; the platform takes 1,000"),
     ],
-    ids=["header", "empty", "cells", "rows", "nothing", "many"],
+    ids=["header", "empty", "cells", "line", "rows", "mark", "nothing", "many"],
 )
 def test_what_is_wrong_with_a_file_is_said_before_any_request(content: str, said: str, care: Any, account: Any) -> None:
     care.write("faq.csv", content)
@@ -232,17 +237,14 @@ def test_a_file_that_is_no_utf8_is_said_with_its_line(care: Any, account: Any) -
     assert account.platform.seen == []
 
 
-def test_a_byte_order_mark_and_windows_line_ends_change_nothing_on_the_way(care: Any, account: Any) -> None:
+def test_windows_line_ends_change_nothing_on_the_way(care: Any, account: Any) -> None:
     """What is uploaded are the bytes of the file."""
-    content = b"\xef\xbb\xbfquery\r\nWhere?\r\n"
+    content = b"query\r\nWhere?\r\n"
     (Path(care.folder) / "faq.csv").write_bytes(content)
-    outcome = care("apply", "--yes", code=4)  # the emulator takes the mark for a part of the name, and says so
-    assert 'The file has no column "query"' in outcome.words
-    (Path(care.folder) / "faq.csv").write_bytes(content[3:])
     care("apply", "--yes")
     (dataset,) = account.datasets()
     url = account.api("GET", f"/evaluation_datasets/{dataset['dataset_uuid']}/download_url")["download_url"]
-    assert httpx.get(url).content == content[3:]
+    assert httpx.get(url).content == content
 
 
 def test_an_upload_address_that_has_expired_is_asked_for_once_more(care: Any, account: Any) -> None:
@@ -848,6 +850,17 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
     ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
     assert "EvaluationDataset/faq stands there twice" in ended.words
     assert "was left out: it names" in ended.words
+    made("plan", "live", "--detailed-exitcode")
+
+
+def test_a_file_that_would_not_be_valid_is_left_out(made: Any, account: Any) -> None:
+    """Written without its mark it would be another dataset, and the plan not empty."""
+    marked = account.upload("marked", "\ufeffid,query\n1,Where?\n")
+    case = account.case()["test_case_uuid"]
+    account.api("PUT", f"/evaluation_test_cases/{case}", {"dataset_uuid": marked})
+    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="", code=4)
+    assert "EvaluationDataset/marked was left out: " in ended.words
+    assert "line 1: the file begins with a byte-order mark" in ended.words
     made("plan", "live", "--detailed-exitcode")
 
 

@@ -7,6 +7,7 @@ Source: pydo 0.44.0, gradient-adk @1894857 and mcp-digitalocean (upload flow), d
 Dataset"; 2026-08.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -40,8 +41,11 @@ def check_csv(content: bytes) -> Sequence[tuple[int, str]]:
 
     Source: docs.digitalocean.com "How to Create an Evaluation Dataset" and "Evaluations Limits", 2026-08.
     """
+    if content.startswith(codecs.BOM_UTF8):
+        what = "the file begins with a byte-order mark, which would be a part of the first column's name"
+        return [(1, f"{what}; save it as UTF-8 without one")]
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         return [(content[: error.start].count(b"\n") + 1, "this is not UTF-8")]
     return list(_check_rows(text))
@@ -58,7 +62,9 @@ def _check_rows(text: str) -> Iterator[tuple[int, str]]:
         place, count = header.index("query"), 0
         for row in reader:
             count += 1
-            if len(row) != len(header):
+            if not row:
+                yield reader.line_num, "the line is empty; remove it"
+            elif len(row) != len(header):
                 yield reader.line_num, f"{counted(len(row), 'cell')} under {counted(len(header), 'column')}"
             elif not row[place].strip():
                 yield reader.line_num, "the query is empty"
