@@ -189,7 +189,16 @@ class _Declared(Struct):
                 found[name] = "holds what a manifest can not"
             elif missing := self._missing(value, kind.shapes[name], home):
                 found[name] = f'names "{missing}", which is not among what was written'
-        return found
+        return found | dict(self._lacking(fields, kind))
+
+    def _lacking(self, fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:
+        """(field, why) for what needs something of a file that is not in it."""
+        for path, named, needed, message in kind.needs(fields) if kind.needs else ():
+            ref = kind.shapes[named].ref
+            assert ref is not None
+            holds, file = self.kinds[ref.kind].holds, self.beside.get(Address(ref.kind, (str(fields.get(named)),)))
+            if holds and file and needed not in holds(file[1]):
+                yield path.partition(".")[0], f"is not valid: {message}"
 
     def _missing(self, value: Json, shape: Shape, home: tuple[str, ...]) -> str:
         """A resource that a field names and that is not declared; "" when there is none."""

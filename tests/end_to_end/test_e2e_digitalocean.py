@@ -853,6 +853,24 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
     made("plan", "live", "--detailed-exitcode")
 
 
+def test_what_would_not_be_valid_with_its_file_is_left_out(made: Any, account: Any) -> None:
+    """The platform takes a metric that compares for a dataset without answers; a manifest can not say so."""
+    case = account.case()
+    known = {each["metric_name"]: each["metric_uuid"] for each in account.api("GET", "/evaluation_metrics")["metrics"]}
+    body = {
+        "name": "Zero",
+        "dataset_uuid": account.upload("questions", "query\nWhere?\n"),
+        "metrics": [known[CORRECT], known["Ground Truth Faithfulness"]],
+        "star_metric": {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold": 1},
+        "workspace_uuid": account.workspace(),
+    }
+    account.api("POST", "/evaluation_test_cases", body)
+    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
+    assert 'EvaluationTestCase/care/Zero was left out: its "metrics" is not valid: "Ground Truth' in ended.words
+    assert "testCases:" in text_of(made, "live/care.yaml")
+    made("plan", "live", "--detailed-exitcode")
+
+
 def test_a_file_that_would_not_be_valid_is_left_out(made: Any, account: Any) -> None:
     """Written without its mark it would be another dataset, and the plan not empty."""
     marked = account.upload("marked", "\ufeffid,query\n1,Where?\n")
