@@ -53,8 +53,7 @@ async def _latest(here: Session, planned: Planned, tests: Sequence[Resource]) ->
     def is_told(resource: Resource) -> bool:
         if any(map(is_empty_so_far, found[resource.address])):
             return False
-        measuring = measuring_of(resource.address)
-        places = measuring.places(resource.fields, planned.by_root[measuring.place, resource.address.root])
+        places = places_of(resource, planned)
         wanted = {planned.ids[place] for place in places if place in planned.ids}
         return wanted <= {each.pipeline for each in found[resource.address]}
 
@@ -123,6 +122,15 @@ def measuring_of(address: Address) -> Measuring:
     measuring = KINDS[address.kind].measuring
     assert measuring is not None
     return measuring
+
+
+def places_of(resource: Resource, planned: Planned) -> tuple[Address, ...]:
+    """All places that it runs on: as the platform has it in what no manifest has ever said."""
+    measuring, live = measuring_of(resource.address), planned.by_id.get(planned.ids.get(resource.address, ""))
+    entry = planned.state.entries.get(resource.address)
+    said = {**(entry.applied if entry else {}), **resource.fields}
+    shown = {name: value for name, value in live.fields.items() if name not in said} if live else {}
+    return measuring.places({**shown, **resource.fields}, planned.by_root[measuring.place, resource.address.root])
 
 
 def subject_of(resource: Resource) -> Address:

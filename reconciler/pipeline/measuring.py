@@ -30,7 +30,7 @@ from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.looking import look, measuring_of, subject_of
+from reconciler.pipeline.looking import look, measuring_of, places_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import carry_over, past, remember
 from reconciler.pipeline.replaying import Looking
@@ -417,16 +417,14 @@ def _targets(resource: Resource) -> tuple[Address, ...]:
 def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
     """One for each place where a resource runs; one without a place where there is none to be named."""
     there = {item.address: item for item in planned.live.objects if not item.archived}
-    found, by_id = planned.by_root, planned.live.by_id()
 
     def each(resource: Resource) -> list[Expectation]:
         kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
-        siblings = found[measuring.place, resource.address.root]
-        places = [] if measuring.possible(resource.fields) else measuring.places(resource.fields, siblings)
+        places = () if measuring.possible(resource.fields) else places_of(resource, planned)
         beside = Neighbourhood(there, KINDS, resource.address)
         subject = planned.desired.resources.get(subject_of(resource), resource)
         criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
-        live = by_id.get(planned.ids.get(subject.address, ""))
+        live = planned.by_id.get(planned.ids.get(subject.address, ""))
         shown = KINDS[subject.address.kind].criteria(live.fields, beside) if live is not None else criteria
         expectation = Expectation(
             resource.address,

@@ -14,7 +14,7 @@ from reconciler.concurrency import all_of
 from reconciler.errors import StateUnreadable
 from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Plan
-from reconciler.model.resource import Address, Desired, Live
+from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import Fields, share
 from reconciler.pipeline.session import Ahead, Session
@@ -43,6 +43,11 @@ class Planned(Struct, frozen=True, dict=True):
     def ids(self) -> Mapping[Address, str]:
         """The remote id of every address that has a live object."""
         return known_ids(self.desired, self.live, self.state, ALL_KINDS)
+
+    @cached_property
+    def by_id(self) -> Mapping[str, LiveObject]:
+        """The live objects by the vendor's id."""
+        return self.live.by_id()
 
     @cached_property
     def by_root(self) -> Mapping[tuple[str, str], list[Address]]:

@@ -47,6 +47,30 @@ def test_everything_passes(measured: Any, platform: Any) -> None:
     assert sorted(path.rpartition("/")[2] for method, path in platform.writes) == ["evaluate", "evaluate"]
 
 
+def test_where_a_test_made_by_hand_runs_is_what_the_platform_says(measured: Any, platform: Any) -> None:
+    """No manifest has ever said where, so nothing is expected elsewhere; what a manifest said once is its affair."""
+    threshold = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 2}
+    body = {
+        "name": "By hand", "description": None, "type": "integrity", "subtype": "rowCount", "evaluationWindow": 86_400,
+        "thresholds": [threshold], "usesProductionData": True, "defaultToAllPipelines": False,
+        "includePipelines": [platform.pipelines("bot")["live"]["id"]],
+    }  # fmt: skip
+    platform.api("POST", f"/projects/{platform.projects()['bot']['id']}/tests", body)
+    item = "    - {name: By hand, type: integrity, subtype: rowCount, pipelines: [live], thresholds:"
+    item += ' [{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}]}\n'
+    unsaid = item.replace("pipelines: [live], ", "")
+    measured.edit("bot.yaml", "  tests:\n", f"  tests:\n{unsaid}")
+    measured("apply", "--yes", "--adopt")
+    assert "No changes" in measured("plan").out
+    only = ("--select", "*/By hand", "--format", "json")
+    assert verdicts(measured("evaluate", *DAY, *only)) == {("By hand", "live"): "pass"}
+    assert verdicts(measured("status", *only)) == {("By hand", "live"): "pass"}
+    measured.edit("bot.yaml", unsaid, item)
+    measured("apply", "--yes")
+    measured.edit("bot.yaml", item, unsaid)  # back to all of them, with the next apply
+    assert verdicts(measured("evaluate", *DAY, *only, code=5))["By hand", "canary"] == "fail"
+
+
 def test_a_failing_gate_is_exit_5(measured: Any) -> None:
     """The table says what was measured and what was wanted, the worst first."""
     measured.edit("bot.yaml", "value: 2}]", "value: 3}]")
