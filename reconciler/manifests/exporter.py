@@ -134,9 +134,11 @@ class _Declared(Struct):
         if lost := next((each for ids in item.refs.values() for each in ids if each in self.twins), None):
             self.warnings.append(f"{item.address} was left out: it names {lost}")
             return
-        fields, left_out = self._expressible(self._with_file(item, kind), kind, home)
+        written = self._with_file(item, kind)
+        fields, left_out = self._expressible(written, kind, home)
         left_out |= {name: f"is not at hand{self._why_not(item)}" for name in kind.file_fields if name in left_out}
         required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
+        required |= {name for name, value in written.items() if value in _BLANK}  # left out it would say something else
         if reasons := [f'its "{name}" {why}' for name, why in left_out.items() if name in required]:
             self.warnings.append(f"{item.address} was left out: {reasons[0]}")
             return
@@ -237,10 +239,14 @@ def _reads_back(value: Json) -> bool:
 
 
 def _written(item: LiveObject, kind: AnyKind) -> Fields:
-    """The fields that say something, in the kind's order."""
+    """The fields that say something, in the kind's order; an empty list of places says that it runs nowhere."""
     tidy = kind.tidy(item.fields)
     shown = (name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY not in shape.marks)
-    return {name: tidy[name] for name in shown if tidy.get(name) not in _BLANK}
+    return {
+        name: tidy[name]
+        for name in shown
+        if tidy.get(name) not in _BLANK or (tidy.get(name) == [] and Mark.SCOPE in kind.shapes[name].marks)
+    }
 
 
 def _escaped(value: Any) -> Any:

@@ -147,6 +147,14 @@ def test_a_reference_to_what_was_left_out_is_left_out(tmp_path: Path) -> None:
     assert len(warnings) == 2
 
 
+def test_a_test_that_runs_nowhere_is_left_out(tmp_path: Path) -> None:
+    """Its only pipeline was deleted; a manifest that named none would mean all of them."""
+    found, warnings = exported(tmp_path, project(), test("Rows", pipelines=[]), test("Other", pipelines="all"))
+    assert list(found) == ["openlayer.Project/bot", "openlayer.Test/bot/monitoring/Other"]
+    (said,) = warnings
+    assert said.startswith('openlayer.Test/bot/monitoring/Rows was left out: its "pipelines" is not valid: names no')
+
+
 def test_lookups_are_named_and_files_are_left_out(tmp_path: Path) -> None:
     """A dataset is not exported without its file, nor a test case without its dataset; a lookup is not taken over."""
     found, warnings = exported(
