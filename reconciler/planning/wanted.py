@@ -237,21 +237,32 @@ def _adopts(resource: Resource, world: World) -> bool:
 def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, world: World) -> Iterator[Decision]:
     changes = differences(resource, live, None, kind, world)
     fixed = [change.path for change in changes if change.create_only]
+    adopts, in_generations = _adopts(resource, world), kind.replace is Replace.CREATE_THEN_RETIRE
+    if fixed and adopts and in_generations:
+        world.renewed.add(resource.address)
+        yield _create_beside(resource, found, live, kind)
+        return
     reason = "an object of this name was made by somebody else"
     if live.op is not None:
         reason = "an object of this name was made by another state of reconciler"
-    adopts = _adopts(resource, world)
     if not changes and not adopts:
         reason = MATCHES_NOT_OURS
     yield replace(_step(Action.ADOPT, resource, found, live, kind, changes, reason), idle=not (changes or adopts))
     if fixed:
-        yield _refuse(
-            resource,
-            f"it differs in {', '.join(fixed)}, which can not be changed in place",
-            "adopt it as it is first: write the live value into the manifest",
-        )
+        hint = "adopt it as it is first: write the live value into the manifest"
+        if in_generations:
+            hint = "--adopt makes another one beside it; for the one that is there, take what reconciler export writes"
+        yield _refuse(resource, f"it differs in {', '.join(fixed)}, which can not be changed in place", hint)
     elif changes and not adopts:
         yield _refuse(resource, f"{reason}, and it is not ours", "take it over with --adopt or lifecycle.adopt: true")
+
+
+def _create_beside(resource: Resource, found: Match, live: LiveObject, kind: AnyKind) -> Decision:
+    """A generation of our own where one has the name that nobody remembers: that is left alone, whatever it holds."""
+    step = _create(resource, replace(found, live=None), kind)
+    if isinstance(step, Refusal):
+        return step
+    return replace(step, notes=(f"{live.remote_id} of this name stays: it is not ours",))
 
 
 def _bring_in_line(

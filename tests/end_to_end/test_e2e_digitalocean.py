@@ -420,7 +420,7 @@ def test_going_back_to_former_content_is_one_more_generation(care: Any, account:
 
 
 def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: Any) -> None:
-    """It has no digest in its name, so its size must do; one of another size is refused."""
+    """It has no digest in its name, so its size must do."""
     by_hand = account.upload("faq", text_of(care, "faq.csv"))
     assert "= digitalocean.EvaluationDataset/faq" in care("plan").words
     care("apply", "--yes", "--adopt")
@@ -430,10 +430,15 @@ def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: 
 
 
 def test_a_dataset_made_by_hand_with_other_content_is_not_taken_for_ours(care: Any, account: Any) -> None:
-    account.upload("faq", MORE)
-    ended = care("apply", "--yes", "--adopt", code=3)
+    by_hand = account.upload("faq", MORE)
+    ended = care("apply", "--yes", code=3)
     assert "it differs in file, which can not be changed in place" in ended.words
     assert account.writes == []
+    care("apply", "--yes", "--adopt")
+    (ours,) = [each for each in account.datasets() if each["dataset_uuid"] != by_hand]
+    assert len(account.datasets()) == 2
+    assert account.case()["dataset"]["dataset_uuid"] == ours["dataset_uuid"]
+    care("plan", "--detailed-exitcode")
 
 
 def test_of_datasets_with_one_name_the_one_with_the_wanted_content_counts(care: Any, account: Any) -> None:
@@ -658,6 +663,44 @@ def test_the_vendors_own_client_sees_what_we_made(care: Any, account: Any) -> No
     assert (case["name"], case["dataset"]["row_count"], case["star_metric"]["name"]) == (
         "Answers are correct", 2, CORRECT,
     )  # fmt: skip
+
+
+def test_a_lost_state_and_other_content_make_a_generation_beside_the_one_that_is_there(care: Any, account: Any) -> None:
+    """It may be somebody else's, so it is neither changed nor deleted; asked for with --adopt, as all that is there."""
+    care("apply", "--yes")
+    (first,), case = account.datasets(), account.case()["test_case_uuid"]
+    care("state", "rm", "*")
+    care.write("faq.csv", MORE)
+    ended = care("plan", code=3).words
+    assert "it differs in file, which can not be changed in place" in ended
+    assert "hint: --adopt makes another one beside it; for the one that is there, take what reconciler export" in ended
+    assert f"note: {first['dataset_uuid']} of this name stays: it is not ours" in care("plan", "--adopt").words
+    assert "Apply: 2 done.  (1 created, 1 adopted)" in care("apply", "--yes", "--adopt").out
+    (newer,) = [each for each in account.datasets() if each != first]
+    assert newer["dataset_name"] == named(MORE)
+    assert account.case()["test_case_uuid"] == case
+    assert account.case()["dataset"]["dataset_uuid"] == newer["dataset_uuid"]
+    care("plan", "--detailed-exitcode")
+    care("apply", "--yes")
+    assert first in account.datasets()
+
+
+def test_a_generation_beside_a_strangers_whose_upload_was_never_answered_is_not_made_twice(
+    care: Any, account: Any
+) -> None:
+    care("apply", "--yes")
+    care("state", "rm", "*")
+    care.write("faq.csv", MORE)
+    lists = {"method": "GET", "path": "/v2/gen-ai/evaluation_datasets*", "action": "status", "status": 404}
+    account.platform.fail(
+        {"method": "POST", "path": "/v2/gen-ai/evaluation_datasets", "action": "drop-after"},
+        {**lists, "nth": list(range(2, 10))},
+    )
+    care("apply", "--yes", "--adopt", code=4)
+    account.platform.fail()
+    care("apply", "--yes", "--adopt")
+    assert sorted(each["dataset_name"] for each in account.datasets()) == sorted([named(FAQ), named(MORE)])
+    care("plan", "--detailed-exitcode")
 
 
 # ---------------------------------------------------------------------------------------------- workspaces
