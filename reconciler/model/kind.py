@@ -147,6 +147,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``content``   (remote id) -> what the file holds that a FILE field names.  None where the vendor does not give it.
     ``refuse``    (fields, those of the live object if there is one, look up a live object by kind and name) -> what
                   breaks rules that need the platform; what is no error is only told.
+    ``worth_telling``  key that the vendor stores and nothing here can set -> what a plan warns of where it is set.
     ``example``   the fields of one, as its schema shows them.
     """
 
@@ -182,6 +183,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     refuse: Callable[[Fields, Fields | None, LookUp], Iterable[Flaw]] = _nothing_to_refuse
     gate: Callable[[S], Any] | None = None
     measuring: Measuring | None = None
+    worth_telling: Mapping[str, str] = field(default_factory=dict)
     example: Fields = field(default_factory=dict)
 
     def understand(

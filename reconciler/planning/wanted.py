@@ -40,6 +40,8 @@ def for_wanted(world: World) -> Iterator[Decision]:
         if found.also:
             yield refuse_double(resource.address, found, resource.source)
             continue
+        if found.live is not None and found.live.unmanaged and not found.live.archived:
+            world.told.extend(_worth_telling(resource, found.live, kind))
         asks = kind.refuses or kind.looking_up
         refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, found, kind, world)) if asks else ()
         yield from refused
@@ -88,6 +90,14 @@ def _refused_by_kind(resource: Resource, found: Match, kind: AnyKind, world: Wor
             world.told.append(
                 (resource.address, f"{resource.address}: {flaw.path}: {flaw} ({source.file}:{source.line})")
             )
+
+
+def _worth_telling(resource: Resource, live: LiveObject, kind: AnyKind) -> Iterator[tuple[Address, str]]:
+    """What nobody here can set, and a reader of the plan should know."""
+    place = f"({resource.source.file}:{resource.source.line})"
+    for name in live.unmanaged:
+        if name in kind.worth_telling:
+            yield resource.address, f"{resource.address}: {kind.worth_telling[name]} {place}"
 
 
 def _look_up(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterator[Decision]:

@@ -450,3 +450,15 @@ def test_a_change_that_is_only_remembered_is_a_change(bot: Any, platform: Any, t
     assert platform.writes == []
     bot("plan", "--detailed-exitcode")
     bot("drift")
+
+
+def test_a_test_that_somebody_paused_is_told_and_a_pause_is_not_exported(bot: Any, platform: Any) -> None:
+    """Nothing has drifted that the manifests say, and yet it judges nothing."""
+    bot("apply", "--yes")
+    platform.api("PUT", f"/tests/{platform.tests('bot')['Rows arrive']['id']}", {"paused": True})
+    said = "openlayer.Test/bot/monitoring/Rows arrive: it is paused at the platform, and not evaluated there by itself"
+    assert said in bot("plan", "--detailed-exitcode").words
+    assert said in bot("drift").words
+    assert "Rows arrive: paused is set and can not be expressed" in bot("export", "--out", "m").words
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: duplicateRowCount")
+    assert "paused is set at the platform and can not be carried over" in bot("plan", "bot.yaml").words

@@ -49,6 +49,8 @@ _KNOWN = frozenset(
     "defaultToAllPipelines includePipelines excludePipelines includeHistoricalData subpopulationFiltersHash "
     "projectId workspaceId links".split()
 )
+_LOST = ("paused", "subpopulationFiltersHash")
+"""What of it is there for users to set, and no create takes."""
 
 
 def _operator(value: object) -> object:
@@ -380,12 +382,13 @@ def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], s
         archived=item.get("archived") is True,
         op=op,
         rank=(item.get("dateCreated"), item.get("number"), str(item["id"])),
-        unmanaged=() if item.keys() <= _KNOWN else _unmanaged(item),
+        unmanaged=() if item.keys() <= _KNOWN and not any(map(item.get, _LOST)) else _unmanaged(item),
     )
 
 
 def _unmanaged(item: Fields) -> tuple[str, ...]:
-    return tuple(sorted(key for key in item if key not in _KNOWN and item[key] not in (None, "", [], {}, False)))
+    keys = (key for key in item if key not in _KNOWN or key in _LOST)
+    return tuple(sorted(key for key in keys if item[key] not in (None, "", [], {}, False)))
 
 
 def _plain_text(description: Json) -> str | None:
@@ -534,6 +537,7 @@ TEST = Kind(
     check=_check,
     gate=_gate,
     measuring=MEASURING,
+    worth_telling={"paused": "it is paused at the platform, and not evaluated there by itself"},
     example={
         "name": "Answers contain no PII",
         "type": "integrity",
