@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
 from reconciler.manifests.files import MAX_CONTENT_BYTES
 from reconciler.manifests.loader import printable
-from reconciler.model.checkout import from_top
+from reconciler.model.checkout import from_home, from_top
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
@@ -72,9 +73,10 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         records += _taken_over(state, found, objects, there, folder, here.request.home)
         taken = {address for each in found for address in each.fields}
         exported = _write(here, found, [*unused, *warnings], folder, taken, force=force)
+        left = tuple(_left_in_files(here, state, fold(state, records), exported.files))
         here.store.commit(fold(state, records))
         await carry_over(here, records)
-    return replace(exported, whole=whole)
+    return replace(exported, whole=whole, warnings=(*exported.warnings, *left))
 
 
 def _with_files(objects: Sequence[LiveObject], roots: Sequence[LiveObject]) -> tuple[list[LiveObject], list[str]]:
@@ -202,6 +204,20 @@ def _taken_over(
         entry = replace(known, applied=fields, source=source, on_removal="keep", archived=False, unlisted=False)
         records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
     return records
+
+
+def _left_in_files(here: Session, before: State, after: State, written: Iterable[str]) -> Iterator[str]:
+    """One sentence a file that was not written now and declares something under the name that it had before."""
+    former = {(address.kind, entry.remote_id): address for address, entry in before.entries.items()}
+    told = {os.path.normpath(file) for file in written}
+    for address, entry in sorted(after.entries.items(), key=lambda each: (len(each[0].path), each[0])):
+        old = former.get((address.kind, entry.remote_id), address)
+        source = before.entries[old].source if old != address and not entry.archived else ""
+        file = os.path.normpath(from_home(here.request.home, source)) if source else ""
+        if file and file not in told and (here.request.root / file).is_file():
+            told.add(file)
+            what = f"{file} declares {old}, which is {address} now"
+            yield printable(f"{what}: remove it there, or the next apply makes it a second time")
 
 
 def reachable(here: Session) -> list[Vendor]:

@@ -68,6 +68,28 @@ def test_a_project_renamed_at_the_platform_moves(p6: Any, platform: Any) -> None
     assert platform.everything() == there
 
 
+def test_the_file_of_a_project_that_was_renamed_is_named(p6: Any, platform: Any) -> None:
+    """It was exported under its former name, and that file is not written over: with it all would be made again."""
+    export_instead(p6)
+    rename_project(platform, "p6", "q6")
+    there = platform.everything()
+    ended = p6("export", "--out", "./m", "--adopt", "--force")
+    said = "m/p6.yaml declares openlayer.Project/p6, which is openlayer.Project/q6 now: remove it there, or the next"
+    assert ended.words.count(said) == 1
+    assert ended.words.count("m/p6.yaml") == 1
+    (p6.folder / "m" / "p6.yaml").unlink()
+    p6("plan", "--detailed-exitcode")
+    assert "p6.yaml" not in p6("export", "--out", "./m", "--adopt", "--force").words
+    assert platform.everything() == there
+
+
+def test_a_test_renamed_in_a_file_that_is_written_anew_is_not_told(p6: Any, platform: Any) -> None:
+    export_instead(p6)
+    rename_tests(platform, "p6", A="C")
+    assert "now: remove it there" not in p6("export", "--out", "m", "--adopt", "--force").words
+    p6("plan", "--detailed-exitcode")
+
+
 def test_a_test_renamed_at_the_platform_moves(p6: Any, platform: Any) -> None:
     before = remembered(p6)
     rename_tests(platform, "p6", A="C")
