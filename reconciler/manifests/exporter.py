@@ -128,11 +128,12 @@ class _Declared(Struct):
             return  # the reason has been given for what it lives in
         if twin := self.look_alikes.get(folded(item.address)):
             same = "stands there twice" if twin == item.address else f"can not be told from {twin}"
-            self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out")
+            what = "let one of them have another name" if kind.update else "let what names it name the other one"
+            self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out: {what}, and export again")
             self.twins |= {item.remote_id} & self.contents.keys()
             return
         if lost := next((each for ids in item.refs.values() for each in ids if each in self.twins), None):
-            self.warnings.append(f"{item.address} was left out: it names {lost}")
+            self.warnings.append(f"{item.address} was left out: it names {lost}; let it name the one that was written")
             return
         written = self._with_file(item, kind)
         fields, left_out = self._expressible(written, kind, home)
@@ -140,10 +141,12 @@ class _Declared(Struct):
         required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
         required |= {name for name, value in written.items() if value in _BLANK}  # left out it would say something else
         if reasons := [f'its "{name}" {why}' for name, why in left_out.items() if name in required]:
-            self.warnings.append(f"{item.address} was left out: {reasons[0]}")
+            self.warnings.append(f"{item.address} was left out: {reasons[0]}; mend that, and export again")
             return
-        self.warnings += [f"{item.address}: {name} was left out: it {why}" for name, why in left_out.items()]
-        self.warnings += [f"{item.address}: {name} is set and can not be expressed" for name in item.unmanaged]
+        stays = "it stays there, and is not compared; write it by hand to change that"
+        self.warnings += [f"{item.address}: {name} was left out: it {why}; {stays}" for name, why in left_out.items()]
+        lost = "set it again by hand where the object is ever replaced"
+        self.warnings += [f"{item.address}: {name} is set and can not be expressed; {lost}" for name in item.unmanaged]
         self.look_alikes[folded(item.address)] = item.address
         if kind.lookup(kind.spec.model_validate(fields)):
             self.lookups.add(item.address)

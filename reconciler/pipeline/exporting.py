@@ -84,8 +84,9 @@ def _with_files(objects: Sequence[LiveObject], roots: Sequence[LiveObject]) -> t
     named = {each for item in objects for ids in item.refs.values() for each in ids}
     kept = [item for item in objects if not _holds_file(item)]
     held = {item.remote_id: item for item in (*roots, *objects) if _holds_file(item)}
+    what = "let something name it, or delete it there"
     unused = [
-        printable(f"{item.address} was left out: nothing names it ({item.remote_id})")
+        printable(f"{item.address} was left out: nothing names it ({item.remote_id}); {what}")
         for item in objects
         if _holds_file(item) and item.remote_id not in named
     ]

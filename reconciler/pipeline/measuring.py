@@ -24,7 +24,7 @@ from reconciler.model.kind import Vendor
 from reconciler.model.measuring import Trigger
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
-from reconciler.model.resource import Address, Resource
+from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
@@ -116,7 +116,7 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         why = "what changed is not evaluated on demand" if apart else "no test changed"
         return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing=why)
     if not tests:
-        raise _nothing_to_measure(ask)
+        raise _nothing_to_measure(ask, here.desired)
     await carry_over(here, _renamed(tests))
     expectations = _expectations(planned, tests)
     estimate = None
@@ -254,7 +254,7 @@ def _measurable(
     return tests, apart
 
 
-def _nothing_to_measure(ask: Inquiry) -> UsageInvalid:
+def _nothing_to_measure(ask: Inquiry, desired: Desired) -> UsageInvalid:
     if ask.resume:
         return UsageInvalid(
             "there is nothing to resume: no evaluation is under way here",
@@ -262,10 +262,20 @@ def _nothing_to_measure(ask: Inquiry) -> UsageInvalid:
         )
     if ask.commit:
         return UsageInvalid("no development test is declared here", hint="check the paths and --select")
-    return UsageInvalid(
-        "nothing here can be evaluated",
-        hint="check the paths and --select; development tests are judged with --commit latest",
-    )
+    usual = "check the paths and --select; development tests are judged with --commit latest"
+    return UsageInvalid("nothing here can be evaluated", hint=_never_run(desired) or usual)
+
+
+def _never_run(desired: Desired) -> str:
+    """What to add where thresholds are declared that only what names them measures, and nothing does."""
+    declared = {resource.address.kind: KINDS[resource.address.kind] for resource in desired}
+    waiting = [kind for kind in declared.values() if kind.judges and kind.measuring is None]
+    for kind in KINDS.values():
+        judged = [each for each in waiting if each.document == kind.document]
+        if kind.virtual and kind.measuring is not None and judged and kind.id not in declared:
+            place = KINDS[kind.measuring.place].noun
+            return f"add spec.{kind.plural}: they say against which {place}s the {judged[0].noun}s run"
+    return ""
 
 
 def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Inquiry) -> tuple[Trigger, ...]:

@@ -892,7 +892,9 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
     account.api("POST", "/evaluation_test_cases", body)
     ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
     assert "EvaluationDataset/faq stands there twice" in ended.words
+    assert "was left out: let what names it name the other one, and export again" in ended.words
     assert "was left out: it names" in ended.words
+    assert "; let it name the one that was written" in ended.words
     made("plan", "live", "--detailed-exitcode")
 
 

@@ -64,6 +64,16 @@ def levels(result: Any) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------- starting
 
 
+def test_test_cases_that_nothing_runs_are_no_riddle(care: Any) -> None:
+    """As an export leaves them: runs are no objects at the platform."""
+    care.write("care.yaml", (care.folder / "care.yaml").read_text().partition("  runs:")[0])
+    care("apply", "--yes")
+    for command in ("evaluate", "status"):
+        said = care(command, code=64).words
+        assert "nothing here can be evaluated" in said
+        assert "add spec.runs: they say against which agents the evaluation test cases run" in said
+
+
 def test_a_run_that_is_there_already_is_enough(ready: Any, account: Any) -> None:
     """For this version of the test case and of the agent: no second run, no second bill."""
     ready("evaluate")

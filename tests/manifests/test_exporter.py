@@ -18,6 +18,8 @@ from reconciler.providers.openlayer import OPENLAYER
 VENDORS = (OPENLAYER, DIGITALOCEAN)
 UNTOLD = "can not be told from"
 UNWRITTEN = "which is not among what was written"
+AGAIN = "mend that, and export again"
+STAYS = "it stays there, and is not compared; write it by hand to change that"
 TEST: Fields = {
     "mode": "monitoring",
     "type": "integrity",
@@ -74,7 +76,7 @@ def test_a_text_that_no_manifest_can_hold_is_left_out(tmp_path: Path, text: str)
     """What is not written is not compared, so the plan is still empty."""
     found, warnings = exported(tmp_path, project(description=text))
     assert found == {"openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"}}
-    assert warnings == ["openlayer.Project/bot: description was left out: it holds what a manifest can not"]
+    assert warnings == [f"openlayer.Project/bot: description was left out: it holds what a manifest can not; {STAYS}"]
 
 
 def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) ->
     found, warnings = exported(tmp_path, project(), test("Rows", thresholds=limit))
     assert list(found) == ["openlayer.Project/bot"]
     assert warnings == [
-        'openlayer.Test/bot/monitoring/Rows was left out: its "thresholds" holds what a manifest can not'
+        f'openlayer.Test/bot/monitoring/Rows was left out: its "thresholds" holds what a manifest can not; {AGAIN}'
     ]
 
 
@@ -99,15 +101,16 @@ def test_a_name_that_nobody_can_see_takes_everything_inside_along(tmp_path: Path
     inside = live("openlayer.InferencePipeline/b\x07t/live")
     found, warnings = exported(tmp_path, project("b\x07t"), inside, project("other"))
     assert list(found) == ["openlayer.Project/other"]
-    assert warnings == ['openlayer.Project/b\ufffdt was left out: its "name" holds what a manifest can not']
+    assert warnings == [f'openlayer.Project/b\ufffdt was left out: its "name" holds what a manifest can not; {AGAIN}']
 
 
 def test_names_that_can_not_be_told_apart_do_not_load_together(tmp_path: Path) -> None:
     found, warnings = exported(tmp_path, project(), test("Rows"), test("rows"), test("Rows"))
     assert list(found) == ["openlayer.Project/bot", "openlayer.Test/bot/monitoring/Rows"]
+    other = "was left out: let one of them have another name, and export again"
     assert warnings == [
-        "openlayer.Test/bot/monitoring/Rows stands there twice; id of Rows was left out",
-        f"openlayer.Test/bot/monitoring/rows {UNTOLD} openlayer.Test/bot/monitoring/Rows; id of rows was left out",
+        f"openlayer.Test/bot/monitoring/Rows stands there twice; id of Rows {other}",
+        f"openlayer.Test/bot/monitoring/rows {UNTOLD} openlayer.Test/bot/monitoring/Rows; id of rows {other}",
     ]
 
 
@@ -117,7 +120,8 @@ def test_a_field_with_a_value_that_a_manifest_can_not_say_is_left_out(tmp_path: 
     found, warnings = exported(tmp_path, project(), newer)
     assert found["openlayer.InferencePipeline/bot/live"] == {"name": "live", "description": "x"}
     assert warnings == [
-        "openlayer.InferencePipeline/bot/live: dataBackend was left out: it is not of a form that a manifest can have"
+        "openlayer.InferencePipeline/bot/live: dataBackend was left out: it is not of a form that a manifest can have; "
+        + STAYS
     ]
 
 
@@ -125,19 +129,23 @@ def test_what_is_against_the_rules_of_its_kind_is_left_out(tmp_path: Path) -> No
     found, warnings = exported(tmp_path, project(), test("Rows", evaluationWindow="30m"))
     assert "evaluationWindow" not in found["openlayer.Test/bot/monitoring/Rows"]
     assert warnings == [
-        "openlayer.Test/bot/monitoring/Rows: evaluationWindow was left out: it is not valid: 30m is outside 1h to 28d"
+        "openlayer.Test/bot/monitoring/Rows: evaluationWindow was left out: it is not valid: 30m is outside 1h to 28d; "
+        + STAYS
     ]
 
 
 def test_a_set_in_which_something_stands_twice_is_left_out(tmp_path: Path) -> None:
     found, warnings = exported(tmp_path, project(modelTypes=["llm", "retriever", "llm"]))
     assert found == {"openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"}}
-    assert warnings == ['openlayer.Project/bot: modelTypes was left out: it is not valid: "llm" stands here twice']
+    assert warnings == [
+        f'openlayer.Project/bot: modelTypes was left out: it is not valid: "llm" stands here twice; {STAYS}'
+    ]
 
 
 def test_what_can_not_be_set_is_said(tmp_path: Path) -> None:
     _, warnings = exported(tmp_path, project(unmanaged=("gitRepo",)))
-    assert warnings == ["openlayer.Project/bot: gitRepo is set and can not be expressed"]
+    again = "set it again by hand where the object is ever replaced"
+    assert warnings == [f"openlayer.Project/bot: gitRepo is set and can not be expressed; {again}"]
 
 
 def test_a_reference_to_what_was_left_out_is_left_out(tmp_path: Path) -> None:
@@ -168,8 +176,8 @@ def test_lookups_are_named_and_files_are_left_out(tmp_path: Path) -> None:
     )  # fmt: skip
     assert found == {"digitalocean.Workspace/care": {"name": "care"}}
     assert warnings == [
-        'digitalocean.EvaluationDataset/faq was left out: its "file" is not at hand',
-        f'digitalocean.EvaluationTestCase/care/Correct was left out: its "dataset" names "faq", {UNWRITTEN}',
+        f'digitalocean.EvaluationDataset/faq was left out: its "file" is not at hand; {AGAIN}',
+        f'digitalocean.EvaluationTestCase/care/Correct was left out: its "dataset" names "faq", {UNWRITTEN}; {AGAIN}',
     ]
 
 
