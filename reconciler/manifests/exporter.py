@@ -47,8 +47,8 @@ def documents(
 ) -> tuple[list[Exported], list[str]]:
     """One document a root, with everything inside it; and sentences about what could not be expressed.
 
-    What lives in nothing, but is declared in the documents of another kind, goes into the first of these.  ``contents``
-    are those of files, by the remote id of the object that holds one, or why there is none.
+    What lives in nothing, but is declared in the documents of another kind, goes into the first of these that names it.
+    ``contents`` are those of files, by the remote id of the object that holds one, or why there is none.
     """
     there = sorted((item for item in objects if not item.archived), key=lambda item: item.address)
     found: list[Exported] = []
@@ -70,11 +70,23 @@ def documents(
 
 
 def _by_home(declared: _Declared) -> dict[tuple[str, str | None], list[Address]]:
-    """What is declared, by its kind and the root that it lives in; None for what lives in nothing."""
+    """What is declared, by its kind and the root that it lives in, or is named in; None where there is none."""
     found: dict[tuple[str, str | None], list[Address]] = {}
+    naming = _first_to_name(declared)
     for address in declared.fields:
-        home = address.root if declared.kinds[address.kind].parent else None
+        home = address.root if declared.kinds[address.kind].parent else naming.get(address)
         found.setdefault((address.kind, home), []).append(address)
+    return found
+
+
+def _first_to_name(declared: _Declared) -> dict[Address, str]:
+    """By what lives in nothing, the first root in which something names it."""
+    found: dict[Address, str] = {}
+    for address, fields in declared.fields.items():
+        for name, _, ref, _ in declared.kinds[address.kind].referring:
+            value = fields.get(name)
+            for each in () if declared.kinds[ref.kind].parent else value if isinstance(value, list) else [value]:
+                found.setdefault(Address(ref.kind, (str(each),)), address.root)
     return found
 
 

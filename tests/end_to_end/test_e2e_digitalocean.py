@@ -868,6 +868,25 @@ def test_an_exported_workspace_comes_with_the_files_of_its_datasets(
     assert "live/care.yaml is there already" in made("export", "--out", "live", OPENLAYER_API_KEY="", code=64).err
 
 
+def test_a_dataset_is_written_beside_the_test_cases_that_name_it(made: Any, account: Any) -> None:
+    """So each document is valid by itself, where no two workspaces share one."""
+    account.api("POST", "/workspaces", {"name": "abacus"})
+    case = account.case()
+    body = {
+        "name": "Others",
+        "dataset_uuid": account.upload("sums", "query\nHow many?\n"),
+        "metrics": [each["metric_uuid"] for each in case["metrics"]],
+        "star_metric": {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold": 1},
+        "workspace_uuid": account.workspace("abacus"),
+    }
+    account.api("POST", "/evaluation_test_cases", body)
+    made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
+    for name in ("abacus", "care"):
+        made("validate", f"live/{name}.yaml")
+    assert "sums.csv" in text_of(made, "live/abacus.yaml")
+    made("plan", "live", "--detailed-exitcode")
+
+
 def test_a_file_that_can_not_be_had_is_told_and_exits_4(made: Any, account: Any) -> None:
     """What names it is left out with it; the rest is written and loads."""
     account.platform.fail({"method": "GET", "path": SPACES, "action": "status", "status": 403})
