@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -305,6 +305,9 @@ AnyKind = Kind[Any]
 class Vendor(Struct, frozen=True):
     """One platform: its kinds, parents before children, and how to reach it.
 
+    Raises ValueError for kinds that could not be read, or not be remembered: an address has a root's name and at most
+    one more, and lists are understood by the names in earlier ones.
+
     ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows
     to a place (remote id, rows, column configuration): for the embedded emulator only.  ``show_run`` reads one
     evaluation by its id, with every field that the vendor shows; None where there is no such thing.
@@ -321,6 +324,44 @@ class Vendor(Struct, frozen=True):
     dialects: tuple[str, ...] = ("",)
     sample: Callable[[str, Sequence[Fields], Fields], Flow[None]] | None = None
     show_run: Callable[[str], Flow[Fields]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that is declared wrongly, by its name."""
+        earlier: dict[str, AnyKind] = {}
+        for kind in self.kinds:
+            wrong = next(self._mistakes(kind, earlier), "")
+            if wrong:
+                raise ValueError(f"{kind.id}: {wrong}")
+            earlier[kind.id] = kind
+
+    def _mistakes(self, kind: AnyKind, earlier: Mapping[str, AnyKind]) -> Iterator[str]:
+        known = {each.id for each in self.kinds}
+        if kind.id in earlier:
+            yield f"declared twice in the kinds of {self.name}"
+        if kind.parent is not None:
+            home = f"its parent {kind.parent}"
+            yield from (f"{home} {wrong}" for wrong in self._unfit(kind.parent, known, earlier))
+            parent = earlier[kind.parent]
+            if parent.virtual:
+                yield f"{home} is virtual: nothing can live in it"
+            if parent.parent is not None:
+                yield f"{home} is no root"
+        if kind.declared_in is not None and kind.declared_in not in known:
+            yield f"it is declared in {kind.declared_in}, which is no kind of {self.name}"
+        there = {**earlier, kind.id: kind} if kind.virtual else earlier
+        for name, shape in kind.shapes.items():
+            if shape.ref is not None:
+                named = f"{name} refers to {shape.ref.kind}, which"
+                yield from (f"{named} {wrong}" for wrong in self._unfit(shape.ref.kind, known, there))
+
+    def _unfit(self, kind_id: str, known: Container[str], earlier: Mapping[str, AnyKind]) -> Iterator[str]:
+        """Why a kind can be no parent, and nothing to refer to."""
+        if kind_id not in known:
+            yield f"is no kind of {self.name}"
+        elif kind_id not in earlier:
+            yield f"must come earlier in the kinds of {self.name}"
+        elif earlier[kind_id].identity != ("name",):
+            yield 'must have the identity ("name",)'
 
     def kind(self, kind_id: str) -> AnyKind:
         """The kind with this id.  Raises KeyError."""
