@@ -67,6 +67,17 @@ def test_an_old_server_without_patch(bot: Any, platform: Any, make_project: Make
     assert [step["id"] for step in left["steps"]] == ["update:openlayer.Project/bot"]
 
 
+def test_a_project_that_was_deleted_before_its_change_arrives(bot: Any, platform: Any) -> None:
+    """Says that it is not there, not that the server is old."""
+    bot("apply", "--yes")
+    project = f"/projects/{platform.projects()['bot']['id']}"
+    bot.edit("bot.yaml", "description: Answers", "description: Answers customers")
+    platform.meanwhile("PATCH", project, lambda: platform.api("DELETE", project))
+    ended = bot("apply", "--yes", code=4)
+    assert "not found (404" in ended.words
+    assert "can not update a project" not in ended.words
+
+
 # ---------------------------------------------------------------------------------------------- pipelines
 
 BACKENDS = {

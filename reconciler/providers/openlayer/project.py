@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.errors import MethodMissing, NotFound
+from reconciler.errors import ApiError, MethodMissing, NotFound
 from reconciler.model.call import Call, Flow, Wire, Write, delete, url_path
 from reconciler.model.kind import Flaw, Kind, Removal, Replace
 from reconciler.model.marker import sign, split
@@ -94,6 +94,8 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
         try:
             yield call
         except (NotFound, MethodMissing) as error:
+            if isinstance(error, NotFound) and not (yield from _is_there(write.live.remote_id)):
+                raise
             raise MethodMissing(
                 "this server can not update a project",
                 method=call.method,
@@ -101,6 +103,15 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
                 status=error.status,
                 hint=f"it is older than the API's PATCH; change {', '.join(sorted(write.changed))} in the web app",
             ) from error
+
+
+def _is_there(project_id: str) -> Flow[bool]:
+    """Whether there is such a project for certain.  Asked of a list in it: a GET of one project is not documented."""
+    try:
+        yield Call("GET", url_path("projects", project_id, "inference-pipelines"), query={"page": 1, "perPage": 1})
+    except ApiError:
+        return False
+    return True
 
 
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
