@@ -158,13 +158,14 @@ def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> l
 
 def _replace(path: Path, text: str) -> None:
     """Write a file so that it is never half written, keeping its mode."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as stream:
-        stream.write(text)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
     try:
-        shutil.copymode(path, stream.name)
-        Path(stream.name).replace(path)
-    except OSError:
-        Path(stream.name).unlink(missing_ok=True)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        shutil.copymode(path, name)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
         raise
 
 

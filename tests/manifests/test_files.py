@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,21 @@ def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> N
     with pytest.raises(ManifestsInvalid, match=r"b\.yaml:2:1"):
         rewrite([], root=tmp_path)
     assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1\n"
+
+
+@pytest.mark.parametrize("room", [0, 8192], ids=["for nothing", "for a part"])
+def test_a_full_disk_leaves_a_file_as_it_was_and_no_other_beside_it(tmp_path: Path, room: int) -> None:
+    """The limit on a file's size refuses what goes beyond it, as a full disk does."""
+    text = "a:   1\n" + "# " + "x" * 20_000 + "\n"
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(ManifestsInvalid, match=r"a\.yaml: can not be written: File too large"):
+            rewrite([], root=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"a.yaml": text}
 
 
 def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
