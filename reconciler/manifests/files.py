@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from reconciler.errors import ManifestsInvalid, Problem, UsageInvalid
-from reconciler.manifests.loader import MAX_FILE_BYTES, printable
+from reconciler.manifests.loader import MAX_FILE_BYTES, parse, printable
 
 SUFFIXES: Final = (".yaml", ".yml")
 IGNORE_FILE: Final = ".reconcilerignore"
@@ -137,7 +137,9 @@ def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> l
     changed: list[tuple[File, str]] = []
     for file in found.files:
         try:
-            text = read_file(file).decode("utf-8")
+            content = read_file(file)
+            parse(content, file.name)  # of what is no text it says where
+            text = content.decode("utf-8")
             formatted = fmt(text, file.name)
         except ManifestsInvalid as error:
             problems += error.problems

@@ -8,7 +8,8 @@ parser's events with their positions: a comment is whatever stands between two o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, Final
 
 import yaml
@@ -24,8 +25,9 @@ from yaml.events import (
 )
 
 from reconciler.errors import ManifestsInvalid, Problem
-from reconciler.manifests.loader import parse
-from reconciler.manifests.positions import Map, Seq
+from reconciler.manifests.loader import Parsed, read
+from reconciler.manifests.positions import Map, Seq, Spot, unpack
+from reconciler.manifests.repeats import Layouts
 from reconciler.manifests.scalars import plain_value
 from reconciler.manifests.writer import key_text, quoted_text, scalar_text
 
@@ -40,27 +42,60 @@ def fmt(text: str, file: str = "manifest.yaml") -> str:
     should be written).
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") + "\n"
-    before = parse(text, file)
+    before = read(text, file, layouts=Layouts())
+    if before.problems:
+        raise ManifestsInvalid(before.problems)
     source = _Source(text)
-    formatted = "\n".join(_Printer(source).printed()).strip("\n") + "\n"
-    if not _same(before, parse(formatted, file)) or _comments(formatted) != [each.text for each in source.comments]:
-        raise ManifestsInvalid([Problem(file, 0, 0, "", "has no canonical form", "write it in a plainer way")])
+    printer = _Printer(source)
+    try:
+        formatted = "\n".join(printer.printed()).strip("\n") + "\n"
+        _check(before, source, formatted, printer)
+    except _Formless as error:
+        place = (error.line + 1, error.column + 1)
+        raise ManifestsInvalid([Problem(file, *place, "", "this has no canonical form", error.hint)]) from error
     return formatted if formatted.strip() else ""
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equality that tells ``true`` from ``1`` and one order of keys from another."""
+class _Formless(Exception):
+    """What stands at this place, counted from 0, can not be written in canonical form."""
+
+    def __init__(self, line: int, column: int, hint: str = "write it in a plainer way") -> None:
+        super().__init__(line, column)
+        self.line, self.column, self.hint = line, column, hint
+
+
+def _check(before: Parsed, source: _Source, formatted: str, printer: _Printer) -> None:
+    """Raise _Formless, with its place in the source, for the first thing that does not come out alike."""
+    after = read(formatted, before.file, layouts=Layouts())
+    if after.problems:
+        raise _Formless(printer.line_before(min(problem.line for problem in after.problems) - 1), 0)
+    comments = [each.text for each in _Source(formatted).comments]
+    for comment, found in zip_longest(source.comments, comments):
+        if comment is not None and comment.text != found:
+            raise _Formless(comment.line, comment.column, "move the comment above the key, to a line of its own")
+    for (one, spot), (other, _) in zip_longest(before.documents, after.documents, fillvalue=(None, 0)):
+        place = _difference(one, spot, other)
+        if place is not None:
+            _, line, column = unpack(place)
+            raise _Formless(line - 1, column - 1)
+
+
+def _difference(one: Any, spot: Spot, other: Any) -> Spot | None:
+    """Where the first is not the second, with ``true`` told from ``1`` and one order of keys from another."""
     if type(one) is not type(other):
-        return False
+        return spot
+    inside: Iterable[tuple[Any, Spot, Any]]
     if isinstance(one, Map):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, Seq):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
-
-
-def _comments(text: str) -> list[str]:
-    return [each.text for each in _Source(text).comments]
+        if list(one) != list(other):
+            return spot
+        inside = ((value, value_spot, other[key]) for key, (value, _, value_spot) in one.entries().items())
+    elif isinstance(one, Seq):
+        if len(one) != len(other):
+            return spot
+        inside = zip(one, one.spots, other, strict=True)
+    else:
+        return None if one == other else spot
+    return next((place for each in inside if (place := _difference(*each)) is not None), None)
 
 
 # ------------------------------------------------------------------------------------------------ source
@@ -193,6 +228,8 @@ class _Printer:
         self.pending = list(reversed(source.comments))
         self.open: list[tuple[int, int]] = []
         """(column in the source, column now) of the blocks around what is printed next, outermost first."""
+        self.begun: list[tuple[int, int]] = []
+        """(line now, line in the source) of each entry and item."""
         self.last_open: list[tuple[int, int]] = []
         """The same for what was printed last: a comment may end one of these."""
 
@@ -206,6 +243,10 @@ class _Printer:
             self._node(tree.root, -2, "")
         self._flush(len(self.source.lines), 0, 0, 0)
         return self.out
+
+    def line_before(self, line: int) -> int:
+        """The line in the source, from 0, of the entry or item that a printed line belongs to."""
+        return max((source for now, source in self.begun if now <= line), default=0)
 
     # -------------------------------------------------------------------------------------- comments
 
@@ -277,6 +318,7 @@ class _Printer:
             key, value = node.children[number : number + 2]
             assert isinstance(key, _Leaf)
             self._flush(key.line, key.column, node.column, indent)
+            self.begun.append((len(self.out), key.line))
             head = begun if begun and number == 0 else " " * indent
             self._node(value, indent, f"{head}{_key(key)}:")
         self.open.pop()
@@ -286,6 +328,7 @@ class _Printer:
         self.open.append((node.column, indent))
         for number, item in enumerate(node.children):
             self._flush(item.line, item.column, node.column, indent)
+            self.begun.append((len(self.out), item.line))
             head = begun if begun and number == 0 else " " * indent
             self._node(item, indent, f"{head}- ")
         self.open.pop()
@@ -303,7 +346,10 @@ class _Printer:
         """(header with its comment, lines without their indentation) of a literal or folded text."""
         lines = self.source.lines
         first = lines[event.start_mark.line]
-        header = first[first.index(event.style, event.start_mark.column) :].rstrip()
+        start = first.find(event.style, event.start_mark.column)
+        if start < 0 or "#" in first[event.start_mark.column : start]:  # its anchor stands on a line of its own
+            raise _Formless(event.start_mark.line, event.start_mark.column, "write the anchor beside the text")
+        header = first[start:].rstrip()
         body = lines[event.start_mark.line + 1 : event.end_mark.line]
         while body and not body[-1].strip() and "+" not in header.partition("#")[0]:
             body.pop()

@@ -164,6 +164,24 @@ def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> N
     assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a:   1\nb: caf\xe9\n", "m.yaml:2:7: the file is not UTF-8; save it as UTF-8"),
+        (
+            b"a:   1\nb: # why\n  |\n  text\n",
+            "m.yaml:2:4: this has no canonical form; move the comment above the key, to a line of its own",
+        ),
+    ],
+)
+def test_what_can_not_be_rewritten_has_a_place(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "m.yaml").write_bytes(content)
+    with pytest.raises(ManifestsInvalid) as refused:
+        rewrite([], root=tmp_path)
+    assert [str(each) for each in refused.value.problems] == [problem]
+    assert (tmp_path / "m.yaml").read_bytes() == content
+
+
 @pytest.mark.parametrize("room", [0, 8192], ids=["for nothing", "for a part"])
 def test_a_full_disk_leaves_a_file_as_it_was_and_no_other_beside_it(tmp_path: Path, room: int) -> None:
     """The limit on a file's size refuses what goes beyond it, as a full disk does."""

@@ -247,3 +247,16 @@ def test_a_long_list_in_brackets_is_broken_up() -> None:
 def test_a_manifest_that_can_not_be_read_is_not_formatted() -> None:
     with pytest.raises(ManifestsInvalid, match="quote the operator"):
         fmt("operator: >\nvalue: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        ("a: 1\n---\nc:\n  - b: # why\n      >-\n      text\n", "4:8", "move the comment above the key"),
+        ("a: 1\nb: &q # why\n  |\n  text\nc: *q\n", "2:4", "write the anchor beside the text"),
+        ("a: 1\nb: &q # or |\n  |\n  text\nc: *q\n", "2:4", "write the anchor beside the text"),
+    ],
+)
+def test_what_has_no_canonical_form_is_named_by_its_place(text: str, place: str, hint: str) -> None:
+    with pytest.raises(ManifestsInvalid, match=f"^manifest.yaml:{place}: this has no canonical form; {hint}"):
+        fmt(text)
