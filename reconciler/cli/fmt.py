@@ -14,14 +14,20 @@ from reconciler.errors import ExitCode
 def command(paths: tuple[str, ...], check: bool) -> int:
     """Rewrite the manifests under PATH (default: this folder) in canonical form; comments stay.
 
-    Prints the names of the files that changed.
+    Prints the names of the files that changed.  What is no manifest is left alone; a file of that sort that PATH
+    names itself is an error.
     """
     from pathlib import Path
 
+    from reconciler.cli.console import Console
     from reconciler.manifests.files import rewrite
+    from reconciler.providers import VENDORS
 
     check_paths(paths)
-    changed = rewrite(paths or (".",), root=Path.cwd(), write=not check)
-    for name in changed:
+    done = rewrite(paths or (".",), root=Path.cwd(), vendors=VENDORS, write=not check)
+    console = Console.of_process()
+    for stranger in done.strangers:
+        console.story(f"warning: left alone: {stranger}")
+    for name in done.changed:
         click.echo(name)
-    return ExitCode.ERROR if check and changed else ExitCode.DONE
+    return ExitCode.ERROR if check and done.changed else ExitCode.DONE

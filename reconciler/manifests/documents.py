@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from reconciler.errors import Problem
 from reconciler.manifests.files import IGNORE_FILE
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import COLUMN_MASK, Map, Spot
@@ -95,14 +96,30 @@ def documents_of(files: Sequence[Parsed], vendors: Sequence[Vendor], problems: P
     return [document for document in found if document]
 
 
-def _document(value: Any, spot: Spot, known: _Known, problems: Problems) -> Document | None:
+def strangers_in(parsed: Parsed, vendors: Sequence[Vendor]) -> list[Problem]:
+    """What is said of the documents of a file that speak to no platform of ours."""
+    problems = Problems([parsed])
+    words = document_kinds(vendors)
+    for value, spot in parsed.documents:
+        _words_of(value, spot, words, problems)
+    return problems.errors
+
+
+def _words_of(
+    value: Any, spot: Spot, known: dict[str, dict[str, AnyKind | None]], problems: Problems
+) -> dict[str, AnyKind | None] | None:
+    """The kinds that may be declared along with the apiVersion of a document; None for a document of something else."""
     if not isinstance(value, Map):
         problems.add(spot, f"expected a mapping, found {described(value)}", _not_ours())
         return None
     if "apiVersion" not in value and "kind" not in value:
         problems.add(spot, "not a manifest: it has neither apiVersion nor kind", _nearly(value) or _not_ours())
         return None
-    words = _words_for(value, known.words, problems)
+    return _words_for(value, known, problems)
+
+
+def _document(value: Any, spot: Spot, known: _Known, problems: Problems) -> Document | None:
+    words = _words_of(value, spot, known.words, problems)
     word = _word(value, words, known, problems) if words is not None else None
     if words is None or word is None:
         return None

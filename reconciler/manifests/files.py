@@ -18,7 +18,9 @@ from typing import Final
 from msgspec import Struct, field
 
 from reconciler.errors import ManifestsInvalid, Problem, UsageInvalid
-from reconciler.manifests.loader import MAX_FILE_BYTES, parse, printable
+from reconciler.manifests.loader import MAX_FILE_BYTES, printable, read
+from reconciler.manifests.repeats import Layouts
+from reconciler.model.kind import Vendor
 
 SUFFIXES: Final = (".yaml", ".yml")
 IGNORE_FILE: Final = ".reconcilerignore"
@@ -123,39 +125,61 @@ def read_file(file: File, limit: int = MAX_FILE_BYTES) -> bytes:
         return content if len(content) <= status.st_size else content + stream.read(limit - status.st_size)
 
 
-def rewrite(paths: Sequence[str | Path], *, root: Path, write: bool = True) -> list[str]:
-    """Bring the files under ``paths`` into canonical form; the names of those that were not.
+class Rewritten(Struct):
+    """The names of the files that were not in canonical form, and why others were left alone."""
 
-    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read, and
-    at the first that can not be written.
+    changed: list[str] = field(default_factory=list)
+    strangers: list[Problem] = field(default_factory=list)
+
+
+def rewrite(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor], write: bool = True) -> Rewritten:
+    """Bring the files under ``paths`` into canonical form, but for those with documents that are no manifests.
+
+    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read, or
+    is no manifest though it was named itself, and at the first that can not be written.
     """
-    from reconciler.manifests.formatter import fmt  # the rest of the program never formats
-
     root = Path(root).resolve()
     found = discover(paths, root)
+    named = {os.path.realpath(root / path) for path in paths}
     problems = list(found.problems)
-    changed: list[tuple[File, str]] = []
+    rewritten = Rewritten()
+    texts: list[tuple[File, str]] = []
     for file in found.files:
         try:
-            content = read_file(file)
-            parse(content, file.name)  # of what is no text it says where
-            text = content.decode("utf-8")
-            formatted = fmt(text, file.name)
+            text, strangers = _canonical(file, vendors)
         except ManifestsInvalid as error:
             problems += error.problems
         except (OSError, ValueError) as error:
             problems.append(Problem(file.name, 0, 0, "", getattr(error, "strerror", None) or str(error)))
         else:
-            changed += [(file, formatted)] if formatted != text else []
+            texts += [(file, text)] if text is not None else []
+            (problems if str(file.path) in named else rewritten.strangers).extend(strangers)
     if problems:
         raise ManifestsInvalid(problems)
-    for file, formatted in changed if write else ():
+    for file, text in texts if write else ():
         try:
-            _replace(file.path, formatted)
+            _replace(file.path, text)
         except OSError as error:
             what = f"can not be written: {error.strerror or error}"
             raise ManifestsInvalid([Problem(file.name, 0, 0, "", what)]) from error
-    return [file.name for file, _ in changed]
+    rewritten.changed = [file.name for file, _ in texts]
+    return rewritten
+
+
+def _canonical(file: File, vendors: Sequence[Vendor]) -> tuple[str | None, list[Problem]]:
+    """(what to write, None where that stands there; what is said of documents that are no manifests)."""
+    from reconciler.manifests.documents import strangers_in  # imports us
+    from reconciler.manifests.formatter import fmt  # the rest of the program never formats
+
+    content = read_file(file)
+    parsed = read(content, file.name, layouts=Layouts())
+    if parsed.problems:
+        raise ManifestsInvalid(parsed.problems)
+    if strangers := strangers_in(parsed, vendors):
+        return None, strangers
+    text = content.decode("utf-8")
+    formatted = fmt(text, file.name)
+    return (formatted if formatted != text else None), []
 
 
 def _replace(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ManifestsInvalid, UsageInvalid
 from reconciler.manifests.files import File, discover, read_file, rewrite
+from reconciler.providers import VENDORS
 
 
 def touch(root: Path, *names: str) -> None:
@@ -143,33 +144,42 @@ def test_no_link_target_leads_out(tmp_path_factory: pytest.TempPathFactory, step
     assert all(file.path.is_file() for file in found.files)
 
 
+HEAD = "apiVersion: openlayer/v1\nkind: Project\n"
+
+
+def rewritten(root: Path, *paths: str, write: bool = True) -> list[str]:
+    done = rewrite(paths, root=root, vendors=VENDORS, write=write)
+    assert done.strangers == []
+    return done.changed
+
+
 def test_rewriting_changes_only_what_is_not_canonical(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("a:   1 # one\n", encoding="utf-8")
-    (tmp_path / "b.yaml").write_text("b: 2\n", encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(f"{HEAD}a:   1 # one\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(f"{HEAD}b: 2\n", encoding="utf-8")
     (tmp_path / "a.yaml").chmod(0o640)
-    assert rewrite([], root=tmp_path, write=False) == ["a.yaml"]
-    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1 # one\n"
-    assert rewrite([], root=tmp_path) == ["a.yaml"]
-    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a: 1   # one\n"
+    assert rewritten(tmp_path, write=False) == ["a.yaml"]
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == f"{HEAD}a:   1 # one\n"
+    assert rewritten(tmp_path) == ["a.yaml"]
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == f"{HEAD}a: 1   # one\n"
     assert (tmp_path / "a.yaml").stat().st_mode & 0o777 == 0o640
-    assert rewrite([], root=tmp_path) == []
+    assert rewritten(tmp_path) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
 
 
 def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("a:   1\n", encoding="utf-8")
-    (tmp_path / "b.yaml").write_text("b: [\n", encoding="utf-8")
-    with pytest.raises(ManifestsInvalid, match=r"b\.yaml:2:1"):
-        rewrite([], root=tmp_path)
-    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "a:   1\n"
+    (tmp_path / "a.yaml").write_text(f"{HEAD}a:   1\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(f"{HEAD}b: [\n", encoding="utf-8")
+    with pytest.raises(ManifestsInvalid, match=r"b\.yaml:4:1"):
+        rewritten(tmp_path)
+    assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == f"{HEAD}a:   1\n"
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"a:   1\nb: caf\xe9\n", "m.yaml:2:7: the file is not UTF-8; save it as UTF-8"),
+        (b"apiVersion: openlayer/v1\nb: caf\xe9\n", "m.yaml:2:7: the file is not UTF-8; save it as UTF-8"),
         (
-            b"a:   1\nb: # why\n  |\n  text\n",
+            b"apiVersion: openlayer/v1\nb: # why\n  |\n  text\n",
             "m.yaml:2:4: this has no canonical form; move the comment above the key, to a line of its own",
         ),
     ],
@@ -177,7 +187,7 @@ def test_nothing_is_rewritten_when_one_file_can_not_be_read(tmp_path: Path) -> N
 def test_what_can_not_be_rewritten_has_a_place(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "m.yaml").write_bytes(content)
     with pytest.raises(ManifestsInvalid) as refused:
-        rewrite([], root=tmp_path)
+        rewritten(tmp_path)
     assert [str(each) for each in refused.value.problems] == [problem]
     assert (tmp_path / "m.yaml").read_bytes() == content
 
@@ -185,16 +195,52 @@ def test_what_can_not_be_rewritten_has_a_place(tmp_path: Path, content: bytes, p
 @pytest.mark.parametrize("room", [0, 8192], ids=["for nothing", "for a part"])
 def test_a_full_disk_leaves_a_file_as_it_was_and_no_other_beside_it(tmp_path: Path, room: int) -> None:
     """The limit on a file's size refuses what goes beyond it, as a full disk does."""
-    text = "a:   1\n" + "# " + "x" * 20_000 + "\n"
+    text = f"{HEAD}a:   1\n" + "# " + "x" * 20_000 + "\n"
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
         with pytest.raises(ManifestsInvalid, match=r"a\.yaml: can not be written: File too large"):
-            rewrite([], root=tmp_path)
+            rewritten(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"a.yaml": text}
+
+
+OTHERS = {
+    "compose.yaml": "services:   {web: {image: nginx}}\n",
+    "map.yaml": "apiVersion:   v1\nkind: ConfigMap\n",
+    "some.yaml": f"{HEAD}a:   1\n---\n- b\n",
+}
+_HINT = "list the file in .reconcilerignore if it belongs to something else"
+SAID = [
+    f"compose.yaml:1:1: not a manifest: it has neither apiVersion nor kind; {_HINT}",
+    'map.yaml:1:15: apiVersion: "v1" is not known; there are "openlayer/v1", "digitalocean/v1", "reconciler/v1"; '
+    + _HINT,
+    f"some.yaml:5:1: expected a mapping, found a list; {_HINT}",
+]
+
+
+@pytest.mark.parametrize("paths", [[], ["."]])
+def test_what_is_no_manifest_is_left_alone(tmp_path: Path, paths: list[str]) -> None:
+    texts = {**OTHERS, "a.yaml": f"{HEAD}a: 1\n", "empty.yaml": ""}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(f"{HEAD}a:   1\n", encoding="utf-8")
+    done = rewrite(paths, root=tmp_path, vendors=VENDORS)
+    assert (done.changed, [str(each) for each in done.strangers]) == (["a.yaml"], SAID)
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == texts
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_named_and_no_manifest_is_refused(tmp_path: Path, name: str) -> None:
+    texts = {**OTHERS, "a.yaml": f"{HEAD}a:   1\n"}
+    for each, text in texts.items():
+        (tmp_path / each).write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestsInvalid) as refused:
+        rewrite(["a.yaml", name], root=tmp_path, vendors=VENDORS)
+    assert [str(each) for each in refused.value.problems] == [each for each in SAID if each.startswith(name)]
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == texts
 
 
 def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
