@@ -119,6 +119,8 @@ FORBIDDEN: Final = re.compile(
 )
 """What must not stand in a manifest: a reviewer would not see it."""
 
+_MARKED_LINE = re.compile("^\ufeff+", re.MULTILINE)
+"""A byte order mark before a line, as files that were joined have them: it would be taken for a part of a key."""
 _ASCII_SEEN: Final = bytes((*b"\t\n", *range(0x20, 0x7F)))
 _ASCII_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _FORBIDDEN_IN_VALUE = re.compile(FORBIDDEN.pattern.replace("|\r(?!\n)", ""))
@@ -130,7 +132,7 @@ def printable(text: str) -> str:
 
 
 def _text_of(data: bytes | str, parsed: Parsed) -> str | None:
-    """The text, forbidden characters replaced one by one, so that positions stay right."""
+    """The text, forbidden characters replaced one by one, so that positions stay right but in a line with a mark."""
     size = len(data)
     if size > MAX_FILE_BYTES:
         message = f"the file has {size:,} bytes, more than {MAX_FILE_BYTES:,}"
@@ -151,7 +153,7 @@ def _text_of(data: bytes | str, parsed: Parsed) -> str | None:
     for found in list(pattern.finditer(text))[:MAX_PROBLEMS]:
         message = f"U+{ord(found[0]):04X} is a character that nobody can see"
         parsed.problems.append(_at(parsed.file, text[: found.start()], message, "remove it"))
-    return pattern.sub("\ufffd", text)
+    return pattern.sub("\ufffd", _MARKED_LINE.sub("", text))
 
 
 def _at(file: str, before: str, message: str, hint: str) -> Problem:
@@ -277,18 +279,18 @@ class _Builder:
             if event.value == "<<" and event.implicit[0]:
                 self._problem(spot, "merge keys (<<) are not used here", "YAML 1.2 has none; write the fields out")
                 return self._stand_in(made)
-            return self._scalar(event, spot)
+            return self._scalar(event, spot, is_key=True)
         if type(event) is AliasEvent:
             return self._alias(event, spot)
         self._problem(spot, "a key must be text", "a mapping or list can not be one")
         raise _Stop
 
-    def _scalar(self, event: Any, spot: Spot) -> Any:
+    def _scalar(self, event: Any, spot: Spot, *, is_key: bool = False) -> Any:
         value = event.value
         if event.tag is not None:
             self._tag(event, spot)
         elif event.implicit[0]:
-            value = self.known[value] if value in self.known else self._plain(value, spot)
+            value = self.known[value] if value in self.known else self._plain(value, spot, is_key)
         elif event.style in (">", "|") and not value:
             message = f"YAML reads an unquoted {event.style} as the start of a text, and this text is empty"
             self._problem(spot, message, _quote_operator(">") if event.style == ">" else 'write "" for an empty text')
@@ -301,11 +303,13 @@ class _Builder:
             self.anchors[event.anchor] = (value, 1)
         return value
 
-    def _plain(self, text: str, spot: Spot) -> Any:
+    def _plain(self, text: str, spot: Spot, is_key: bool) -> Any:
         try:
             value = self.known[text] = plain_value(text)
         except Refused as error:
-            self._problem(spot, str(error), f'write "{text}" in quotes if it is text' if len(text) < 40 else "")
+            instead = f"{error.instead}, or " if error.instead and not is_key else ""
+            hint = f'write {instead}"{text}" in quotes if it is text'
+            self._problem(spot, str(error), hint if len(text) < 40 else "")
             self.parsed.doubtful.add(spot)
             return text
         return value
@@ -414,6 +418,10 @@ def _quote_operator(operator: str) -> str:
     return f'quote the operator: "{operator}"'
 
 
+_CONFLICT: Final = re.compile(r"^(<{7}|\|{7}|={7}|>{7})( |\r?$)", re.MULTILINE)
+"""A line that git leaves in a file that was changed on both sides."""
+
+
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "this is not YAML")
@@ -421,6 +429,9 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     if mark is None:
         return Problem(file, 0, 0, "", what)
     line, column = mark.line, mark.column
+    if conflict := _CONFLICT.search(text):
+        what, hint = "a merge conflict begins here", "keep one side, and remove the lines with the markers"
+        return Problem(file, text.count("\n", 0, conflict.start()) + 1, 1, "", what, hint)
     start = getattr(error, "context_mark", None)
     if start is not None and ("block scalar" in context or "end of stream" in what):
         line, column = start.line, start.column
@@ -469,4 +480,19 @@ def _in_our_words(what: str, context: str, character: str, operator: str) -> tup
         return "a colon is missing after this key", ""
     if "anchor" in context and "alias" not in context:
         return f"{what} {context}".strip(), "put a text that starts with & in quotes"
-    return f"{what} {context}".strip(), ""
+    if "sequence entries are not allowed" in what:
+        return "a list can not begin here", "begin it on the next line, or put a text that starts with - in quotes"
+    if "block collection" in context:
+        return "this is no item of the list above", "mend the indentation: all items begin with - in one column"
+    if "block mapping" in context:
+        return "this is no key of the mapping above", "mend the indentation, or put the whole value in quotes"
+    if "escape" in what or "hexdecimal" in what:
+        return "this backslash begins no escape that YAML knows", "put the text in single quotes"
+    if "document start" in what:
+        return "there is something after the end of a document", "begin the next document with ---"
+    if "directive" in what or "directive" in context or "incompatible" in what:
+        return f"{what} {context}".strip(), "remove the line that starts with %"
+    if "block node" in context:
+        return f"a value can not start with {character}", "put it in quotes"
+    sign = "*" if "alias" in context else "!" if "tag" in context or "tag" in what else ""
+    return f"{what} {context}".strip(), f"put a text that starts with {sign} in quotes" if sign else ""

@@ -15,6 +15,7 @@ from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.nearest import nearest as nearest_spelling
 from reconciler.model.spec import Shape
+from reconciler.model.values import number_meant
 
 Loc = tuple[int | str, ...]
 
@@ -311,8 +312,12 @@ def _hint_for(value: Any, words: Sequence[str]) -> str:
         return near
     if "a list" in words and "\n" not in value:
         return f"write [{value}]"
-    is_number = re.fullmatch(r"[-+]?[0-9.]+", value) is not None
-    return "remove the quotes" if is_number and {"a number", "a whole number"} & set(words) else ""
+    if not {"a number", "a whole number"} & set(words):
+        return ""
+    if re.fullmatch(r"[-+]?[0-9.]+", value):
+        return "remove the quotes"
+    meant = number_meant(value) if "a number" in words else ""
+    return f"write {meant}" if meant else ""
 
 
 def _sentence(complaint: _Complaint) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import functools
 import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -145,6 +146,27 @@ def unix_seconds(text: Json) -> float | None:
 @functools.lru_cache
 def _respelled(text: str) -> str:
     return format_duration(parse_duration(text))
+
+
+_DECIMAL_COMMA = re.compile(r"([-+]?[0-9]+),([0-9]+)", re.ASCII)
+_PERCENT = re.compile(r"([-+]?[0-9]+(?:[.,][0-9]+)?) ?%", re.ASCII)
+
+
+def number_meant(text: str) -> str:
+    """What to write for a number that a text spells in a way that JSON has not, "" where it spells none.
+
+    A comma before three digits may part thousands.
+
+    >>> number_meant("0,9"), number_meant("5%"), number_meant("1,000")
+    ('0.9', '0.05, or 5 if the unit is percent', '')
+    """
+    found = _DECIMAL_COMMA.fullmatch(text)
+    if found and (len(found[2]) != 3 or found[1].lstrip("+-") == "0"):
+        return f"{found[1]}.{found[2]}"
+    if found := _PERCENT.fullmatch(text):
+        percent = found[1].replace(",", ".")
+        return f"{Decimal(percent) / 100:f}, or {percent} if the unit is percent"
+    return ""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -156,7 +156,7 @@ def test_the_fallback_parser_gives_the_same_answer(monkeypatch: pytest.MonkeyPat
     assert slow.documents == fast.documents
     assert [str(each) for each in slow.problems] == [str(each) for each in fast.problems]
     assert [str(each) for each in fast.problems] == [
-        "f:1:12: a.b[1]: no is true or false to some YAML readers; write \"no\" in quotes if it is text",
+        "f:1:12: a.b[1]: no is true or false to some YAML readers; write false, or \"no\" in quotes if it is text",
         'f:6:1: "d" stands here twice, first on line 5; remove one of them',
     ]  # fmt: skip
 

@@ -24,7 +24,7 @@ from reconciler.model.marker import sign, split
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.spec import FilledIn, Mark, Part, RefTo, Spec, no_items
-from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, parse_duration
+from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, number_meant, parse_duration
 from reconciler.providers.bodies import listed
 from reconciler.providers.openlayer.evaluation import MEASURING
 from reconciler.providers.openlayer.paging import every
@@ -65,6 +65,14 @@ Operator = Annotated[
     WithJsonSchema({"enum": ["is", "!=", ">", ">=", "<", "<=", *OPERATORS]}),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _as_number(value: object) -> str:
+    """How a value becomes what has an order, for a person."""
+    if _is_numeral(value):
+        return f"write {value} without quotes"
+    meant = number_meant(value) if isinstance(value, str) else ""
+    return f"write {meant}" if meant else 'use "is" or "!="'
 
 
 def _is_numeral(value: object) -> bool:
@@ -113,8 +121,7 @@ class Threshold(Part):
         """Only numbers have an order: nothing is more than a text, and an empty variable is one."""
         operator = info.data.get("operator")
         if operator in ORDERED and isinstance(value, (bool, str, list)):
-            hint = f"write {value} without quotes" if _is_numeral(value) else 'use "is" or "!="'
-            raise ValueError(f"{operator} needs a number, found {_shown(value)}; {hint}")
+            raise ValueError(f"{operator} needs a number, found {_shown(value)}; {_as_number(value)}")
         return value
 
     @model_validator(mode="after")
