@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from reconciler.manifests.documents import API_VERSION, ENVIRONMENT, PIN, listed_in, root_kinds
+from reconciler.manifests.documents import API_VERSION, ENVIRONMENT, PIN, document_kinds, listed_in, root_kinds
 from reconciler.manifests.environment import Environment
 from reconciler.manifests.expansion import FOR_EACH
 from reconciler.manifests.overrides import match_words, overridable_fields
@@ -50,6 +50,17 @@ def schemas(vendors: Sequence[Vendor]) -> dict[str, Schema]:
     found[_file_name(API_VERSION, ENVIRONMENT)] = _environment(vendors)
     found[_file_name(API_VERSION, PIN)] = _pin()
     return dict(sorted(found.items()))
+
+
+def schema_names(vendors: Sequence[Vendor]) -> dict[str, str]:
+    """What may stand in a document, as plans name it (``"openlayer.Project"``) -> the file name of its schema."""
+    known = document_kinds(vendors)
+    found = {f"{_owner(version)}.{word}": _file_name(version, word) for version in known for word in known[version]}
+    return dict(sorted(found.items()))
+
+
+def _owner(api_version: str) -> str:
+    return api_version.partition("/")[0]
 
 
 def schema_text(schema: Schema) -> str:

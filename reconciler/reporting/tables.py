@@ -181,7 +181,7 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
 def state_table(state: State, *, width: int | None, color: bool) -> str:
     """What we remember: every resource with its id and what is special about it; ends with the counts.
 
-    Without a width every resource has one line, however long: a program reads it.
+    Without a width every resource has one line, however long, as there is no terminal to fold it for.
     """
     rows = [Row((str(a), entry.remote_id, _remarks(entry))) for a, entry in sorted(state.entries.items())]
     rows += [
