@@ -46,7 +46,7 @@ def command(common: Common, tests: tuple[str, ...], pipeline: str | None, limit:
     console = Console.of(common)
 
     async def main(_: Signals) -> tuple[tuple[Observation, ...], str]:
-        async with session(common.request(), Settings.from_environ(os.environ), manifests=False) as here:
+        async with session(common.request(), Settings.from_environ(os.environ), manifests=False, mends=True) as here:
             return recorded(here, tests, pipeline, limit), here.environment
 
     found, environment = run(main, console.story)

@@ -25,7 +25,7 @@ def command() -> None:
     """
 
 
-def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> None:
+def _with_session(common: Common, work: Callable[[Session, Console], Any], *, mends: bool = True) -> None:
     """Open a session that reads no manifests, and do the work in it."""
     import os
 
@@ -38,7 +38,8 @@ def _with_session(common: Common, work: Callable[[Session, Console], Any]) -> No
 
     async def main(_: Signals) -> None:
         hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
+        settings = Settings.from_environ(os.environ)
+        async with session(common.request(), settings, hooks, manifests=False, mends=mends) as here:
             result = work(here, console)
             if result is not None:
                 await result
@@ -157,7 +158,7 @@ def import_(common: Common, address: str, remote_id: str) -> None:
         await take_in(here, address, remote_id)
         console.answer(terminal(f"= {address}  ({remote_id})"))
 
-    _with_session(common, work)
+    _with_session(common, work, mends=False)
 
 
 @command.command(

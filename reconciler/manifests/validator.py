@@ -147,16 +147,17 @@ def load_environment(
     environment: str,
     variables: Mapping[str, str],
     environ_variables: Mapping[str, str],
+    mends: bool,
 ) -> Environment | None:
     """The environment of this name declared below ``root``, for commands that read no other manifest.
 
-    None where no environment is declared at all, or where this one may stand in a file that can not be read: such
-    commands mend what is left behind.
-    Raises UsageInvalid when others are declared, and ManifestsInvalid when it is declared and can not be used; what
-    else may be wrong there is left alone.
+    None where this one may stand in a file that can not be read, and for what ``mends`` what is left behind also where
+    no environment is declared at all.
+    Raises UsageInvalid when there is none of that name, and ManifestsInvalid when it is declared and can not be used;
+    what else may be wrong there is left alone.
     """
     problems, targets = _declaring(sources_of((".",), root), root, vendors)
-    partial = bool(problems.errors) or not targets.declared
+    partial = bool(problems.errors) or (mends and not targets.declared)
     chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=partial).environment
     if chosen is None and environment in targets.declared:
         raise ManifestsInvalid(problems.errors)

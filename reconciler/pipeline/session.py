@@ -340,16 +340,17 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
 
 @asynccontextmanager
 async def session(
-    request: Request, settings: Settings, hooks: Hooks | None = None, *, manifests: bool = True
+    request: Request, settings: Settings, hooks: Hooks | None = None, *, manifests: bool = True, mends: bool = False
 ) -> AsyncIterator[Session]:
     """Read the manifests and put the parts together; closes everything at the end.
 
     Without ``manifests`` only the named Environment is read, if it is declared below the root: it says which key to
-    use and where the state is.  Raises ManifestsInvalid, and UsageInvalid where environments are declared and none of
-    them was named; at the end the session's last error, if it has one.
+    use and where the state is.  What ``mends`` what is left behind may name any where none is declared.  Raises
+    ManifestsInvalid, and UsageInvalid where environments are declared and none of them was named; at the end the
+    session's last error, if it has one.
     """
     loaded = load_manifests(request, settings) if manifests else None
-    manifest = loaded.environment if loaded else _environment(request, settings)
+    manifest = loaded.environment if loaded else _environment(request, settings, mends=mends)
     opened = Session(request, settings, hooks or Hooks(), loaded, manifest, name_of(request, manifest))
     try:
         yield opened
@@ -359,7 +360,7 @@ async def session(
         raise opened.last_error
 
 
-def _environment(request: Request, settings: Settings) -> Environment | None:
+def _environment(request: Request, settings: Settings, *, mends: bool) -> Environment | None:
     if request.environment in (None, DEFAULT):
         names = declared(request)
         if request.environment is None and _besides_local(names):
@@ -374,6 +375,7 @@ def _environment(request: Request, settings: Settings) -> Environment | None:
         environment=request.environment,
         variables=request.variables,
         environ_variables=settings.variables,
+        mends=mends,
     )
 
 

@@ -92,6 +92,19 @@ def test_without_a_declared_environment_any_may_be_mended(two: Any) -> None:
     two("doctor")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["doctor"], ["export", "--out", "exported", "--adopt"], ["state", "import", "openlayer.Project/bot", "some-id"]],
+    ids=" ".join,
+)
+def test_without_a_declared_environment_nothing_begins_in_one(command: list[str], bot: Any, platform: Any) -> None:
+    told = bot(*command, "--env", "nope", code=64)
+    assert told.words == 'error: there is no environment "nope" hint: there is "local"'
+    assert told.words == bot("plan", "--env", "nope", code=64).words
+    assert platform.seen == []
+    assert not (bot.folder / ".reconciler").exists()
+
+
 def test_what_local_keeps_is_hidden_from_git_whichever_command_comes_first(bot: Any) -> None:
     bot("plan", "--env", "local")
     assert (bot.folder / ".reconciler" / ".gitignore").read_text() == "*\n"
