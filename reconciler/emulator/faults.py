@@ -56,6 +56,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.alias_generators import to_camel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconciler.emulator.scripts import in_words, read_json
+
 Action = Literal[
     "refuse-before",
     "status",
@@ -146,13 +148,12 @@ class FaultScript:
         try:
             return cls(TypeAdapter(list[FaultRule]).validate_python(rules))
         except ValidationError as error:
-            problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ValueError("fault script: " + "; ".join(problems)) from error
+            raise ValueError(in_words(error, rules)) from error
 
     @classmethod
     def read(cls, file: str | Path) -> Self:
         """A script from a file.  Raises OSError if it can not be read and ValueError if it is no script."""
-        return cls.from_json(json.loads(Path(file).read_text(encoding="utf-8")))
+        return cls.from_json(read_json(file))
 
     def hitting(self, method: str, path: str) -> tuple[FaultRule, ...]:
         """Count one request; the rules that hit it, in the order of the script."""

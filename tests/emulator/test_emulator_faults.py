@@ -183,19 +183,46 @@ def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rules", "problem"),
     [
-        ({}, "Input should be a valid list"),
-        ([{}], "0.action: Field required"),
-        ([{"action": "explode"}], "0.action: Input should be 'refuse-before'"),
-        ([{"action": "status"}], 'status goes with action "status"'),
-        ([{"action": "html", "status": 500}], 'status goes with action "status"'),
-        ([{"action": "html", "nth": 1, "every": 2}], "nth and every exclude each other"),
-        ([{"action": "html", "nth": 0}], "0.nth.constrained-int: Input should be greater than or equal to 1"),
-        ([{"action": "html", "times": 3}], "0.times: Extra inputs are not permitted"),
+        ({}, "expected a list, found an object"),
+        (["html"], '[0]: expected an object, found "html"'),
+        ([{"action": "html"}, {}], "[1].action: is missing"),
+        ([{"action": "status"}], '[0]: status goes with action "status", and only with it'),
+        ([{"action": "html", "status": 500}], '[0]: status goes with action "status", and only with it'),
+        ([{"action": "status", "status": 200}], "[0].status: 200 is less than 400"),
+        ([{"action": "html", "nth": 1, "every": 2}], "[0]: nth and every exclude each other"),
+        ([{"action": "html", "nth": 0}], "[0].nth: 0 is less than 1"),
+        ([{"action": "html", "nth": "1"}], '[0].nth: expected a whole number or a list, found "1"'),
+        ([{"action": "html", "nth": [1, "2"]}], '[0].nth[1]: expected a whole number, found "2"'),
+        (
+            [{"action": "html", "times": 3, "path": None}],
+            "[0].path: expected text, found null; [0].times: there is no such field",
+        ),
     ],
 )
 def test_a_bad_script_is_refused_by_field(rules: object, problem: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(problem)):
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         FaultScript.from_json(rules)
+
+
+def test_an_action_that_is_none_is_told_with_those_there_are() -> None:
+    with pytest.raises(
+        ValueError, match=r'^\[0\].action: "explode" is not one of refuse-before, status, .*, task-fails$'
+    ):
+        FaultScript.from_json([{"action": "explode"}])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'[\n  {"action": "html",}\n]', "line 2, column 21: this is no JSON: "),
+        (b'["caf\xe9"]', "byte 6 is not UTF-8; save the file as UTF-8"),
+        (b"[" * 200_000, "it is nested too deep"),
+    ],
+)
+def test_a_file_that_holds_no_json_is_refused_by_place(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "faults.json").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}"):
+        FaultScript.read(tmp_path / "faults.json")
 
 
 def test_above_the_rate_requests_are_refused_until_there_is_room_again(make_api: Make) -> None:

@@ -40,6 +40,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from reconciler.emulator.scripts import in_words, read_json
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 _NAMES = uuid.UUID("c0ffee00-0000-4000-8000-000000000000")
@@ -264,12 +266,9 @@ class Seed(_Seeded):
         try:
             return cls.model_validate(account)
         except ValidationError as error:
-            problems = (
-                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
-            )
-            raise ValueError("seed: " + "; ".join(problems)) from error
+            raise ValueError(in_words(error, account)) from error
 
     @classmethod
     def read(cls, file: str | Path) -> Self:
         """A seed from a file.  Raises OSError if it can not be read and ValueError if it is none."""
-        return cls.from_json(json.loads(Path(file).read_text(encoding="utf-8")))
+        return cls.from_json(read_json(file))
