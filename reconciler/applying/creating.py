@@ -255,7 +255,8 @@ class Creating:
                 return await self._found(creation, looked)
             absence = looked
         await self._memory.not_applied(step)
-        raise NotApplied("not sent, because it was held up again and again", method="POST", path=str(step.address))
+        what = f"it could not be sent before its absence check expired ({MOST_PROOFS} tries)"
+        raise NotApplied(what, method="POST", path=str(step.address))
 
     async def _sent(self, creation: _Creation, absence: Absence) -> str:
         """The id of the new object.  Raises ApiError, and _HeldUp when ``absence`` has grown old before it left."""

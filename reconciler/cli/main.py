@@ -25,7 +25,7 @@ COMMANDS = {
     "status": "Gate on the latest results without triggering.",
     "history": "Show what was measured before.",
     "comment": "Keep one comment on the pull or merge request.",
-    "pin": "Write an incident into git that a test must go on to flag.",
+    "pin": "Record an incident in git that a test must keep flagging.",
     "suggest": "Find the strictest limit within a budget of alerts.",
     "state": "Look into and mend the memory.",
     "schema": "Print the JSON schema of a document.",

@@ -197,14 +197,14 @@ def _nearly(value: Map) -> str:
 
 
 def _where_else(key: str, value: Map, kind: AnyKind | None, known: _Known) -> str:
-    """A hint for a key beside ``spec`` that is a near miss, or that belongs into it."""
+    """A hint for a key beside ``spec`` that is a near miss, or that belongs in it."""
     missing = [name for name in ENVELOPE if name not in value]
     if hint := did_you_mean(key, missing):
         return hint
     fields = {info.alias or name for name, info in kind.spec.model_fields.items()} if kind else set()
     for child in listed_in(kind, known.kinds[value["apiVersion"]]) if kind else ():
         fields |= {child.plural, child.defaults_field} - {None}
-    return "it belongs into metadata" if key in ("name", "labels") else "it belongs into spec" if key in fields else ""
+    return "it belongs in metadata" if key in ("name", "labels") else "it belongs in spec" if key in fields else ""
 
 
 def _not_ours() -> str:

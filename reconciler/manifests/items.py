@@ -97,7 +97,7 @@ class Expander(Struct):
         lists = [name for child in self._children_of(kind) for name in (child.plural, child.defaults_field) if name]
         for name in _IN_METADATA:
             if name in document.spec:
-                self.problems.add(document.spec.key_spot(name), "it belongs into metadata", key=True)
+                self.problems.add(document.spec.key_spot(name), "it belongs in metadata", key=True)
         spec = without(document.spec, *lists, *_IN_METADATA)
         spec = resolve(spec, spec.spot, self.scope, self.problems.add_reference)
         self._report_unknown(spec, kind, lists)
@@ -254,7 +254,7 @@ def checked_metadata(document: Document, known: Iterable[str], scope: Scope, pro
     known = list(known)
     for key in metadata:
         if key not in known:
-            hint = "it belongs into spec" if key not in _IN_METADATA else ""
+            hint = "it belongs in spec" if key not in _IN_METADATA else ""
             problems.add_unknown(metadata, key, "of metadata", known, hint=hint)
     if "name" not in metadata and (metadata.spot, "name") not in problems.misspelt:
         problems.add(metadata.spot, "is missing", below="name")

@@ -103,7 +103,7 @@ async def _roll_back(here: Session, watch: Watch) -> PutBack:
         raise
     except ReconcilerError as error:
         raise RollbackFailed(
-            f"the gate failed, and the way back is barred: {error.message}\n" + "\n".join(before),
+            f"the gate failed, and the rollback could not be planned: {error.message}\n" + "\n".join(before),
             hint="run the same command again: it still knows what was there before",
         ) from error
 

@@ -334,7 +334,7 @@ class _Retries:
         """The error that ends the call."""
         if failure.again is Again.AFTER_PAUSE:
             asked = f"; the vendor asks to wait {format_duration(self._asked_s)}" if self._asked_s else ""
-            hint = f"nobody waits longer than {format_duration(self._patience_s)}: try again later"
+            hint = f"gave up, as a request waits no longer than {format_duration(self._patience_s)}; try again later"
             failure = replace(failure, message=failure.message.removesuffix(".") + asked, hint=hint)
         return failure.raised_for(call, self._failed + self._throttled)
 

@@ -239,7 +239,9 @@ class PostgresStore:
             row = self._row(connection, to_change=True) if self._server.is_ready(connection) else None
             holder = self._holding(connection, row) if row else None
             if row is None or holder is None:
-                raise UsageInvalid(f"no lock {lock_id} is held here: {self.describe()}", hint="nothing is to unlock")
+                raise UsageInvalid(
+                    f"no lock {lock_id} is held here: {self.describe()}", hint="there is nothing to unlock"
+                )
             if holder.lock_id != lock_id:
                 raise UsageInvalid(f"the lock held here is another one: {holder}", hint="unlock by the id shown last")
             self._set_holder(connection, row.epoch + 1, None)

@@ -198,7 +198,7 @@ def test_without_a_way_back_what_was_there_is_told(measured: Any, platform: Any)
     assert "what was applied is not verified; the same command goes on" in measured(*TRY, code=1).words
     platform.fail({"method": "GET", "path": "/v1/projects", "nth": 3, "action": "status", "status": 403})
     ended = measured(*TRY, code=9)
-    assert "the way back is barred" in ended.words
+    assert "the rollback could not be planned" in ended.words
     lines = [line.strip() for line in ended.err.splitlines()]
     (was,) = [json.loads(line) for line in lines if line.startswith("{")]
     assert was["thresholds"][0]["value"] == 2
