@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeGuard
 
 from reconciler.errors import UsageInvalid
 from reconciler.model.plan import (
@@ -12,7 +13,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.resource import Address
-from reconciler.planning.world import Decision, World, is_root
+from reconciler.planning.world import Decision, World, is_root, named_by
 
 
 def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision], int]:
@@ -23,6 +24,7 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     known = {*world.desired.resources, *world.matches.by_address}
     chosen = chosen_by(patterns, known)
     chosen |= {each for address in chosen for each in _stands_for(address, world)}
+    chosen |= set(_users_of_what_goes(decisions, chosen, world))
     needed = _needed(chosen, world)
     going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
     deleted = {(root.vendor, root.root) for root in going}
@@ -40,6 +42,21 @@ def _stands_for(address: Address, world: World) -> Iterator[Address]:
     resource = world.desired.resources.get(address)
     if resource is not None and world.kinds[address.kind].virtual:
         yield from (each for each in resource.references if not is_root(each))
+
+
+def _users_of_what_goes(decisions: Sequence[Decision], chosen: set[Address], world: World) -> Iterator[Address]:
+    """What names something that is deleted: it must stop doing so first, and where it may not, nothing goes."""
+    deleted = {item.remote_id for item in decisions if item.address in chosen and _deletes(item)}
+    if not deleted:
+        return
+    gone = [item for item in world.live.objects if item.remote_id in deleted]
+    ids, names = {item.remote_id for item in gone}, {item.address for item in gone}
+    for address, found in world.matches.by_address.items():
+        if found.live is None or found.live.archived:
+            continue
+        referred = (each for some in found.live.refs.values() for each in some)
+        if not (ids.isdisjoint(referred) and names.isdisjoint(named_by(found.live, world.kinds))):
+            yield address
 
 
 def _needed(chosen: Iterable[Address], world: World) -> set[Address]:
@@ -61,8 +78,12 @@ def _makes_room(decision: Decision, world: World) -> bool:
     return decision.action in (Action.CREATE, Action.ADOPT, Action.RENAME, Action.REPLACE)
 
 
+def _deletes(decision: Decision) -> TypeGuard[Step]:
+    return isinstance(decision, Step) and decision.action is Action.DELETE
+
+
 def _deletes_root(decision: Decision) -> bool:
-    return isinstance(decision, Step) and decision.action is Action.DELETE and len(decision.address.path) == 1
+    return _deletes(decision) and is_root(decision.address)
 
 
 def meant(pattern: str, known: Iterable[Address]) -> set[Address]:

@@ -71,9 +71,13 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
     if needed or not _may_be_deleted(address, entry, world, going):
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
         return replace(step, idle=True, notes=(note,))
-    return _would_take_along(address, world) or replace(
-        removal(Action.DELETE, address, found, reason),
-        notes=(*_taken_along(live), *_archived_with_it(address, world), *_left_without(live, world)),
+    return (
+        _would_take_along(address, world)
+        or _would_leave_without(address, live, world)
+        or replace(
+            removal(Action.DELETE, address, found, reason),
+            notes=(*_taken_along(live), *_archived_with_it(address, world), *_left_without(live, world)),
+        )
     )
 
 
@@ -133,6 +137,18 @@ def _would_take_along(address: Address, world: World) -> Refusal | None:
                 f"{hint}, or leave it there: reconciler state rm '{address}'",
             )
     return None
+
+
+def _would_leave_without(address: Address, live: LiveObject, world: World) -> Refusal | None:
+    """The refusal to delete what is named by something of ours that nobody has looked at."""
+    names = sorted(map(str, world.naming_elsewhere.get(live.address, ())))
+    if not names:
+        return None
+    return Refusal(
+        address,
+        f"it is named by what is declared outside the given paths: {_first(names)}",
+        f"name those paths too, or leave it there: reconciler state rm '{address}'",
+    )
 
 
 def _archived_with_it(address: Address, world: World) -> tuple[str, ...]:

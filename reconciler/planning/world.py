@@ -83,13 +83,19 @@ class World(Struct, frozen=True, dict=True):
 
     @cached_property
     def naming(self) -> dict[Address, list[Address]]:
-        """What nobody here decides about, not ours or declared outside the given paths, by what it names."""
-        ours = (self.matches.by_address[address].live for address in outside(self))
+        """What is not ours, by what it names at the platform."""
+        return self._by_what_they_name((item.address, item) for _, item in self.matches.strangers)
+
+    @cached_property
+    def naming_elsewhere(self) -> dict[Address, list[Address]]:
+        """What is ours and declared outside the given paths, by what it names at the platform."""
+        return self._by_what_they_name((address, self.matches.by_address[address].live) for address in outside(self))
+
+    def _by_what_they_name(self, items: Iterable[tuple[Address, LiveObject | None]]) -> dict[Address, list[Address]]:
         found: dict[Address, list[Address]] = {}
-        for item in (*(item for _, item in self.matches.strangers), *ours):
-            if item is not None and not item.archived:
-                for target in _named_by(item, self.kinds[item.address.kind]):
-                    found.setdefault(target, []).append(item.address)
+        for address, item in items:
+            for target in named_by(item, self.kinds) if item is not None and not item.archived else ():
+                found.setdefault(target, []).append(address)
         return found
 
     @cached_property
@@ -178,11 +184,12 @@ def outside(world: World) -> Iterator[Address]:
             yield address
 
 
-def _named_by(item: LiveObject, kind: AnyKind) -> Iterator[Address]:
-    parent = item.address.path[: -len(kind.identity)]
-    for name, shape in kind.shapes.items():
+def named_by(item: LiveObject, kinds: Mapping[str, AnyKind]) -> Iterator[Address]:
+    """What an object names, by its address at the platform; see ``LiveObject.refs`` for where names do not tell."""
+    for name, shape in kinds[item.address.kind].shapes.items():
         value = item.fields.get(name)
-        if shape.ref is not None:
+        if shape.ref is not None and name not in item.refs:
+            parent = item.address.path[:1] if kinds[shape.ref.kind].parent else ()
             for each in value if isinstance(value, list) else [value]:
                 yield Address(shape.ref.kind, (*parent, str(each)))
 

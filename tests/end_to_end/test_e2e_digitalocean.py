@@ -67,6 +67,17 @@ def test_the_whole_loop(care: Any, account: Any) -> None:
     assert account.writes == []
 
 
+def test_a_dataset_does_not_go_alone_while_a_test_case_of_ours_refers_to_it(care: Any, account: Any) -> None:
+    """Whatever is selected: what refers to the older content is pointed at the newer one first."""
+    care.edit("care.yaml", "file: faq.csv}", "file: faq.csv, lifecycle: {onRemoval: delete}}")
+    care("apply", "--yes")
+    care.write("faq.csv", MORE)
+    care("apply", "--yes", "--select", "digitalocean.EvaluationDataset/*")
+    (dataset,) = account.datasets()
+    assert account.case()["dataset"]["dataset_uuid"] == dataset["dataset_uuid"]
+    care("plan", "--detailed-exitcode")
+
+
 def test_without_a_token_one_sentence_says_which(care: Any, account: Any) -> None:
     """Before any request, and whatever other vendor has a key."""
     ended = care("plan", code=1, DIGITALOCEAN_TOKEN="")

@@ -249,6 +249,23 @@ def test_a_plan_says_who_names_what_it_deletes(bot: Any, platform: Any) -> None:
     assert "it is named by what stays: openlayer.Test/bot/monitoring/Theirs" in bot("plan").words
 
 
+@pytest.mark.parametrize("protect", [False, True])
+def test_a_pipeline_does_not_go_alone_while_a_test_of_ours_names_it(protect: bool, bot: Any, platform: Any) -> None:
+    """Whatever is selected: the test is pointed elsewhere first, and where it may not be, the pipeline stays."""
+    bot.edit("bot.yaml", "- name: live", "- {name: live, lifecycle: {onRemoval: delete}}")
+    bot.edit(
+        "bot.yaml", "pipelines: [live]", f"pipelines: [live]\n      lifecycle: {{protect: {str(protect).lower()}}}"
+    )
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "- {name: live,", "- {name: prod,")
+    bot.edit("bot.yaml", "pipelines: [live]", "pipelines: [prod]")
+    bot("apply", "--yes", "--select", "openlayer.InferencePipeline/bot/live", code=3 if protect else 0)
+    pipelines = platform.pipelines("bot")
+    assert set(pipelines) == ({"live", "canary"} if protect else {"prod", "canary"})
+    runs_on = platform.tests("bot")["Answers are short"]["includePipelines"]
+    assert runs_on == [pipelines["live" if protect else "prod"]["id"]]
+
+
 def test_destroy_with_a_path_takes_what_was_declared_there(bot: Any, platform: Any, make_project: Any) -> None:
     """Without one also what is in no manifest any more."""
     for name in ("old", "older"):
