@@ -158,17 +158,32 @@ def is_root(address: Address) -> bool:
     return len(address.path) == 1
 
 
-def in_scope(entry: Entry | None, world: World) -> bool:
-    """Whether the given paths cover the place where the resource was declared.
+def in_scope(address: Address, entry: Entry | None, world: World) -> bool:
+    """Whether the given paths cover the place where the resource was declared, and that of the root it stands in.
 
-    What was declared nowhere that we know of goes where everything does.
+    A set declares tests in roots of other files, and says nothing of those that were not read.
     """
-    policy = world.options.policy
-    if policy.destroy and policy.everything:
+    if world.options.policy.destroy and world.options.policy.everything:
         return True
-    if entry is None or not entry.source:
-        return not policy.destroy
+    if entry is None:  # a create of ours that was never answered
+        return not world.options.policy.destroy
+    return _is_covered(entry, world) and _is_root_covered(address, world)
+
+
+def _is_covered(entry: Entry, world: World) -> bool:
+    """Whether its place is covered.  What was declared nowhere that we know of goes where everything does."""
+    if not entry.source:
+        return not world.options.policy.destroy
     return any(_covers(scope, entry.source) for scope in world.scope)
+
+
+def _is_root_covered(address: Address, world: World) -> bool:
+    parent = world.kinds[address.kind].parent
+    if parent is None:
+        return True
+    root = Address(parent, address.path[:1])
+    found = world.matches.by_address.get(root)
+    return root in world.desired.resources or found is None or found.entry is None or _is_covered(found.entry, world)
 
 
 def _covers(scope: str, source: str) -> bool:
@@ -180,7 +195,7 @@ def _covers(scope: str, source: str) -> bool:
 def outside(world: World) -> Iterator[Address]:
     """What is ours and was declared outside the given paths, where nobody has looked whether it still is."""
     for address, found in world.unwanted:
-        if found.entry is not None and not found.entry.archived and not in_scope(found.entry, world):
+        if found.entry is not None and not found.entry.archived and not in_scope(address, found.entry, world):
             yield address
 
 

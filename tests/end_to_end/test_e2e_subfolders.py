@@ -144,3 +144,61 @@ def test_what_was_archived_and_is_wanted_again_elsewhere_is_left_alone(checkout:
     assert "No changes." in cli("plan", "top.yaml").out
     cli("apply", "--yes")
     assert active(platform) == WHOLE
+
+
+SET = """
+    apiVersion: openlayer/v1
+    kind: TestSet
+    metadata: {name: basics}
+    spec:
+      appliesTo: {projects: ["bot-*"]}
+      tests:
+        - name: Rows arrive
+          type: integrity
+          subtype: rowCount
+          evaluationWindow: 24h
+          thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 2}]
+    """
+BARE = """
+    apiVersion: openlayer/v1
+    kind: Project
+    metadata: {{name: {name}}}
+    spec: {{taskType: llm-base}}
+    """
+
+
+@pytest.fixture
+def teams(cli: Any) -> Any:
+    """The command line beside the folders of two teams, and of a set of tests for both."""
+    files = {"a/p.yaml": BARE.format(name="bot-a"), "b/p.yaml": BARE.format(name="bot-b"), "s/set.yaml": SET}
+    for name, text in files.items():
+        (cli.folder / name).parent.mkdir()
+        cli.write(name, text)
+    return cli
+
+
+def test_a_set_says_nothing_of_projects_that_are_not_read(teams: Any, platform: Any) -> None:
+    """Its tests in another team's project are wanted there as long as that team's files say so."""
+    teams("apply", "a", "b", "s", "--yes")
+    assert "2 resources of ours lie outside the given paths" in teams("plan", "a", "s").words
+    teams("apply", "a", "s", "--yes")
+    assert active(platform) == {"bot-a": ["Rows arrive"], "bot-b": ["Rows arrive"]}
+
+    teams.edit("s/set.yaml", "Rows arrive", "Rows still arrive")
+    teams("apply", "a", "s", "--yes")
+    assert active(platform) == {"bot-a": ["Rows still arrive"], "bot-b": ["Rows arrive"]}
+    teams("apply", "b", "s", "--yes")
+    assert active(platform) == {"bot-a": ["Rows still arrive"], "bot-b": ["Rows still arrive"]}
+
+
+def test_a_project_that_is_gone_takes_the_tests_of_a_set_along(teams: Any, platform: Any) -> None:
+    teams("apply", "--yes")
+    (teams.folder / "b" / "p.yaml").unlink()
+    teams("apply", "--yes")
+    assert active(platform) == {"bot-a": ["Rows arrive"], "bot-b": []}
+
+
+def test_destroying_a_project_and_a_set_leaves_other_projects_their_tests(teams: Any, platform: Any) -> None:
+    teams("apply", "--yes")
+    teams("destroy", "a", "s", "--yes")
+    assert active(platform) == {"bot-b": ["Rows arrive"]}
