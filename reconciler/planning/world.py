@@ -171,9 +171,9 @@ def in_scope(address: Address, entry: Entry | None, world: World) -> bool:
 
 
 def _is_covered(entry: Entry, world: World) -> bool:
-    """Whether its place is covered.  What was declared nowhere that we know of goes where everything does."""
+    """Whether its place is covered; one that nobody knows is only where the whole checkout was read."""
     if not entry.source:
-        return not world.options.policy.destroy
+        return not world.options.policy.destroy and "." in world.scope
     return any(_covers(scope, entry.source) for scope in world.scope)
 
 

@@ -202,3 +202,25 @@ def test_destroying_a_project_and_a_set_leaves_other_projects_their_tests(teams:
     teams("apply", "--yes")
     teams("destroy", "a", "s", "--yes")
     assert active(platform) == {"bot-b": ["Rows arrive"]}
+
+
+def test_what_was_taken_into_the_state_is_gone_only_for_who_sees_everything(checkout: Checkout, platform: Any) -> None:
+    """Where it is declared is not known before an apply has met its manifest."""
+    cli = checkout.cli
+    test = "openlayer.Test/top/monitoring/Rows arrive"
+    project = "openlayer.Project/top"
+    cli("state", "rm", project)
+    cli("state", "import", project, platform.projects()["top"]["id"])
+    cli("state", "import", test, platform.tests("top")["Rows arrive"]["id"])
+    for folder, paths in ((".", ["team"]), ("team", []), ("team", ["."])):
+        ended = checkout.inside(folder)("apply", "--yes", *paths)
+        assert "2 resources of ours lie outside the given paths" in ended.words
+        assert active(platform) == WHOLE
+    checkout.inside(".")("apply", "top.yaml", "--yes")
+    assert '"source": "top.yaml"' in cli("state", "show", test).words
+
+    cli("state", "rm", test)
+    cli("state", "import", test, platform.tests("top")["Rows arrive"]["id"])
+    cli.edit("top.yaml", "Rows arrive", "Rows still arrive")
+    cli("apply", "--yes")
+    assert active(platform) == {"top": ["Rows still arrive"], "team": ["Rows arrive"]}
