@@ -377,7 +377,12 @@ def users_of(old: LiveObject, kind: AnyKind, world: World) -> tuple[str, ...]:
     """Objects that are in no manifest, and stay, while they refer to ``old``."""
     users = world.referring.get(old.remote_id, ())
     referring = [item for item, name in users if _refers_to(world.kinds[item.address.kind], name, kind.id)]
-    return tuple(dict.fromkeys(str(item.address) for item in referring))
+    return tuple(dict.fromkeys(_as_another(item, world) for item in referring))
+
+
+def _as_another(item: LiveObject, world: World) -> str:
+    """What is in no manifest, told apart from what is and has the same name."""
+    return f"{item.address} (id {item.remote_id})" if item.address in world.desired.resources else str(item.address)
 
 
 def _refers_to(kind: AnyKind, name: str, target: str) -> bool:

@@ -74,8 +74,10 @@ class World(Struct, frozen=True, dict=True):
     def referring(self) -> dict[str, list[tuple[LiveObject, str]]]:
         """What is in no manifest and refers to others, with the field, by the remote id of what it refers to."""
         found: dict[str, list[tuple[LiveObject, str]]] = {}
+        matches, wanted = self.matches.by_address, self.desired.resources
+        meant = {known.live.remote_id for address, known in matches.items() if known.live and address in wanted}
         for item in self.live.objects:
-            if item.refs and item.address not in self.desired.resources:
+            if item.refs and item.remote_id not in meant:
                 for name, ids in item.refs.items():
                     for remote_id in ids:
                         found.setdefault(remote_id, []).append((item, name))

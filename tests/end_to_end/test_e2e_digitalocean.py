@@ -359,6 +359,45 @@ def test_an_older_generation_that_somebody_else_uses_stays(care: Any, account: A
     assert len(account.datasets()) == 2
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_an_older_dataset_goes_with_the_test_case_that_is_renamed_too(by_hand: bool, care: Any, account: Any) -> None:
+    """It is the same test case, whatever it is called at the platform."""
+    care.edit("care.yaml", "file: faq.csv}", "file: faq.csv, lifecycle: {onRemoval: delete}}")
+    care("apply", "--yes")
+    case = account.case()
+    if by_hand:
+        account.api("PUT", f"/evaluation_test_cases/{case['test_case_uuid']}", {"name": "Renamed by hand"})
+    else:
+        care.edit("care.yaml", "name: Answers are correct", "name: Right\n      renamedFrom: Answers are correct")
+        care.edit("care.yaml", "testCase: Answers are correct", "testCase: Right")
+    care.write("faq.csv", MORE)
+    assert "still in use by" not in care("apply", "--yes").words
+    (dataset,) = account.datasets()
+    assert dataset["dataset_name"] == named(MORE)
+    assert account.case()["test_case_uuid"] == case["test_case_uuid"]
+    care("plan", "--detailed-exitcode")
+
+
+def test_an_older_dataset_stays_for_a_strangers_test_case_of_the_same_name(care: Any, account: Any) -> None:
+    """A name does not make it ours: nobody points it at the newer content."""
+    care.edit("care.yaml", "file: faq.csv}", "file: faq.csv, lifecycle: {onRemoval: delete}}")
+    care("apply", "--yes")
+    case = account.case()
+    copy = {
+        "name": case["name"],
+        "dataset_uuid": case["dataset"]["dataset_uuid"],
+        "metrics": [each["metric_uuid"] for each in case["metrics"]],
+        "star_metric": {"metric_uuid": case["star_metric"]["metric_uuid"], "success_threshold": 50},
+        "workspace_uuid": account.workspace(),
+    }
+    theirs = account.api("POST", "/evaluation_test_cases", copy)["test_case_uuid"]
+    care.write("faq.csv", MORE)
+    used = f"still in use by digitalocean.EvaluationTestCase/care/Answers are correct (id {theirs})"
+    assert used in care("apply", "--yes").words
+    assert len(account.datasets()) == 2
+    care("plan", "--detailed-exitcode")
+
+
 @pytest.mark.parametrize("new", ["faq", "questions"])
 def test_a_generation_whose_upload_was_never_answered_is_not_made_twice(new: str, care: Any, account: Any) -> None:
     """A dataset carries no marker: the next run knows the one that an earlier run may have made by its content."""
