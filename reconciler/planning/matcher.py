@@ -335,8 +335,9 @@ def _renames(
     """Former address -> new one for every rename that is still to be done, roots first; and those that clash.
 
     A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
-    is archived under it.  While the new object of a replace is in doubt both may be there: such a rename is among both,
-    for it goes on where it needs a replace.
+    is archived under it.  Where nothing has or had the new one, what we have archived under the former returns as it.
+    While the new object of a replace is in doubt both may be there: such a rename is among both, for it goes on where
+    it needs a replace.
     """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
@@ -355,8 +356,14 @@ def _renames(
         ours = {_moved(a, homes, known): remote_id for a, remote_id in _owned(state, live)} if asked else {}
         strangers = {_moved(a, roots, renames) for a in _strangers(state, live)} if asked else set()
         doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
+        away = {_moved(a, homes, known) for a in _put_away(state, live)} - doubts if asked else set()
+        had = {_moved(a, homes, known) for a in state.entries} | strangers | doubts if away else set()
         for address, former in asked.items():
-            if (len(former.path) == 1) is not is_root or not (former in ours or former in strangers):
+            if (len(former.path) == 1) is not is_root:
+                continue
+            if former in away and address not in had:
+                renames[former] = address
+            if not (former in ours or former in strangers):
                 continue
             is_taken = address in ours or address in strangers
             if not is_taken or (former in ours and address in doubts and address not in ours):
@@ -392,6 +399,12 @@ def _owned(state: State, live: Live) -> list[tuple[Address, str]]:
     """
     there = {item.remote_id for item in live.objects} - _replaced(state)
     return [(a, e.remote_id) for a, e in state.entries.items() if not e.archived and e.remote_id in there]
+
+
+def _put_away(state: State, live: Live) -> list[Address]:
+    """Where we remember what is there and was archived by us."""
+    there = {item.remote_id for item in live.objects} - _replaced(state)
+    return [a for a, e in state.entries.items() if e.archived and e.remote_id in there]
 
 
 def _strangers(state: State, live: Live) -> list[Address]:

@@ -49,6 +49,25 @@ def test_the_whole_loop(dialect: str, bot: Any, platform: Any) -> None:
     assert platform.writes == []
 
 
+@pytest.mark.parametrize("window", ["24h", "7d"])
+def test_what_was_archived_returns_under_another_name(window: str, bot: Any, platform: Any) -> None:
+    """It is the same test with its past; one that needs a new object has the old one's place, and is no second one."""
+    bot("apply", "--yes")
+    test = platform.tests("bot")["Answers are short"]["id"]
+    bot.edit("bot.yaml", "- name: Answers are short", "- name: Answers are short\n      enabled: false")
+    assert "Apply: 1 done.  (1 archived)" in bot("apply", "--yes").out
+    returned = "- name: Answers stay short\n      renamedFrom: Answers are short"
+    bot.edit("bot.yaml", "- name: Answers are short\n      enabled: false", returned)
+    bot.edit("bot.yaml", "[live]\n      evaluationWindow: 24h", f"[live]\n      evaluationWindow: {window}")
+    renamed = "1 renamed" if window == "24h" else "1 replaced"
+    assert f"Apply: 1 done.  ({renamed})" in bot("apply", "--yes").out
+    active = {name: item["id"] for name, item in platform.tests("bot").items() if not item["archived"]}
+    assert set(active) == {"Rows arrive", "Answers stay short"}
+    assert (active["Answers stay short"] == test) is (window == "24h")
+    bot("plan", "--detailed-exitcode")
+    assert "Answers are short" not in bot("state", "list").out
+
+
 def test_an_old_server_without_patch(bot: Any, platform: Any, make_project: MakeProject) -> None:
     """It can not change a project: the step fails and says what to do, the rest is done, nothing else is recorded."""
     platform.renew(dialect="seed")
