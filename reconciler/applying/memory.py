@@ -80,7 +80,8 @@ class Memory:
     async def intend(self, step: Step, op: str, attempt: int) -> None:
         """Write down that a create is about to be sent."""
         record: Record = {"record": "intent", "address": str(step.address), "op": op, "attempts": attempt}
-        await self._means.write(record)
+        source = from_top(self._known.home, self._known.resources[step.address].source.file)
+        await self._means.write({**record, "source": source})
 
     async def not_applied(self, step: Step) -> None:
         """Write down that the create of this step has made nothing for certain."""

@@ -40,10 +40,14 @@ class Entry(Struct, frozen=True):
 
 
 class Intent(Struct, frozen=True):
-    """A create that was about to be sent and whose outcome nobody has written down yet."""
+    """A create that was about to be sent and whose outcome nobody has written down yet.
+
+    ``source`` is where the resource was declared; empty where an older version wrote it.
+    """
 
     op: str
     attempts: int = 1
+    source: str = ""
 
 
 class State(Struct, frozen=True):
@@ -138,7 +142,7 @@ class _Folding:
         """What came of one resource."""
         match record["record"]:
             case "intent":
-                self._in_doubt[address] = Intent(_text(record["op"]), _whole(record.get("attempts", 1)))
+                self._in_doubt[address] = _intent_from_json({"attempts": 1, **record})
             case "not_applied":
                 self._in_doubt.pop(address, None)
             case "done":
@@ -302,6 +306,15 @@ def entries_from_json(data: Mapping[str, Any]) -> dict[str, Entry]:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
 
 
+def _intent_to_json(intent: Intent) -> dict[str, Any]:
+    source = {"source": intent.source} if intent.source else {}
+    return {"op": intent.op, "attempts": intent.attempts, **source}
+
+
+def _intent_from_json(record: Mapping[str, Any]) -> Intent:
+    return Intent(_text(record["op"]), _whole(record["attempts"]), _text(record.get("source", "")))
+
+
 class _Addresses(dict[str, Address]):
     """Addresses by their text: one that stands in several places is parsed once and held once."""
 
@@ -321,7 +334,7 @@ def state_to_json(state: State) -> dict[str, Any]:
         "started": state.started,
         "entries": {str(address): entry_to_json(state.entries[address]) for address in sorted(state.entries)},
         "in_doubt": {
-            str(address): {"op": intent.op, "attempts": intent.attempts}
+            str(address): _intent_to_json(intent)
             for address, intent in sorted(state.in_doubt.items(), key=lambda pair: pair[0])
         },
         "tasks": dict(sorted(state.tasks.items())),
@@ -366,10 +379,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             consumed=_texts(data["consumed"]),
             started=_text(data["started"]),
             entries={addresses[key]: entry for key, entry in entries.items()},
-            in_doubt={
-                addresses[key]: Intent(_text(value["op"]), _whole(value["attempts"]))
-                for key, value in data["in_doubt"].items()
-            },
+            in_doubt={addresses[key]: _intent_from_json(value) for key, value in data["in_doubt"].items()},
             tasks={key: _mapping(task) for key, task in data["tasks"].items()},
             touched=tuple([addresses[each] for each in data.get("touched", ())]),
             unsettled=bool(data.get("unsettled", False)),

@@ -26,7 +26,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
     """Roots first: what stands inside of one that is deleted goes with it."""
     going: set[tuple[str, str]] = set()
     for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
-        if not in_scope(address, found.entry, world):
+        if not in_scope(address, found, world):
             continue
         decision = _remove(address, found, world, going)
         if decision is not None:

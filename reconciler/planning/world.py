@@ -16,7 +16,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.resource import Address, Desired, Live, LiveObject
-from reconciler.model.state import Entry, State
+from reconciler.model.state import State
 from reconciler.planning.matcher import Match, Matches
 from reconciler.planning.policy import Policy
 
@@ -160,23 +160,27 @@ def is_root(address: Address) -> bool:
     return len(address.path) == 1
 
 
-def in_scope(address: Address, entry: Entry | None, world: World) -> bool:
+def in_scope(address: Address, found: Match, world: World) -> bool:
     """Whether the given paths cover the place where the resource was declared, and that of the root it stands in.
 
     A set declares tests in roots of other files, and says nothing of those that were not read.
     """
     if world.options.policy.destroy and world.options.policy.everything:
         return True
-    if entry is None:  # a create of ours that was never answered
-        return not world.options.policy.destroy
-    return _is_covered(entry, world) and _is_root_covered(address, world)
+    return _is_covered(_place(address, found, world), world) and _is_root_covered(address, world)
 
 
-def _is_covered(entry: Entry, world: World) -> bool:
-    """Whether its place is covered; one that nobody knows is only where the whole checkout was read."""
-    if not entry.source:
+def _place(address: Address, found: Match, world: World) -> str:
+    """The file that declared it, from the top of the checkout; empty where nobody knows."""
+    known = found.entry or world.state.in_doubt.get(found.former or address)
+    return known.source if known is not None else ""
+
+
+def _is_covered(place: str, world: World) -> bool:
+    """Whether the given paths cover a file; one that nobody knows only where the whole checkout was read."""
+    if not place:
         return not world.options.policy.destroy and "." in world.scope
-    return any(_covers(scope, entry.source) for scope in world.scope)
+    return any(_covers(scope, place) for scope in world.scope)
 
 
 def _is_root_covered(address: Address, world: World) -> bool:
@@ -185,7 +189,9 @@ def _is_root_covered(address: Address, world: World) -> bool:
         return True
     root = Address(parent, address.path[:1])
     found = world.matches.by_address.get(root)
-    return root in world.desired.resources or found is None or found.entry is None or _is_covered(found.entry, world)
+    if root in world.desired.resources or found is None or found.entry is None:
+        return True
+    return _is_covered(found.entry.source, world)
 
 
 def _covers(scope: str, source: str) -> bool:
@@ -197,7 +203,8 @@ def _covers(scope: str, source: str) -> bool:
 def outside(world: World) -> Iterator[Address]:
     """What is ours and was declared outside the given paths, where nobody has looked whether it still is."""
     for address, found in world.unwanted:
-        if found.entry is not None and not found.entry.archived and not in_scope(address, found.entry, world):
+        is_there = found.ours if found.entry is None else not found.entry.archived
+        if is_there and not in_scope(address, found, world):
             yield address
 
 

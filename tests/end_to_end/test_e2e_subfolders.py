@@ -224,3 +224,26 @@ def test_what_was_taken_into_the_state_is_gone_only_for_who_sees_everything(chec
     cli.edit("top.yaml", "Rows arrive", "Rows still arrive")
     cli("apply", "--yes")
     assert active(platform) == {"top": ["Rows still arrive"], "team": ["Rows arrive"]}
+
+
+def test_a_lost_create_is_settled_where_it_was_declared(checkout: Checkout, platform: Any) -> None:
+    """A run over other files neither archives what it made nor forgets that it may have made it."""
+    cli = checkout.cli
+    late = (
+        "        - {name: Late, type: integrity, subtype: rowCount, evaluationWindow: 24h, thresholds: [{insightName: "
+    )
+    late += "metrics, measurement: rowCount, operator: '>=', value: 1}]}\n"
+    cli.write("team/team.yaml", PROJECT.format(name="team").rstrip(" ") + late)
+    tests = f"/v1/projects/{platform.projects()['team']['id']}/tests"
+    lost = {"method": "POST", "path": tests, "action": "drop-after"}
+    platform.fail(lost, {"method": "GET", "path": tests, "action": "status", "status": 404, "nth": list(range(2, 10))})
+    cli("apply", "--yes", code=4)
+    platform.fail()
+    both = {"top": ["Rows arrive"], "team": ["Late", "Rows arrive"]}
+    assert active(platform) == both
+    assert "3 resources of ours lie outside the given paths" in cli("apply", "top.yaml", "--yes").words
+    assert active(platform) == both
+    assert "1 in doubt" in cli("state", "list").out
+    checkout.inside("team")("apply", "--yes")
+    assert active(platform) == both
+    assert "in doubt" not in cli("state", "list").out

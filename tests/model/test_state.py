@@ -36,6 +36,14 @@ def test_an_intent_is_in_doubt_until_its_outcome_is_written() -> None:
     assert state == State(in_doubt={PROJECT: Intent("0a", 1)})
 
 
+def test_an_intent_tells_where_the_resource_was_declared() -> None:
+    """Empty where an older version wrote it."""
+    intent = {"record": "intent", "address": "openlayer.Project/bot", "op": "0a", "source": "team/bot.yaml"}
+    state = fold(State(), [intent])
+    assert state.in_doubt == {PROJECT: Intent("0a", 1, "team/bot.yaml")}
+    assert state_from_json(state_to_json(state)) == state
+
+
 def test_a_second_attempt_keeps_the_operation_and_counts() -> None:
     first = {"record": "intent", "address": "openlayer.Project/bot", "op": "0a"}
     state = fold(State(), [first, {**first, "attempts": 2}])

@@ -133,7 +133,7 @@ def _state(written: dict[str, Any], desired: Desired) -> State:
         serial=7,
         origins={"openlayer": ORIGIN},
         entries={Address.parse(text): _entry(Address.parse(text), value, desired) for text, value in written.items()},
-        in_doubt={Address.parse(text): Intent(op) for text, op in doubts.items()},
+        in_doubt={Address.parse(text): Intent(op, source="manifests.yaml") for text, op in doubts.items()},
     )
 
 
