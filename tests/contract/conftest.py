@@ -377,6 +377,7 @@ def make_loop(tmp_path: Path, door: Door, request: pytest.FixtureRequest) -> Ite
     headers = {"Authorization": f"Bearer {KEY}", "User-Agent": "by-hand"}
 
     def make(kind: AnyKind, **options: Any) -> Loop:
+        assert kind.id in SAMPLES, f"write a sample of {kind.id} in tests/contract/samples.yaml"
         sample = Sample(kind, SAMPLES[kind.id])
         account = {"quota": None, "omit_zeros": request.param, **sample.data.get("account", {})}
         opened.append(create_app(seed=Seed.from_json(account)))
