@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from reconciler.model.outcome import Baseline, Doubt, Level, Verdict
+from reconciler.model.outcome import Baseline, Doubt, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
 from reconciler.model.values import counted
@@ -59,6 +59,11 @@ def verdict_summary(verdicts: Sequence[Verdict]) -> str:
     return f"{counts[Level.PASS]:,} passed, {counts[Level.WARN]:,} warned, {counts[Level.FAIL]:,} failed{info}{flaky}"
 
 
+def _has_passed(verdict: Verdict) -> bool:
+    """Whether it is an ordinary pass, and not one that the gate makes of something else."""
+    return verdict.level is Level.PASS and verdict.status is EvaluationStatus.PASSING
+
+
 def level_word(verdict: Verdict) -> str:
     """The level, or ``flaky`` for what would count if it were not known to be."""
     return FLAKY if verdict.flaky and verdict.level is not Level.PASS else verdict.level.value
@@ -67,7 +72,10 @@ def level_word(verdict: Verdict) -> str:
 def remark(verdict: Verdict) -> str:
     """What is worth knowing even of a pass: ``2 of 3 runs passed``, ``no baseline yet``, ``2.3 % worse than 0.88``."""
     runs, baseline = verdict.runs, verdict.baseline
-    told = [f"{runs.passed} of {runs.known} runs passed" if runs else "", baseline_remark(baseline) if baseline else ""]
+    told = [
+        f"{runs.passed} of {runs.wanted} runs passed" if runs else "",
+        baseline_remark(baseline) if baseline else "",
+    ]
     return ", ".join(each for each in told if each)
 
 
@@ -150,7 +158,7 @@ def _verdict_row(verdict: Verdict, home: int) -> Row:
             verdict.measured or "-",
             verdict.wanted or "-",
             margin_text(verdict.margin) or "-",
-            remark(verdict) if verdict.level is Level.PASS else verdict.why,
+            remark(verdict) if _has_passed(verdict) else verdict.why,
         ),
         LEVEL_TINTS[verdict.level],
     )
@@ -164,7 +172,7 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
     level = Span(f"{level_word(verdict).upper():<6}", LEVEL_TINTS[verdict.level], solid=True)
     name = Span(short_address(Address(verdict.address.kind, verdict.address.path[home:])), solid=True)
     indent = len("RESULT") + GAP
-    if verdict.level is Level.PASS:
+    if _has_passed(verdict):
         values = Span(f"  {verdict.measured} {verdict.wanted}".rstrip(), "dim")
         noted = [Span(f"  {remark(verdict)}", "dim")] if remark(verdict) else []
         return (line(level, "  ", name, tail=[*where, values, *noted], hang=indent),)

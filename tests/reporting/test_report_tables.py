@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reconciler.model.outcome import Level, Verdict
+from reconciler.model.outcome import EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Intent, State
 from reconciler.reporting.tables import state_table, verdict_summary, verdict_table
@@ -26,6 +26,14 @@ PASS    Answers contain no PII          production  0         <= 0     +0
 1 passed, 1 warned, 2 failed
 """
     )
+
+
+def test_a_pass_that_the_gate_makes_of_something_else_says_of_what(verdicts: tuple[Verdict, ...]) -> None:
+    """``onMissing: pass``: nobody should take it for a result."""
+    why = "no result (onMissing: pass)"
+    forgiven = replace(verdicts[0], status=EvaluationStatus.MISSING, level=Level.PASS, why=why)
+    assert why in verdict_table([forgiven], width=200, color=False)
+    assert why in verdict_table([forgiven], width=80, color=False)
 
 
 def test_the_reason_moves_below_when_it_does_not_fit(verdicts: tuple[Verdict, ...]) -> None:
