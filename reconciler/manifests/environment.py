@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.manifests.documents import LOCAL
+from reconciler.model.environments import is_environment_name
 from reconciler.model.places import parse_place
 from reconciler.model.spec import Part
 from reconciler.model.values import Duration
@@ -25,7 +26,7 @@ def _variable_name(text: str) -> str:
 
 
 def _file_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+    if not is_environment_name(text):
         raise ValueError("may hold letters, digits, dots, dashes and underscores only: files are named after it")
     return text
 

@@ -30,7 +30,8 @@ from typing import BinaryIO
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
+from reconciler.errors import StateUnreadable
+from reconciler.model.environments import require_environment_name
 from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
@@ -48,6 +49,7 @@ from reconciler.storage.encoding import (
 from reconciler.storage.file_lock import FileLock, stands_at
 from reconciler.storage.folder import make_private, sync
 from reconciler.storage.holders import new_holder
+from reconciler.storage.refusals import lock_broken, moved_on
 
 READ_TRIES = 100
 LEASE = "until its process ends"
@@ -84,11 +86,7 @@ class FileStore:
     """
 
     def __init__(self, folder: Path, environment: str, *, now: Callable[[], datetime], job: str = "") -> None:
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", environment):
-            raise UsageInvalid(
-                f"{environment!r} can not be the name of an environment",
-                hint="use letters, digits, dots, dashes and underscores",
-            )
+        require_environment_name(environment)
         self._folder = folder
         self._snapshot = folder / f"{environment}.state.json"
         self._backup = folder / f"{environment}.state.json.backup"
@@ -162,7 +160,7 @@ class FileStore:
         self._require_lock()
         position, snapshot = self._standing()
         if (position.lineage, position.serial) != (state.lineage, state.serial):
-            raise _moved(self.describe(), position, state.lineage, state.serial)
+            raise moved_on(self.describe(), (position.lineage, position.serial), (state.lineage, state.serial))
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, position.tip)
         self._journal_to_append()  # so that no journal is left which only an older snapshot has absorbed
@@ -233,11 +231,7 @@ class FileStore:
         with _sentences(f"the lock {self._lock.path} can not be read"):
             ours = self._lock.is_ours()
         if not ours:
-            raise StateUnreadable(
-                f"the lock {self._writer} was broken while this run held it; nothing more is written to "
-                f"{self.describe()}",
-                hint="run again; what was written before that is kept",
-            )
+            raise lock_broken(self._writer, self.describe())
 
     def _unmoved(self) -> OnDisk:
         """What is on disk, if it is what ``load`` showed or what we wrote since."""
@@ -245,7 +239,8 @@ class FileStore:
         known = self._seen
         # After a failed append the disk may hold lines that were never acknowledged; a commit replaces them.
         if known is not None and known != on_disk.position and not self._failed:
-            raise _moved(self.describe(), on_disk.position, known.lineage, known.serial)
+            found = on_disk.position
+            raise moved_on(self.describe(), (found.lineage, found.serial), (known.lineage, known.serial))
         return on_disk
 
     def _standing(self) -> tuple[Position, bytes | None]:
@@ -335,15 +330,6 @@ def _continuation(snapshot: Snapshot, journal: bytes | None) -> Lines:
     raise StateUnreadable(
         f"line 1: the journal continues serial {lines.serial} of lineage {lines.lineage or 'none'}, "
         f"but the state beside it is serial {serial} of lineage {lineage or 'none'}"
-    )
-
-
-def _moved(where: str, found: Position, lineage: str, serial: int) -> StalePlan:
-    return StalePlan(
-        f"another run wrote to {where}: it is at serial {found.serial} of lineage {found.lineage or 'none'}, this run "
-        f"started from serial {serial} of lineage {lineage or 'none'}"
-        + (" and an earlier point of its journal" if (found.lineage, found.serial) == (lineage, serial) else ""),
-        hint="plan again",
     )
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from reconciler.errors import UsageInvalid
 from reconciler.model.provider import Holder
 from reconciler.storage.holders import lock_held, told_holder
+from reconciler.storage.refusals import require_held
 
 SETTLING_S = 0.02
 """How long a new holder may need between getting the lock and having written who it is."""
@@ -71,11 +71,7 @@ class FileLock:
 
     def break_(self, lock_id: str) -> None:
         """Take the lock away from the holder with this id.  Raises UsageInvalid when there is none."""
-        holder = self.holder()
-        if holder is None:
-            raise UsageInvalid(f"no lock {lock_id} is held here: {self.path}", hint="there is nothing to unlock")
-        if holder.lock_id != lock_id:
-            raise UsageInvalid(f"the lock held here is another one: {holder}", hint="unlock by the id shown last")
+        require_held(self.holder(), lock_id, str(self.path))
         self.path.unlink(missing_ok=True)
 
     def _taken(self) -> int:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from reconciler.errors import StateUnreadable, UsageInvalid
+from reconciler.errors import StateUnreadable
+from reconciler.model.environments import require_environment_name
 from reconciler.model.history import HistoryStore, Observation
 from reconciler.model.places import DATABASES
 from reconciler.model.resource import Address
@@ -66,8 +66,7 @@ def open_history(
         from reconciler.storage.postgres_history import PostgresHistory
 
         return PostgresHistory(url, environment, environ=environ, places=places)
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", environment):
-        raise UsageInvalid(f"{environment!r} can not be the name of an environment")
+    require_environment_name(environment)
     return FileHistory(folder / f"{environment}.history.db", places=places)
 
 

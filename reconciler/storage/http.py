@@ -52,6 +52,7 @@ from reconciler.model.values import Secret
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import origin, require_private
 from reconciler.storage.holders import lock_held, new_holder
+from reconciler.storage.refusals import require_held
 from reconciler.storage.remote import (
     LEASE,
     TRIES,
@@ -281,7 +282,7 @@ class HttpStateStore(RemoteStore):
         if other is None:  # it may have been removed at the server, and stand in the document still
             self._leave(asking)
         told = self._in_full(other) if other else self._head().holder
-        self._require_held(told, lock_id)
+        require_held(told, lock_id, self.describe())
         if other is not None:
             self._leave(other)
         with suppress(LockHeld), self.lock("state unlock"):

@@ -41,7 +41,6 @@ from reconciler.storage.remote import (
     Unavailable,
     Unsure,
     Version,
-    checked_name,
     parse_head,
 )
 
@@ -80,7 +79,7 @@ class ObjectStateStore(RemoteStore):
         job: str = "",
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(checked_name(environment), now=now, job=job, pause=pause)
+        super().__init__(environment, now=now, job=job, pause=pause)
         self._url = f"{place.url}/{environment}"
         self._place = place
         prefix = f"{place.path}/{environment}" if place.path else environment

@@ -35,7 +35,8 @@ import psycopg
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from reconciler.errors import ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
+from reconciler.errors import ReconcilerError, StateUnreadable
+from reconciler.model.environments import require_environment_name
 from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
@@ -49,7 +50,8 @@ from reconciler.storage.encoding import (
     snapshot_bytes,
 )
 from reconciler.storage.holders import lock_held, new_holder, told_holder
-from reconciler.storage.postgres_server import Connection, Server, require_name
+from reconciler.storage.postgres_server import Connection, Server
+from reconciler.storage.refusals import lock_broken, moved_on, require_held
 
 LEASE = "until its connection ends"
 KEPT = 10
@@ -147,7 +149,7 @@ class PostgresStore:
     def __init__(
         self, url: str, environment: str, *, environ: Mapping[str, str], now: Callable[[], datetime], job: str = ""
     ) -> None:
-        require_name(environment)
+        require_environment_name(environment)
         self._server = Server(url, environ)
         self._environment = environment
         self._now = now
@@ -210,7 +212,8 @@ class PostgresStore:
         # After a failed append there may be lines that were never acknowledged; a commit replaces them.
         position = self._position() if self._failed or self._seen is None else self._seen
         if (position.lineage, position.serial) != (state.lineage, state.serial):
-            raise self._moved(self._position(), state.lineage, state.serial)
+            found = self._position()
+            raise moved_on(self.describe(), (found.lineage, found.serial), (state.lineage, state.serial))
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, position.tip)
         if len(content) > SIZE_CAP:
@@ -238,12 +241,8 @@ class PostgresStore:
         with self._server.connected("unlocked") as connection, connection.transaction():
             row = self._row(connection, to_change=True) if self._server.is_ready(connection) else None
             holder = self._holding(connection, row) if row else None
-            if row is None or holder is None:
-                raise UsageInvalid(
-                    f"no lock {lock_id} is held here: {self.describe()}", hint="there is nothing to unlock"
-                )
-            if holder.lock_id != lock_id:
-                raise UsageInvalid(f"the lock held here is another one: {holder}", hint="unlock by the id shown last")
+            require_held(holder, lock_id, self.describe())
+            assert row is not None
             self._set_holder(connection, row.epoch + 1, None)
 
     # ------------------------------------------------------------------------------------------ reading
@@ -469,19 +468,8 @@ class PostgresStore:
                 f"{self._server.name} does not keep one session for us, so that it can not hold a lock",
                 hint="a pool such as PgBouncer must be in session mode; or give the address of the server itself",
             )
-        return self._moved(found, position.lineage, position.serial)
+        return moved_on(self.describe(), (found.lineage, found.serial), (position.lineage, position.serial))
 
     def _broken(self, held: Held) -> StateUnreadable:
-        return StateUnreadable(
-            f"the lock {held.holder.lock_id} was broken while this run held it, or its connection was lost and another "
-            f"run took it; nothing more is written to {self.describe()}",
-            hint="run again; what was written before that is kept",
-        )
-
-    def _moved(self, found: Position, lineage: str, serial: int) -> StalePlan:
-        return StalePlan(
-            f"another run wrote to {self.describe()}: it is at serial {found.serial} of lineage "
-            f"{found.lineage or 'none'}, this run started from serial {serial} of lineage {lineage or 'none'}"
-            + (" and an earlier point of its journal" if (found.lineage, found.serial) == (lineage, serial) else ""),
-            hint="plan again",
-        )
+        or_else = ", or its connection was lost and another run took it"
+        return lock_broken(held.holder.lock_id, self.describe(), or_else=or_else)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import LiteralString
 
+from reconciler.model.environments import require_environment_name
 from reconciler.model.history import Observation
 from reconciler.model.resource import Address
 from reconciler.storage.observations import Row, carried, column, observation_of, rows_of, shares_root
-from reconciler.storage.postgres_server import Connection, Server, require_name
+from reconciler.storage.postgres_server import Connection, Server
 
 AT_ONCE = 5_000
 """Rows of one statement, so that none takes long."""
@@ -43,7 +44,7 @@ class PostgresHistory:
     def __init__(
         self, url: str, environment: str, *, environ: Mapping[str, str], places: frozenset[str] = frozenset()
     ) -> None:
-        require_name(environment)
+        require_environment_name(environment)
         self._server = Server(url, environ, what="history")
         self._environment = environment
         self._places = places

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from reconciler.errors import SettingsInvalid, StateUnreadable, UsageInvalid
+from reconciler.errors import SettingsInvalid, StateUnreadable
 from reconciler.model.places import DATABASES, SAFE_OPTIONS, is_loopback
 
 try:
@@ -184,15 +184,6 @@ class Server:
         """What the server or the driver says, on one line."""
         text = " ".join((error.diag.message_primary or str(error) or type(error).__name__).split())
         return text.replace(self._password, "…") if self._password else text
-
-
-def require_name(environment: str) -> None:
-    """Raise UsageInvalid unless this can be the name of an environment."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", environment):
-        raise UsageInvalid(
-            f"{environment!r} can not be the name of an environment",
-            hint="use letters, digits, dots, dashes and underscores",
-        )
 
 
 def _one(connection: Connection, query: LiteralString) -> Any:

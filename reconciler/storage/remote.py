@@ -20,7 +20,6 @@ version and misses.  If it is a third one, somebody else wrote: we are fenced.
 from __future__ import annotations
 
 import random
-import re
 import secrets
 import time
 import uuid
@@ -33,7 +32,8 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from reconciler.errors import ReconcilerError, StalePlan, StateUnreadable, UsageInvalid
+from reconciler.errors import ReconcilerError, StateUnreadable
+from reconciler.model.environments import require_environment_name
 from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
@@ -48,6 +48,7 @@ from reconciler.storage.encoding import (
     snapshot_bytes,
 )
 from reconciler.storage.holders import lock_held, new_holder
+from reconciler.storage.refusals import lock_broken, moved_on, require_held
 
 LEASE = "until it is unlocked"
 TRIES = 6
@@ -187,6 +188,7 @@ class RemoteStore(ABC):
         job: str = "",
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        require_environment_name(environment)
         self.environment = environment
         self._now, self._job, self._pause = now, job, pause
         self._seen: tuple[str, int, str] | None = None
@@ -299,7 +301,7 @@ class RemoteStore(ABC):
         known = self._unmoved()
         former = known.head
         if (former.lineage, former.serial) != (state.lineage, state.serial):
-            raise self._moved_on(former, state.lineage, state.serial)
+            raise moved_on(self.describe(), (former.lineage, former.serial), (state.lineage, state.serial))
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         snapshot = self._kept(f"snapshot-{written.serial:06}-{self._writer}.json", snapshot_bytes(written, former.tip))
         head = former.next(
@@ -325,7 +327,7 @@ class RemoteStore(ABC):
         """See ``StateStore.unlock``.  The old holder's next write fails, whoever holds the lock then."""
         version = self._look()
         for _ in range(CONTENDERS):
-            self._require_held(version.head.holder if version else None, lock_id)
+            require_held(version.head.holder if version else None, lock_id, self.describe())
             assert version is not None
             try:
                 self._swap(version, version.head.next(holder=None, writer=""))
@@ -450,7 +452,8 @@ class RemoteStore(ABC):
             return self._known
         assert self._known is not None
         if self._seen is not None and self._seen != self._known.head.position:
-            raise self._moved_on(self._known.head, *self._seen[:2])
+            head = self._known.head
+            raise moved_on(self.describe(), (head.lineage, head.serial), self._seen[:2])
         return self._known
 
     def _put_aside(self, head: Head) -> Head:
@@ -504,19 +507,7 @@ class RemoteStore(ABC):
     # ------------------------------------------------------------------------------------------ sentences
 
     def _fenced(self) -> StateUnreadable:
-        return StateUnreadable(
-            f"the lock {self._writer} was broken while this run held it; nothing more is written to {self.describe()}",
-            hint="run again; what was written before that is kept",
-        )
-
-    def _moved_on(self, found: Head, lineage: str, serial: int) -> StalePlan:
-        same = (found.lineage, found.serial) == (lineage, serial)
-        return StalePlan(
-            f"another run wrote to {self.describe()}: it is at serial {found.serial} of lineage "
-            f"{found.lineage or 'none'}, this run started from serial {serial} of lineage {lineage or 'none'}"
-            + (" and an earlier point of its journal" if same else ""),
-            hint="plan again",
-        )
+        return lock_broken(self._writer, self.describe())
 
     def _unwritten(self, why: Unsure) -> StateUnreadable:
         return StateUnreadable(
@@ -526,12 +517,6 @@ class RemoteStore(ABC):
 
     def _too_busy(self) -> StateUnreadable:
         return StateUnreadable(f"{self.describe()} changes faster than it can be written", hint="try again")
-
-    def _require_held(self, holder: Holder | None, lock_id: str) -> None:
-        if holder is None:
-            raise UsageInvalid(f"no lock {lock_id} is held here: {self.describe()}", hint="there is nothing to unlock")
-        if holder.lock_id != lock_id:
-            raise UsageInvalid(f"the lock held here is another one: {holder}", hint="unlock by the id shown last")
 
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:
@@ -549,16 +534,6 @@ def backoff(attempt: int) -> float:
     """Seconds to wait after failed try ``attempt`` (the first is 1): up to 0.2, 0.4, ... 3, never less than half."""
     longest = min(3.0, 0.2 * float(2 ** (attempt - 1)))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - only spreads runs that wait for each other
-
-
-def checked_name(environment: str) -> str:
-    """The environment's name, if a key can be made of it.  Raises UsageInvalid."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", environment):
-        raise UsageInvalid(
-            f"{environment!r} can not be the name of an environment",
-            hint="use letters, digits, dots, dashes and underscores",
-        )
-    return environment
 
 
 def to_holder(data: object) -> Holder | None:

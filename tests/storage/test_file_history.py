@@ -191,7 +191,7 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(path: Path, tmp_path: P
     assert not (tmp_path / "elsewhere.db").exists()
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "prod\n"])
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "x" * 65, "../x", "a/b", "prod\n"])
 def test_an_environment_s_name_can_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
         open_history(tmp_path, name, environ={})

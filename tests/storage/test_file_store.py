@@ -99,7 +99,9 @@ def test_the_backup_is_the_snapshot_before(folder: Path, open_file_store: OpenFi
     assert (folder / "production.state.json.backup").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "prod\n", "é", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["", "..", ".", ".hidden", "-x", "x" * 65, "../x", "a/b", "a b", "prod\n", "é", "a\0b"]
+)
 def test_an_environment_s_name_can_not_lead_out_of_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
         FileStore(folder, name, now=lambda: pytest.fail("no clock is needed"))

@@ -45,10 +45,11 @@ def test_an_address_that_can_not_be_used_is_a_sentence_without_it(url: str, tmp_
     assert "canary-pw" not in caught.value.message + caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b"])
-def test_the_name_of_an_environment_can_not_lead_out_of_a_bucket(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["s3://bucket/x", "https://state.example/x", "state", None])
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b", "x" * 65])
+def test_the_name_of_an_environment_can_not_lead_out_of_its_place(url: str | None, name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
-        open_store("s3://bucket/x", name, root=tmp_path, environ={}, now=noon)
+        open_store(url, name, root=tmp_path, environ={}, now=noon)
 
 
 def test_a_folder_needs_none_of_the_libraries() -> None:

@@ -105,7 +105,7 @@ def test_a_manifest_can_make_a_connection_safer_and_never_less_safe(url: str, en
     assert parameters(url, **environ)["sslmode"] == mode
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "prod\n", "é"])
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "x" * 65, "../x", "a/b", "a b", "prod\n", "é"])
 def test_a_name_that_no_environment_can_have_is_refused(name: str) -> None:
     with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
         store("postgresql:///states", name)
