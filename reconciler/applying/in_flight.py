@@ -10,7 +10,7 @@ from reconciler.errors import StateUnreadable
 
 
 class InFlight:
-    """What is being carried out.  Each end is told once; asyncio.wait would ask all that run each time."""
+    """What is being carried out.  Each end costs the same, however many are running; asyncio.wait looks at all of them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -29,8 +29,8 @@ class InFlight:
     async def one_less(self) -> None:
         """Return when one is over.
 
-        A failure ends the run, so what else runs is let finish first: a task that outlives the run would go on
-        without a journal.  When the run is cancelled, or nothing can be written down any more, it is stopped.
+        A failure ends the run, but the others are allowed to finish first: a task that outlives the run would go on
+        without a journal.  When the run is cancelled, or nothing can be written down any more, they are stopped.
         """
         try:
             await self._ended.wait()

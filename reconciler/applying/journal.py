@@ -25,19 +25,19 @@ from reconciler.model.provider import Provider
 from reconciler.model.state import Record
 
 FRESH_S = 2.0
-"""For so long after an append that succeeded the lock counts as held.  Whoever was frozen for longer asks again."""
+"""How long after a successful append the lock counts as held.  Whoever was frozen for longer asks again."""
 
 MOST_QUESTIONS = 3
-"""So often at the most: a store may be so slow that its answer is never fresh."""
+"""How often the lock is asked for at most: a store may be so slow that its answer is never fresh."""
 
 GATHER_S = 0.004
-"""An append begins so long after the one before it, at the earliest.  Short beside a request over a network."""
+"""The least time between the beginnings of two appends.  Short beside a request over a network."""
 
 PATIENT_S = 0.012
-"""At the latest, where fewer than half of those who write wait for it, and the one before it was shared, too."""
+"""The most time between them, used while fewer than half the writers are waiting and the last append was shared."""
 
 AT_ONCE = 1000
-"""So many records go into one append of ``write_all``: a store may have limits."""
+"""The most records in one append of ``write_all``: a store may have limits."""
 
 
 class Journal:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.pipeline.session import Session
 
 MOST_NAMED = 10
-"""So many are named of the changes that were put back, and of what stays."""
+"""How many are named of the changes that were put back, and of what stays."""
 
 
 class Verification:

@@ -17,7 +17,7 @@ from reconciler.model.resource import Address
 from reconciler.model.values import Fields, Json, format_duration
 
 MOST_NAMED = 3
-"""So many of the largest contributors are named."""
+"""How many of the largest contributors are named."""
 
 
 class Cost(Struct, frozen=True):

@@ -67,7 +67,7 @@ DOUBT_S = 60.0
 LAST_LOOK_S = 2.0
 """How long after the deadline the last look may take: what is over should not be called unfinished."""
 FAILED_READS = 3
-"""So many failed reads in a row, each already retried by the transport, end the waiting."""
+"""How many failed reads in a row, each already retried by the transport, end the waiting."""
 
 
 class RunResult(Struct, frozen=True):

@@ -48,13 +48,13 @@ _BEFORE_SCALAR = re.compile(_LINES + _KEY, re.ASCII)
 _AFTER_ALL = re.compile(_LINES, re.ASCII)
 
 _COMMON = 8
-"""A layout is common from so many items on: then it gets a pattern of its own, which takes 0.5 ms to compile."""
+"""How many items make a layout common, so that it gets a pattern of its own, which takes 0.5 ms to compile."""
 _TRIED = 8
-"""So many common layouts are tried before an item is taken apart."""
+"""How many common layouts are tried before an item is taken apart."""
 _PATIENCE = 50
-"""With so many more new layouts than items that repeat one, nothing repeats itself, and looking on only takes time."""
+"""Repeats are given up once this many more layouts were new than repeated: looking on only takes time."""
 _TRIES = 3
-"""So many new layouts are forgiven in each file nevertheless."""
+"""How many new layouts are tried in each file nevertheless."""
 _MOST = 1000
 """Layouts that are kept; each holds the text of an item."""
 

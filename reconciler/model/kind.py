@@ -125,7 +125,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
     ``virtual``   it is no object at the platform at all, only something to be measured.
     ``identity``  the manifest fields that, after the parent's path, make the address.
     ``complete``  (all fields as written) -> the fields completed with what a create must spell out.
-    ``defaults_field``  the field of the root's document whose fields every item takes that does not say otherwise.
+    ``defaults_field``  the field of the root's document that holds defaults for these items.
     ``set_document``  the document that puts such items into several roots (``"TestSet"``); None where there is none.
     ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
     ``read``      one raw item -> a live object; None for what is not ours to see (machine-made suggestions).

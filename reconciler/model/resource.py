@@ -126,7 +126,7 @@ class Resource(Struct, frozen=True):
     alone (severity, lifecycle, ...) are not in it.  ``references`` are the addresses that must exist first, the
     parent among them.  ``renamed_from`` is the former address.  ``lookup``: it must be there already, and is never
     made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells ``line_of``
-    where fields stand: how many lines below the resource, or minus the line for those above (defaults).
+    where fields stand: lines below the resource, or a negative absolute line for defaults that are written above it.
     """
 
     address: Address

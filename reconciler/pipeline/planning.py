@@ -27,7 +27,8 @@ ALL_KINDS = tuple(KINDS.values())
 """Every kind of every vendor, parents before children."""
 
 MANY = 20_000
-"""From so many resources on, what manifests, memory and platform say alike is held once; below, it is faster not to."""
+"""From this many resources on, equal values of manifests, state and platform are shared to save memory; below that, not
+looking for them is faster."""
 
 
 class Planned(Struct, frozen=True, dict=True):

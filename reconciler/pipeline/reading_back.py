@@ -19,7 +19,7 @@ from reconciler.providers import KINDS
 from reconciler.providers.reader import Inside, read_inside, read_roots
 
 SETTLING_S = 1.0
-"""So long after a root's last step it is read at the earliest: the platform's lists may be a little behind."""
+"""The least time between a root's last step and reading it: the platform's lists may be a little behind."""
 
 
 class ReadingBack:

@@ -256,7 +256,7 @@ class Session:
     async def close(self) -> None:
         """Let go of the connections and of the emulator's file."""
         await self._closing.aclose()
-        self.providers.clear()  # they tell us of requests: apart, both go with all they hold as soon as nobody asks
+        self.providers.clear()  # breaks the cycle through ``observe``: garbage collection is off
 
     def window_s(self, provider: Provider) -> float:
         """How long a request that was given up may still take effect there, in seconds."""

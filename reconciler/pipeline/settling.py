@@ -13,7 +13,7 @@ from reconciler.providers import KINDS
 
 
 def settle(here: Session) -> None:
-    """Remember it of everything but what the given paths do not cover: that was not looked at."""
+    """Remember that what was changed holds, except where the given paths do not reach: that was not looked at."""
     state = here.store.load()
     left = [a for a in state.touched if a not in here.desired.resources and a in state.entries]
     kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
@@ -22,7 +22,7 @@ def settle(here: Session) -> None:
 
 
 def never_held(here: Session, state: State) -> tuple[Address, ...]:
-    """What is no object at the platform, so that no step tells of it, and was declared otherwise when its gate held."""
+    """Virtual resources (no step tells of them) whose declaration has changed since their gate last held."""
     patterns = here.request.select
     chosen = meant_by_any(patterns, {*here.desired.resources, *state.entries, *state.in_doubt}) if patterns else None
     virtual = (each for each in here.desired if KINDS[each.address.kind].virtual)
@@ -34,7 +34,7 @@ def never_held(here: Session, state: State) -> tuple[Address, ...]:
 
 
 def remember_measured(here: Session, judged: Collection[Address]) -> None:
-    """Remember what is no object at the platform as it is declared, of which the gate held now."""
+    """Remember how virtual resources are declared whose gate has held."""
     state, desired = here.store.load(), here.desired.resources
     roots = {(address.vendor, address.root) for address in desired}
     kept = {a: was for a, was in state.measured.items() if a in desired or (a.vendor, a.root) not in roots}

@@ -36,7 +36,7 @@ _MOST_UNREAD = 256 * 1024
 """A body of which so much waits to be read is left in the network's care."""
 
 _AT_ONCE = 256 * 1024
-"""So many bytes are taken from a socket at once, into the same memory each time."""
+"""How many bytes are taken from a socket at once, into the same memory each time."""
 
 _PIECE = 64 * 1024
 """Longer contents are handed to the socket in pieces, each once the one before is on its way."""

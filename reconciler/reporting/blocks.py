@@ -43,7 +43,7 @@ _VERBS = {
 _REMOVING = (Action.DELETE, Action.ARCHIVE, Action.REPLACE)
 
 MOST_NAMED = 3
-"""So many of the resources of which the same changes are named, unless somebody wants them all."""
+"""How many resources are named for which the same changes, unless somebody wants them all."""
 
 Group = tuple[Line, ...]
 
