@@ -27,8 +27,8 @@ from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.state import Entry
 
 LOOK_AHEAD = 4
-"""Proofs of absence are renewed this many times ``parallelism`` steps ahead.  A step takes little longer than a request,
-so the list has arrived when its create runs, and nobody waits for it."""
+"""Proofs of absence are renewed this many times ``parallelism`` steps ahead.  A step takes little longer than a
+request, so the list has arrived when its create runs, and nobody waits for it."""
 
 
 async def apply(plan: Plan, known: Known, means: Means) -> tuple[StepOutcome, ...]:

@@ -10,7 +10,7 @@ from reconciler.errors import StateUnreadable
 
 
 class InFlight:
-    """What is being carried out.  Each end costs the same, however many are running; asyncio.wait looks at all of them."""
+    """What is being carried out.  An end costs the same however many are running; asyncio.wait looks at all of them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

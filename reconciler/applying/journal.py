@@ -34,7 +34,7 @@ GATHER_S = 0.004
 """The least time between the beginnings of two appends.  Short beside a request over a network."""
 
 PATIENT_S = 0.012
-"""The most time between them, used while fewer than half the writers are waiting and the last append was shared."""
+"""The most time between them, while fewer than half of the writers are waiting and the last append was shared."""
 
 AT_ONCE = 1000
 """The most records in one append of ``write_all``: a store may have limits."""
