@@ -14,7 +14,7 @@ from collections import defaultdict
 
 from msgspec.structs import replace
 
-from reconciler.applying.creating import Creating
+from reconciler.applying.creating import APPLY_AGAIN, Creating
 from reconciler.applying.in_flight import InFlight
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
@@ -24,6 +24,7 @@ from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, OutcomeUn
 from reconciler.model.kind import Replace
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.resource import LiveObject
 from reconciler.model.state import Entry
 
 LOOK_AHEAD = 4
@@ -176,14 +177,19 @@ class _Run:
             return
         if not old.archived:
             await self.requests.remove([step])
-        await self._remember(step, replace(entry, retiring=()))
+        await self._remember(step, self._still_retiring(entry, old))
+
+    def _still_retiring(self, entry: Entry, old: LiveObject) -> Entry:
+        """The entry without ``old``, nor what was let go already: other steps let go of what is left."""
+        live = self.memory.live
+        left = (each for each in entry.retiring if each != old.remote_id)
+        return replace(entry, retiring=tuple(each for each in left if each not in live or not live[each].archived))
 
     async def _adopt(self, step: Step) -> None:
         op = self.memory.live[str(step.remote_id)].op
         if step.changes:
             await self.requests.update([(step, op)])
-        entry = self.memory.entry(step, str(step.remote_id), op, self.memory.replaced_by(step))
-        await self._remember(step, entry)
+        await self._settle(step, self.memory.entry(step, str(step.remote_id), op, self.memory.replaced_by(step)))
 
     async def _forget(self, step: Step) -> None:
         missing = self.memory.missing(step.address)
@@ -214,11 +220,23 @@ class _Run:
             return
         known = self.memory.of_step(step)
         retiring = known.retiring if known else ()  # what a replace left behind stays to be let go
-        await self._remember(step, self.memory.entry(step, str(step.remote_id), self.memory.op_of(step), retiring))
+        await self._settle(step, self.memory.entry(step, str(step.remote_id), self.memory.op_of(step), retiring))
+
+    async def _settle(self, step: Step, entry: Entry) -> None:
+        """Remember what a step has brought in line, as far as it could."""
+        if not step.fixed:
+            await self._remember(step, entry)
+            return
+        unsent = {path.partition(".")[0] for path in step.fixed}
+        applied = {name: value for name, value in entry.applied.items() if name not in unsent}
+        await self.memory.keep(step.address, replace(entry, applied=applied))
+        why = f"it is ours now, and differs in {', '.join(step.fixed)}, which can not be changed in place"
+        self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, APPLY_AGAIN, step.remote_id))
 
     async def _removed(self, step: Step) -> None:
         entry = self.memory.of_step(step)
         if entry is not None and entry.remote_id != step.remote_id:
+            await self.memory.is_gone(step)
             await self._remember(step, _without(entry, str(step.remote_id)))
         elif step.action is Action.DELETE or entry is None:
             await self._forget(step)

@@ -24,7 +24,7 @@ from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
 from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, OutcomeUnknown
 from reconciler.model.call import Call, Reply
-from reconciler.model.plan import Step
+from reconciler.model.plan import FieldChange, Step
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import Mark
 from reconciler.model.state import Entry, Intent
@@ -37,6 +37,8 @@ GREATEST_AGE_S = 10.0
 
 IN_GOOD_TIME_S = 2.0
 """So long before it gets too old a proof is not relied on any more: a create may wait for its turn."""
+
+APPLY_AGAIN = "apply again: the plan says what is to be done about it"
 
 MOST_PROOFS = 20
 """How often absence is proven anew for one send at the most, while something holds it up each time."""
@@ -188,12 +190,22 @@ class Creating:
         """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""
         former = self._known.resources[step.address].renamed_from
         missing = self._memory.missing(former) if former is not None else None
-        if former is None or missing is None or await self.still_there(former, missing) is None:
+        if former is None or missing is None or not await self._turns_up(step, former, missing):
             return
         raise NotApplied(
             f"{former} is at the platform after all: a list had left it out",
             method="POST", path=str(step.address), hint="apply again: it is renamed then",
         )  # fmt: skip
+
+    async def _turns_up(self, step: Step, former: Address, missing: Entry) -> bool:
+        """Whether the object of ``missing`` is there after all; what no list has shown yet may take a while to show."""
+        if await self.still_there(former, missing) is not None:
+            return True
+        if not missing.unlisted:
+            return False
+        until = self._lost.began + self._means.window_s(self._requests.provider(former))
+        sought = Sought(former, missing.op or "", step.fields, False, until, missing.remote_id)
+        return isinstance(await self._lost.find(sought, self._requests.siblings(step.address)), LiveObject)
 
     # -- the proof that there is none
 
@@ -316,22 +328,37 @@ class Creating:
     # -- remembering
 
     async def _found(self, creation: _Creation, live: LiveObject) -> Entry:
-        """Remember what a create has made, and send again what the platform does not show of it.
+        """Remember what a create has made, and bring it in line with what is wanted by now.
 
-        A create of several requests may have been cut short between them.
+        The manifests may have been edited since; and a create of several requests may have been cut short between them,
+        so what the platform does not show is sent again.  Raises NotApplied, with what is there remembered, where it
+        differs in what can not be changed in place.
         """
         step, missing = creation.step, creation.missing
         meant = missing.op if missing is not None and missing.remote_id == live.remote_id else creation.op
         op = live.op or meant
         kind = self._means.kinds[step.address.kind]
         never_shown = {name for name, shape in kind.shapes.items() if Mark.WRITE_ONLY in shape.marks}
-        hidden = frozenset(never_shown & step.fields.keys())
-        entry = await self._created(creation, live.remote_id, op, hidden)
-        if not hidden or kind.update is None:
+        hidden = never_shown & step.fields.keys()
+        lacking = self._lacking(creation, live)
+        unsent = frozenset(hidden | {change.top for change in lacking})
+        entry = await self._created(creation, live.remote_id, op, unsent)
+        if fixed := [change.path for change in lacking if change.create_only or kind.update is None]:
+            raise NotApplied(
+                f"made by an earlier create, and it differs in {', '.join(fixed)}, which can not be changed in place",
+                method="POST", path=str(step.address), hint=APPLY_AGAIN,
+            )  # fmt: skip
+        if not (unsent or live.archived) or kind.update is None:
             return entry
-        write = replace(self._requests.to_write(step, op), changed=hidden, live=live)
+        write = replace(self._requests.to_write(step, op), changed=unsent, live=live)
         await self._requests.drive(step, kind.update([write], self._requests.wire(step.address)))
         return await self._created(creation, live.remote_id, op)
+
+    def _lacking(self, creation: _Creation, live: LiveObject) -> tuple[FieldChange, ...]:
+        """What separates ``live`` from what is wanted; of a create that was never answered only what shows."""
+        step, missing = creation.step, creation.missing
+        applied = missing.applied if missing is not None and missing.remote_id == live.remote_id else step.fields
+        return self._means.lacking(step.address, step.fields, live, applied, self._memory.ids)
 
     async def _created(
         self, creation: _Creation, remote_id: str, op: str | None, without: frozenset[str] = frozenset()

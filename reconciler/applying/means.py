@@ -10,10 +10,13 @@ from msgspec import Struct, field
 
 from reconciler.model.kind import AnyKind
 from reconciler.model.outcome import StepOutcome
-from reconciler.model.plan import Step
+from reconciler.model.plan import FieldChange, Step
 from reconciler.model.provider import Clock, Provider
-from reconciler.model.resource import Address, Live, Resource
+from reconciler.model.resource import Address, Live, LiveObject, Resource
 from reconciler.model.state import Record, State
+from reconciler.model.values import Fields
+
+Lacking = Callable[[Address, Fields, LiveObject, Fields, Mapping[Address, str]], tuple[FieldChange, ...]]
 
 
 class Means(Struct, frozen=True):
@@ -21,9 +24,9 @@ class Means(Struct, frozen=True):
 
     ``write`` makes one journal record durable; ``confirm`` raises when this run must not write to the platform any
     more, because somebody broke its lock.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
-    uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``marked`` says
-    whether objects get the ownership marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is
-    set when nothing new may start.
+    uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``lacking`` compares
+    what a create has made with what is wanted (``planning.found``).  ``marked`` says whether objects get the ownership
+    marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is set when nothing new may start.
     """
 
     providers: Mapping[str, Provider]
@@ -33,6 +36,7 @@ class Means(Struct, frozen=True):
     confirm: Callable[[], Awaitable[None]]
     new_op: Callable[[], str]
     window_s: Callable[[Provider], float]
+    lacking: Lacking
     marked: bool = True
     parallelism: int = 16
     root: Path = field(default_factory=Path)

@@ -110,4 +110,4 @@ class Requests:
 
 def _differing(step: Step) -> frozenset[str]:
     """The fields that are different, by their names at the top."""
-    return frozenset(change.path.partition(".")[0] for change in step.changes)
+    return frozenset(change.top for change in step.changes)

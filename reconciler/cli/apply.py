@@ -176,7 +176,9 @@ def report(applied: Applied, style: str, console: Console) -> int:
 def _warn_unsettled(applied: Applied, console: Console) -> None:
     from reconciler.reporting.escape import terminal
 
-    for sentence in applied.unsettled:
-        console.story(terminal(f"warning: {sentence}"))
-    if applied.unsettled:
-        console.story("  hint: the platform stores these in another form; write them that way in the manifest")
+    in_another_form = "the platform stores these in another form; write them that way in the manifest"
+    for sentences, hint in (applied.unsettled, in_another_form), (applied.unsent, "apply again"):
+        for sentence in sentences:
+            console.story(terminal(f"warning: {sentence}"))
+        if sentences:
+            console.story(f"  hint: {hint}")

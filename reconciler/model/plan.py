@@ -111,6 +111,11 @@ class FieldChange(Struct, frozen=True):
     sensitive: bool = False
     create_only: bool = False
 
+    @property
+    def top(self) -> str:
+        """The field at the top that it is in."""
+        return self.path.partition(".")[0]
+
 
 class Step(Struct, frozen=True):
     """One thing to do.
@@ -119,6 +124,7 @@ class Step(Struct, frozen=True):
     what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
     ``fingerprint`` how that was when the plan was made: a digest of the fields that are compared, or for a step that
     compares none, whether it was archived; empty where there is no object.
+    ``fixed`` are paths that differ and that this step can not change: another one has to, once this one is done.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
     its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if
@@ -141,6 +147,7 @@ class Step(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     idle: bool = False
     replay: Replay | None = None
+    fixed: tuple[str, ...] = ()
 
     @property
     def changes_memory_only(self) -> bool:

@@ -146,7 +146,8 @@ class _Folding:
             case "not_applied":
                 self._in_doubt.pop(address, None)
             case "done":
-                self._in_doubt.pop(address, None)
+                if not record.get("in_doubt", False):
+                    self._in_doubt.pop(address, None)
                 self._entries[address] = entry_from_json(record["entry"])
                 self._inside.add(address)
             case "removed":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from reconciler.errors import (
     StalePlan,
 )
 from reconciler.model.outcome import StepOutcome, StepStatus
-from reconciler.model.plan import FieldChange, Plan, Step
+from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Entry, Record, State, entry_to_json, fold
 from reconciler.model.values import Fields
@@ -30,6 +31,7 @@ from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.reading_back import ReadingBack
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
+from reconciler.planning.found import lacking
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
 from reconciler.providers import KINDS, VENDORS
@@ -44,13 +46,14 @@ TURNS = 20
 class Applied(Struct, frozen=True):
     """What an apply did.
 
-    ``unsettled`` are sentences about fields that came back different from what was sent.  ``touched`` are the
-    addresses that were brought in line.
+    ``unsettled`` are sentences about fields that came back different from what was sent, ``unsent`` about fields that
+    differ and of which nothing was sent.  ``touched`` are the addresses that were brought in line.
     """
 
     planned: Planned
     outcomes: tuple[StepOutcome, ...] = ()
     unsettled: tuple[str, ...] = ()
+    unsent: tuple[str, ...] = ()
 
     @property
     def touched(self) -> tuple[Address, ...]:
@@ -145,7 +148,8 @@ async def _apply_planned(
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
         if trial is None and whole and outcomes:
             await journal.write({"record": "settled", "kept": True, "verified": False})
-        return replace(applied, unsettled=_unsettled(after, applied))
+        unsettled, unsent = _unsettled(after, applied)
+        return replace(applied, unsettled=unsettled, unsent=unsent)
     finally:
         await reading.close()
         await journal.close()
@@ -204,6 +208,7 @@ def means_of(here: Session, journal: Journal, heard: Callable[[Step, StepOutcome
         confirm=journal.confirm,
         new_op=new_operation_id,
         window_s=here.window_s,
+        lacking=functools.partial(lacking, KINDS),
         marked=marked,
         parallelism=here.request.parallelism,
         root=here.request.root,
@@ -248,16 +253,25 @@ def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:
     return replace(desired, resources=kept)
 
 
-def _unsettled(after: Sequence[_Seen], applied: Applied) -> tuple[str, ...]:
-    """What has not come out as it was sent."""
-    different = [(resource, changes) for resource, _, changes in after if changes]
+def _unsettled(after: Sequence[_Seen], applied: Applied) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What has not come out as it was sent, and what is not as it is wanted although nothing of it was sent."""
+    different = [(resource.address, changes) for resource, _, changes in after if changes]
     touched = set(applied.touched) if different else ()
-    return tuple(
-        f"{resource.address}: {change.path} came back as {_short(change.before)}, sent was {_short(change.after)}"
-        for resource, changes in different
-        if resource.address in touched
-        for change in changes
-    )
+    steps = {step.address: step for step in applied.planned.plan.pending if step.address in touched}
+    unsettled, unsent = list[str](), list[str]()
+    for address, changes in different:
+        for change in changes if address in steps else ():
+            was = _short(change.before)
+            if _sends(steps[address], change.top):
+                unsettled.append(f"{address}: {change.path} came back as {was}, sent was {_short(change.after)}")
+            else:
+                unsent.append(f"{address}: {change.path} is {was} at the platform, wanted is {_short(change.after)}")
+    return tuple(unsettled), tuple(unsent)
+
+
+def _sends(step: Step, field: str) -> bool:
+    """Whether a step that is done has sent what is wanted of this field."""
+    return step.action in (Action.CREATE, Action.REPLACE) or any(change.top == field for change in step.changes)
 
 
 def _short(value: object) -> str:

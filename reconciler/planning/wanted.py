@@ -46,11 +46,18 @@ def for_wanted(world: World) -> Iterator[Decision]:
         refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, found, kind, world)) if asks else ()
         yield from refused
         if not refused and not kind.virtual:
-            yield from (
-                _look_up(resource, found, kind, world) if resource.lookup else _decide(resource, found, kind, world)
-            )
+            decide = _look_up if resource.lookup else _decide
+            decisions = tuple(decide(resource, found, kind, world))
+            yield from decisions
+            if found.lost is not None and all(map(_keeps_the_object, decisions)):
+                yield from leftovers(address, found, found.lost, world, resource.source)
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world, resource.source)
+
+
+def _keeps_the_object(decision: Decision) -> bool:
+    """Whether nothing takes the object's place: that may be there already, and is not to go then."""
+    return isinstance(decision, Step) and decision.action is not Action.REPLACE
 
 
 def refuse_double(address: Address, found: Match, source: Source | None = None) -> Refusal:
@@ -300,14 +307,14 @@ def _take_back(
     resource: Resource, found: Match, live: LiveObject, kind: AnyKind, changes: Sequence[FieldChange]
 ) -> Step:
     """Adopt what an unanswered create of ours has made, as far as it can be brought in line in place."""
-    fixed = ", ".join(change.path for change in changes if change.create_only)
+    fixed = tuple(change.path for change in changes if change.create_only)
     changes = tuple(change for change in changes if not change.create_only)
     renamed = found.former is not None and found.former.name != resource.address.name
     action = Action.RENAME if renamed else Action.ADOPT
     step = _step(action, resource, found, live, kind, changes, LOST_REPLY)
-    later = (f"{fixed} can not be changed in place; the next plan replaces it",) if fixed else ()
+    later = (f"{', '.join(fixed)} can not be changed in place; the next plan replaces it",) if fixed else ()
     twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
-    return replace(step, notes=(*later, *twins))
+    return replace(step, notes=(*later, *twins), fixed=fixed)
 
 
 def _replace(

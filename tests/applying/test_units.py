@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from reconciler.model.plan import Action, Basis, FieldChange, Plan, Step
 from reconciler.model.provider import Permit
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, Record, State, fold
+from reconciler.planning.found import lacking
 from reconciler.planning.planner import make_plan
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS, VENDORS
@@ -72,6 +74,7 @@ class Run:
             confirm=confirm,
             new_op=lambda: "x" * 26,
             window_s=lambda _: 10.0,
+            lacking=functools.partial(lacking, KINDS),
             on_start=lambda step: self.started.append(step.id),
             on_end=lambda step, _: self.ended.append(step.id),
         )

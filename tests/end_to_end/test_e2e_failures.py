@@ -264,3 +264,30 @@ def test_a_platform_that_can_not_be_read_back_undoes_no_success(cli: Any, platfo
     assert "10 done." in ended.out
     platform.fail()
     assert cli("plan", "--detailed-exitcode").code == 0
+
+
+def test_what_was_not_sent_is_not_said_to_be_stored_in_another_form(bot: Any, platform: Any) -> None:
+    """Somebody moves a threshold while the description of the same test is sent."""
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      description: Rows arrive daily")
+    project, test = platform.projects()["bot"]["id"], platform.tests("bot")["Rows arrive"]
+    limit = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 7}
+    path, body = f"/projects/{project}/tests", {"payloads": [{"id": test["id"], "thresholds": [limit]}]}
+    platform.meanwhile("PUT", path, lambda: platform.api("PUT", path, body))
+    assert bot("apply", "--yes").err.endswith(
+        "warning: openlayer.Test/bot/monitoring/Rows arrive: thresholds.0.value is 7.0 at the platform, wanted is 2\n"
+        "  hint: apply again\n"
+    )
+    bot("apply", "--yes")
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 2
+
+
+def test_what_is_found_again_becomes_what_is_written_by_now(bot: Any, platform: Any) -> None:
+    """A create is answered and in no list yet when somebody edits its threshold."""
+    platform.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "lag", "reads": 2})
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "value: 2}", "value: 8}")
+    assert "another form" not in bot("apply", "--yes").err
+    platform.fail()
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 8
+    bot("plan", "--detailed-exitcode")

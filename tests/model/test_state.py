@@ -65,6 +65,14 @@ def test_not_applied_settles_the_doubt_and_keeps_what_was_known() -> None:
     assert fold(known, [{"record": "not_applied", "address": str(PROJECT)}]) == State(entries={PROJECT: Entry("p1")})
 
 
+def test_what_is_done_to_an_object_that_was_known_leaves_another_in_doubt() -> None:
+    """The create that is in doubt was to replace it, and may still have been carried out."""
+    known = State(entries={PROJECT: Entry("p1")}, in_doubt={PROJECT: Intent("0a")})
+    done: Record = {"record": "done", "address": str(PROJECT), "entry": entry_to_json(Entry("p1", protect=True))}
+    assert fold(known, [{**done, "in_doubt": True}]).in_doubt == known.in_doubt
+    assert fold(known, [done]).in_doubt == {}
+
+
 def test_removed_forgets_the_object_and_its_doubt() -> None:
     known = State(entries={PROJECT: Entry("p1"), TEST: Entry("t1")}, in_doubt={PROJECT: Intent("0a")})
     assert fold(known, [{"record": "removed", "address": str(PROJECT)}]) == State(entries={TEST: Entry("t1")})
