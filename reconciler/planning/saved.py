@@ -61,8 +61,8 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
     reasons and notes of a step, and the order of steps, may differ.  A refusal that is new has moved as well, unless a
     rule of ours makes it: then it says itself what is wrong.
 
-    With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun, a
-    rename may be remembered already, and the state may have moved on.
+    With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun.  What
+    a step does may be carried out and not remembered, a rename be remembered already, and the state may have moved on.
     """
     now = plan_to_json(fresh, tool="")
     standing = zip(now["refusals"], fresh.refusals, strict=True)
@@ -103,10 +103,29 @@ def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -
             if not resumed:
                 yield f"{before['address']}: {before['action']} is not needed any more"
         elif before is not None and after is not None:
+            if resumed and _is_carried_out(before, after):
+                continue
             if before["fingerprint"] != after["fingerprint"]:
                 yield f"{before['address']}: somebody changed it at the platform"
             elif any(before[key] != after[key] for key in (_SAME if resumed else (*_SAME, "former"))):
                 yield f"{before['address']}: {before['action']} means something else now"
+
+
+def _is_carried_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether all that has moved for a step is what the step itself does to its object, in whole or in part.
+
+    What somebody else did is a change that was not planned, or one that begins elsewhere.
+    """
+    if any(before[key] != after[key] for key in ("action", "address", "remote_id")):
+        return False
+    match after["action"]:
+        case Action.ARCHIVE:
+            return bool(after["fingerprint"] == str(True))
+        case Action.UPDATE | Action.RENAME | Action.ADOPT:
+            fewer = len(after["changes"]) < len(before["changes"])
+            return fewer and all(change in before["changes"] for change in after["changes"])
+        case _:
+            return False
 
 
 def _ends(step: Mapping[str, Any], begun: Mapping[str, Any]) -> bool:

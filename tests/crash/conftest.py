@@ -28,6 +28,7 @@ from reconciler.emulator.server import running
 from reconciler.model.call import Call, Reply
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import TimeRange
+from reconciler.model.plan import plan_to_json
 from reconciler.model.provider import Holder, Permit, Provider, StateStore
 from reconciler.model.state import Record, State
 from reconciler.model.values import Secret
@@ -280,6 +281,20 @@ class World:
 
     def apply(self, death: Death | None = None) -> Applied:
         applied: Applied = asyncio.run(self._run(apply, death or Death()))
+        return applied
+
+    def save_plan(self) -> Doc:
+        """The content of a plan file."""
+        content: Doc = json.loads(json.dumps(plan_to_json(self.plan().plan, tool="")))
+        return content
+
+    def apply_saved(self, saved: Doc, death: Death | None = None, *, resumed: bool = False) -> Applied:
+        """Apply the plan of a file."""
+
+        async def work(here: Session) -> Applied:
+            return await apply(here, saved=saved, resumed=resumed)
+
+        applied: Applied = asyncio.run(self._run(work, death or Death()))
         return applied
 
     def apply_until(self, turns: Turns) -> Applied:

@@ -197,6 +197,22 @@ def test_in_a_resumed_plan_a_parent_may_have_its_new_name_already() -> None:
     assert begun(UPDATE, replace(UPDATE, former=None)) == ()
 
 
+def test_what_a_resumed_plan_has_carried_out_was_changed_by_nobody_else() -> None:
+    """It was not recorded any more: an archive, a rename, some of the fields of an update."""
+    archive = Step(f"archive:{TEST}", Action.ARCHIVE, TEST, "gone", remote_id="t1", fingerprint="False")
+    assert begun(archive, replace(archive, fingerprint="True")) == ()
+    assert begun(UPDATE, replace(UPDATE, fingerprint="f2", changes=())) == ()
+    assert begun(replace(archive, fingerprint="True"), archive) == (f"{TEST}: somebody changed it at the platform",)
+
+
+def test_what_a_resumed_plan_did_not_plan_was_changed_by_somebody() -> None:
+    """Another field, or the same one from another value on."""
+    (planned,) = UPDATE.changes
+    for change in FieldChange("description", "x", None), FieldChange(planned.path, 0.1, planned.after):
+        moved = replace(UPDATE, fingerprint="f2", changes=(change,))
+        assert begun(UPDATE, moved) == (f"{TEST}: somebody changed it at the platform",)
+
+
 def test_a_resumed_plan_does_nothing_new() -> None:
     assert begun(CREATE, UPDATE) == (f"{TEST}: update is needed now (changed in the manifests)",)
     assert begun(UPDATE, replace(UPDATE, fingerprint="f2")) == (f"{TEST}: somebody changed it at the platform",)
