@@ -205,19 +205,31 @@ class FileStore:
         if snapshot_content is not None:
             with _named(self._snapshot, self._snapshot_hint()):
                 snapshot = parse_snapshot(snapshot_content)
-        with _named(self._journal, JOURNAL_HINT):
+        with _named(self._journal, JOURNAL_HINT if snapshot_content is not None else self._lost_snapshot_hint()):
             lines = _continuation(snapshot, journal_content)
             state = fold(snapshot.state, lines.records)
         position = Position(lines.lineage, lines.serial, lines.tip)
         return OnDisk(state, position, lines.records, snapshot_content)
 
+    def _lost_snapshot_hint(self) -> str:
+        is_gone = f"{self._snapshot} is not there"
+        if self._backup.exists():
+            return f"{is_gone}: {self._backup_hint('lost')}"
+        return (
+            f"{is_gone}: restore the folder from a backup of yours; without the journal file nothing is remembered any "
+            "more, and what is at the platform has to be adopted (apply --adopt)"
+        )
+
+    def _backup_hint(self, what: str) -> str:
+        return (
+            f"restore the folder from a backup of yours; or put {self._backup} in its place and remove "
+            f"{self._journal}, which continues the {what} one: what was made since then has to be adopted "
+            "(apply --adopt)"
+        )
+
     def _snapshot_hint(self) -> str:
         if self._backup.exists():
-            return (
-                f"restore the folder from a backup of yours; or put {self._backup} in its place and remove "
-                f"{self._journal}, which continues the damaged one: what was made since then has to be adopted "
-                "(apply --adopt)"
-            )
+            return self._backup_hint("damaged")
         return (
             f"restore the folder from a backup of yours; or remove it and {self._journal}, which continues it, and "
             "adopt what is there (apply --adopt)"

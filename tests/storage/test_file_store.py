@@ -611,8 +611,26 @@ def test_a_journal_of_another_lineage_is_refused(folder: Path, open_file_store: 
 def test_a_journal_without_its_snapshot_is_refused(folder: Path, open_file_store: OpenFileStore) -> None:
     """A lost snapshot must not look like a new beginning."""
     (folder / "production.state.json").unlink()
-    with pytest.raises(StateUnreadable, match="serial 0 of lineage none"):
+    with pytest.raises(StateUnreadable, match="serial 0 of lineage none") as caught:
         open_file_store().load()
+    assert "without the journal file nothing is remembered" in caught.value.hint
+    assert "backup" not in caught.value.hint.replace("a backup of yours", "")
+
+
+def test_a_lost_snapshot_names_the_version_before_it(folder: Path, open_file_store: OpenFileStore) -> None:
+    store = open_file_store()
+    with store.lock("apply"):
+        store.commit(store.commit(State()))
+    snapshot, journal = folder / "production.state.json", folder / "production.journal.jsonl"
+    snapshot.unlink()
+    with pytest.raises(StateUnreadable) as caught:
+        open_file_store().load()
+    backup = folder / "production.state.json.backup"
+    assert f"{snapshot} is not there" in caught.value.hint
+    assert f"put {backup} in its place and remove {journal}" in caught.value.hint
+    backup.replace(snapshot)
+    journal.unlink()
+    assert open_file_store().load().serial == 1
 
 
 def test_an_older_snapshot_put_back_under_a_journal_is_refused(folder: Path, open_file_store: OpenFileStore) -> None:
