@@ -236,7 +236,6 @@ class _Run:
     async def _removed(self, step: Step) -> None:
         entry = self.memory.of_step(step)
         if entry is not None and entry.remote_id != step.remote_id:
-            await self.memory.is_gone(step)
             await self._remember(step, _without(entry, str(step.remote_id)))
         elif step.action is Action.DELETE or entry is None:
             await self._forget(step)

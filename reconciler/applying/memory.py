@@ -26,8 +26,6 @@ class Memory:
             if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
         }
         self._brought_along: set[Address] = set()
-        self._known_beside_doubts = {each.remote_id for each in self.entries.values() if known.state.in_doubt}
-        """The ids that were remembered when the run began, if anything was in doubt then."""
 
     # -- what is remembered
 
@@ -75,11 +73,8 @@ class Memory:
     # -- what is written down
 
     async def keep(self, address: Address, entry: Entry) -> None:
-        """Remember ``entry`` from now on.  One of an object that we knew already tells nothing of a create in doubt."""
-        record: Record = {"record": "done", "address": str(address), "entry": entry_to_json(entry)}
-        if entry.remote_id in self._known_beside_doubts:
-            record["in_doubt"] = True
-        await self._means.write(record)
+        """Remember ``entry`` from now on."""
+        await self._means.write({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
         self.entries[address] = entry
 
     async def intend(self, step: Step, op: str, attempt: int) -> None:
@@ -91,12 +86,6 @@ class Memory:
     async def not_applied(self, step: Step) -> None:
         """Write down that the create of this step has made nothing for certain."""
         await self._means.write({"record": "not_applied", "address": str(step.address)})
-
-    async def is_gone(self, step: Step) -> None:
-        """Write down that what an unanswered create made is let go, if that is what the step's object is."""
-        op = self.live[str(step.remote_id)].op
-        if op is not None and any(intent.op == op for intent in self._known.state.in_doubt.values()):
-            await self.not_applied(step)
 
     async def forget(self, address: Address) -> None:
         """Write down that there is nothing to remember any more."""

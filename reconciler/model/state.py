@@ -146,8 +146,7 @@ class _Folding:
             case "not_applied":
                 self._in_doubt.pop(address, None)
             case "done":
-                if not record.get("in_doubt", False):
-                    self._in_doubt.pop(address, None)
+                self._in_doubt.pop(address, None)
                 self._entries[address] = entry_from_json(record["entry"])
                 self._inside.add(address)
             case "removed":

@@ -10,7 +10,7 @@ word, for what the manifests want under one address would be removed under the o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,7 +33,6 @@ class Match(Struct, frozen=True):
     ``twins``        all live objects of this identity, when there are several and nothing tells which is meant; where
                      one was ``recovered``, the others that the same create may have made.
     ``left_behind``  objects that a replace has put another one in place of, and that are still active.
-    ``lost``         what an unanswered create was to put in its place, and that is still active.
     ``also``         where else the state has the object of the entry: it does not stand here, and ``live`` is None.
     """
 
@@ -45,7 +44,6 @@ class Match(Struct, frozen=True):
     former: Address | None = None
     twins: tuple[LiveObject, ...] = ()
     left_behind: tuple[LiveObject, ...] = ()
-    lost: LiveObject | None = None
     also: tuple[Address, ...] = ()
 
 
@@ -97,14 +95,12 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         if address in doubles and (address not in doubts or address in desired.resources):
             matches[address] = doubles[address]
         elif known is not None and known[1].remote_id in by_id:
-            lost = _lost_beside(doubts.get(address), named.get(address, ()))
-            matches[address] = _match_known(address, *known, by_id, kept, lost)
+            matches[address] = _match_known(address, *known, by_id, kept)
         else:
             resource, kind = desired.resources.get(address), kinds[address.kind]
             matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
-    claimed |= {item.lost.remote_id for item in matches.values() if item.lost is not None}
     strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
     renamed = [(address, item) for address, item in found if item.address != address]
     return Matches(
@@ -232,25 +228,13 @@ def _doubts(
 
 
 def _match_known(
-    address: Address,
-    origin: Address,
-    entry: Entry,
-    by_id: Mapping[str, LiveObject],
-    kept: Container[str],
-    lost: LiveObject | None,
+    address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], kept: Container[str]
 ) -> Match:
     """Something remembered that is there: its id tells.  What others want stays, though a replace left it behind."""
     left = [by_id[each] for each in entry.retiring if each in by_id and each not in kept]
     left_behind = tuple(item for item in left if not item.archived)
     former = origin if origin != address else None
-    return Match(by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind, lost=lost)
-
-
-def _lost_beside(doubt: tuple[Address, Intent] | None, named: Sequence[LiveObject]) -> LiveObject | None:
-    """What an unanswered create has made beside an object that is there, by its marker."""
-    if doubt is None:
-        return None
-    return min((item for item in named if item.op == doubt[1].op and not item.archived), key=_rank, default=None)
+    return Match(by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind)
 
 
 def _match_named(

@@ -9,7 +9,6 @@
 | yes     | archived   | yes        | update that un-archives it                                 |
 | yes     | any        | no         | adopt, refused until --adopt                               |
 | yes     | by marker  | in doubt   | adopt: the lost reply of our own create                    |
-| yes     | and marker | in doubt   | also archive what was to replace it and is not needed      |
 | no      | yes        | yes        | archive, delete, forget, keep, or refused (protect)        |
 | no      | no         | yes        | forget                                                     |
 | no      | by marker  | in doubt   | archive, delete, keep: it is the lost create's             |

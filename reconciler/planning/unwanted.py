@@ -33,7 +33,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
             yield decision
             if isinstance(decision, Step) and decision.action is Action.DELETE and is_root(address):
                 going.add((address.vendor, address.root))
-        for leftover in (*found.left_behind, *([found.lost] if found.lost is not None else [])):
+        for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world)
 
 

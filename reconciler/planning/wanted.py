@@ -46,18 +46,11 @@ def for_wanted(world: World) -> Iterator[Decision]:
         refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, found, kind, world)) if asks else ()
         yield from refused
         if not refused and not kind.virtual:
-            decide = _look_up if resource.lookup else _decide
-            decisions = tuple(decide(resource, found, kind, world))
-            yield from decisions
-            if found.lost is not None and all(map(_keeps_the_object, decisions)):
-                yield from leftovers(address, found, found.lost, world, resource.source)
+            yield from (
+                _look_up(resource, found, kind, world) if resource.lookup else _decide(resource, found, kind, world)
+            )
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world, resource.source)
-
-
-def _keeps_the_object(decision: Decision) -> bool:
-    """Whether nothing takes the object's place: that may be there already, and is not to go then."""
-    return isinstance(decision, Step) and decision.action is not Action.REPLACE
 
 
 def refuse_double(address: Address, found: Match, source: Source | None = None) -> Refusal:
