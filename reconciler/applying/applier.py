@@ -192,12 +192,23 @@ class _Run:
         await self._settle(step, self.memory.entry(step, str(step.remote_id), op, self.memory.replaced_by(step)))
 
     async def _forget(self, step: Step) -> None:
+        if await self.creating.has_shown(step):
+            why = "what the unanswered create made shows at the platform after all"
+            self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, "apply again"))
+            return
+        if step.ends_doubt:
+            await self.memory.not_applied(step)
+            self._finish(step, StepOutcome(step.id, StepStatus.DONE))
+            return
         missing = self.memory.missing(step.address)
         if missing is not None and await self.creating.still_there(step.address, missing) is not None:
             why = "it is at the platform after all: a list had left it out"
             self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, "apply again"))
             return
-        await self.memory.forget(step.address)
+        await self._gone(step)
+
+    async def _gone(self, step: Step) -> None:
+        await self.memory.forget(step)
         self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=step.remote_id))
 
     async def _write_together(self, unit: list[Step]) -> None:
@@ -236,15 +247,19 @@ class _Run:
     async def _removed(self, step: Step) -> None:
         entry = self.memory.of_step(step)
         if entry is not None and entry.remote_id != step.remote_id:
+            if self.memory.is_unanswered(step):
+                await self.memory.not_applied(step)
             await self._remember(step, _without(entry, str(step.remote_id)))
         elif step.action is Action.DELETE or entry is None:
-            await self._forget(step)
+            await self._gone(step)
         else:
             await self._remember(step, replace(entry, archived=True, protect=False, unlisted=False))
 
     async def _remember(self, step: Step, entry: Entry) -> None:
         if self.memory.entries.get(step.address) != entry:
-            await self.memory.keep(step.address, entry)
+            known = self.memory.of_step(step)
+            is_known = known is not None and known.remote_id == entry.remote_id
+            await self.memory.keep(step.address, entry, self.memory.doubt(step) if is_known else None)
         self._finish(step, StepOutcome(step.id, StepStatus.DONE, remote_id=entry.remote_id))
 
 

@@ -22,7 +22,7 @@ from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
-from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, OutcomeUnknown
+from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Reply
 from reconciler.model.plan import FieldChange, Step
 from reconciler.model.resource import Address, LiveObject
@@ -185,6 +185,23 @@ class Creating:
         """The object of ``entry``, if a second list of its siblings shows it."""
         siblings = self._requests.remembered_siblings(address)
         return (await self._second_looks.at(siblings, since)).get(entry.remote_id) if siblings is not None else None
+
+    async def has_shown(self, step: Step) -> bool:
+        """Whether a create that is to be forgotten has made something that no list had shown when that was decided.
+
+        Waits until it can not show any more.  Raises ApiError.
+        """
+        doubt = self._memory.doubt(step) if step.remote_id is None else None
+        siblings = self._requests.remembered_siblings(step.address) if doubt is not None else None
+        if doubt is None or siblings is None:  # nothing is in doubt, or it would stand in what is gone
+            return False
+        by_name = not self._means.marked or siblings.kind.marker is None
+        until = self._lost.began + self._means.window_s(self._requests.provider(step.address))
+        try:
+            found = await self._lost.find(Sought(step.address, doubt.op, {}, by_name, until), siblings)
+        except NotFound:
+            return False
+        return isinstance(found, LiveObject) and not found.archived and found.remote_id not in self._memory.live
 
     async def _require_no_former(self, step: Step) -> None:
         """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""

@@ -9,7 +9,7 @@ from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import Entry, Intent, Record, entry_to_json
+from reconciler.model.state import Entry, Intent, Record, done
 
 
 class Memory:
@@ -60,6 +60,11 @@ class Memory:
         doubts = self._known.state.in_doubt
         return doubts.get(step.former or step.address) or doubts.get(meant) or doubts.get(step.address)
 
+    def is_unanswered(self, step: Step) -> bool:
+        """Whether the object of the step carries the mark of a create that is in doubt."""
+        live = self.live.get(str(step.remote_id))
+        return live is not None and any(live.op == doubt.op for doubt in self._known.state.in_doubt.values())
+
     def replaced_by(self, step: Step) -> tuple[str, ...]:
         """What stays to be let go when a list has left out the old object of a replace that is in doubt."""
         address = step.former or step.address
@@ -72,9 +77,9 @@ class Memory:
 
     # -- what is written down
 
-    async def keep(self, address: Address, entry: Entry) -> None:
-        """Remember ``entry`` from now on."""
-        await self._means.write({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
+    async def keep(self, address: Address, entry: Entry, doubt: Intent | None = None) -> None:
+        """Remember ``entry`` from now on; ``doubt`` is what is in doubt there about another object."""
+        await self._means.write(done(address, entry, doubt))
         self.entries[address] = entry
 
     async def intend(self, step: Step, op: str, attempt: int) -> None:
@@ -87,9 +92,11 @@ class Memory:
         """Write down that the create of this step has made nothing for certain."""
         await self._means.write({"record": "not_applied", "address": str(step.address)})
 
-    async def forget(self, address: Address) -> None:
-        """Write down that there is nothing to remember any more."""
-        await self._means.write({"record": "removed", "address": str(address)})
+    async def forget(self, step: Step) -> None:
+        """Write down that there is nothing to remember any more; a doubt about another object stays."""
+        stays = step.remote_id is not None and self.of_step(step) is not None and self.doubt(step) is not None
+        record: Record = {"record": "removed", "address": str(step.address)}
+        await self._means.write({**record, "in_doubt": True} if stays else record)
 
     async def bring_along(self, step: Step) -> None:
         """Move what is remembered under the former name of a step, once its object is there under the new one."""

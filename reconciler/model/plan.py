@@ -25,6 +25,9 @@ NOT_IN_BASE = "not in the revision that this is compared with"
 LOST_REPLY = "ours: the answer to its create was lost"
 """The reason of adopting what an earlier run of ours made."""
 
+UNANSWERED = "an earlier create was never answered"
+"""Why something has to be looked for, or was."""
+
 
 class Action(StrEnum):
     """What a step does."""
@@ -128,7 +131,7 @@ class Step(Struct, frozen=True):
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
     its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if
-    somebody asked.
+    somebody asked.  ``ends_doubt``: it forgets a create that was never answered, and not what else is remembered there.
     """
 
     id: str
@@ -148,6 +151,7 @@ class Step(Struct, frozen=True):
     idle: bool = False
     replay: Replay | None = None
     fixed: tuple[str, ...] = ()
+    ends_doubt: bool = False
 
     @property
     def changes_memory_only(self) -> bool:

@@ -80,7 +80,11 @@ class State(Struct, frozen=True):
 
 
 Record = dict[str, Any]
-"""One journal line: ``{"record": "intent" | "done" | ..., "address": ..., ...}``."""
+"""One journal line: ``{"record": "intent" | "done" | ..., "address": ..., ...}``.
+
+A ``done`` or ``removed`` with ``in_doubt`` is about the object that was remembered: what a create may have made beside
+it stays in doubt.
+"""
 
 
 def fold(state: State, records: Iterable[Record]) -> State:
@@ -146,11 +150,11 @@ class _Folding:
             case "not_applied":
                 self._in_doubt.pop(address, None)
             case "done":
-                self._in_doubt.pop(address, None)
+                self._drop_doubt(address, record)
                 self._entries[address] = entry_from_json(record["entry"])
                 self._inside.add(address)
             case "removed":
-                self._in_doubt.pop(address, None)
+                self._drop_doubt(address, record)
                 self._entries.pop(address, None)
                 self._inside.drop_archived(address)
             case "renamed":
@@ -160,6 +164,10 @@ class _Folding:
                     _move(table, former, address, is_alone=is_alone)
             case unknown:
                 raise _not_known(unknown)
+
+    def _drop_doubt(self, address: Address, record: Record) -> None:
+        if not record.get("in_doubt", False):
+            self._in_doubt.pop(address, None)
 
     def _take_of_run(self, record: Record) -> None:
         """What concerns several resources, or none."""
@@ -204,6 +212,15 @@ class _Folding:
         self._unverified = record.get("verified") is False and bool(self._touched)
         self._unsettled = bool(left)
         self._before = {each: self._before[each] for each in self._before if each in left}
+
+
+def done(address: Address, entry: Entry, doubt: Intent | None = None) -> Record:
+    """The record that remembers ``entry``.
+
+    ``doubt`` is what is in doubt at the address, where the object may be another one: its marker tells.
+    """
+    record: Record = {"record": "done", "address": str(address), "entry": entry_to_json(entry)}
+    return record if doubt is None or doubt.op == entry.op else {**record, "in_doubt": True}
 
 
 def _not_known(kind: object) -> StateUnreadable:

@@ -24,7 +24,7 @@ from reconciler.errors import (
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
-from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.model.values import Fields
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
@@ -142,7 +142,7 @@ async def _apply_planned(
         # Together, after the wait: a cancelled run keeps what it has not folded here.
         state, durable = await _folded(planned.state, done), done
         after = await _look_again(here, applied, state, reading)
-        await journal.write_all(_refreshed(planned, after))
+        await journal.write_all(_refreshed(planned, after, state))
         whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
         if saved is not None and whole:
             await journal.write({"record": "plan_applied", "digest": saved["digest"]})
@@ -279,7 +279,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
+def _refreshed(planned: Planned, after: Sequence[_Seen], state: State) -> list[Record]:
     """Bring our memory in line where the platform needs nothing: protection, place of declaration, and so on."""
     pending = {step.address for step in planned.plan.steps}
     others = planned.desired.resources.keys() - pending
@@ -293,7 +293,7 @@ def _refreshed(planned: Planned, after: Sequence[_Seen]) -> list[Record]:
         if entry.unlisted and wanted == replace(entry, unlisted=False):
             listed.append(str(address))
         elif wanted != entry:
-            records.append({"record": "done", "address": str(address), "entry": entry_to_json(wanted)})
+            records.append(done(address, wanted, state.in_doubt.get(address)))
     records += [{"record": "listed", "addresses": listed[i : i + AT_ONCE]} for i in range(0, len(listed), AT_ONCE)]
     return records
 

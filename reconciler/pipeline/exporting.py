@@ -19,7 +19,7 @@ from reconciler.model.checkout import from_home, from_top
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, LiveObject
-from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
@@ -203,7 +203,9 @@ def _taken_over(
         source = from_top(home, f"{folder.rstrip('/').removeprefix('./')}/{file}")
         # A manifest that says nothing of it wants it kept; protection is given up by saying so only.
         entry = replace(known, applied=fields, source=source, on_removal="keep", archived=False, unlisted=False)
-        records.append({"record": "done", "address": str(address), "entry": entry_to_json(entry)})
+        records.append(
+            done(address, entry, moved.in_doubt.get(address) if address in moved.entries or item.op else None)
+        )
     return records
 
 

@@ -10,7 +10,7 @@ from reconciler.errors import (
 )
 from reconciler.model.nearest import nearest
 from reconciler.model.resource import Address
-from reconciler.model.state import Entry, Record, State, entry_to_json, fold
+from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
@@ -112,7 +112,7 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
         entry = Entry(remote_id, op=found.op, archived=found.archived)
         records: list[Record] = [
             {"record": "origins", "origins": {vendor.name: provider.origin}},
-            {"record": "done", "address": str(address), "entry": entry_to_json(entry)},
+            done(address, entry, state.in_doubt.get(address) if found.op is not None else None),
         ]
         here.store.commit(fold(state, records))
 

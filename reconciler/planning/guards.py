@@ -19,6 +19,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Desired, Source
 from reconciler.model.state import Entry, State
+from reconciler.planning.matcher import Match
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
 
@@ -86,13 +87,14 @@ def _first(missing: Sequence[Address]) -> str:
 
 def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
     matches = ((step.address, world.matches.by_address.get(step.address)) for step in steps)
-    entries = {address: found.entry for address, found in matches if found is not None and found.entry is not None}
+    known = {address: found for address, found in matches if found is not None}
+    entries = {address: found.entry for address, found in known.items() if found.entry is not None}
     found = unacknowledged(
         steps,
         world.options.policy,
         owned=sum(not entry.archived for entry in world.state.entries.values()),
         deletes_allowed=_deletes_asked_for(steps, entries, world),
-        archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, entries) for step in steps),
+        archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, known) for step in steps),
     )
     where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
@@ -171,7 +173,10 @@ def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry], 
     return sum(address in meant or (address.vendor, address.root) in roots for address in deletes)
 
 
-def _is_leftover(step: Step, entries: Mapping[Address, Entry]) -> bool:
+def _is_leftover(step: Step, known: Mapping[Address, Match]) -> bool:
     """Whether it ends a replace that was acknowledged when it began."""
-    entry = entries.get(step.address)
-    return entry is not None and step.remote_id in entry.retiring
+    found = known.get(step.address)
+    if found is None or found.entry is None:
+        return False
+    made = found.unanswered
+    return step.remote_id in found.entry.retiring or (made is not None and step.remote_id == made.remote_id)

@@ -10,7 +10,7 @@ word, for what the manifests want under one address would be removed under the o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ class Match(Struct, frozen=True):
     ``twins``        all live objects of this identity, when there are several and nothing tells which is meant; where
                      one was ``recovered``, the others that the same create may have made.
     ``left_behind``  objects that a replace has put another one in place of, and that are still active.
+    ``unanswered``   what the create in doubt has made beside the remembered object, which is there: by its marker.
+    ``namesakes``    active objects of this identity that are nobody's, beside the remembered one, which is there.
     ``also``         where else the state has the object of the entry: it does not stand here, and ``live`` is None.
     """
 
@@ -44,6 +46,8 @@ class Match(Struct, frozen=True):
     former: Address | None = None
     twins: tuple[LiveObject, ...] = ()
     left_behind: tuple[LiveObject, ...] = ()
+    unanswered: LiveObject | None = None
+    namesakes: tuple[LiveObject, ...] = ()
     also: tuple[Address, ...] = ()
 
 
@@ -96,11 +100,14 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
             matches[address] = doubles[address]
         elif known is not None and known[1].remote_id in by_id:
             matches[address] = _match_known(address, *known, by_id, kept)
+            if address in named or address in doubts:
+                matches[address] = _beside(matches[address], address, doubts.get(address), named, desired)
         else:
             resource, kind = desired.resources.get(address), kinds[address.kind]
             matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
+    claimed |= {made.remote_id for made in (matches[address].unanswered for address in doubts) if made}
     strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
     renamed = [(address, item) for address, item in found if item.address != address]
     return Matches(
@@ -235,6 +242,34 @@ def _match_known(
     left_behind = tuple(item for item in left if not item.archived)
     former = origin if origin != address else None
     return Match(by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind)
+
+
+def _beside(
+    found: Match,
+    address: Address,
+    doubt: tuple[Address, Intent] | None,
+    named: Mapping[Address, Sequence[LiveObject]],
+    desired: Desired,
+) -> Match:
+    """What stands beside something remembered that is there: what an unanswered create has made, and namesakes."""
+    made = _made_beside(address, doubt[1], named, desired) if doubt else None
+    others = [item for item in named.get(address, ()) if not item.archived and item is not made]
+    namesakes = tuple(sorted(others, key=_rank))
+    return replace(found, in_doubt=doubt is not None, unanswered=made, namesakes=namesakes)
+
+
+def _made_beside(
+    address: Address, doubt: Intent, named: Mapping[Address, Sequence[LiveObject]], desired: Desired
+) -> LiveObject | None:
+    """What the create has made: by its marker, at its address, or wherever somebody has renamed it to.
+
+    Under another name that nobody wants it must be the only one that carries the marker: others are copies.
+    """
+    if at_home := [item for item in named.get(address, ()) if item.op == doubt.op]:
+        return min(at_home, key=_rank)
+    places = [a for a in named if a.kind == address.kind and a.root == address.root and a not in desired.resources]
+    marked = [item for place in places for item in named[place] if item.op == doubt.op]
+    return marked[0] if len(marked) == 1 else None
 
 
 def _match_named(

@@ -7,6 +7,8 @@
 | yes     | same       | yes        | none                                                       |
 | yes     | differs    | yes        | update, rename, replace, or refused                        |
 | yes     | archived   | yes        | update that un-archives it                                 |
+| any     | and beside | yes, and   | archive what a marker shows to be the unanswered create's; |
+|         | it or not  | in doubt   | forget the create where it made nothing                    |
 | yes     | any        | no         | adopt, refused until --adopt                               |
 | yes     | by marker  | in doubt   | adopt: the lost reply of our own create                    |
 | no      | yes        | yes        | archive, delete, forget, keep, or refused (protect)        |

@@ -27,7 +27,7 @@ from reconciler.model.kind import AnyKind, Removal, Replace
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
 from reconciler.model.spec import Mark
-from reconciler.model.state import Entry, Record, State, entry_from_json, entry_to_json
+from reconciler.model.state import Entry, Record, State, done, entry_from_json, entry_to_json
 from reconciler.model.values import Fields
 
 
@@ -76,14 +76,14 @@ def before_from_json(data: Mapping[str, Any]) -> Before:
 def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> dict[Address, Before]:
     """What is there now, by the address that each step of the plan leaves it at.
 
-    What ends an earlier replace is left out: it does not come back.  Nor does the former name of a root that is not
-    ours: what stands in it was there under its new one.
+    What ends an earlier replace, or the doubt about one, is left out: it does not come back.  Nor does the former name
+    of a root that is not ours: what stands in it was there under its new one.
     """
     there = live.by_id()
     befores = {
         step.address: _before(step, there.get(step.remote_id or ""), state, kinds[step.address.kind])
         for step in plan.pending
-        if not (_is_leftover(step, state) or step.changes_memory_only)
+        if not (_is_leftover(step, state) or step.changes_memory_only or step.ends_doubt)
     }
     followed = [(step.former, step.address) for step in plan.pending if step.changes_memory_only]
     homes = {(former.vendor, former.name): address.name for former, address in followed if former is not None}
@@ -125,7 +125,7 @@ def irreversible(
         kind, before = kinds[step.address.kind], befores.get(step.address)
         if step.action is Action.CREATE:
             found.append(_why_it_stays(step.address, kind, desired, made))
-        else:
+        elif not step.ends_doubt:
             found.append(_why_not_back(step, kind, before))
     if any(kinds[step.address.kind].measuring for step in plan.pending if step.action is Action.UPDATE):
         found.append("results that the evaluation writes over, and notifications that the platform has sent by then")
@@ -185,7 +185,7 @@ def memory_first(befores: Mapping[Address, Before], state: State, live: Live) ->
     for address, before in befores.items():
         entry = _as_it_must_be(state.entries.get(address), before, there)
         if entry is not None and entry != state.entries.get(address):
-            records.append(_done(address, entry))
+            records.append(done(address, entry, state.in_doubt.get(address)))
     return records
 
 
@@ -210,12 +210,8 @@ def memory_last(befores: Mapping[Address, Before], state: State) -> list[Record]
         if before.entry is None:
             records.append({"record": "removed", "address": str(before.address)})
         elif entry != before.entry:
-            records.append(_done(before.address, before.entry))
+            records.append(done(before.address, before.entry, state.in_doubt.get(before.address)))
     return records
-
-
-def _done(address: Address, entry: Entry) -> Record:
-    return {"record": "done", "address": str(address), "entry": entry_to_json(entry)}
 
 
 def as_it_was(befores: Mapping[Address, Before], desired: Desired, kinds: Mapping[str, AnyKind]) -> Desired:

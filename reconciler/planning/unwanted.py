@@ -18,7 +18,7 @@ from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.model.values import counted
 from reconciler.planning.matcher import Match
-from reconciler.planning.wanted import leftovers, refuse_double, refuse_misplaced, users_of
+from reconciler.planning.wanted import leftovers, refuse_double, refuse_misplaced, unanswered, users_of
 from reconciler.planning.world import Decision, World, in_scope, is_root, removal
 
 
@@ -35,6 +35,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
                 going.add((address.vendor, address.root))
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world)
+        yield from unanswered(address, found, world)
 
 
 def _remove(address: Address, found: Match, world: World, going: set[tuple[str, str]]) -> Decision | None:

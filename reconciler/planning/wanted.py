@@ -11,6 +11,7 @@ from reconciler.model.plan import (
     LOST_REPLY,
     MATCHES_NOT_OURS,
     NOT_THERE,
+    UNANSWERED,
     Action,
     Cause,
     Effect,
@@ -45,12 +46,20 @@ def for_wanted(world: World) -> Iterator[Decision]:
         asks = kind.refuses or kind.looking_up
         refused = (*_unclear(resource, kind, world), *_refused_by_kind(resource, found, kind, world)) if asks else ()
         yield from refused
+        decided: list[Decision] = []
         if not refused and not kind.virtual:
-            yield from (
-                _look_up(resource, found, kind, world) if resource.lookup else _decide(resource, found, kind, world)
-            )
+            decide = _look_up if resource.lookup else _decide
+            decided += decide(resource, found, kind, world)
+        yield from decided
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world, resource.source)
+        if found.in_doubt and not refused and not any(map(_settles_doubt, decided)):
+            yield from unanswered(address, found, world, resource.source)
+
+
+def _settles_doubt(decision: Decision) -> bool:
+    """Whether an unanswered create is looked for on the way, or has to wait for a person."""
+    return isinstance(decision, Refusal) or decision.action is Action.REPLACE
 
 
 def refuse_double(address: Address, found: Match, source: Source | None = None) -> Refusal:
@@ -212,7 +221,7 @@ def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = F
     if entry is not None and entry.unlisted:
         reason = "it was created, and the platform has not listed it since"
     if found.in_doubt:
-        reason = "an earlier create was never answered, and nothing of it is at the platform"
+        reason = f"{UNANSWERED}, and nothing of it is at the platform"
     notes: tuple[str, ...] = ()
     if found.live is not None:
         there = f"an archived {kind.noun} of this name exists ({found.live.remote_id})"
@@ -370,6 +379,50 @@ def leftovers(
         reason=reason,
         idle=True,
         notes=(why,),
+    )
+
+
+def unanswered(address: Address, found: Match, world: World, source: Source | None = None) -> Iterator[Step]:
+    """What becomes of a create that was never answered, where the remembered object is there and stays what it is.
+
+    What it has made is left over.  Where no marker can tell that from what others made, a person has to.
+    """
+    if not found.in_doubt or not found.ours or found.live is None or found.recovered:
+        return
+    made = found.unanswered
+    if made is not None and not made.archived:
+        yield from leftovers(address, found, made, world, source)
+    elif made is None and found.namesakes and _may_be_unmarked(found, world.kinds[address.kind]):
+        yield _keep_doubt(address, found, found.live, source)
+    else:
+        outcome = "nothing of it is at the platform" if made is None else "what it made is archived"
+        yield Step(
+            id=f"{Action.FORGET}:{address}#in-doubt",
+            action=Action.FORGET,
+            address=address,
+            reason=f"{UNANSWERED}, and {outcome}",
+            source=source,
+            former=found.former,
+            ends_doubt=True,
+        )
+
+
+def _may_be_unmarked(found: Match, kind: AnyKind) -> bool:
+    """Whether a create may carry no marker: its kind has no room for one, or nothing shows that one is used here."""
+    return kind.marker is None or found.entry is None or found.entry.op is None
+
+
+def _keep_doubt(address: Address, found: Match, live: LiveObject, source: Source | None) -> Step:
+    ids = ", ".join(item.remote_id for item in found.namesakes)
+    settle = f"reconciler state rm '{address}', then reconciler state import '{address}' {live.remote_id}"
+    return Step(
+        id=f"{Action.KEEP}:{address}#in-doubt",
+        action=Action.KEEP,
+        address=address,
+        reason=f"{UNANSWERED}, and nothing tells whether it made {ids}",
+        source=source,
+        idle=True,
+        notes=(f"remove what is not wanted by hand; to end the doubt: {settle}",),
     )
 
 

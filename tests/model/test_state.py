@@ -17,6 +17,7 @@ from reconciler.model.state import (
     Intent,
     Record,
     State,
+    done,
     entry_to_json,
     fold,
     state_from_json,
@@ -76,6 +77,24 @@ def test_what_is_done_to_an_object_that_was_known_leaves_another_in_doubt() -> N
 def test_removed_forgets_the_object_and_its_doubt() -> None:
     known = State(entries={PROJECT: Entry("p1"), TEST: Entry("t1")}, in_doubt={PROJECT: Intent("0a")})
     assert fold(known, [{"record": "removed", "address": str(PROJECT)}]) == State(entries={TEST: Entry("t1")})
+
+
+def test_what_is_written_of_another_object_leaves_the_doubt() -> None:
+    """An update of the old one, or its end, says nothing of what the create may have made in its place."""
+    known = State(entries={TEST: Entry("t1", op="0a")}, in_doubt={TEST: Intent("0b")})
+    updated = Entry("t1", {"value": 2}, op="0a")
+    assert fold(known, [done(TEST, updated, known.in_doubt[TEST])]) == replace(known, entries={TEST: updated})
+    ended: Record = {"record": "removed", "address": str(TEST), "in_doubt": True}
+    assert fold(known, [ended]) == State(in_doubt=known.in_doubt)
+
+
+def test_what_is_written_of_what_the_create_has_made_settles_the_doubt() -> None:
+    """Its marker tells; and a record of an older version always did."""
+    known = State(entries={TEST: Entry("t1", op="0a")}, in_doubt={TEST: Intent("0b")})
+    made = Entry("t2", op="0b")
+    assert fold(known, [done(TEST, made, known.in_doubt[TEST])]) == State(entries={TEST: made})
+    older: Record = {"record": "done", "address": str(TEST), "entry": entry_to_json(Entry("t1", op="0a"))}
+    assert fold(known, [older]) == State(entries={TEST: Entry("t1", op="0a")})
 
 
 def test_what_was_listed_has_been_seen() -> None:
