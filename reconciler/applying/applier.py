@@ -25,7 +25,7 @@ from reconciler.model.kind import Replace
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import LiveObject
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, in_place_of
 
 LOOK_AHEAD = 4
 """Proofs of absence are renewed this many times ``parallelism`` steps ahead.  A step takes little longer than a
@@ -231,7 +231,8 @@ class _Run:
             return
         known = self.memory.of_step(step)
         retiring = known.retiring if known else ()  # what a replace left behind stays to be let go
-        await self._settle(step, self.memory.entry(step, str(step.remote_id), self.memory.op_of(step), retiring))
+        entry = self.memory.entry(step, str(step.remote_id), self.memory.op_of(step), retiring)
+        await self._settle(step, in_place_of(self.memory.entries.get(step.address), entry))
 
     async def _settle(self, step: Step, entry: Entry) -> None:
         """Remember what a step has brought in line, as far as it could."""

@@ -204,25 +204,33 @@ class Creating:
         return isinstance(found, LiveObject) and not found.archived and found.remote_id not in self._memory.live
 
     async def _require_no_former(self, step: Step) -> None:
-        """Raise NotApplied where the object that should only be renamed is there: its name was left out of a list."""
+        """Raise NotApplied where the object that should only be renamed is there: a list had left it out.
+
+        Waits for one that no list has shown yet, until it can not show any more.
+        """
         former = self._known.resources[step.address].renamed_from
         missing = self._memory.missing(former) if former is not None else None
-        if former is None or missing is None or not await self._turns_up(step, former, missing):
+        if former is None or missing is None:
+            return
+        is_there = await self._will_show(former, missing) if missing.unlisted else False
+        if not is_there and await self.still_there(former, missing) is None:
             return
         raise NotApplied(
             f"{former} is at the platform after all: a list had left it out",
             method="POST", path=str(step.address), hint="apply again: it is renamed then",
         )  # fmt: skip
 
-    async def _turns_up(self, step: Step, former: Address, missing: Entry) -> bool:
-        """Whether the object of ``missing`` is there after all; what no list has shown yet may take a while to show."""
-        if await self.still_there(former, missing) is not None:
-            return True
-        if not missing.unlisted:
+    async def _will_show(self, address: Address, made: Entry) -> bool:
+        """Whether what an earlier run made, and no list has shown since, shows before the window is over."""
+        siblings = self._requests.remembered_siblings(address)
+        if siblings is None:
             return False
-        until = self._lost.began + self._means.window_s(self._requests.provider(former))
-        sought = Sought(former, missing.op or "", step.fields, False, until, missing.remote_id)
-        return isinstance(await self._lost.find(sought, self._requests.siblings(step.address)), LiveObject)
+        until = self._lost.began + self._means.window_s(self._requests.provider(address))
+        sought = Sought(address, made.op or "", {}, by_name=False, until=until, remote_id=made.remote_id)
+        try:
+            return isinstance(await self._lost.find(sought, siblings), LiveObject)
+        except NotFound:
+            return False
 
     # -- the proof that there is none
 

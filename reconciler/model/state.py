@@ -247,7 +247,17 @@ def _move(table: dict[Address, Any], former: Address, address: Address, *, is_al
     else:
         moved = [former] if former in table else []
     for known in moved:
-        table[Address(known.kind, address.path + known.path[len(former.path) :])] = table.pop(known)
+        place, value = Address(known.kind, address.path + known.path[len(former.path) :]), table.pop(known)
+        there = table.get(place)
+        is_entry = isinstance(value, Entry) and isinstance(there, Entry)
+        table[place] = in_place_of(there, value) if is_entry else value
+
+
+def in_place_of(there: Entry | None, entry: Entry) -> Entry:
+    """``entry`` at an address where ``there`` is remembered: another object in use is not lost, but has to go."""
+    if there is None or there.archived or there.remote_id in (entry.remote_id, *entry.retiring):
+        return entry
+    return replace(entry, retiring=(*entry.retiring, there.remote_id))
 
 
 def _is_inside(known: Address, root: Address) -> bool:

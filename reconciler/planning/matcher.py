@@ -371,8 +371,8 @@ def _renames(
 
     A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
     is archived under it.  Where nothing has or had the new one, what we have archived under the former returns as it.
-    While the new object of a replace is in doubt both may be there: such a rename is among both, for it goes on where
-    it needs a replace.
+    What we made under the new address is there, though no list shows it yet.  While the new object of a replace is in
+    doubt both may be there: such a rename is among both, for it goes on where it needs a replace.
     """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
@@ -390,6 +390,7 @@ def _renames(
         homes = _renamed_roots(known, kinds)
         ours = {_moved(a, homes, known): remote_id for a, remote_id in _owned(state, live)} if asked else {}
         strangers = {_moved(a, roots, renames) for a in _strangers(state, live)} if asked else set()
+        unlisted = {_moved(a, homes, known) for a in _unlisted(state, live)} if asked else set()
         doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
         away = {_moved(a, homes, known) for a in _put_away(state, live)} - doubts if asked else set()
         had = {_moved(a, homes, known) for a in state.entries} | strangers | doubts if away else set()
@@ -400,7 +401,7 @@ def _renames(
                 renames[former] = address
             if not (former in ours or former in strangers):
                 continue
-            is_taken = address in ours or address in strangers
+            is_taken = address in ours or address in strangers or address in unlisted
             if not is_taken or (former in ours and address in doubts and address not in ours):
                 renames[former] = address
             if not is_taken or former in desired.resources or ours.get(former) in archived:
@@ -440,6 +441,13 @@ def _put_away(state: State, live: Live) -> list[Address]:
     """Where we remember what is there and was archived by us."""
     there = {item.remote_id for item in live.objects} - _replaced(state)
     return [a for a, e in state.entries.items() if e.archived and e.remote_id in there]
+
+
+def _unlisted(state: State, live: Live) -> list[Address]:
+    """Where we remember what we made, and no list has shown since: it is there, as far as anybody knows."""
+    unlisted = [(a, e.remote_id) for a, e in state.entries.items() if e.unlisted and not e.archived]
+    there = {item.remote_id for item in live.objects} if unlisted else set()
+    return [a for a, remote_id in unlisted if remote_id not in there]
 
 
 def _strangers(state: State, live: Live) -> list[Address]:

@@ -45,7 +45,7 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
     if found.also:
         return _remove_double(address, found, world)
     if live is None:
-        return _remove_unseen(address, found)
+        return _remove_unseen(address, found, world)
     if live.remote_id in world.replaced:
         return removal(Action.FORGET, address, replace(found, live=None), "replaced by another one under a new name")
     if entry.archived and live.archived:
@@ -95,7 +95,7 @@ def _remove_double(address: Address, found: Match, world: World) -> Step | Refus
     return removal(Action.FORGET, address, found, f"it is remembered as {found.also[0]}, too, and stays there")
 
 
-def _remove_unseen(address: Address, found: Match) -> Step | None:
+def _remove_unseen(address: Address, found: Match, world: World) -> Step | None:
     """What becomes of our memory of something that the platform does not list."""
     if found.in_doubt:
         return removal(Action.FORGET, address, found, "its create was never answered, and nothing of it is there")
@@ -104,7 +104,9 @@ def _remove_unseen(address: Address, found: Match) -> Step | None:
         return None
     if found.entry.unlisted:
         step = removal(Action.KEEP, address, found, "it was created, and the platform has not listed it since")
-        note = f"it is removed once it shows; if it never will: reconciler state rm '{address}'"
+        becomes = next((each.address.name for each in world.desired if each.renamed_from == address), None)
+        what = "removed" if becomes is None else f"renamed to {becomes}"
+        note = f"it is {what} once it shows; if it never will: reconciler state rm '{address}'"
         return replace(step, idle=True, notes=(note,))
     return replace(removal(Action.FORGET, address, found, "it is gone from the platform already"), cause=Cause.DRIFT)
 

@@ -170,7 +170,7 @@ def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> It
         return (_refuse(resource, what, hint),)
     if found.live is None or (found.live.archived and not _revives(resource, found.live, world)):
         world.renewed.add(resource.address)
-        return (_create(resource, found, kind, adopts=adopts),)
+        return _instead_of_rename(_create(resource, found, kind, adopts=adopts), resource, world)
     return _adopt(resource, found, found.live, kind, world)
 
 
@@ -210,6 +210,16 @@ def _is_lagging(found: Match, *, adopts: bool) -> bool:
     """
     made = found.entry is not None and found.entry.unlisted
     return (made or (found.in_doubt and adopts)) and not found.ours
+
+
+def _instead_of_rename(create: Decision, resource: Resource, world: World) -> Iterator[Decision]:
+    """The create, with a word about what it is not sent for: the former one may be there, and not be listed yet."""
+    former = resource.renamed_from
+    known = world.matches.by_address.get(former) if former is not None else None
+    if isinstance(create, Step) and known is not None and known.entry is not None and known.entry.unlisted:
+        note = f"{former} was created, and the platform has not listed it since; if it shows, that is renamed instead"
+        create = replace(create, notes=(*create.notes, note))
+    yield create
 
 
 def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = False) -> Decision:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import RefusedByPolicy
 from reconciler.model.resource import Address
 
 pytestmark = pytest.mark.usefixtures("uncounted")
@@ -84,6 +85,57 @@ def test_a_new_name_that_is_taken_back_while_its_create_is_in_doubt(
     assert world.plan().plan.is_empty
     names = {test["name"]: test["archived"] for test in world.tests(world.projects()["bot"])}
     assert (names["narrow"], names["wide"]) == (False, True)
+
+
+@pytest.mark.parametrize("reads", [1, 3, 6])
+def test_a_rename_of_what_no_list_shows_yet(reads: int, make_world: MakeWorld) -> None:
+    """Nothing is made under the new name: the object is waited for, and then renamed."""
+    world, test = lagging(make_world, reads)
+    world.declare(project_of({**row_count("later"), "renamedFrom": "soon"}))
+    for _ in range(2):
+        world.apply()
+    left = world.plan()
+    assert (left.plan.pending, left.plan.refusals, left.plan.warnings) == ((), (), ())
+    assert [(each["id"], each["archived"]) for each in named(world, "later")] == [(test, False)]
+    assert named(world, "soon") == []
+
+
+def test_a_former_name_is_not_taken_from_what_no_list_shows_yet(make_world: MakeWorld) -> None:
+    """Both are ours, and neither is forgotten for the other: a person has to say which one is meant."""
+    world, test = lagging(make_world, 2)
+    world.declare(project_of({**row_count("soon"), "renamedFrom": "changed"}, without="changed"))
+    with pytest.raises(RefusedByPolicy):
+        world.apply()
+    known = world.load().entries
+    assert {known[at("soon")].remote_id, known[at("changed")].remote_id} > {test}
+
+
+def lagging(make_world: MakeWorld, reads: int) -> tuple[Any, str]:
+    """A world with one more test, which the next lists do not show, and the id of that."""
+    world = make_world()
+    (world.root / "second.yaml").unlink()
+    world.declare(project_of())
+    world.apply()
+    world.fail({"method": "POST", "path": "/v1/projects/*/tests", "action": "lag", "reads": reads})
+    world.declare(project_of(row_count("soon")))
+    world.apply()
+    return world, world.load().entries[at("soon")].remote_id
+
+
+def named(world: Any, name: str) -> list[Doc]:
+    return [each for each in world.tests(world.projects()["bot"]) if each["name"] == name]
+
+
+def at(name: str) -> Address:
+    return Address.parse(f"openlayer.Test/bot/monitoring/{name}")
+
+
+def project_of(*tests: Doc, without: str = "") -> Doc:
+    names = [name for name in ("changed", "former", "replaced", "narrow", "archived") if name != without]
+    pipelines = [{"name": "live"}, {"name": "old"}]
+    spec = {"taskType": "llm-base", "description": "Answers", "pipelines": pipelines}
+    spec["tests"] = [*map(row_count, names), *tests]
+    return {"apiVersion": "openlayer/v1", "kind": "Project", "metadata": {"name": "bot"}, "spec": spec}
 
 
 def test_in_a_project_that_is_renamed_too(make_world: MakeWorld, make_death: MakeDeath, killed: Killed) -> None:

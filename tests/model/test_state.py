@@ -287,6 +287,15 @@ def test_a_renamed_pipeline_called_like_a_mode_leaves_the_tests_of_that_mode_alo
     }
 
 
+def test_a_rename_onto_another_object_keeps_that_in_mind() -> None:
+    """It is not lost: it has to go.  What is archived under the name stays archived, and needs nobody."""
+    new = Address("openlayer.Test", ("bot", "monitoring", "Grounded"))
+    known = State(entries={TEST: Entry("t1", retiring=("t0",)), new: Entry("t2", unlisted=True)})
+    assert fold(known, [renamed(TEST, new)]).entries == {new: Entry("t1", retiring=("t0", "t2"))}
+    archived = replace(known, entries={**known.entries, new: Entry("t2", archived=True)})
+    assert fold(archived, [renamed(TEST, new)]).entries == {new: Entry("t1", retiring=("t0",))}
+
+
 def test_renaming_what_is_not_known_changes_nothing() -> None:
     assert moved(PROJECT, Address("openlayer.Project", ("helper",)), Address("x.Y", ("z",))) == {"x.Y/z"}
 
