@@ -26,7 +26,7 @@ from collections.abc import Container, Iterator, Sequence
 from msgspec.structs import replace
 
 from reconciler.errors import NothingOurs
-from reconciler.model.kind import AnyKind
+from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.plan import (
     Basis,
     Cause,
@@ -38,7 +38,7 @@ from reconciler.model.plan import (
     plan_to_json,
     worst,
 )
-from reconciler.model.resource import Address, Desired, Live, Resource
+from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
 from reconciler.model.state import Entry, State
 from reconciler.model.values import compact
 from reconciler.planning.differ import hides, unseen
@@ -86,7 +86,7 @@ def make_plan(
         owned=sum(owned),
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
-        warnings=(*desired.warnings, *_told(world)),
+        warnings=(*desired.warnings, *_told(world), *_namesakes(world)),
         lifecycle=tuple(_lifecycle(world)),
     )
     return replace(plan, digest=digest(plan))
@@ -202,6 +202,37 @@ def _lifecycle(world: World) -> Iterator[LifecycleChange]:
             yield LifecycleChange(address, "lifecycle.protect", entry.protect, protect)
         if on_removal != entry.on_removal:
             yield LifecycleChange(address, "lifecycle.onRemoval", entry.on_removal, on_removal)
+
+
+def _namesakes(world: World) -> Iterator[str]:
+    """A sentence for each active object that has the name of something wanted that is ours and there.
+
+    People may make such objects, and which one is meant is theirs to say: nothing is done about it.
+    """
+    active = {address for address, item in world.matches.strangers if not item.archived}
+    wanted = [each for each in sorted(active) if each in world.desired.resources]
+    patterns = world.options.select
+    chosen = meant_by_any(patterns, wanted) if patterns else wanted
+    for address in wanted:
+        found = world.matches.by_address[address]
+        if found.live is None or address not in chosen or _follow_each_other(address, world):
+            continue
+        # Where a create is in doubt, a step tells of those that carry no mark: it may have made them.
+        for item in (each for each in found.namesakes if each.op is not None or not found.in_doubt):
+            yield f"{address}: {_about_namesake(item, found.live)}"
+
+
+def _follow_each_other(address: Address, world: World) -> bool:
+    """Whether several of one name are nothing to wonder about: older ones, or what is only looked up."""
+    is_succeeded = world.kinds[address.kind].replace is Replace.CREATE_THEN_RETIRE
+    return is_succeeded or world.desired.resources[address].lookup
+
+
+def _about_namesake(item: LiveObject, ours: LiveObject) -> str:
+    if item.op is not None and item.op == ours.op:
+        why = "the same create made both, or somebody copied the mark"
+        return f"{item.remote_id} has the name and the mark of ours, {ours.remote_id}: {why}; archive it by hand"
+    return f"{item.remote_id} has the name of ours, {ours.remote_id}, and is left alone; archive or rename one of them"
 
 
 def _unseen(world: World) -> Iterator[tuple[Address, str]]:

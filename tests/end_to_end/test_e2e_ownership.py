@@ -163,6 +163,26 @@ def test_drift_says_what_somebody_changed(bot: Any, platform: Any) -> None:
     bot("drift", code=1)
 
 
+def test_who_has_the_name_of_ours_is_told_and_left_alone(bot: Any, platform: Any) -> None:
+    """It is neither drift nor a change, and stays as it is: people may make tests of one name."""
+    bot("apply", "--yes")
+    ours = platform.tests("bot")["Rows arrive"]
+    made = {"name": ours["name"], "type": "integrity", "subtype": "rowCount", "thresholds": [ROWS]}
+    made["usesProductionData"] = True
+    tests = f"/projects/{platform.projects()['bot']['id']}/tests"
+    theirs = platform.api("POST", tests, {**made, "description": "By hand"})
+    told = f"openlayer.Test/bot/monitoring/Rows arrive: {theirs['id']} has the name of ours, {ours['id']}, and is left"
+    for command in ("plan", "drift"):
+        (warning,) = json.loads(bot(command, "--format", "json").out)["warnings"]
+        assert warning.startswith(told)
+    assert theirs["id"] in bot("plan", "--detailed-exitcode").out
+    copy = platform.api("POST", tests, {**made, "description": ours["description"]})
+    assert f"{copy['id']} has the name and the mark of ours, {ours['id']}" in " ".join(bot("plan").out.split())
+    platform.seen.clear()
+    bot("apply", "--yes")
+    assert platform.writes == []
+
+
 def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
     """And the next apply brings it back, as itself."""
     bot("apply", "--yes")
