@@ -9,7 +9,7 @@ from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import Entry, Intent, Record, done
+from reconciler.model.state import Entry, Intent, Record, done, intent_to_json
 
 
 class Memory:
@@ -84,9 +84,9 @@ class Memory:
 
     async def intend(self, step: Step, op: str, attempt: int) -> None:
         """Write down that a create is about to be sent."""
-        record: Record = {"record": "intent", "address": str(step.address), "op": op, "attempts": attempt}
-        source = from_top(self._known.home, self._known.resources[step.address].source.file)
-        await self._means.write({**record, "source": source})
+        meant = self.entry(step, "", op)
+        intent = Intent(op, attempt, meant.protect, meant.on_removal, meant.source)
+        await self._means.write({"record": "intent", "address": str(step.address), **intent_to_json(intent)})
 
     async def not_applied(self, step: Step) -> None:
         """Write down that the create of this step has made nothing for certain."""

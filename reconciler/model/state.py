@@ -42,12 +42,19 @@ class Entry(Struct, frozen=True):
 class Intent(Struct, frozen=True):
     """A create that was about to be sent and whose outcome nobody has written down yet.
 
-    ``source`` is where the resource was declared; empty where an older version wrote it.
+    The rest is what an ``Entry`` of its object is to say, should the manifests not ask for it any more; ``source`` is
+    empty where an older version wrote it.
     """
 
     op: str
     attempts: int = 1
+    protect: bool = False
+    on_removal: str = "keep"
     source: str = ""
+
+    def entry(self, remote_id: str) -> Entry:
+        """What is remembered of the object that the create has made."""
+        return Entry(remote_id, protect=self.protect, on_removal=self.on_removal, source=self.source)
 
 
 class State(Struct, frozen=True):
@@ -146,7 +153,7 @@ class _Folding:
         """What came of one resource."""
         match record["record"]:
             case "intent":
-                self._in_doubt[address] = _intent_from_json({"attempts": 1, **record})
+                self._in_doubt[address] = intent_from_json(record)
             case "not_applied":
                 self._in_doubt.pop(address, None)
             case "done":
@@ -325,21 +332,30 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
     )
 
 
+def intent_to_json(intent: Intent) -> dict[str, Any]:
+    """Plain data for one intent; of what its object is to say only what is not at its default."""
+    meant = entry_to_json(intent.entry(""))
+    del meant["remote_id"], meant["applied"]
+    return {"op": intent.op, "attempts": intent.attempts, **meant}
+
+
+def intent_from_json(record: Mapping[str, Any]) -> Intent:
+    """The inverse of ``intent_to_json``.  Raises KeyError when the operation is missing, TypeError for a wrong type."""
+    return Intent(
+        op=_text(record["op"]),
+        attempts=_whole(record.get("attempts", 1)),
+        protect=bool(record.get("protect", False)),
+        on_removal=_text(record.get("on_removal", "keep")),
+        source=_text(record.get("source", "")),
+    )
+
+
 def entries_from_json(data: Mapping[str, Any]) -> dict[str, Entry]:
     """The entries of a state, or some of them, by the text of their address.  Raises StateUnreadable."""
     try:
         return {key: entry_from_json(value) for key, value in data.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error
-
-
-def _intent_to_json(intent: Intent) -> dict[str, Any]:
-    source = {"source": intent.source} if intent.source else {}
-    return {"op": intent.op, "attempts": intent.attempts, **source}
-
-
-def _intent_from_json(record: Mapping[str, Any]) -> Intent:
-    return Intent(_text(record["op"]), _whole(record["attempts"]), _text(record.get("source", "")))
 
 
 class _Addresses(dict[str, Address]):
@@ -361,7 +377,7 @@ def state_to_json(state: State) -> dict[str, Any]:
         "started": state.started,
         "entries": {str(address): entry_to_json(state.entries[address]) for address in sorted(state.entries)},
         "in_doubt": {
-            str(address): _intent_to_json(intent)
+            str(address): intent_to_json(intent)
             for address, intent in sorted(state.in_doubt.items(), key=lambda pair: pair[0])
         },
         "tasks": dict(sorted(state.tasks.items())),
@@ -406,7 +422,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             consumed=_texts(data["consumed"]),
             started=_text(data["started"]),
             entries={addresses[key]: entry for key, entry in entries.items()},
-            in_doubt={addresses[key]: _intent_from_json(value) for key, value in data["in_doubt"].items()},
+            in_doubt={addresses[key]: intent_from_json(value) for key, value in data["in_doubt"].items()},
             tasks={key: _mapping(task) for key, task in data["tasks"].items()},
             touched=tuple([addresses[each] for each in data.get("touched", ())]),
             unsettled=bool(data.get("unsettled", False)),

@@ -166,7 +166,8 @@ def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry], 
     def asks(address: Address) -> bool:
         if address in wanted:
             return wanted[address].lifecycle.onRemoval == "delete"
-        return address in entries and entries[address].on_removal == "delete"
+        known = entries.get(address) or world.state.in_doubt.get(address)
+        return known is not None and known.on_removal == "delete"
 
     meant = {address for address in deletes if asks(address)}
     roots = {(address.vendor, address.root) for address in meant if len(address.path) == 1}

@@ -26,6 +26,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
     """Roots first: what stands inside of one that is deleted goes with it."""
     going: set[tuple[str, str]] = set()
     for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
+        found = _with_what_was_meant(address, found, world)
         if not in_scope(address, found, world):
             continue
         decision = _remove(address, found, world, going)
@@ -36,6 +37,14 @@ def for_unwanted(world: World) -> Iterator[Decision]:
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world)
         yield from unanswered(address, found, world)
+
+
+def _with_what_was_meant(address: Address, found: Match, world: World) -> Match:
+    """Of what an unanswered create has made we remember what was written beside it."""
+    doubt = world.state.in_doubt.get(found.former or address)
+    if doubt is None or found.entry is not None or found.live is None or not found.ours:
+        return found
+    return replace(found, entry=doubt.entry(found.live.remote_id))
 
 
 def _remove(address: Address, found: Match, world: World, going: set[tuple[str, str]]) -> Decision | None:

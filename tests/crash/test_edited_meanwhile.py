@@ -98,6 +98,38 @@ def test_what_is_edited_after_a_kill_comes_true(
         comes_true(world, wanted, within=3)
 
 
+@pytest.mark.parametrize("lifecycle", [{"onRemoval": "delete"}, {"onRemoval": "delete", "protect": True}, {}])
+def test_what_becomes_of_a_lost_create_is_what_was_written_beside_it(
+    lifecycle: Doc, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """It is gone from the manifests by the time it is found: deleted, refused or left there, as they said."""
+
+    def begun() -> Any:
+        world = make_world()
+        manifest = json.loads((world.root / "bot.yaml").read_text(encoding="utf-8"))
+        manifest["spec"]["pipelines"].append({"name": "late", "lifecycle": lifecycle})
+        world.declare(manifest)
+        return world
+
+    death = make_death()
+    begun().apply(death)
+    world = begun()
+    with pytest.raises(killed):
+        world.apply(make_death(death.moments.index("before the journal: done openlayer.InferencePipeline/bot/late")))
+    manifest = json.loads((world.root / "bot.yaml").read_text(encoding="utf-8"))
+    manifest["spec"]["pipelines"] = [each for each in manifest["spec"]["pipelines"] if each["name"] != "late"]
+    world.declare(manifest)
+    left = world.plan().plan
+    if lifecycle.get("protect"):
+        assert [(str(each.address), each.reason) for each in left.refusals] == [
+            ("openlayer.InferencePipeline/bot/late", "it is protected, and gone from the manifests")
+        ]
+        return
+    world.apply()
+    there = world.pipelines(world.projects()["bot"])
+    assert there == (["canary", "live"] if lifecycle else ["canary", "late", "live"])
+
+
 @pytest.mark.parametrize("change", [other_values, other_windows, other_names])
 @pytest.mark.parametrize("reads", [1, 2, 3, 4])
 def test_what_is_edited_before_any_list_shows_it_comes_true(

@@ -20,6 +20,7 @@ from reconciler.model.state import (
     done,
     entry_to_json,
     fold,
+    intent_to_json,
     state_from_json,
     state_to_json,
 )
@@ -59,6 +60,15 @@ def test_done_settles_the_doubt_and_remembers_the_object() -> None:
     )
     assert state.in_doubt == {}
     assert state.entries == {PROJECT: Entry("p1", {"description": "x"}, "0a", protect=True, on_removal="delete")}
+
+
+def test_an_intent_says_what_is_to_become_of_its_object() -> None:
+    """An older journal says nothing of it."""
+    intent = Intent("0a", 2, protect=True, on_removal="delete", source="bot.yaml")
+    record: Record = {"record": "intent", "address": str(PROJECT), **intent_to_json(intent)}
+    assert fold(State(), [record]) == State(in_doubt={PROJECT: intent})
+    assert state_from_json(state_to_json(State(in_doubt={PROJECT: intent}))).in_doubt == {PROJECT: intent}
+    assert intent_to_json(Intent("0a")) == {"op": "0a", "attempts": 1}
 
 
 def test_not_applied_settles_the_doubt_and_keeps_what_was_known() -> None:
