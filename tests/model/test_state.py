@@ -42,7 +42,7 @@ def test_an_intent_tells_where_the_resource_was_declared() -> None:
     """Empty where an older version wrote it."""
     intent = {"record": "intent", "address": "openlayer.Project/bot", "op": "0a", "source": "team/bot.yaml"}
     state = fold(State(), [intent])
-    assert state.in_doubt == {PROJECT: Intent("0a", 1, "team/bot.yaml")}
+    assert state.in_doubt == {PROJECT: Intent("0a", 1, source="team/bot.yaml")}
     assert state_from_json(state_to_json(state)) == state
 
 

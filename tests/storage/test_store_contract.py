@@ -37,7 +37,7 @@ def test_what_was_committed_is_what_another_run_loads(open_store: OpenStore) -> 
     state = State(
         origins={"openlayer": "https://api.openlayer.com"},
         entries={ODD: Entry("t1", {"value": 0.1, "list": [1, None, "é"]}, "0a", protect=True, retiring=("t0",))},
-        in_doubt={BOT: Intent("0b", 2, "team/bot.yaml")},
+        in_doubt={BOT: Intent("0b", 2, protect=True, on_removal="delete", source="team/bot.yaml")},
         tasks={"k": {"task_id": "9"}},
         consumed=("d1",),
         started="d2",
