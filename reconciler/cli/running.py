@@ -90,5 +90,7 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
             raise signals.interrupted() from None
         except Interrupted as error:
             raise signals.interrupted(error) from None
+        finally:
+            signal.set_wakeup_fd(-1)  # the loop closes its end before it gives up its handlers
 
     return asyncio.run(watched())

@@ -254,3 +254,30 @@ def test_an_apply_that_nobody_watches_is_carried_out(bot: Any, platform: Any) ->
     assert done.returncode == 0
     assert set(platform.projects()) == {"bot"}
     bot("plan", "--detailed-exitcode")
+
+
+CLOSING = """
+import os, signal
+from asyncio.selector_events import BaseSelectorEventLoop
+
+from reconciler.cli.running import run
+
+close = BaseSelectorEventLoop.close
+
+def struck(loop):
+    close(loop)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+async def main(signals):
+    return 0
+
+BaseSelectorEventLoop.close = struck
+print(run(main, print))
+"""
+
+
+def test_a_signal_while_the_loop_is_closed_says_nothing() -> None:
+    """All is done by then, and the pipe that woke the loop is gone."""
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    ended = subprocess.run([sys.executable, "-c", CLOSING], env=environ, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n", "")
