@@ -334,9 +334,14 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
 
 def intent_to_json(intent: Intent) -> dict[str, Any]:
     """Plain data for one intent; of what its object is to say only what is not at its default."""
-    meant = entry_to_json(intent.entry(""))
-    del meant["remote_id"], meant["applied"]
-    return {"op": intent.op, "attempts": intent.attempts, **meant}
+    data: dict[str, Any] = {"op": intent.op, "attempts": intent.attempts}
+    if intent.protect:
+        data["protect"] = True
+    if intent.on_removal != "keep":
+        data["on_removal"] = intent.on_removal
+    if intent.source:
+        data["source"] = intent.source
+    return data
 
 
 def intent_from_json(record: Mapping[str, Any]) -> Intent:
