@@ -283,6 +283,10 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
         """The address of an object with these fields below ``parent``."""
         return Address(self.id, (*parent, *(_name_in(fields, name) for name in self.identity)))
 
+    def parent_of(self, address: Address) -> Address | None:
+        """What an address of this kind stands in; None for a root."""
+        return Address(self.parent, address.path[: -len(self.identity)]) if self.parent is not None else None
+
 
 def _name_in(fields: Mapping[str, Json], name: str) -> str:
     value = fields[name]
@@ -300,6 +304,15 @@ def _check_texts(address: Address, remote_id: object) -> None:
 
 
 AnyKind = Kind[Any]
+
+
+def root_of(address: Address, kinds: Mapping[str, AnyKind]) -> Address:
+    """The root that an address stands in, or is; what is of no known kind stands for itself.
+
+    Its name alone does not tell which root that is: another one of the same vendor, of another kind, may have it.
+    """
+    kind = kinds.get(address.kind)
+    return (kind.parent_of(address) if kind is not None else None) or address
 
 
 class Vendor(Struct, frozen=True):

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from reconciler.model.kind import AnyKind, root_of
 from reconciler.model.plan import Action, Step
 from reconciler.model.resource import Address
 
@@ -24,36 +25,33 @@ _NEEDED = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME)
 """What gives others an id to refer to, or moves what they are remembered under."""
 
 
-_Family = tuple[str, str]
-"""The vendor and the root that a step belongs to."""
-
-
 class _Ids:
-    """Ids of steps by family and by the rank of their kind."""
+    """Ids of steps by the root that they concern and by the rank of their kind."""
 
-    def __init__(self, steps: Iterable[Step], order: Mapping[str, int]) -> None:
-        self._ids: dict[_Family, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    def __init__(self, steps: Iterable[Step], kinds: Mapping[str, AnyKind], order: Mapping[str, int]) -> None:
+        self._ids: dict[Address, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
         for step in steps:
-            self._ids[_family(step)][order[step.address.kind]].append(step.id)
+            self._ids[root_of(step.address, kinds)][order[step.address.kind]].append(step.id)
 
-    def behind(self, family: _Family, rank: int) -> Iterator[str]:
+    def behind(self, root: Address, rank: int) -> Iterator[str]:
         """Those of later kinds."""
-        return (each for place, ids in self._ids[family].items() if place > rank for each in ids)
+        return (each for place, ids in self._ids[root].items() if place > rank for each in ids)
 
 
 def linked(
-    steps: Sequence[Step], order: Mapping[str, int], references: Mapping[Address, Iterable[Address]]
+    steps: Sequence[Step], kinds: Mapping[str, AnyKind], references: Mapping[Address, Iterable[Address]]
 ) -> tuple[Step, ...]:
     """The steps with ``after`` filled in, sorted so that each stands behind all that it waits for.
 
-    ``order`` ranks kinds, parents first.  ``references`` are the addresses each resource refers to.
+    ``kinds`` stand parents first.  ``references`` are the addresses each resource refers to.
     """
+    order = {kind_id: place for place, kind_id in enumerate(kinds)}
     brought = {step.address: step.id for step in steps if step.action in _BRINGING}
     needed = {step.address: step.id for step in steps if step.action in _NEEDED}
-    removals = _Ids((step for step in steps if step.action in REMOVALS), order)
-    roots = {_family(step): step.id for step in steps if step.action in _NEEDED and len(step.address.path) == 1}
+    removals = _Ids((step for step in steps if step.action in REMOVALS), kinds, order)
+    roots = {step.address: step.id for step in steps if step.action in _NEEDED and len(step.address.path) == 1}
     deletes = any(step.action is Action.DELETE for step in steps)  # only they wait for what uses them
-    bringing = _Ids((step for step in steps if deletes and step.action in _BRINGING), order)
+    bringing = _Ids((step for step in steps if deletes and step.action in _BRINGING), kinds, order)
     users: dict[Address, list[str]] = defaultdict(list)
     for address, step_id in brought.items() if deletes else ():
         for target in references.get(address, ()):
@@ -63,11 +61,11 @@ def linked(
         if step.action not in REMOVALS:
             yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
             return
-        family, rank = _family(step), order[step.address.kind]
-        yield from removals.behind(family, rank)
-        yield from (each for each in (roots.get(family), brought.get(step.address)) if each)
+        root, rank = root_of(step.address, kinds), order[step.address.kind]
+        yield from removals.behind(root, rank)
+        yield from (each for each in (roots.get(root), brought.get(step.address)) if each)
         if step.action is Action.DELETE:  # a test must stop naming a pipeline before that goes
-            yield from bringing.behind(family, rank)
+            yield from bringing.behind(root, rank)
             yield from users[step.address]
 
     after = ((step, tuple(sorted(set(waits(step)) - {step.id}))) for step in steps)
@@ -90,10 +88,6 @@ def _behind_what_they_wait_for(steps: Sequence[Step]) -> tuple[Step, ...]:
         if step.id not in placed:
             place(step)
     return tuple(placed.values())
-
-
-def _family(step: Step) -> _Family:
-    return step.address.vendor, step.address.root
 
 
 def _place(step: Step, order: Mapping[str, int]) -> tuple[bool, str, str, int, Address, str]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.errors import LooksLikeOutage, StateUnreadable
 from reconciler.model.criteria import value_text
-from reconciler.model.kind import AnyKind
+from reconciler.model.kind import AnyKind, root_of
 from reconciler.model.plan import (
     Action,
     Effect,
@@ -53,9 +53,9 @@ def check_outage(world: World) -> None:
     missing = [a for a in owned if world.matches.by_address[a].live is None]
     if not missing:
         return
-    gone = {(a.vendor, a.root) for a in missing if len(a.path) == 1}
+    gone = {a for a in missing if len(a.path) == 1}
     roots = [a for a in owned if len(a.path) == 1]
-    inside = [a for a in owned if len(a.path) > 1 and (a.vendor, a.root) not in gone]
+    inside = [a for a in owned if len(a.path) > 1 and root_of(a, world.kinds) not in gone]
     lost = len(missing) == len(owned)
     if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
         missing = [a for a in owned if not _is_there(a, world)]
@@ -170,8 +170,7 @@ def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry], 
         return known is not None and known.on_removal == "delete"
 
     meant = {address for address in deletes if asks(address)}
-    roots = {(address.vendor, address.root) for address in meant if len(address.path) == 1}
-    return sum(address in meant or (address.vendor, address.root) in roots for address in deletes)
+    return sum(address in meant or root_of(address, world.kinds) in meant for address in deletes)
 
 
 def _is_leftover(step: Step, known: Mapping[Address, Match]) -> bool:

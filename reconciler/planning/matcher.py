@@ -15,7 +15,7 @@ from collections.abc import Container, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.model.kind import AnyKind, Replace
+from reconciler.model.kind import AnyKind, Replace, root_of
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
 from reconciler.model.state import Entry, Intent, State
 from reconciler.model.values import Fields
@@ -119,7 +119,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         misplaced={
             address: _moved(item.address, homes, renames)
             for address, item in renamed
-            if _is_misplaced(address, item, matches, homes)
+            if _is_misplaced(address, item, matches, homes, kinds)
         },
     )
 
@@ -149,15 +149,18 @@ def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) ->
     return found
 
 
-def _is_misplaced(address: Address, item: LiveObject, matches: Mapping[Address, Match], homes: _Homes) -> bool:
+def _is_misplaced(
+    address: Address, item: LiveObject, matches: Mapping[Address, Match], homes: _Homes, kinds: Mapping[str, AnyKind]
+) -> bool:
     """Whether the state has it inside of another root than it stands in.  Nothing moves between roots at a platform, so
     somebody has told us so by mistake.
     """
-    if item.address.root == address.root or len(address.path) == 1:
+    place = root_of(item.address, kinds)
+    if place.name == address.root or len(address.path) == 1:
         return False
-    home = homes.get((address.vendor, item.address.root), item.address.root)
-    roots = (match for known, match in matches.items() if known.vendor == address.vendor and known.path == (home,))
-    return home != address.root and any(match.ours and match.live is not None for match in roots)
+    home = homes.get((place.vendor, place.name), place.name)
+    root = matches.get(Address(place.kind, (home,)))
+    return home != address.root and root is not None and root.ours and root.live is not None
 
 
 _Homes = dict[tuple[str, str], str]

@@ -68,13 +68,12 @@ def make_plan(
     chosen, unselected = selected(decisions, world)
     steps = [item for item in chosen if isinstance(item, Step)]
     refusals = [item for item in chosen if isinstance(item, Refusal)]
-    order = {kind.id: place for place, kind in enumerate(kinds)}
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
     owned = list(_owned(world))
     plan = Plan(
         basis=basis,
-        steps=linked(steps, order, references),
+        steps=linked(steps, by_id, references),
         refusals=(
             *sorted(refusals, key=lambda refusal: refusal.address),
             *denied(steps, world),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from reconciler.errors import UsageInvalid
+from reconciler.model.kind import root_of
 from reconciler.model.plan import (
     Action,
     Refusal,
@@ -26,13 +27,12 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     chosen |= {each for address in chosen for each in _stands_for(address, world)}
     chosen |= set(_users_of_what_goes(decisions, chosen, world))
     needed = _needed(chosen, world)
-    going = [item.address for item in decisions if item.address in chosen and _deletes_root(item)]
-    deleted = {(root.vendor, root.root) for root in going}
+    deleted = {item.address for item in decisions if item.address in chosen and _deletes_root(item)}
     kept = [
         item for item in decisions
         if item.address in chosen
         or (item.address in needed and _makes_room(item, world))
-        or (deleted and not is_root(item.address) and (item.address.vendor, item.address.root) in deleted)
+        or (deleted and root_of(item.address, world.kinds) in deleted)
     ]  # fmt: skip
     return kept, len(decisions) - len(kept)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.kind import Removal
+from reconciler.model.kind import Removal, root_of
 from reconciler.model.plan import (
     Action,
     Cause,
@@ -24,7 +24,7 @@ from reconciler.planning.world import Decision, World, in_scope, is_root, remova
 
 def for_unwanted(world: World) -> Iterator[Decision]:
     """Roots first: what stands inside of one that is deleted goes with it."""
-    going: set[tuple[str, str]] = set()
+    going: set[Address] = set()
     for address, found in sorted(world.unwanted, key=lambda pair: len(pair[0].path) > 1):  # roots first
         found = _with_what_was_meant(address, found, world)
         if not in_scope(address, found, world):
@@ -33,7 +33,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
         if decision is not None:
             yield decision
             if isinstance(decision, Step) and decision.action is Action.DELETE and is_root(address):
-                going.add((address.vendor, address.root))
+                going.add(address)
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world)
         yield from unanswered(address, found, world)
@@ -47,7 +47,7 @@ def _with_what_was_meant(address: Address, found: Match, world: World) -> Match:
     return replace(found, entry=doubt.entry(found.live.remote_id))
 
 
-def _remove(address: Address, found: Match, world: World, going: set[tuple[str, str]]) -> Decision | None:
+def _remove(address: Address, found: Match, world: World, going: set[Address]) -> Decision | None:
     kind = world.kinds[address.kind]
     live = found.live if found.ours else None
     entry = found.entry or Entry(live.remote_id if live else "")
@@ -93,8 +93,8 @@ def _remove(address: Address, found: Match, world: World, going: set[tuple[str, 
 
 def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:
     """What refers to it or stands in it, and can not be removed."""
-    inside = world.irremovable.get((address.vendor, address.root), ()) if is_root(address) else ()
-    return sorted({*map(str, inside), *users_of(live, world.kinds[address.kind], world)})
+    inside = map(str, world.irremovable.get(address, ()))
+    return sorted({*inside, *users_of(live, world.kinds[address.kind], world)})
 
 
 def _remove_double(address: Address, found: Match, world: World) -> Step | Refusal:
@@ -127,9 +127,9 @@ def _refuse_protected(address: Address, world: World) -> Refusal:
     return Refusal(address, "it is protected, and gone from the manifests", f"put it back; or {give_up}")
 
 
-def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[tuple[str, str]]) -> bool:
+def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[Address]) -> bool:
     policy = world.options.policy
-    with_its_root = (address.vendor, address.root) in going
+    with_its_root = root_of(address, world.kinds) in going
     return entry.on_removal == "delete" or policy.destroy or "delete" in policy.acks or with_its_root
 
 
@@ -141,7 +141,7 @@ def _would_take_along(address: Address, world: World) -> Refusal | None:
         (world.strangers, "is not ours", "adopt or remove that first"),
         (world.elsewhere, "is declared outside the given paths", "name those paths too"),
     ):
-        names = sorted(map(str, found.get((address.vendor, address.root), ())))
+        names = sorted(map(str, found.get(address, ())))
         if names:
             return Refusal(
                 address,
@@ -164,9 +164,7 @@ def _would_leave_without(address: Address, live: LiveObject, world: World) -> Re
 
 
 def _archived_with_it(address: Address, world: World) -> tuple[str, ...]:
-    names = (
-        sorted(map(str, world.archived_strangers.get((address.vendor, address.root), ()))) if is_root(address) else []
-    )
+    names = sorted(map(str, world.archived_strangers.get(address, ())))
     return (f"takes along what is archived and not known as ours: {_first(names)}",) if names else ()
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from reconciler.model.checkout import from_top
-from reconciler.model.kind import AnyKind, LookUp
+from reconciler.model.kind import AnyKind, LookUp, root_of
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import (
     Action,
@@ -109,7 +109,7 @@ class World(Struct, frozen=True, dict=True):
     @cached_property
     def irremovable(self) -> Inside:
         """What we remember, the manifests do not ask for, and the platform can not remove."""
-        return inside_of_roots(
+        return self._by_root(
             known for known, found in self.unwanted if found.live and self.kinds[known.kind].remove is None
         )
 
@@ -119,17 +119,25 @@ class World(Struct, frozen=True, dict=True):
         known_as = [known for known, item in self.matches.strangers if not item.archived]
         # Somebody's who has taken the name of something of ours that is gone.
         taken = [known for known, found in self.unwanted if found.live and not (found.ours or found.live.archived)]
-        return inside_of_roots([*known_as, *taken])
+        return self._by_root([*known_as, *taken])
 
     @cached_property
     def archived_strangers(self) -> Inside:
         """What is archived, and nothing says that a run has ever owned it."""
-        return inside_of_roots(known for known, item in self.matches.strangers if item.archived and item.op is None)
+        return self._by_root(known for known, item in self.matches.strangers if item.archived and item.op is None)
 
     @cached_property
     def elsewhere(self) -> Inside:
         """What is ours and declared outside the given paths."""
-        return inside_of_roots(outside(self))
+        return self._by_root(outside(self))
+
+    def _by_root(self, addresses: Iterable[Address]) -> Inside:
+        """The addresses by their roots; roots themselves are left out."""
+        found: dict[Address, list[Address]] = {}
+        for address in addresses:
+            if not is_root(address):
+                found.setdefault(root_of(address, self.kinds), []).append(address)
+        return found
 
 
 def namesakes(live: Live, kinds: Mapping[str, AnyKind]) -> Mapping[Address, Sequence[str]]:
@@ -142,17 +150,8 @@ def namesakes(live: Live, kinds: Mapping[str, AnyKind]) -> Mapping[Address, Sequ
 
 
 Decision = Step | Refusal
-Inside = Mapping[tuple[str, str], list[Address]]
-"""Addresses by the vendor and name of the root that they stand in."""
-
-
-def inside_of_roots(addresses: Iterable[Address]) -> Inside:
-    """The addresses by their roots; roots themselves are left out."""
-    found: dict[tuple[str, str], list[Address]] = {}
-    for address in addresses:
-        if len(address.path) > 1:
-            found.setdefault((address.vendor, address.root), []).append(address)
-    return found
+Inside = Mapping[Address, list[Address]]
+"""Addresses by the root that they stand in."""
 
 
 def is_root(address: Address) -> bool:
@@ -184,10 +183,9 @@ def _is_covered(place: str, world: World) -> bool:
 
 
 def _is_root_covered(address: Address, world: World) -> bool:
-    parent = world.kinds[address.kind].parent
-    if parent is None:
+    root = world.kinds[address.kind].parent_of(address)
+    if root is None:
         return True
-    root = Address(parent, address.path[:1])
     found = world.matches.by_address.get(root)
     if root in world.desired.resources or found is None or found.entry is None:
         return True

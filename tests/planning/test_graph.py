@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from reconciler.model.kind import Kind
 from reconciler.model.plan import Action, Step
 from reconciler.model.resource import Address
+from reconciler.model.spec import Spec
 from reconciler.planning.graph import linked
 
-ORDER = {"v.Project": 0, "v.Pipeline": 1, "v.Test": 2}
+
+def kind(kind_id: str, parent: str | None = None) -> Kind[Spec]:
+    return Kind(kind_id, Spec, ("name",), list=lambda _, __: iter(()), read=lambda _, __, ___: None, parent=parent)  # type: ignore[arg-type, return-value]
+
+
+KINDS = {
+    each.id: each
+    for each in (kind("v.Project"), kind("v.File"), kind("v.Pipeline", "v.Project"), kind("v.Test", "v.Project"))
+}
 PROJECT, LIVE, CANARY = Address("v.Project", ("p",)), Address("v.Pipeline", ("p", "live")), Address(
     "v.Pipeline", ("p", "canary")
 )  # fmt: skip
@@ -21,7 +31,7 @@ def step(action: Action, address: Address, suffix: str = "", remote_id: str | No
 
 def order(*steps: Step) -> dict[str, list[str]]:
     """Step -> what it waits for, both as ``action name``, in the order of the plan."""
-    found = linked(steps, ORDER, REFERENCES)
+    found = linked(steps, KINDS, REFERENCES)
     names = {each.id: f"{each.action.value} {each.address.name}" for each in found}
     return {names[each.id]: [names[other] for other in each.after] for each in found}
 
@@ -87,9 +97,19 @@ def test_projects_do_not_wait_for_each_other() -> None:
 def test_a_root_of_another_vendor_is_another_root() -> None:
     other = Address("w.Project", ("p",))
     found = linked([step(Action.DELETE, PROJECT), step(Action.ARCHIVE, FIRST), step(Action.DELETE, other)],
-                   {**ORDER, "w.Project": 3}, {})  # fmt: skip
+                   {**KINDS, "w.Project": kind("w.Project")}, {})  # fmt: skip
     assert [(each.id, each.after) for each in found] == [
         ("archive:v.Test/p/first", ()),
         ("delete:v.Project/p", ("archive:v.Test/p/first",)),
         ("delete:w.Project/p", ()),
     ]
+
+
+def test_a_root_of_another_kind_and_the_same_name_is_another_root() -> None:
+    """A removal waits for the rename of the project that it stands in, and a file goes without waiting for any."""
+    file = Address("v.File", ("p",))
+    steps = [step(Action.ARCHIVE, FIRST), step(Action.RENAME, PROJECT), step(Action.CREATE, file)]
+    found = linked(steps, KINDS, REFERENCES)
+    assert [each.after for each in found if each.address == FIRST] == [("rename:v.Project/p",)]
+    steps = [step(Action.DELETE, file), step(Action.DELETE, PROJECT), step(Action.ARCHIVE, FIRST)]
+    assert [each.after for each in linked(steps, KINDS, REFERENCES) if each.address == file] == [()]
