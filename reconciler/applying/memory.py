@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reconciler.applying.means import Known, Means
 from reconciler.model.checkout import from_top
-from reconciler.model.kind import AnyKind, Replace
+from reconciler.model.kind import Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address, Resource
 from reconciler.model.state import Entry, Intent, Record, done, intent_to_json
 
@@ -21,7 +22,7 @@ class Memory:
         self.live = known.live.by_id()
         self.entries: dict[Address, Entry] = dict(known.state.entries)
         self._former_roots = {
-            (step.address.vendor, step.address.root): step.former.root
+            step.address: step.former.root
             for step in plan.pending
             if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
         }
@@ -34,7 +35,7 @@ class Memory:
         known = self.entries.get(address)
         if known is not None or not self._former_roots:
             return known
-        root = self._former_roots.get((address.vendor, address.root))
+        root = self._former_roots.get(root_of(address, self._means.kinds))
         return self.entries.get(Address(address.kind, (root, *address.path[1:]))) if root is not None else None
 
     def missing(self, address: Address) -> Entry | None:
@@ -95,7 +96,7 @@ class Memory:
     async def forget(self, step: Step) -> None:
         """Write down that there is nothing to remember any more; a doubt about another object stays."""
         stays = step.remote_id is not None and self.of_step(step) is not None and self.doubt(step) is not None
-        record: Record = {"record": "removed", "address": str(step.address)}
+        record = removed(step.address, self._means.kinds)
         await self._means.write({**record, "in_doubt": True} if stays else record)
 
     async def bring_along(self, step: Step) -> None:
@@ -116,13 +117,6 @@ def _remembered_as(step: Step) -> Address:
     """The address in the state: a root's own rename comes first, and has carried along what stands in it."""
     former = step.former or step.address
     return former if len(former.path) == 1 else Address(former.kind, (step.address.root, *former.path[1:]))
-
-
-def renamed(former: Address, address: Address, kinds: Mapping[str, AnyKind]) -> Record:
-    """The record that moves what is remembered, and what stands in it where its kind can hold others."""
-    is_holder = len(former.path) > 1 or any(kind.parent == former.kind for kind in kinds.values())
-    record: Record = {"record": "renamed", "address": str(address), "former": str(former)}
-    return record if is_holder else {**record, "alone": True}
 
 
 def remembered(

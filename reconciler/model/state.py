@@ -163,7 +163,8 @@ class _Folding:
             case "removed":
                 self._drop_doubt(address, record)
                 self._entries.pop(address, None)
-                self._inside.drop_archived(address)
+                if not record.get("alone", False):
+                    self._inside.drop_archived(address)
             case "renamed":
                 self._inside = _Inside(self._entries)
                 former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))

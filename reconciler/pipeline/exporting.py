@@ -195,7 +195,7 @@ def _taken_over(
         if not item.archived:
             first.setdefault(item.address, item)
     declared = [(address, fields, each.file) for each in found for address, fields in each.fields.items()]
-    moved, records = moves(state, {address: first[address] for address, _, _ in declared}, there)
+    moved, records = moves(state, {address: first[address] for address, _, _ in declared}, there, KINDS)
     for address, fields, file in declared:
         item, known = first[address], moved.entries.get(address)
         if known is None or known.remote_id != item.remote_id:

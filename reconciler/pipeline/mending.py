@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reconciler.applying.memory import renamed
 from reconciler.errors import (
     UsageInvalid,
 )
+from reconciler.model.kind import root_of
 from reconciler.model.nearest import nearest
+from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.pipeline.locking import locked
@@ -49,11 +50,10 @@ async def forget(here: Session, pattern: str) -> tuple[Address, ...]:
         state = here.store.load()
         known = {*state.entries, *state.in_doubt}
         named = meant(pattern, known)
-        roots = {(a.vendor, a.root) for a in named if len(a.path) == 1}
-        gone = tuple(sorted(a for a in known if a in named or (a.vendor, a.root) in roots))
+        gone = tuple(sorted(a for a in known if a in named or root_of(a, KINDS) in named))
         if not gone:
             raise UsageInvalid(f"{pattern} matches nothing in the state", hint="see: reconciler state list")
-        here.store.commit(fold(state, [{"record": "removed", "address": str(address)} for address in gone]))
+        here.store.commit(fold(state, [removed(address, KINDS) for address in gone]))
         return gone
 
 
@@ -89,13 +89,13 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
     if vendor is None or address.kind not in KINDS:
         raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
     _check_ownable(address)
-    home = address.vendor, address.root
+    home = root_of(address, KINDS)
     async with locked(here, "state import"):
         state = here.store.load()
         provider = await here.provider(vendor)
         check_origins(state, {vendor.name: provider.origin}, here)
         # Also where the root is called otherwise at the platform by now.
-        there = {a: entry.remote_id for a, entry in state.entries.items() if (a.vendor, a.root) == home}
+        there = {a: entry.remote_id for a, entry in state.entries.items() if root_of(a, KINDS) == home}
         roots = Roots.of((address,), there)
         live = await read_live(provider, here.clock, lambda root: roots(root) or len(address.path) == 1)
         by_id = live.by_id()

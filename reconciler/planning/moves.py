@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.errors import UsageInvalid
+from reconciler.model.kind import AnyKind
+from reconciler.model.records import renamed
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Record, State, fold
 
 
 def moves(
-    state: State, objects: Mapping[Address, LiveObject], by_id: Mapping[str, LiveObject]
+    state: State,
+    objects: Mapping[Address, LiveObject],
+    by_id: Mapping[str, LiveObject],
+    kinds: Mapping[str, AnyKind],
 ) -> tuple[State, list[Record]]:
     """The state in which no entry of these objects stands at another address, and the ``renamed`` records to it.
 
@@ -21,13 +26,18 @@ def moves(
     records: list[Record] = []
     for roots in (True, False):
         some = {address: item for address, item in objects.items() if (len(address.path) == 1) is roots}
-        found = list(_renamed(state, some, by_id))
+        found = list(_renamed(state, some, by_id, kinds))
         state = fold(state, found)
         records += found
     return state, records
 
 
-def _renamed(state: State, objects: Mapping[Address, LiveObject], by_id: Mapping[str, LiveObject]) -> Iterator[Record]:
+def _renamed(
+    state: State,
+    objects: Mapping[Address, LiveObject],
+    by_id: Mapping[str, LiveObject],
+    kinds: Mapping[str, AnyKind],
+) -> Iterator[Record]:
     """Records in an order in which none moves onto another that is still to move."""
     holders = {(address.kind, entry.remote_id): address for address, entry in state.entries.items()}
     others = {a: item for a, item in objects.items() if a not in state.entries or not _has(state, a, item)}
@@ -41,7 +51,7 @@ def _renamed(state: State, objects: Mapping[Address, LiveObject], by_id: Mapping
         if not free:
             raise _exchanged(list(waiting))
         for former in free:
-            yield {"record": "renamed", "address": str(waiting.pop(former)), "former": str(former)}
+            yield renamed(former, waiting.pop(former), kinds)
 
 
 def _has(state: State, address: Address, item: LiveObject) -> bool:

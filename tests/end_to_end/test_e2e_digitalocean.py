@@ -455,6 +455,48 @@ def test_a_dataset_called_like_its_workspace_is_renamed_alone(care: Any, account
     assert "digitalocean.EvaluationTestCase/care/Answers are correct" in listed
 
 
+def test_a_dataset_called_like_its_workspace_is_forgotten_alone(care: Any) -> None:
+    """Forgetting the workspace forgets what stands in it, and no dataset."""
+    care.edit("care.yaml", "{name: care}", "{name: ours}")
+    care.edit("care.yaml", "spec:\n", "spec:\n  managed: true\n")
+    care.edit("care.yaml", "{name: faq, file", "{name: ours, file")
+    care.edit("care.yaml", "dataset: faq", "dataset: ours")
+    care.write("care.yaml", text_of(care, "care.yaml").partition("  runs:")[0])
+    care("apply", "--yes")
+    dataset, workspace = "digitalocean.EvaluationDataset/ours", "digitalocean.Workspace/ours"
+    care("state", "rm", dataset)
+    listed = care("state", "list").out
+    assert dataset not in listed
+    assert workspace in listed
+    assert "digitalocean.EvaluationTestCase/ours/Answers are correct" in listed
+    care("apply", "--yes", "--adopt")
+    care("state", "rm", workspace)
+    listed = care("state", "list").out
+    assert dataset in listed
+    assert "Answers are correct" not in listed
+
+
+def test_a_dataset_called_like_a_renamed_workspace_is_no_renamed_dataset(care: Any, account: Any) -> None:
+    """It is made, and nothing that was remembered of the dataset with the workspace's former name is said of it."""
+    both = (
+        MANAGED
+        + """\
+      datasets:
+        - {name: ours, file: faq.csv, lifecycle: {protect: true}}
+"""
+    )
+    care.write("ours.yaml", both)
+    care("apply", "--yes")
+    care.edit("ours.yaml", "metadata: {name: ours}", "metadata: {name: home, renamedFrom: ours}")
+    care.write("more.csv", MORE)
+    care.write("ours.yaml", text_of(care, "ours.yaml") + "    - {name: home, file: more.csv}\n")
+    assert "(1 created, 1 renamed)" in care("apply", "--yes").out
+    assert account.workspace("home")
+    assert json.loads(care("state", "show", "digitalocean.EvaluationDataset/ours").out)["protect"] is True
+    assert "protect" not in json.loads(care("state", "show", "digitalocean.EvaluationDataset/home").out)
+    care("plan", "--detailed-exitcode")
+
+
 def test_going_back_to_former_content_is_one_more_generation(care: Any, account: Any) -> None:
     """Every generation but the newest can go, in any number of applies."""
     faq = text_of(care, "faq.csv")

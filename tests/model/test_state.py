@@ -289,6 +289,13 @@ def test_a_renamed_root_that_holds_nothing_is_moved_alone() -> None:
     assert fold(known, [record]).entries == {Address(dataset, ("faq",)): Entry("d1"), case: Entry("c1")}
 
 
+def test_what_was_archived_in_a_root_is_forgotten_with_it_and_not_with_another_root_of_its_name() -> None:
+    archived = State(entries={PROJECT: Entry("p1"), TEST: Entry("t1", archived=True)})
+    assert fold(archived, [{"record": "removed", "address": str(PROJECT)}]).entries == {}
+    alone = {"record": "removed", "address": "openlayer.File/bot", "alone": True}
+    assert fold(archived, [alone]).entries == archived.entries
+
+
 def test_a_renamed_pipeline_called_like_a_mode_leaves_the_tests_of_that_mode_alone() -> None:
     pipeline = Address("openlayer.InferencePipeline", ("bot", "monitoring"))
     assert moved(pipeline, Address("openlayer.InferencePipeline", ("bot", "live")), pipeline, TEST) == {

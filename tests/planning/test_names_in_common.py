@@ -11,9 +11,11 @@ from reconciler.errors import LooksLikeOutage
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
 from reconciler.model.state import Entry, State
+from reconciler.planning.moves import moves
 from reconciler.planning.planner import make_plan
 from reconciler.planning.policy import Policy
 from reconciler.planning.world import Options
+from reconciler.providers import KINDS
 from reconciler.providers.digitalocean import DIGITALOCEAN
 from tests.planning.test_workspaces import BASIS, CASE, DATASET, METRIC, WORKSPACE, case_fields, there, workspace
 
@@ -117,3 +119,11 @@ def test_where_a_test_case_stands_a_dataset_does_not_tell() -> None:
     without = planned(live, entries, wanted)
     beside = planned(live, {**entries, AT_HAND: TO_GO}, wanted)
     assert beside.refusals == without.refusals
+
+
+def test_what_stands_in_a_workspace_does_not_move_with_a_dataset_of_its_name() -> None:
+    new = Address(DATASET, ("prompts",))
+    item = LiveObject(new, "d1", {"name": "prompts"})
+    moved, records = moves(State(entries=HELD), {new: item}, {"d1": item}, KINDS)
+    assert set(moved.entries) == {new, HOME, ANSWERS}
+    assert [record.get("alone") for record in records] == [True]
