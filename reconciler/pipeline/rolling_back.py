@@ -139,8 +139,8 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
             if outcome.status is not StepStatus.DONE:
                 left.append(await _left(here, planned, step, outcome))
         stuck = {each.address for each in left}
-        settled = {address: before for address, before in befores.items() if not stuck & concerned({address: before})}
-        await journal.write_all(memory_last(settled, fold(state, journal.records)))
+        settled = {each: was for each, was in befores.items() if not stuck & concerned({each: was}, KINDS)}
+        await journal.write_all(memory_last(settled, fold(state, journal.records), KINDS))
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
             await journal.write({"record": "settled", "kept": False, "left": [str(each) for each in earlier]})
@@ -164,11 +164,11 @@ async def _plan_back(here: Session, state: State, befores: Mapping[Address, Befo
     state = fold(state, journal.records)
     origins = {name: provider.origin for name, provider in here.providers.items()}
     basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)
-    first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores)
+    first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
     counts = risks(first.pending)
     acks = {risk: counts[risk] for risk in ("archive", "replace", "loosen") if counts[risk]}
     whole = make_plan(desired, live, state, ALL_KINDS, Options(policy=Policy(acks=acks)), basis)
-    return Planned(back(whole, befores), desired, live, state, read_at)
+    return Planned(back(whole, befores, KINDS), desired, live, state, read_at)
 
 
 def _teller(here: Session) -> Callable[[Step, StepOutcome], None]:

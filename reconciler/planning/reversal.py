@@ -23,8 +23,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.checkout import from_home
-from reconciler.model.kind import AnyKind, Removal, Replace
+from reconciler.model.kind import AnyKind, Removal, Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
+from reconciler.model.records import removed
 from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
 from reconciler.model.spec import Mark
 from reconciler.model.state import Entry, Record, State, done, entry_from_json, entry_to_json
@@ -86,8 +87,8 @@ def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind])
         if not (_is_leftover(step, state) or step.changes_memory_only or step.ends_doubt)
     }
     followed = [(step.former, step.address) for step in plan.pending if step.changes_memory_only]
-    homes = {(former.vendor, former.name): address.name for former, address in followed if former is not None}
-    return {address: replace(each, address=moved_back(each.address, homes)) for address, each in befores.items()}
+    homes = {former: address for former, address in followed if former is not None}
+    return {address: replace(each, address=moved_back(each.address, homes, kinds)) for address, each in befores.items()}
 
 
 def _is_leftover(step: Step, state: State) -> bool:
@@ -124,7 +125,7 @@ def irreversible(
     for step in plan.pending:
         kind, before = kinds[step.address.kind], befores.get(step.address)
         if step.action is Action.CREATE:
-            found.append(_why_it_stays(step.address, kind, desired, made))
+            found.append(_why_it_stays(step.address, root_of(step.address, kinds), kind, desired, made))
         elif not step.ends_doubt:
             found.append(_why_not_back(step, kind, before))
     if any(kinds[step.address.kind].measuring for step in plan.pending if step.action is Action.UPDATE):
@@ -132,19 +133,14 @@ def irreversible(
     return tuple(f"can not be rolled back: {why}" for why in found if why)
 
 
-def _why_it_stays(address: Address, kind: AnyKind, desired: Desired, made: set[Address]) -> str:
+def _why_it_stays(address: Address, root: Address, kind: AnyKind, desired: Desired, made: set[Address]) -> str:
     if kind.removal is Removal.ARCHIVE and kind.remove is not None:
         return ""
     if kind.removal is Removal.FORGET or kind.remove is None:
         return f"{address} is created, and the platform can not remove {kind.noun}s"
-    with_it = [each for each in made if each == address or _is_root_of(each, address)]
-    if any(desired.resources[each].lifecycle.onRemoval == "delete" for each in with_it):
+    if any(desired.resources[each].lifecycle.onRemoval == "delete" for each in {address, root} & made):
         return ""
     return f"{address} is created, and stays there: it has no lifecycle.onRemoval: delete"
-
-
-def _is_root_of(root: Address, address: Address) -> bool:
-    return len(root.path) == 1 and (root.vendor, root.root) == (address.vendor, address.root)
 
 
 def _why_not_back(step: Step, kind: AnyKind, before: Before | None) -> str:
@@ -200,7 +196,7 @@ def _as_it_must_be(entry: Entry | None, before: Before, there: Mapping[str, Live
     return None
 
 
-def memory_last(befores: Mapping[Address, Before], state: State) -> list[Record]:
+def memory_last(befores: Mapping[Address, Before], state: State, kinds: Mapping[str, AnyKind]) -> list[Record]:
     """What is to be remembered of everything that is back: just what was remembered before."""
     records: list[Record] = []
     for before in befores.values():
@@ -208,7 +204,7 @@ def memory_last(befores: Mapping[Address, Before], state: State) -> list[Record]
         if before.remote_id is None or entry is None:
             continue
         if before.entry is None:
-            records.append({"record": "removed", "address": str(before.address)})
+            records.append(removed(before.address, kinds))
         elif entry != before.entry:
             records.append(done(before.address, before.entry, state.in_doubt.get(before.address)))
     return records
@@ -218,55 +214,53 @@ def as_it_was(befores: Mapping[Address, Before], desired: Desired, kinds: Mappin
     """The manifests as they would have to be for everything to be as it was before."""
     homes = _homes(befores)
     resources = {
-        moved.address: moved for each in desired if each.address not in befores for moved in [_moved(each, homes)]
+        moved.address: moved
+        for each in desired
+        if each.address not in befores
+        for moved in [_moved(each, homes, kinds)]
     }
     for address, before in befores.items():
         if before.is_wanted:
             written = desired.resources.get(address)
-            resources[before.address] = _resource(
-                before, moved_back(address, homes), written, homes, kinds, desired.home
-            )
+            now = moved_back(address, homes, kinds)
+            resources[before.address] = _resource(before, now, written, homes, kinds, desired.home)
     return replace(desired, resources=resources)
 
 
-def concerned(befores: Mapping[Address, Before]) -> set[Address]:
+def concerned(befores: Mapping[Address, Before], kinds: Mapping[str, AnyKind]) -> set[Address]:
     """The addresses that a plan leading back may have steps for."""
     homes = _homes(befores)
-    return {each for address, before in befores.items() for each in (before.address, moved_back(address, homes))}
+    return {each for address, before in befores.items() for each in (before.address, moved_back(address, homes, kinds))}
 
 
-Homes = Mapping[tuple[str, str], str]
-"""(vendor, name that a root has now) -> the name that it had before."""
+Homes = Mapping[Address, Address]
+"""A root as it is called now -> as it was called before."""
 
 
 def _homes(befores: Mapping[Address, Before]) -> Homes:
     roots = [(address, before) for address, before in befores.items() if len(address.path) == 1]
-    return {(a.vendor, a.name): b.address.name for a, b in roots if b.is_wanted and b.address != a}
+    return {address: before.address for address, before in roots if before.is_wanted and before.address != address}
 
 
-def moved_back(address: Address, homes: Homes) -> Address:
+def moved_back(address: Address, homes: Homes, kinds: Mapping[str, AnyKind]) -> Address:
     """Where something stands once its root has its former name again; a root itself stays."""
-    home = homes.get((address.vendor, address.root)) if len(address.path) > 1 else None
-    return Address(address.kind, (home, *address.path[1:])) if home is not None else address
+    parent = kinds[address.kind].parent_of(address) if homes else None
+    home = homes.get(parent) if parent is not None else None
+    return Address(address.kind, (home.name, *address.path[1:])) if home is not None else address
 
 
-def _moved(resource: Resource, homes: Homes) -> Resource:
+def _moved(resource: Resource, homes: Homes, kinds: Mapping[str, AnyKind]) -> Resource:
     if not homes:
         return resource
     return replace(
         resource,
-        address=moved_back(resource.address, homes),
-        references=_references(resource.references, homes),
+        address=moved_back(resource.address, homes, kinds),
+        references=_references(resource.references, homes, kinds),
     )
 
 
-def _references(addresses: Iterable[Address], homes: Homes) -> tuple[Address, ...]:
-    return tuple(
-        Address(each.kind, (homes.get((each.vendor, each.name), each.name),))
-        if len(each.path) == 1
-        else moved_back(each, homes)
-        for each in addresses
-    )
+def _references(addresses: Iterable[Address], homes: Homes, kinds: Mapping[str, AnyKind]) -> tuple[Address, ...]:
+    return tuple(homes.get(each) or moved_back(each, homes, kinds) for each in addresses)
 
 
 def _resource(
@@ -280,22 +274,22 @@ def _resource(
     """The resource as it was; ``address`` is where it stands now, but for its root."""
     entry, kind = before.entry, kinds[before.address.kind]
     lifecycle = Lifecycle(protect=entry.protect, onRemoval=entry.on_removal) if entry else Lifecycle()  # type: ignore[arg-type]
-    parent = (Address(kind.parent, before.address.path[: -len(kind.identity)]),) if kind.parent else ()
+    parent = kind.parent_of(before.address)
     fields = {**before.fields, **dict(zip(kind.identity, before.address.path[-len(kind.identity) :], strict=True))}
     return Resource(
         address=before.address,
         fields={name: value for name, value in fields.items() if name in kind.shapes},
         source=written.source if written else Source(from_home(home, entry.source) if entry else "", 0, 0),
         lifecycle=lifecycle,
-        references=_references(written.references, homes) if written else parent,
+        references=_references(written.references, homes, kinds) if written else (parent,) if parent else (),
         renamed_from=address if address != before.address else None,
         files=written.files if written else {},
     )
 
 
-def back(plan: Plan, befores: Mapping[Address, Before]) -> Plan:
+def back(plan: Plan, befores: Mapping[Address, Before], kinds: Mapping[str, AnyKind]) -> Plan:
     """The part of a plan that concerns what is rolled back."""
-    ours = concerned(befores)
+    ours = concerned(befores, kinds)
     steps = tuple(step for step in plan.steps if step.address in ours)
     known = {step.id for step in steps}
     linked = tuple(replace(step, after=tuple(each for each in step.after if each in known)) for step in steps)

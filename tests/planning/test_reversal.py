@@ -123,6 +123,17 @@ def test_what_stays_is_told_beforehand(action: Action, address: Address, lifecyc
     assert told == ((f"can not be rolled back: {says}",) if says else ())
 
 
+def test_a_workspace_stays_though_a_dataset_of_its_name_goes_again() -> None:
+    workspace, dataset = (
+        Address("digitalocean.Workspace", ("bot",)),
+        Address("digitalocean.EvaluationDataset", ("bot",)),
+    )
+    both = desired(wanted(workspace, {}), wanted(dataset, {}, lifecycle=Lifecycle(onRemoval="delete")))
+    assert irreversible(plan(step(Action.CREATE, workspace), step(Action.CREATE, dataset)), {}, both, KINDS) == (
+        f"can not be rolled back: {workspace} is created, and stays there: it has no lifecycle.onRemoval: delete",
+    )  # fmt: skip
+
+
 def test_an_evaluation_writes_over_results_for_good() -> None:
     update = step(Action.UPDATE, fields=NEW, remote_id="t1", changes=(FieldChange("thresholds.0.value", 1, 2),))
     (told,) = irreversible(plan(update), taken(update, entries={TEST: OURS}), desired(), KINDS)
@@ -159,7 +170,24 @@ def test_a_renamed_root_is_wanted_under_its_former_name_with_all_that_is_in_it()
     assert then[PROJECT].renamed_from == robot
     assert then[TEST].references == (PROJECT,)
     assert then[OTHER].renamed_from == Address("openlayer.Test", ("bot", "monitoring", "Kind"))
-    assert concerned(befores) == {PROJECT, robot, OTHER, Address("openlayer.Test", ("bot", "monitoring", "Kind"))}
+    assert concerned(befores, KINDS) == {
+        PROJECT,
+        robot,
+        OTHER,
+        Address("openlayer.Test", ("bot", "monitoring", "Kind")),
+    }
+
+
+def test_a_renamed_dataset_leaves_what_stands_in_a_workspace_of_its_name_alone() -> None:
+    case = Address("digitalocean.EvaluationTestCase", ("rows", "Kind"))
+    home, rows, faq = (
+        Address("digitalocean.Workspace", ("rows",)),
+        *(Address("digitalocean.EvaluationDataset", (name,)) for name in ("rows", "faq")),
+    )
+    now = desired(wanted(home, {}), wanted(rows, {"name": "rows"}), wanted(case, {}, references=(home, rows)))
+    then = as_it_was({rows: Before(faq, "d1", Entry("d1"), {"name": "faq"})}, now, KINDS)
+    assert then.resources.keys() == {home, faq, case}
+    assert then.resources[case].references == (home, faq)
 
 
 def test_memory_is_led_back_first_where_a_replace_gave_an_address_another_object() -> None:
@@ -177,7 +205,7 @@ def test_memory_is_at_last_what_it_was() -> None:
     """What was adopted is given up again; what was forgotten and is still there is ours again."""
     befores = {TEST: Before(TEST, "t1", OURS, OLD), OTHER: Before(OTHER, "t2", None, OLD)}
     state = State(entries={TEST: Entry("t1", NEW), OTHER: Entry("t2", OLD)})
-    first, second = memory_last(befores, state)
+    first, second = memory_last(befores, state, KINDS)
     assert (first["record"], entry_from_json(first["entry"])) == ("done", OURS)
     assert second == {"record": "removed", "address": str(OTHER)}
     (again,) = memory_first({TEST: befores[TEST]}, State(), Live((LIVE,)))
@@ -193,4 +221,4 @@ def test_what_is_gone_for_good_is_not_made_anew() -> None:
 def test_only_what_was_touched_is_led_back() -> None:
     """What else is pending waits for the next apply; a step waits only for steps that are there."""
     made = plan(step(Action.UPDATE, PROJECT), step(Action.UPDATE, after=(f"update:{PROJECT}",)))
-    assert back(made, {TEST: Before(TEST, "t1")}).steps == (step(Action.UPDATE),)
+    assert back(made, {TEST: Before(TEST, "t1")}, KINDS).steps == (step(Action.UPDATE),)
