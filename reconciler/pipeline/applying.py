@@ -21,6 +21,7 @@ from reconciler.errors import (
     RefusedByPolicy,
     StalePlan,
 )
+from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
@@ -221,14 +222,14 @@ def means_of(here: Session, journal: Journal, heard: Callable[[Step, StepOutcome
 
 async def _look_again(here: Session, applied: Applied, state: State, reading: ReadingBack) -> Sequence[_Seen]:
     """Read back the roots that were touched, but for what was read already, and compare them with what is wanted."""
-    roots = _with_what_they_need({(a.vendor, a.root) for a in applied.touched}, applied.planned.desired)
+    roots = _with_what_they_need({root_of(a, KINDS) for a in applied.touched}, applied.planned.desired)
     if not roots or here.stop.is_set():
         return ()
     here.hooks.note("reading back what was written")
     desired = _within(applied.planned.desired, roots)
-    kept = {a: e for a, e in state.entries.items() if (a.vendor, a.root) in roots}
+    kept = {a: e for a, e in state.entries.items() if root_of(a, KINDS) in roots}
     state = replace(state, entries=kept, in_doubt={})
-    vendors = [vendor for vendor in VENDORS if vendor.name in {name for name, _ in roots}]
+    vendors = [vendor for vendor in VENDORS if vendor.name in {root.vendor for root in roots}]
     try:
         live = await read_vendors(here, vendors, state, desired, await reading.inside())
         return tuple(compared(desired, live, state, ALL_KINDS))
@@ -237,19 +238,19 @@ async def _look_again(here: Session, applied: Applied, state: State, reading: Re
         return ()
 
 
-def _with_what_they_need(roots: set[tuple[str, str]], desired: Desired) -> set[tuple[str, str]]:
+def _with_what_they_need(roots: set[Address], desired: Desired) -> set[Address]:
     """The roots, and those of everything that what stands in them refers to."""
-    found: set[tuple[str, str]] = set()
+    found: set[Address] = set()
     left = roots
     while left:
         found |= left
-        inside = (r for r in desired if (r.address.vendor, r.address.root) in left)
-        left = {(each.vendor, each.root) for resource in inside for each in resource.references} - found
+        inside = (r for r in desired if root_of(r.address, KINDS) in left)
+        left = {root_of(each, KINDS) for resource in inside for each in resource.references} - found
     return found
 
 
-def _within(desired: Desired, roots: set[tuple[str, str]]) -> Desired:
-    kept = {a: r for a, r in desired.resources.items() if (a.vendor, a.root) in roots}
+def _within(desired: Desired, roots: set[Address]) -> Desired:
+    kept = {a: r for a, r in desired.resources.items() if root_of(a, KINDS) in roots}
     return replace(desired, resources=kept)
 
 

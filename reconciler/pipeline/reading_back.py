@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 
+from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Step
 from reconciler.model.resource import Address, Desired, LiveObject
@@ -115,11 +116,8 @@ def unchanged(planned: Planned) -> Inside:
     }
 
 
-_ROOTS = {kind.id: kind.parent or kind.id for kind in ALL_KINDS}
-
-
 def _root(address: Address) -> Address:
-    return address if len(address.path) == 1 else Address(_ROOTS[address.kind], address.path[:1])
+    return root_of(address, KINDS)
 
 
 def _referring_elsewhere(desired: Desired) -> Iterator[Address]:

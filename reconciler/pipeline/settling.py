@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from reconciler.model.kind import root_of
 from reconciler.model.resource import Address, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import Fields, Json
@@ -36,8 +37,8 @@ def never_held(here: Session, state: State) -> tuple[Address, ...]:
 def remember_measured(here: Session, judged: Collection[Address]) -> None:
     """Remember how virtual resources are declared whose gate has held."""
     state, desired = here.store.load(), here.desired.resources
-    roots = {(address.vendor, address.root) for address in desired}
-    kept = {a: was for a, was in state.measured.items() if a in desired or (a.vendor, a.root) not in roots}
+    roots = {root_of(address, KINDS) for address in desired}
+    kept = {a: was for a, was in state.measured.items() if a in desired or root_of(a, KINDS) not in roots}
     held = {a: _declared(desired[a]) for a in judged if a in desired and KINDS[a.kind].virtual}
     measured = {**kept, **held}
     if measured == state.measured:

@@ -497,6 +497,14 @@ def test_a_dataset_called_like_a_renamed_workspace_is_no_renamed_dataset(care: A
     care("plan", "--detailed-exitcode")
 
 
+def test_a_dataset_called_like_another_workspace_says_nothing_of_the_runs_there(care: Any) -> None:
+    """What held there still holds, and is not judged again."""
+    care("apply", "--yes", "--evaluate")
+    care.write("ours.yaml", MANAGED + "      datasets:\n        - {name: care, file: faq.csv}\n")
+    care("apply", "ours.yaml", "--yes", "--evaluate")
+    assert "nightly" not in care("apply", "--yes", "--evaluate").text
+
+
 def test_going_back_to_former_content_is_one_more_generation(care: Any, account: Any) -> None:
     """Every generation but the newest can go, in any number of applies."""
     faq = text_of(care, "faq.csv")
