@@ -75,11 +75,8 @@ class Requests:
 
     def parent_id(self, address: Address) -> str | None:
         """The remote id of what the address stands in."""
-        kind = self._means.kinds[address.kind]
-        return self._memory.ids[Address(kind.parent, self._parent_path(address))] if kind.parent else None
-
-    def _parent_path(self, address: Address) -> tuple[str, ...]:
-        return address.path[: -len(self._means.kinds[address.kind].identity)]
+        parent = self._means.kinds[address.kind].parent_of(address)
+        return self._memory.ids[parent] if parent is not None else None
 
     def siblings(self, address: Address) -> Siblings:
         """The list of everything of its kind that stands beside the address.  What it stands in has to be there."""
@@ -87,16 +84,17 @@ class Requests:
 
     def remembered_siblings(self, address: Address) -> Siblings | None:
         """The same by what we remember, if what it stands in is not there; None if nothing is known of that either."""
-        kind = self._means.kinds[address.kind]
-        if kind.parent is None:
+        parent = self._means.kinds[address.kind].parent_of(address)
+        if parent is None:
             return self._beside(address, None)
-        parent = Address(kind.parent, self._parent_path(address))
         known = self._memory.entries.get(parent)
         parent_id = self._memory.ids.get(parent) or (known.remote_id if known is not None else None)
         return self._beside(address, parent_id) if parent_id is not None else None
 
     def _beside(self, address: Address, parent_id: str | None) -> Siblings:
-        kind, path = self._means.kinds[address.kind], self._parent_path(address)
+        kind = self._means.kinds[address.kind]
+        parent = kind.parent_of(address)
+        path = parent.path if parent is not None else ()
         return Siblings(kind, parent_id, path, self.provider(address).send, self.wire(address))
 
     def provider(self, address: Address) -> Provider:

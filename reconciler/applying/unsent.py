@@ -65,7 +65,7 @@ def _flow(
     op_of: Callable[[Step], str | None],
 ) -> Flow[None] | None:
     item = live.get(step.remote_id or "")
-    parent = Address(kind.parent, step.address.path[: -len(kind.identity)]) if kind.parent else None
+    parent = kind.parent_of(step.address)
     parent_id = ids.get(parent) if parent else None
     if item is None or (parent and parent_id is None):
         return None

@@ -51,9 +51,9 @@ async def commit_results(
 
 
 def _project(resource: Resource) -> Address:
-    kind = KINDS[resource.address.kind]
-    assert kind.parent is not None
-    return Address(kind.parent, resource.address.path[: -len(kind.identity)])
+    project = KINDS[resource.address.kind].parent_of(resource.address)
+    assert project is not None
+    return project
 
 
 class _Reader:

@@ -126,8 +126,8 @@ def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
 
 def _inside(renamed: Mapping[Address, Address], item: LiveObject) -> LiveObject:
     """The object, under the new name of the root that it stands in."""
-    root = KINDS[item.address.kind].parent
-    home = renamed.get(Address(root, item.address.path[:1])) if root is not None else None
+    root = KINDS[item.address.kind].parent_of(item.address)
+    home = renamed.get(root) if root is not None else None
     if home is None:
         return item
     return replace(item, address=Address(item.address.kind, (home.name, *item.address.path[1:])))

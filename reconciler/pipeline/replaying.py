@@ -91,8 +91,9 @@ class Looking:
         if evaluation.item is None:
             return None
         with suppress(KeyError, TypeError, ValueError):  # an older server may keep less of it
-            parent = subject.path[: len(subject.path) - len(kind.identity)]
-            return kind.read(evaluation.item, parent, lambda _, remote_id: self.names.get(remote_id))
+            parent = kind.parent_of(subject)
+            path = parent.path if parent is not None else ()
+            return kind.read(evaluation.item, path, lambda _, remote_id: self.names.get(remote_id))
         return None
 
 

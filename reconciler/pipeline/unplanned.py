@@ -109,8 +109,8 @@ def _former(resource: Resource, before: Desired, after: Desired) -> Resource | N
 
 def _former_root(address: Address, before: Desired, after: Desired) -> str:
     """The name that the root around an address had in the older revision."""
-    kind = KINDS[address.kind].parent
-    root = after.resources.get(Address(kind, address.path[:1])) if kind is not None else None
+    parent = KINDS[address.kind].parent_of(address)
+    root = after.resources.get(parent) if parent is not None else None
     if root is None or root.renamed_from is None or root.address in before.resources:
         return address.root
     return root.renamed_from.name

@@ -185,8 +185,8 @@ def _known_elsewhere(resource: Resource, world: World) -> Address | None:
     known = world.matches.aliases.get(resource.address)
     if known is None or known.root == resource.address.root:
         return None
-    parent = world.kinds[resource.address.kind].parent
-    root = world.desired.resources.get(Address(parent, resource.address.path[:1])) if parent else None
+    parent = world.kinds[resource.address.kind].parent_of(resource.address)
+    root = world.desired.resources.get(parent) if parent is not None else None
     return known if root is not None and root.lookup else None
 
 
