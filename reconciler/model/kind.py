@@ -319,7 +319,8 @@ class Vendor(Struct, frozen=True):
     """One platform: its kinds, parents before children, and how to reach it.
 
     Raises ValueError for kinds that could not be read, or not be remembered: an address has a root's name and at most
-    one more, and lists are understood by the names in earlier ones.
+    one more, lists are understood by the names in earlier ones, and by its root's name alone a state, which knows no
+    kinds, tells what moves along with that.
 
     ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows
     to a place (remote id, rows, column configuration): for the embedded emulator only.  ``show_run`` reads one
@@ -359,6 +360,9 @@ class Vendor(Struct, frozen=True):
                 yield f"{home} is virtual: nothing can live in it"
             if parent.parent is not None:
                 yield f"{home} is no root"
+            others = next((each.parent for each in earlier.values() if each.parent not in (None, kind.parent)), None)
+            if others is not None:
+                yield f"others live in {others}, and what is in two roots of one name could not be told apart"
         if kind.declared_in is not None and kind.declared_in not in known:
             yield f"it is declared in {kind.declared_in}, which is no kind of {self.name}"
         there = {**earlier, kind.id: kind} if kind.virtual else earlier

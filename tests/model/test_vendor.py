@@ -58,6 +58,10 @@ def test_what_is_never_read_may_name_its_own_kind() -> None:
         ((kind("Space", virtual=True), PAPER), "acme.Paper: its parent acme.Space is virtual: nothing can live in it"),
         ((SPACE, PAPER, kind("Line", parent="acme.Paper")), "acme.Line: its parent acme.Paper is no root"),
         (
+            (SPACE, kind("Shelf"), PAPER, kind("Book", parent="acme.Shelf")),
+            "acme.Book: others live in acme.Space, and what is in two roots of one name could not be told apart",
+        ),
+        (
             (kind("Space", identity=("name", "labels")), PAPER),
             'acme.Paper: its parent acme.Space must have the identity ("name",)',
         ),
