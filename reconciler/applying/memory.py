@@ -10,7 +10,7 @@ from reconciler.model.kind import Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import Entry, Intent, Record, done, intent_to_json
+from reconciler.model.state import Entry, Intent, done, intent_to_json
 
 
 class Memory:
