@@ -3,7 +3,7 @@
 ReconcilerError                     1   what happened, where, what next
 ├── ManifestsInvalid                1   every problem found in the manifests, with positions
 ├── SettingsInvalid                 1   the environment, a credential or an option is unusable
-├── StateUnreadable                 1   the remembered state can not be trusted
+├── StateUnreadable                 1   the remembered state cannot be trusted
 ├── LooksLikeOutage                 1   the platform lists (almost) nothing of what we own
 ├── NothingOurs                     1   we remember nothing of what is declared, so nothing can be compared with it
 ├── ApiError                        1   a request to a vendor failed; says method, path and status
@@ -163,7 +163,7 @@ class OutcomeUnknown(ApiError):
 
 
 class ReadFailed(ApiError):
-    """A read failed for good, or its answer can not be understood."""
+    """A read failed for good, or its answer cannot be understood."""
 
 
 class RefusedByPolicy(ReconcilerError):

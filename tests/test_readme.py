@@ -1,4 +1,4 @@
-"""README and docs can not lie: their commands run, their output is compared, their manifests are valid, links lead on.
+"""README and docs cannot lie: their commands run, their output is compared, their manifests are valid, links lead on.
 
 What is run: in ``console`` blocks every line after ``$ ``, in ``sh`` blocks every line that begins with ``reconciler``,
 or that installs it and goes on.  Blocks of one README section run in order in one folder, beside a copy of the

@@ -1,4 +1,4 @@
-"""What becomes of the exit code when nobody reads the answer, or when it can not be written."""
+"""What becomes of the exit code when nobody reads the answer, or when it cannot be written."""
 
 from __future__ import annotations
 

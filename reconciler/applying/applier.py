@@ -242,7 +242,7 @@ class _Run:
         unsent = {path.partition(".")[0] for path in step.fixed}
         applied = {name: value for name, value in entry.applied.items() if name not in unsent}
         await self.memory.keep(step.address, replace(entry, applied=applied))
-        why = f"it is ours now, and differs in {', '.join(step.fixed)}, which can not be changed in place"
+        why = f"it is ours now, and differs in {', '.join(step.fixed)}, which cannot be changed in place"
         self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, APPLY_AGAIN, step.remote_id))
 
     async def _removed(self, step: Step) -> None:

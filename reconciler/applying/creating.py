@@ -142,7 +142,7 @@ class Creating:
         """What the create made that was given up, or the proof of its absence.
 
         Where nothing was sent yet, what has appeared is somebody else's.  Raises OutcomeUnknown where something was
-        sent and can not be looked for.
+        sent and cannot be looked for.
         """
         step, by_name, until = creation.step, False, -math.inf
         if creation.given_up is not None:
@@ -189,7 +189,7 @@ class Creating:
     async def has_shown(self, step: Step) -> bool:
         """Whether a create that is to be forgotten has made something that no list had shown when that was decided.
 
-        Waits until it can not show any more.  Raises ApiError.
+        Waits until it cannot show any more.  Raises ApiError.
         """
         doubt = self._memory.doubt(step) if step.remote_id is None else None
         siblings = self._requests.remembered_siblings(step.address) if doubt is not None else None
@@ -206,7 +206,7 @@ class Creating:
     async def _require_no_former(self, step: Step) -> None:
         """Raise NotApplied where the object that should only be renamed is there: a list had left it out.
 
-        Waits for one that no list has shown yet, until it can not show any more.
+        Waits for one that no list has shown yet, until it cannot show any more.
         """
         former = self._known.resources[step.address].renamed_from
         missing = self._memory.missing(former) if former is not None else None
@@ -340,7 +340,7 @@ class Creating:
 
     async def _met(self, creation: _Creation, error: Conflict) -> Entry:
         """What to remember where the platform has such an object already: it may be what an earlier send made."""
-        # The first send of an operation can not have met an object of its own.
+        # The first send of an operation cannot have met an object of its own.
         found = None if creation.is_unsent else await self._look_for(creation)
         if isinstance(found, LiveObject):
             return await self._found(creation, found)
@@ -357,7 +357,7 @@ class Creating:
 
         The manifests may have been edited since; and a create of several requests may have been cut short between them,
         so what the platform does not show is sent again.  Raises NotApplied, with what is there remembered, where it
-        differs in what can not be changed in place.
+        differs in what cannot be changed in place.
         """
         step, missing = creation.step, creation.missing
         meant = missing.op if missing is not None and missing.remote_id == live.remote_id else creation.op
@@ -370,7 +370,7 @@ class Creating:
         entry = await self._created(creation, live.remote_id, op, unsent)
         if fixed := [change.path for change in lacking if change.create_only or kind.update is None]:
             raise NotApplied(
-                f"made by an earlier create, and it differs in {', '.join(fixed)}, which can not be changed in place",
+                f"made by an earlier create, and it differs in {', '.join(fixed)}, which cannot be changed in place",
                 method="POST", path=str(step.address), hint=APPLY_AGAIN,
             )  # fmt: skip
         if not (unsent or live.archived) or kind.update is None:

@@ -36,7 +36,7 @@ async def first_write(
     """The first request of a step that changes something at the platform.
 
     ``op_of`` gives the operation id of the ownership marker that the object carries.  None for a step that sends
-    nothing, or when what has to be read for it can not be read.
+    nothing, or when what has to be read for it cannot be read.
     """
     flow = _flow(step, kind, Wire(ids, provider.dialect), ids, live, op_of)
     if flow is None:

@@ -80,7 +80,7 @@ def command(
 
     Asks first, unless told --yes, or given a saved --plan: that was looked at before.  Exits 3 when the plan holds
     refusals, 4 when not every step worked, 5 when a gate fails, 6 when a saved plan is stale or the state is locked,
-    7 when it can not ask.  With --rollback a failed gate exits 8 when everything was put back, and 9, saying what is
+    7 when it cannot ask.  With --rollback a failed gate exits 8 when everything was put back, and 9, saying what is
     left to send, when it was not.
     """
     import os

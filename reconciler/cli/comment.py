@@ -32,7 +32,7 @@ LARGEST = 64 * 1024 * 1024
               "for each environment's plan, and one for its evaluation]")  # fmt: skip
 @click.option("--pull", "number", type=click.IntRange(min=1), metavar="N", help="The pull or merge request.  "
               "[default: the one that this job belongs to]")  # fmt: skip
-@click.option("--author", default="", metavar="LOGIN", help="The account that the token writes as, where it can not be "
+@click.option("--author", default="", metavar="LOGIN", help="The account that the token writes as, where it cannot be "
               "asked: that of a GitHub App of your own.")  # fmt: skip
 @click.option("--token-variable", default="", metavar="NAME", help="The variable that holds the token.  [default: "
               "GITHUB_TOKEN or GITLAB_TOKEN]")  # fmt: skip

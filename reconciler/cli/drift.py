@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
     """Compare the platform with what we last applied to the resources under PATH (default: this folder).
 
-    Changes nothing.  Exits 0 when clean, 2 when drifted, and 1 when it can not be told.  Names the fields that the
-    platform does not show: drift in those can not be known.
+    Changes nothing.  Exits 0 when clean, 2 when drifted, and 1 when it cannot be told.  Names the fields that the
+    platform does not show: drift in those cannot be known.
     """
     import os
 

@@ -78,7 +78,7 @@ def command(
         serve(app, host=host, port=port, on_ready=lambda url: click.echo(f"{url}/v1"))
     except Unavailable as error:
         raise SettingsInvalid(
-            f"the emulator can not listen at port {port} of {host}: {error}",
+            f"the emulator cannot listen at port {port} of {host}: {error}",
             hint="--port 0 takes a free port; --host is an address of this computer",
         ) from error
 

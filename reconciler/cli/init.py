@@ -66,4 +66,4 @@ def _write(path: Path, content: bytes) -> None:
         with path.open("xb") as file:
             file.write(content)
     except OSError as error:
-        raise SettingsInvalid(f"{path} can not be written: {error.strerror}") from error
+        raise SettingsInvalid(f"{path} cannot be written: {error.strerror}") from error

@@ -1,6 +1,6 @@
 """Write what ``--report`` asks for when a run ends, however it ends.  Touches: disk, stderr.
 
-An old report is taken away before the run, so that nobody mistakes it for today's.  A report that can not be written
+An old report is taken away before the run, so that nobody mistakes it for today's.  A report that cannot be written
 is an error of its own, but never hides how the run ended.
 """
 
@@ -336,13 +336,13 @@ def append_for_github(file: str, variable: str, make: Callable[[int], str], cons
         with path.open("a", encoding="utf-8", newline="\n") as out:
             out.write(text if text.endswith("\n") else f"{text}\n")
     except OSError as error:
-        console.story(f"warning: {variable} can not be written: {error.strerror}")
+        console.story(f"warning: {variable} cannot be written: {error.strerror}")
         return False
     return True
 
 
 def _make_room(file: str) -> None:
-    """Take an old report away, and make its folder.  Raises SettingsInvalid when it can not be written there.
+    """Take an old report away, and make its folder.  Raises SettingsInvalid when it cannot be written there.
 
     What is no ordinary file (a pipe), or one of this process's own streams, is left as it is.  What a link leads to is
     emptied: the link stays, and leads somewhere.

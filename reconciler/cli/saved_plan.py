@@ -16,7 +16,7 @@ _ALWAYS_THERE = {"format_version", "digest", "basis", "steps"}
 def read_plan(path: str) -> dict[str, Any]:
     """The plan in a file, as it was saved.
 
-    Raises SettingsInvalid when it can not be read or is no plan at all, StalePlan when it was changed since.
+    Raises SettingsInvalid when it cannot be read or is no plan at all, StalePlan when it was changed since.
     """
     try:
         if Path(path).stat().st_size > LARGEST:

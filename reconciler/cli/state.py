@@ -169,7 +169,7 @@ def import_(common: Common, address: str, remote_id: str) -> None:
 def unlock(common: Common, lock_id: str) -> None:
     """Break the lock ID, which the error message of the run that waits for it shows.
 
-    The run that holds it, should it still live, can not write any more.
+    The run that holds it, should it still live, cannot write any more.
     """
 
     def work(here: Session, console: Console) -> None:

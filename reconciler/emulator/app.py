@@ -58,7 +58,7 @@ def create_app(
 
     Needs no lifespan.  ``app.state.database.close()`` closes the file; so does the end of the process.
     ``app.state.digitalocean`` is the ``Console`` of its account.  Raises ValueError for another dialect, and OSError or
-    sqlite3.Error when the file can not be used.
+    sqlite3.Error when the file cannot be used.
     """
     if dialect not in ("", "seed"):
         raise ValueError(f'there is no dialect "{dialect}"; there are "" and "seed"')

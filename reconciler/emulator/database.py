@@ -41,7 +41,7 @@ def encoded_again(document: Document) -> Encoded:
 
 
 class Database:
-    """A connection and the lock in front of it.  Raises sqlite3.Error if the file can not be opened."""
+    """A connection and the lock in front of it.  Raises sqlite3.Error if the file cannot be opened."""
 
     def __init__(self, file: str | Path = ":memory:") -> None:
         if str(file) != ":memory:":

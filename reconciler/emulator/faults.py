@@ -152,7 +152,7 @@ class FaultScript:
 
     @classmethod
     def read(cls, file: str | Path) -> Self:
-        """A script from a file.  Raises OSError if it can not be read and ValueError if it is no script."""
+        """A script from a file.  Raises OSError if it cannot be read and ValueError if it is no script."""
         return cls.from_json(read_json(file))
 
     def hitting(self, method: str, path: str) -> tuple[FaultRule, ...]:

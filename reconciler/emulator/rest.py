@@ -180,7 +180,7 @@ def application(
             task_fate=request.scope.get(TASK_FATE, ""),
         )
         with database.transaction():
-            # Rendered inside, so that what can not be answered is not kept either.
+            # Rendered inside, so that what cannot be answered is not kept either.
             return _response(handler(call))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

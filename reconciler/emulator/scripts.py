@@ -23,7 +23,7 @@ _EXPECTED = {
 
 
 def read_json(file: str | Path) -> object:
-    """What stands in a file.  Raises OSError if it can not be read and ValueError, with the place, if it is no JSON."""
+    """What stands in a file.  Raises OSError if it cannot be read and ValueError, with the place, if it is no JSON."""
     try:
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

@@ -64,7 +64,7 @@ def _able_to_hang_up(app: ASGIApp) -> ASGIApp:
 
 
 class Unavailable(OSError):
-    """An address that can not be listened at; ``str()`` says why in a few words."""
+    """An address that cannot be listened at; ``str()`` says why in a few words."""
 
 
 def _listening(host: str, port: int) -> tuple[socket.socket, str]:
@@ -87,7 +87,7 @@ def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, on_ready: Cal
     """Serve until SIGINT or SIGTERM, then return.  ``port=0`` takes a free one.
 
     ``on_ready`` is called once, with the base URL (no trailing slash), when requests are being answered.
-    Raises Unavailable if the address can not be had.
+    Raises Unavailable if the address cannot be had.
     """
     bound, url = _listening(host, port)
     with bound:

@@ -1,11 +1,11 @@
 """Turns recorded results and what the manifests expect into verdicts, worst first.  Pure.
 
 The platform says whether a window passes; we say what that means for the build.  Every expectation gets exactly one
-verdict, and nothing is passed over in silence: no result, a result that can not be read, a skipped, failed or
+verdict, and nothing is passed over in silence: no result, a result that cannot be read, a skipped, failed or
 unfinished evaluation all fail unless the gate says otherwise.
 
     platform says              level
-    passing                    as failing if the value fell by more than ``regress`` allows or can not be compared;
+    passing                    as failing if the value fell by more than ``regress`` allows or cannot be compared;
                                warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
                                judged by an older one), or what is shown is no number (NaN, null); else pass, also
                                where there is no past to compare with, or no value is shown at all;
@@ -455,7 +455,7 @@ def _finding(expectation: Expectation, evaluation: Evaluation, compared: Compare
         case EvaluationStatus.RUNNING:
             decision, option, what = gate.on_missing, "onMissing", "still running"
         case EvaluationStatus.UNREADABLE:
-            decision, option, what = "fail", "", "the result can not be read"
+            decision, option, what = "fail", "", "the result cannot be read"
     level, why, holds = _unusual(gate, decision, option, _joined_by_colon(what, evaluation.message))
     return _Finding(level, why, criteria, holds)
 
@@ -496,7 +496,7 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     values = values_of(evaluation.measured, [*criteria, *stricter])
     unseen = [c for c in stricter if c.key not in values]
     if unseen:
-        why = f"the platform does not show {name_of(unseen[0])}, so the warning threshold can not be judged"
+        why = f"the platform does not show {name_of(unseen[0])}, so the warning threshold cannot be judged"
         return _Finding(Level.WARN, why, stricter, holds=True)
     if not all(meets(values[c.key], c) for c in stricter):
         return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
@@ -533,7 +533,7 @@ def _passes_by_another(expectation: Expectation, evaluation: Evaluation) -> str:
 
 def _why_not_compared(criteria: Sequence[Criterion]) -> str:
     reason = undirected(criteria) or f"the platform does not show {name_of(criteria[0])} as a number"
-    return f"can not be compared with the past: {reason}"
+    return f"cannot be compared with the past: {reason}"
 
 
 def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:

@@ -140,7 +140,7 @@ def values_of(window: Window, before: Sequence[Criterion], after: Sequence[Crite
 
 
 def _named(measured: Mapping[str, Json], criteria: Sequence[Criterion]) -> dict[str, Json]:
-    """Two keys of one name (an insight with two sets of parameters) can not be told apart: neither gets a value."""
+    """Two keys of one name (an insight with two sets of parameters) cannot be told apart: neither gets a value."""
     keys: dict[str, set[str]] = {}
     for criterion in criteria:
         keys.setdefault(criterion.label, set()).add(criterion.key)
@@ -166,7 +166,7 @@ class Calibration(Struct, frozen=True):
 def calibrate(windows: Sequence[Window], criteria: Sequence[Criterion]) -> Calibration:
     """Recompute the recorded verdicts, each with the thresholds of its time where they are known.
 
-    Values that were rounded where they come from can not tell on which side of a limit they were when they stand right
+    Values that were rounded where they come from cannot tell on which side of a limit they were when they stand right
     on it: such windows are set aside.
     """
     told = [each for each in windows if each.evaluation.status in VERDICTS]
@@ -202,7 +202,7 @@ def _nothing_to_check(
 ) -> str:
     learned = [c for each in told for c in (each.judged_by or criteria) if not is_defined(c)]
     if learned:
-        return f"the limit of {name_of(learned[0])} is not a written one, so its verdicts can not be recomputed"
+        return f"the limit of {name_of(learned[0])} is not a written one, so its verdicts cannot be recomputed"
     if not any(values):
         return "the platform recorded no values"
     return "no window has a value for every threshold"
@@ -248,7 +248,7 @@ def _on_the_limit(values: Mapping[str, Json], limits: Sequence[Criterion], units
 def _percent_for_fraction(
     told: Sequence[Window], values: Sequence[Mapping[str, Json]], criteria: Sequence[Criterion]
 ) -> str:
-    """Why the verdicts can not be recomputed, when a factor of 100 between value and limit explains it; else ""."""
+    """Why the verdicts cannot be recomputed, when a factor of 100 between value and limit explains it; else ""."""
     for factor, words in ((1 / PERCENT, "percent"), (PERCENT, "fractions")):
         pairs = [
             (VERDICTS[each.evaluation.status], flags(_scaled(measured, factor), each.judged_by or criteria))
@@ -276,7 +276,7 @@ def _scales(words: str, values: Sequence[Mapping[str, Json]], criteria: Sequence
 
 
 def _other_scale(limits: Sequence[Criterion], values: Sequence[Mapping[str, Json]], before: Sequence[Criterion]) -> str:
-    """Why a limit can not be of the values' scale: a fraction, where all values are percent; else ""."""
+    """Why a limit cannot be of the values' scale: a fraction, where all values are percent; else ""."""
     for criterion in limits:
         limit = criterion.value
         former = [c.value for c in before if c.key == criterion.key and isinstance(c.value, int | float)]

@@ -397,7 +397,7 @@ class _Run(Struct, frozen=True):
 
         async def send(call: Call) -> Reply:
             left = self.end - self.clock.monotonic()
-            # What waits for the vendor was not sent, so it can be given up; what looks for a lost answer can not.
+            # What waits for the vendor was not sent, so it can be given up; what looks for a lost answer cannot.
             limited = replace(call, patience_s=max(0.0, left)) if math.isfinite(left) and not lost else call
             try:
                 return await self.send(limited)

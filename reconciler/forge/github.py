@@ -14,7 +14,7 @@ from reconciler.model.kind import Vendor
 from reconciler.model.values import Json
 
 ACTIONS_BOT = "github-actions[bot]"
-INSTALLATION_TOKEN = "ghs_"  # noqa: S105 - what a token of an app begins with; such a token can not ask who it is
+INSTALLATION_TOKEN = "ghs_"  # noqa: S105 - what a token of an app begins with; such a token cannot ask who it is
 
 
 def github(key_variable: str) -> Vendor:

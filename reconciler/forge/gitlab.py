@@ -1,6 +1,6 @@
 """Turn GitLab's notes into our comments.  Pure.
 
-Source: docs.gitlab.com, "Notes API" and "Users API" (2026-11).  A job's own token can not write notes.
+Source: docs.gitlab.com, "Notes API" and "Users API" (2026-11).  A job's own token cannot write notes.
 """
 
 from __future__ import annotations

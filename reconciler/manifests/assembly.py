@@ -163,7 +163,7 @@ class Assembly(Struct):
         return spec
 
     def _is_sound(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> bool:
-        """Whether the rules of the kind that types can not express have nothing to say."""
+        """Whether the rules of the kind that types cannot express have nothing to say."""
         found = kind.check(fields)
         for flaw in found:
             spot, below = _find(data, flaw.path)
@@ -216,7 +216,7 @@ class Assembly(Struct):
         reason = kind.measuring.possible(fields) if kind.measuring and gate.runs > 1 else ""
         if reason:
             spot, below = _find(data, "gate.runs")
-            self.problems.add(spot, f"{quoted(str(fields['name']))} can not be measured {gate.runs} times: {reason}",
+            self.problems.add(spot, f"{quoted(str(fields['name']))} cannot be measured {gate.runs} times: {reason}",
                               "write runs: 1", below=below)  # fmt: skip
         return not reason
 
@@ -230,7 +230,7 @@ class Assembly(Struct):
             reason = incomparable(self.kinds[subject.address.kind], subject.fields)
             if reason:
                 message, _, hint = reason.partition("; ")
-                self.problems.add(spot, f"{quoted(address.name)} can not be compared with the past: {message}", hint)
+                self.problems.add(spot, f"{quoted(address.name)} cannot be compared with the past: {message}", hint)
 
     def _check_needs(self, made: Mapping[Address, Resource]) -> None:
         """What a resource needs of the files of those that it names must be in them."""
@@ -253,7 +253,7 @@ class Assembly(Struct):
             return
         spot = data.value_spot("name")
         if is_unusable(name):
-            self.problems.add(spot, "a name can not hold line breaks, tabs or characters that nobody can see")
+            self.problems.add(spot, "a name cannot hold line breaks, tabs or characters that nobody can see")
         elif name != name.strip():
             self.problems.add(spot, f"{quoted(name)} begins or ends with a space", warning=True)
         elif scripts := _mixed_scripts(name):
@@ -270,7 +270,7 @@ class Assembly(Struct):
         self.taken[address] = data
         other = self.look_alikes.setdefault(folded(address), address)
         if other is not address:
-            message = f"{quoted(address.name)} can not be told from {quoted(other.name)}"
+            message = f"{quoted(address.name)} cannot be told from {quoted(other.name)}"
             self.problems.add(data.value_spot("name"), message, self._see(self._named_at(other)))
             return False
         return True
@@ -354,7 +354,7 @@ def is_unusable(name: str) -> bool:
 
 
 def folded(address: Address) -> Looks:
-    """What an address has in common with all that can not be told from it."""
+    """What an address has in common with all that cannot be told from it."""
     kind, path = address
     return kind, _folded_path(path[:-1]), _folded(path[-1])
 

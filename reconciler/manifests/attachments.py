@@ -47,7 +47,7 @@ class Attachments(Struct):
     _read: dict[tuple[str, Path], Attached | None] = field(default_factory=dict)
 
     def of(self, kind: AnyKind, data: Map) -> Mapping[str, Attached]:
-        """The files behind the fields of an item; what can not be read, or is not good, is reported."""
+        """The files behind the fields of an item; what cannot be read, or is not good, is reported."""
         found = {}
         for name in kind.file_fields:
             named = data.get(name)

@@ -1,7 +1,7 @@
 """Keep what a set of manifests meant, by its content, so that unchanged files are not read twice.  Touches: disk.
 
 The key is a digest of everything that a load looks at: this program, the files by name, the environment asked for and
-all variables.  So an entry can be old, but never wrong; one that can not be read is as good as none.
+all variables.  So an entry can be old, but never wrong; one that cannot be read is as good as none.
 
 The folder is the user's own and closed to others: whoever could write here could change what a manifest means.
 """

@@ -1,7 +1,7 @@
 """Live objects -> documents that say the same.  Pure.
 
 Only what a user would write: nothing blank, nothing at its default, nothing archived.  Only what loads again: a field
-that a manifest can not hold (a text with control characters) is left out, and where it is required the whole resource,
+that a manifest cannot hold (a text with control characters) is left out, and where it is required the whole resource,
 with what names it or lives in it.  A file that a field names goes beside the document, if its content is at hand.
 """
 
@@ -33,7 +33,7 @@ _BLANK: tuple[Json, ...] = (None, "", [], {})
 class Exported(Struct, frozen=True):
     """One document and where it goes, with the content of each file beside it.
 
-    ``fields`` are what it declares, by address, without what is only looked up: that can not be taken over.
+    ``fields`` are what it declares, by address, without what is only looked up: that cannot be taken over.
     """
 
     file: str
@@ -139,7 +139,7 @@ class _Declared(Struct):
         if kind.parent and Address(kind.parent, home) not in self.fields:
             return  # the reason has been given for what it lives in
         if twin := self.look_alikes.get(folded(item.address)):
-            same = "stands there twice" if twin == item.address else f"can not be told from {twin}"
+            same = "stands there twice" if twin == item.address else f"cannot be told from {twin}"
             what = "let one of them have another name" if kind.update else "let what names it name the other one"
             self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out: {what}, and export again")
             self.twins |= {item.remote_id} & self.contents.keys()
@@ -158,7 +158,7 @@ class _Declared(Struct):
         stays = "it stays there, and is not compared; write it by hand to change that"
         self.warnings += [f"{item.address}: {name} was left out: it {why}; {stays}" for name, why in left_out.items()]
         lost = "set it again by hand where the object is ever replaced"
-        self.warnings += [f"{item.address}: {name} is set and can not be expressed; {lost}" for name in item.unmanaged]
+        self.warnings += [f"{item.address}: {name} is set and cannot be expressed; {lost}" for name in item.unmanaged]
         self.look_alikes[folded(item.address)] = item.address
         if kind.lookup(kind.spec.model_validate(fields)):
             self.lookups.add(item.address)
@@ -197,13 +197,13 @@ class _Declared(Struct):
         return fields, left_out
 
     def _faults(self, fields: Fields, kind: AnyKind, home: tuple[str, ...]) -> dict[str, str]:
-        """Field -> why it can not be written."""
+        """Field -> why it cannot be written."""
         found: dict[str, str] = {}
         for name, value in fields.items():
             if Mark.FILE in kind.shapes[name].marks and not isinstance(value, str):
                 found[name] = "is not at hand"
             elif not _reads_back(value):
-                found[name] = "holds what a manifest can not"
+                found[name] = "holds what a manifest cannot"
             elif missing := self._missing(value, kind.shapes[name], home):
                 found[name] = f'names "{missing}", which is not among what was written'
         return found | dict(self._lacking(fields, kind))

@@ -135,8 +135,8 @@ class Rewritten(Struct):
 def rewrite(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor], write: bool = True) -> Rewritten:
     """Bring the files under ``paths`` into canonical form, but for those with documents that are no manifests.
 
-    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one can not be read, or
-    is no manifest though it was named itself, and at the first that can not be written.
+    With ``write`` unset nothing is written.  Raises ManifestsInvalid, and writes nothing, when one cannot be read, or
+    is no manifest though it was named itself, and at the first that cannot be written.
     """
     root = Path(root).resolve()
     found = discover(paths, root)
@@ -160,7 +160,7 @@ def rewrite(paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor
         try:
             _replace(file.path, text)
         except OSError as error:
-            what = f"can not be written: {error.strerror or error}"
+            what = f"cannot be written: {error.strerror or error}"
             raise ManifestsInvalid([Problem(file.name, 0, 0, "", what)]) from error
     rewritten.changed = [file.name for file, _ in texts]
     return rewritten
@@ -221,7 +221,7 @@ class _Walk:
             self._take(path, ignored, explicit=explicit)
         except OSError as error:  # it leads into a folder that may not be entered: who knows what is there
             hint = f"make it readable, or name it in {IGNORE_FILE}"
-            self._refuse(_name(path, self.root), f"can not be read: {error.strerror}", hint)
+            self._refuse(_name(path, self.root), f"cannot be read: {error.strerror}", hint)
 
     def _take(self, path: Path, ignored: tuple[_Ignore, ...], *, explicit: bool) -> None:
         name, real = _name(path, self.root), Path(os.path.realpath(path))
@@ -270,13 +270,13 @@ class _Walk:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self._refuse(name, f"can not be read: {error.strerror}")
+            self._refuse(name, f"cannot be read: {error.strerror}")
             return
         if any(entry.name == IGNORE_FILE for entry in inside):
             try:
                 ignored = (*ignored, *_ignore_rules(folder))
             except OSError as error:
-                self._refuse(_name(folder / IGNORE_FILE, self.root), f"can not be read: {error.strerror}")
+                self._refuse(_name(folder / IGNORE_FILE, self.root), f"cannot be read: {error.strerror}")
         for entry in inside:
             path = folder / entry.name
             if entry.name.startswith("."):

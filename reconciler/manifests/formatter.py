@@ -38,7 +38,7 @@ FLOW_WIDTH: Final = 120
 def fmt(text: str, file: str = "manifest.yaml") -> str:
     """The canonical form of ``text``; formatting it again changes nothing.
 
-    Raises ManifestsInvalid when it can not be read, or when something in it has no canonical form (then nothing
+    Raises ManifestsInvalid when it cannot be read, or when something in it has no canonical form (then nothing
     should be written).
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") + "\n"
@@ -57,7 +57,7 @@ def fmt(text: str, file: str = "manifest.yaml") -> str:
 
 
 class _Formless(Exception):
-    """What stands at this place, counted from 0, can not be written in canonical form."""
+    """What stands at this place, counted from 0, cannot be written in canonical form."""
 
     def __init__(self, line: int, column: int, hint: str = "write it in a plainer way") -> None:
         super().__init__(line, column)

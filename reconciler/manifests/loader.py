@@ -282,7 +282,7 @@ class _Builder:
             return self._scalar(event, spot, is_key=True)
         if type(event) is AliasEvent:
             return self._alias(event, spot)
-        self._problem(spot, "a key must be text", "a mapping or list can not be one")
+        self._problem(spot, "a key must be text", "a mapping or list cannot be one")
         raise _Stop
 
     def _scalar(self, event: Any, spot: Spot, *, is_key: bool = False) -> Any:
@@ -369,7 +369,7 @@ class _Builder:
         return value
 
     def _odd_key(self, event: Any, value: Any, spot: Spot, container: Map) -> str:
-        """The name under which an entry goes whose key can not be used as it is."""
+        """The name under which an entry goes whose key cannot be used as it is."""
         if type(value) is not str:
             text = event.value if type(event) is ScalarEvent else ""
             self._problem(spot, "a key must be text", f'write "{text}" in quotes' if text else "")
@@ -436,7 +436,7 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     if start is not None and ("block scalar" in context or "end of stream" in what):
         line, column = start.line, start.column
     if _character(text, line, column - 1) + _character(text, line, column) == "${":
-        message, hint = "a ${...} without quotes can not stand in brackets", 'write it in quotes: "${...}"'
+        message, hint = "a ${...} without quotes cannot stand in brackets", 'write it in quotes: "${...}"'
     else:
         message, hint = _in_our_words(what, context, _character(text, line, column), _operator(text, line, column))
     return Problem(file, line + 1, column + 1, "", message, hint)
@@ -463,7 +463,7 @@ def _in_our_words(what: str, context: str, character: str, operator: str) -> tup
     if "cannot start any token" in what and character in (">", "|"):
         return f"{character} has a meaning in YAML", _quote_operator(operator)
     if "cannot start any token" in what:
-        return f"a value can not start with {character}", "put it in quotes"
+        return f"a value cannot start with {character}", "put it in quotes"
     if "mapping values are not allowed" in what:
         return (
             "there is a colon where no key can be",
@@ -481,7 +481,7 @@ def _in_our_words(what: str, context: str, character: str, operator: str) -> tup
     if "anchor" in context and "alias" not in context:
         return f"{what} {context}".strip(), "put a text that starts with & in quotes"
     if "sequence entries are not allowed" in what:
-        return "a list can not begin here", "begin it on the next line, or put a text that starts with - in quotes"
+        return "a list cannot begin here", "begin it on the next line, or put a text that starts with - in quotes"
     if "block collection" in context:
         return "this is no item of the list above", "mend the indentation: all items begin with - in one column"
     if "block mapping" in context:
@@ -493,6 +493,6 @@ def _in_our_words(what: str, context: str, character: str, operator: str) -> tup
     if "directive" in what or "directive" in context or "incompatible" in what:
         return f"{what} {context}".strip(), "remove the line that starts with %"
     if "block node" in context:
-        return f"a value can not start with {character}", "put it in quotes"
+        return f"a value cannot start with {character}", "put it in quotes"
     sign = "*" if "alias" in context else "!" if "tag" in context or "tag" in what else ""
     return f"{what} {context}".strip(), f"put a text that starts with {sign} in quotes" if sign else ""

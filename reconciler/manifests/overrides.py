@@ -81,12 +81,12 @@ class Overrides:
         return meant
 
     def _report_fixed(self, settings: Map, kinds: Sequence[str]) -> bool:
-        """Report what can not be set on any of these kinds; whether there is such."""
+        """Report what cannot be set on any of these kinds; whether there is such."""
         fields = {name: None for kind_id in kinds for name in overridable_fields(self.kinds[kind_id])}
         fixed = [key for key in settings if key not in fields]
         for key in fixed:
             hint = did_you_mean(key, fields) or f"an environment may set {one_of(list(fields))}; change the rest itself"
-            self.problems.add(settings.key_spot(key), "can not be overridden", hint, key=True)
+            self.problems.add(settings.key_spot(key), "cannot be overridden", hint, key=True)
         return bool(fixed)
 
     def apply(self, kind: AnyKind, parent: tuple[str, ...], identity: Mapping[str, Any], data: Map) -> Map:

@@ -202,7 +202,7 @@ class Pins(Struct, frozen=True):
         for each in _maps(data.get("measured")):
             value, limits = each.get("value"), [c for c in criteria if c.label == each.get("measurement")]
             if limits and family(value) and all(family(limit.value) != family(value) for limit in limits):
-                what = f"{value_text(value)} can not be compared with {criteria_text(limits)}"
+                what = f"{value_text(value)} cannot be compared with {criteria_text(limits)}"
                 hint = "write the value as it was measured"
                 hint += ": a number without quotes" if family(limits[0].value) == "number" else ""
                 self.problems.add(each.value_spot("value"), what, hint)
@@ -210,7 +210,7 @@ class Pins(Struct, frozen=True):
     def _address(self, data: Map) -> Address | None:
         """The test that it is on; none, and a report, where there is none or more than one.
 
-        Nothing is said of a test whose name can not be read: that was said elsewhere.
+        Nothing is said of a test whose name cannot be read: that was said elsewhere.
         """
         root, name, mode = (self._text(data, key) for key in ("project", "test", "mode"))
         if not root or not name or (mode is None and data.get("mode") is not None):

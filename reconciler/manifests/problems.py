@@ -354,7 +354,7 @@ def _discriminator(context: Mapping[str, Any]) -> str:
 def forbidden_key(key: str) -> tuple[str, str] | None:
     """(message, hint) for a key that no manifest may hold, whatever it belongs to."""
     if _ADDRESS_WORDS.fullmatch(key):
-        return "a manifest can not say where the platform is: a pull request could send the key elsewhere", (
+        return "a manifest cannot say where the platform is: a pull request could send the key elsewhere", (
             "set it in the process environment"
         )
     if _SECRET_WORDS.fullmatch(key):

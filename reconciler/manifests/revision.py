@@ -153,7 +153,7 @@ def _entries(top: Path, commit: str) -> Iterator[_Entry]:
     """Regular files and links of the whole tree; submodules are somebody else's."""
     listed = _git(top, "ls-tree", "-r", "-z", "-l", "--full-tree", commit)
     if isinstance(listed, str):
-        raise UsageInvalid(f"git can not list {commit[:12]}: {listed.splitlines()[0]}", hint=INCOMPLETE)
+        raise UsageInvalid(f"git cannot list {commit[:12]}: {listed.splitlines()[0]}", hint=INCOMPLETE)
     for line in listed.split(b"\0"):
         about, tab, name = line.partition(b"\t")
         if not tab:
@@ -176,7 +176,7 @@ class _Objects:
                 self._top, "cat-file", "--batch", given=b"".join(entry.blob.encode() + b"\n" for entry in batch)
             )
             if isinstance(answer, str):
-                raise UsageInvalid(f"git can not read {self._ref}: {answer.splitlines()[0]}", hint=INCOMPLETE)
+                raise UsageInvalid(f"git cannot read {self._ref}: {answer.splitlines()[0]}", hint=INCOMPLETE)
             position = 0
             for entry in batch:
                 end = answer.find(b"\n", position)
@@ -243,7 +243,7 @@ def _check_names(entries: Sequence[_Entry], links: Sequence[_Entry]) -> None:
         parts = entry.name.split("/")
         above = ("/".join(parts[:count]) for count in range(1, len(parts)))
         if any(part in ("", ".", "..") for part in parts) or any(_folded(each) in through for each in above):
-            raise UsageInvalid(f"the revision holds {entry.name!r}, which can not be a file")
+            raise UsageInvalid(f"the revision holds {entry.name!r}, which cannot be a file")
 
 
 def _folded(name: str) -> str:
@@ -275,7 +275,7 @@ def _create(folder: Path, name: str, content: bytes) -> None:
         with path.open("xb") as file:
             file.write(content)
     except (OSError, ValueError) as error:
-        raise UsageInvalid(f"{name} can not be written: {error}") from error
+        raise UsageInvalid(f"{name} cannot be written: {error}") from error
 
 
 def _link(folder: Path, name: str, target: bytes) -> None:
@@ -284,4 +284,4 @@ def _link(folder: Path, name: str, target: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(os.fsdecode(target))
     except (OSError, ValueError) as error:
-        raise UsageInvalid(f"the link {name} can not be made: {error}") from error
+        raise UsageInvalid(f"the link {name} cannot be made: {error}") from error

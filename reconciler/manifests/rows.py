@@ -29,7 +29,7 @@ def load_rows(path: Path, shown: str) -> list[Fields]:
                 return [{name: _number(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
             return [_row(line, number, shown) for number, line in enumerate(file, 1) if line.strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestsInvalid([Problem(shown, 0, 0, "", f"the rows can not be read: {error}")]) from error
+        raise ManifestsInvalid([Problem(shown, 0, 0, "", f"the rows cannot be read: {error}")]) from error
 
 
 def stamped(

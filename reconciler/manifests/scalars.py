@@ -56,7 +56,7 @@ _REFUSED_NUMBERS: Final[tuple[tuple[re.Pattern[str], str, Callable[[str], float]
 
 
 class Refused(ValueError):
-    """A plain scalar that should be quoted, or a number that can not be sent.
+    """A plain scalar that should be quoted, or a number that cannot be sent.
 
     ``instead`` is what to write for the number, or the true or false, that was probably meant; "" where nothing was.
     """
@@ -92,7 +92,7 @@ def plain_value(text: str) -> Any:
 
 
 def _plainly(text: str, read: Callable[[str], float]) -> str:
-    """The number in one spelling that all readers share, "" for one that can not be sent."""
+    """The number in one spelling that all readers share, "" for one that cannot be sent."""
     try:
         value = read(text.replace("_", ""))
     except ValueError:  # nothing but underscores, or more digits than Python reads

@@ -1,7 +1,7 @@
 """Turn the kinds' declarations into JSON schemas (draft 7) for editors.  Pure.
 
 A schema is a little more lenient than ``load``: a required field may come from the defaults beside a list, and a text
-with a ``${...}`` in it may become anything.  It is stricter in one thing: a list of mappings can not be given by a
+with a ``${...}`` in it may become anything.  It is stricter in one thing: a list of mappings cannot be given by a
 reference, because an editor could then no longer say which mapping is wrong.
 """
 

@@ -151,9 +151,9 @@ def load_environment(
 ) -> Environment | None:
     """The environment of this name declared below ``root``, for commands that read no other manifest.
 
-    None where this one may stand in a file that can not be read, and for what ``mends`` what is left behind also where
+    None where this one may stand in a file that cannot be read, and for what ``mends`` what is left behind also where
     no environment is declared at all.
-    Raises UsageInvalid when there is none of that name, and ManifestsInvalid when it is declared and can not be used;
+    Raises UsageInvalid when there is none of that name, and ManifestsInvalid when it is declared and cannot be used;
     what else may be wrong there is left alone.
     """
     problems, targets = _declaring(sources_of((".",), root), root, vendors)
@@ -256,7 +256,7 @@ def _parsed(sources: Sources) -> Problems:
 
 
 def _content(file: File, problems: Problems) -> bytes:
-    """The file's content; a report, and nothing, when it can not be read."""
+    """The file's content; a report, and nothing, when it cannot be read."""
     try:
         return read_file(file)
     except (OSError, ValueError) as error:

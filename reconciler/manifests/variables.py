@@ -141,10 +141,10 @@ def _resolve_text(text: str, spot: Spot, scope: Scope, report: Report) -> Any:
 def _spelled(value: Any, reference: str, spot: Spot, report: Report) -> str:
     """How a value reads inside a longer text."""
     if isinstance(value, (dict, list)):
-        report(spot, f"{reference} is a {_noun(value)} and can not stand inside a text", "let it be the whole value")
+        report(spot, f"{reference} is a {_noun(value)} and cannot stand inside a text", "let it be the whole value")
         return reference
     if value is None:
-        report(spot, f"{reference} is null and can not stand inside a text", "give it a value")
+        report(spot, f"{reference} is null and cannot stand inside a text", "give it a value")
         return reference
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -167,9 +167,7 @@ def _look_up(name: str, spot: Spot, scope: Scope, report: Report) -> tuple[bool,
         return _look_up_each(parts[3], spot, scope, report)
     source, key = parts[1], parts[2]
     if source == "env" and not key.startswith(ENVIRON_PREFIX):
-        report(
-            spot, f"${{{name}}} can not be read", f"only {ENVIRON_PREFIX}... can, so that no secret gets into a plan"
-        )
+        report(spot, f"${{{name}}} cannot be read", f"only {ENVIRON_PREFIX}... can, so that no secret gets into a plan")
         return False, None
     known: Mapping[str, Any] | None = getattr(scope, source)
     if known is None:

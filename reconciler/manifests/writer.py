@@ -52,7 +52,7 @@ def key_text(key: str) -> str:
 
 
 def quoted_text(text: str) -> str:
-    """The text in double quotes; what can not be seen is written as an escape."""
+    """The text in double quotes; what cannot be seen is written as an escape."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(char if char.isprintable() else _escape(char) for char in quoted)
 

@@ -49,7 +49,7 @@ def is_defined(criterion: Criterion) -> bool:
 def meets(value: object, criterion: Criterion) -> bool:
     """Whether ``value`` passes.
 
-    Nothing passes a criterion that is not defined (``is_defined``), and what can not be read (null, NaN) passes none.
+    Nothing passes a criterion that is not defined (``is_defined``), and what cannot be read (null, NaN) passes none.
     """
     if not is_defined(criterion) or family(value) is None:
         return False
@@ -109,7 +109,7 @@ def values_of(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> di
 
 
 def no_number_for(measured: Mapping[str, Json], criteria: Sequence[Criterion]) -> Criterion | None:
-    """The first criterion whose value is shown and can not be read, or is no number where only numbers can pass."""
+    """The first criterion whose value is shown and cannot be read, or is no number where only numbers can pass."""
     shown = _shown(measured, criteria)
 
     def is_none(criterion: Criterion) -> bool:
@@ -123,7 +123,7 @@ def _shown(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[
     """What is shown for each criterion's key, whatever it is.
 
     Results name the measurement only.  Two keys with the same measurement (one insight with different parameters)
-    can not be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
+    cannot be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
     """
     labels = {criterion.key: criterion.label for criterion in criteria}
     names = list(labels.values())
@@ -138,7 +138,7 @@ def _shown(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[
 
 
 def undirected(criteria: Sequence[Criterion]) -> str:
-    """Why it can not be said which of two measured values is the worse one, with what to do about it after a ``; ``.
+    """Why it cannot be said which of two measured values is the worse one, with what to do about it after a ``; ``.
 
     Empty where it can: there is one number, and more of it is better, or less.
     """

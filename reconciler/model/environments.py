@@ -18,6 +18,6 @@ def require_environment_name(text: str) -> None:
     """Raise UsageInvalid unless an environment may be called so."""
     if not is_environment_name(text):
         raise UsageInvalid(
-            f"{text!r} can not be the name of an environment",
+            f"{text!r} cannot be the name of an environment",
             hint="use up to 64 letters, digits, dots, dashes and underscores, and begin with a letter or a digit",
         )

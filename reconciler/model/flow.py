@@ -46,7 +46,7 @@ async def drive(flow: Flow[T], send: Send, sleep: Sleep, send_all: SendAll | Non
 
 
 def _not_understood(call: Call, error: Exception) -> ApiError:
-    what = f"the answer can not be understood: {error!r:.100}"
+    what = f"the answer cannot be understood: {error!r:.100}"
     if call.method == "GET":
         return ReadFailed(what, method=call.method, path=call.path)
     return OutcomeUnknown(what, method=call.method, path=call.path, hint="run the same command again: it looks first")

@@ -93,7 +93,7 @@ class GatePolicy(Part):
         runs = info.data.get("runs")
         if value is not None and runs is not None and value > runs:
             hint = f"; write runs: {min(value + 1, MOST_RUNS)} beside it" if runs == 1 else ""
-            raise ValueError(f"{value} can not pass of {runs} run{'' if runs == 1 else 's'}{hint}")
+            raise ValueError(f"{value} cannot pass of {runs} run{'' if runs == 1 else 's'}{hint}")
         return value
 
 
@@ -148,7 +148,7 @@ def gate_of(spec: Gated, warn: Fields | None = None) -> Gate:
 
 
 def incomparable(kind: AnyKind, fields: Fields) -> str:
-    """Why values of a resource can not be compared with the past, as far as its manifest tells; "" when they can."""
+    """Why values of a resource cannot be compared with the past, as far as its manifest tells; "" when they can."""
     return undirected(declared_criteria(kind, fields))
 
 

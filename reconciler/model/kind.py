@@ -140,7 +140,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
                   judging whether a change loosens and how far a value is from them.
     ``gate``      (spec) -> how its results count in a build; ``measuring`` how they come about.  None: not measured.
     ``marker``    the text field that can carry the ownership marker, or None.
-    ``check``     (fields) -> what breaks rules that types can not express.
+    ``check``     (fields) -> what breaks rules that types cannot express.
     ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
     ``holds``     (content of a FILE field) -> what it has that others may need, as the name of a column.
     ``needs``     (fields) -> (path, field that refers to what has a file, what that file must hold, message).
@@ -195,7 +195,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True):
             if found is not None:
                 _check_texts(found.address, found.remote_id)
         except MISREAD as error:
-            what = f"an item can not be understood: {error!r:.100}"
+            what = f"an item cannot be understood: {error!r:.100}"
             raise ReadFailed(what, method="GET", path=f"the list of {self.noun}s") from error
         return found
 

@@ -15,7 +15,7 @@ _MARKER = re.compile(r" ?\[reconciler:([a-z2-7]{26})\]\s*$")
 def sign(text: str | None, op: str | None, *, limit: int | None = None) -> str | None:
     """``text`` with the marker of ``op`` behind it; unchanged without an op, or where it would pass ``limit``.
 
-    ``limit`` is in characters.  An object that can not carry the marker is recognised by its unique name instead.
+    ``limit`` is in characters.  An object that cannot carry the marker is recognised by its unique name instead.
     """
     if op is None:
         return text

@@ -91,7 +91,7 @@ class Evaluation(Struct, frozen=True):
     def is_preliminary(self) -> bool:
         """Whether it was recorded before its window was over: rows may have come in since that nobody judged.
 
-        A time of recording that can not be read says nothing.
+        A time of recording that cannot be read says nothing.
         """
         if self.starts is None or self.ends is None:
             return False

@@ -112,7 +112,7 @@ def _database(parts: SplitResult, text: str) -> StatePlace:
         raise ValueError("the address holds a password: credentials come from environment variables")
     if any(option not in SAFE_OPTIONS for option in parse_qsl(parts.query, True)):
         raise ValueError(
-            "the address holds an option that can not stand there: only sslmode=require, verify-ca and verify-full "
+            "the address holds an option that cannot stand there: only sslmode=require, verify-ca and verify-full "
             "can, PG* variables say the rest"
         )
     return StatePlace(parts.scheme, text, parts.netloc.rpartition("@")[2], parts.path)

@@ -127,7 +127,7 @@ class Step(Struct, frozen=True):
     what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
     ``fingerprint`` how that was when the plan was made: a digest of the fields that are compared, or for a step that
     compares none, whether it was archived; empty where there is no object.
-    ``fixed`` are paths that differ and that this step can not change: another one has to, once this one is done.
+    ``fixed`` are paths that differ and that this step cannot change: another one has to, once this one is done.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
     its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if
@@ -195,7 +195,7 @@ class Basis(Struct, frozen=True):
     """What a plan was made from.  Moves in any of these make a saved plan stale.
 
     ``options`` are the command-line options that shaped it, so that it can be derived again.  ``base`` is what the
-    manifests were compared with instead of the platform; such a plan can not be applied.
+    manifests were compared with instead of the platform; such a plan cannot be applied.
     """
 
     environment: str

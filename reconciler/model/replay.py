@@ -14,7 +14,7 @@ class ReplayState(StrEnum):
     """Whether past results say something.
 
     ``CALIBRATED``   the recorded verdicts can be recomputed, so the forecast can be believed.
-    ``UNCALIBRATED`` they can not, or prove nothing: no number is better than a wrong one.
+    ``UNCALIBRATED`` they cannot, or prove nothing: no number is better than a wrong one.
     ``REDEFINED``    something else is measured from now on; past values do not help.
     ``NOTHING``      there are no results in the time looked at.
     """

@@ -204,7 +204,7 @@ class LiveObject(Struct, frozen=True):
 
     ``fields`` holds everything the vendor shows of the kind's fields.  ``op`` is the operation id of our
     ownership marker, cut off the description.  ``rank`` orders twins, oldest first.  ``unmanaged`` names
-    non-empty keys that the vendor stores but its API can not set.  ``refs`` are the remote ids behind fields that
+    non-empty keys that the vendor stores but its API cannot set.  ``refs`` are the remote ids behind fields that
     name other objects, where one name may stand for several generations.
     """
 

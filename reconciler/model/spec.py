@@ -20,7 +20,7 @@ from reconciler.model.values import Fields, Json
 class Mark(Enum):
     """What is special about a field."""
 
-    CREATE_ONLY = "can not be changed in place"
+    CREATE_ONLY = "cannot be changed in place"
     UNORDERED = "a list of texts whose order means nothing, and in which none stands twice"
     WRITE_ONLY = "the vendor never shows it; compared with what was last applied"
     SENSITIVE = "never printed"

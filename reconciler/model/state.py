@@ -285,7 +285,7 @@ class _Inside:
             self._by_root.setdefault((address.vendor, address.root), set()).add(address)
 
     def drop_archived(self, root: Address) -> None:
-        """What was archived inside a root that is gone can not return."""
+        """What was archived inside a root that is gone cannot return."""
         if len(root.path) > 1:
             return
         if self._by_root is None:

@@ -185,7 +185,7 @@ Duration = Annotated[
 class Secret:
     """A credential.  Shows itself as ``***`` in every text form; ``reveal`` is the only way to the value.
 
-    Can not be pickled or copied into JSON, so it can not reach a log, a plan or a state file by accident.
+    Cannot be pickled or copied into JSON, so it cannot reach a log, a plan or a state file by accident.
     """
 
     __slots__ = ("_value",)
@@ -209,4 +209,4 @@ class Secret:
         return bool(self._value)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a Secret can not be pickled")
+        raise TypeError("a Secret cannot be pickled")

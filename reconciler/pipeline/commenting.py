@@ -95,7 +95,7 @@ def _event(path: str) -> dict[str, Any]:
         with Path(path).open("rb") as file:
             event = json.loads(file.read(LARGEST_EVENT))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageInvalid("GITHUB_EVENT_PATH can not be read as JSON", hint=_GO_ON) from error
+        raise UsageInvalid("GITHUB_EVENT_PATH cannot be read as JSON", hint=_GO_ON) from error
     return event if isinstance(event, dict) else {}
 
 
@@ -127,7 +127,7 @@ async def comment(
 ) -> Kept:
     """Keep the one comment that begins with the first line of ``body``.
 
-    ``author`` is the account that the token writes as, where it can not be asked.  Raises SettingsInvalid without a
+    ``author`` is the account that the token writes as, where it cannot be asked.  Raises SettingsInvalid without a
     token, NotPermitted where the token may not write, and what the forge's answers lead to.
     """
     vendor = _vendor(place, token_variable)

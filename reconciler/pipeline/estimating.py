@@ -72,7 +72,7 @@ async def _missing(
 
 
 async def _there(here: Session, planned: Planned, send: Send, trigger: Trigger) -> int | None:
-    """How many of its runs are there; None where nobody can tell: what can not be read, the trigger will tell."""
+    """How many of its runs are there; None where nobody can tell: what cannot be read, the trigger will tell."""
     there = measuring_of(trigger.address).there
     if there is None:
         return None

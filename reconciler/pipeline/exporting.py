@@ -44,7 +44,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     """Write one manifest a root into ``folder``; with ``adopt`` remember the objects as ours.
 
     Raises UsageInvalid when a file is in the way, when ``select`` names no root, or when to adopt one object would
-    be to forget another; nothing is written then.  Raises SettingsInvalid when the folder can not be written.
+    be to forget another; nothing is written then.  Raises SettingsInvalid when the folder cannot be written.
     """
     vendors = reachable(here)
     providers = [await here.provider(vendor) for vendor in vendors]

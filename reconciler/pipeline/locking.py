@@ -20,7 +20,7 @@ async def locked(here: Session, operation: str) -> AsyncIterator[Holder]:
     """Hold the lock for an ``async with`` block.
 
     Raises LockHeld, naming the holder, when somebody else has it and the request's ``lock_timeout_s`` is over;
-    Interrupted when the session is told to stop while it waits.  A lock that can not be freed is the session's
+    Interrupted when the session is told to stop while it waits.  A lock that cannot be freed is the session's
     last error: what was done under it is told first.
     """
     with ExitStack() as held:

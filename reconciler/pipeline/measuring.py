@@ -45,7 +45,7 @@ LOOKED_BACK = 250
 
 
 class Evaluated(Struct, frozen=True):
-    """Verdicts, worst first; ``apart`` are resources that can not be evaluated on demand, with the reason.
+    """Verdicts, worst first; ``apart`` are resources that cannot be evaluated on demand, with the reason.
 
     ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
     ``unverified`` are the tests that had to be judged for the last apply to be verified, where nobody asked it to.
@@ -232,7 +232,7 @@ def _touched(here: Session, planned: Planned, also: Sequence[Address]) -> tuple[
 def _measurable(
     here: Session, planned: Planned, ask: Inquiry, only: tuple[Address, ...] | None
 ) -> tuple[list[Resource], list[tuple[Address, str]]]:
-    """What is to be measured, and what can not be in the way that is asked for, with the reason."""
+    """What is to be measured, and what cannot be in the way that is asked for, with the reason."""
     tests: list[Resource] = []
     apart: list[tuple[Address, str]] = []
     patterns = () if ask.anew else here.request.select  # what an earlier apply changed is verified, too
@@ -398,7 +398,7 @@ def _asked_for(
 def _with_unmeasured(
     evaluation: Evaluation, expectations: Mapping[Address, Sequence[Expectation]], looking: Looking
 ) -> Evaluation:
-    """The evaluation, saying which of the thresholds that are written it can not have judged."""
+    """The evaluation, saying which of the thresholds that are written it cannot have judged."""
     if evaluation.item is None or evaluation.status is not EvaluationStatus.PASSING:
         return evaluation
     criteria = expectations[evaluation.address][0].criteria

@@ -118,7 +118,7 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
 
 
 def _check_ownable(address: Address) -> None:
-    """Raise UsageInvalid for what can not be ours, and for an address that nothing of its kind can have."""
+    """Raise UsageInvalid for what cannot be ours, and for an address that nothing of its kind can have."""
     kind = KINDS[address.kind]
     if kind.virtual or kind.create is None:
         raise UsageInvalid(f"{_a(kind.noun)} is never ours: it is only looked up, or measured")

@@ -50,7 +50,7 @@ class Pinned(Struct, frozen=True):
 async def pin_of(here: Session, result_id: str, pattern: str | None, *, name: str = "", why: str = "") -> Pinned:
     """A pin on the recorded result with this id, of any declared test, or of the one that ``pattern`` means.
 
-    Raises UsageInvalid when there is no such result, or when it can not be pinned.
+    Raises UsageInvalid when there is no such result, or when it cannot be pinned.
     """
     looking = Looking(here, await plan(here))
     tests = [one_test(looking, pattern)] if pattern else _tests(looking)
@@ -163,7 +163,7 @@ def one_test(looking: Looking, pattern: str) -> Resource:
 class Suggested(Struct, frozen=True):
     """A suggestion for one test.  ``patch`` is the manifest's file with the new limit, beside how it is now.
 
-    Without a patch ``unpatched`` says why the limit can not be changed in the file.  Not ``whole``: there were more
+    Without a patch ``unpatched`` says why the limit cannot be changed in the file.  Not ``whole``: there were more
     results than we read.
     """
 

@@ -1,6 +1,6 @@
 """Read what was written as soon as a root is done with, beside the steps of others.  Touches: network (reads only).
 
-A long apply so has little left to read when its last step is over.  What can not be read here, or not yet, is read with
+A long apply so has little left to read when its last step is over.  What cannot be read here, or not yet, is read with
 all the rest at the end.
 """
 
@@ -63,7 +63,7 @@ class ReadingBack:
     async def inside(self) -> Inside:
         """What has been read, and what the plan has read of lists that nothing has changed since.
 
-        Raises ApiError when the lists of roots can not be read; what is inside of one may be asked for again.
+        Raises ApiError when the lists of roots cannot be read; what is inside of one may be asked for again.
         """
         found = dict(self._unchanged)
         for reading in self._rest:

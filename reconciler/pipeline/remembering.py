@@ -1,6 +1,6 @@
 """Keep what was measured, and look back at it.  Touches: the history.
 
-A history that can not be written is a warning: it must not fail a gate, nor keep ``status`` from working in a folder
+A history that cannot be written is a warning: it must not fail a gate, nor keep ``status`` from working in a folder
 that is read-only.
 """
 

@@ -112,7 +112,7 @@ def _subject(resource: Resource) -> Address:
 async def replayed(here: Session, planned: Planned, look_back_s: int) -> Planned:
     """The plan, with what its changed thresholds would have made of the last ``look_back_s`` seconds.
 
-    A test whose past can not be read says so; the plan does not fail for that.
+    A test whose past cannot be read says so; the plan does not fail for that.
     """
     looking = Looking(here, planned)
     found = await all_of(_replay(looking, step, last(here, look_back_s)) for step in planned.plan.steps)
@@ -141,7 +141,7 @@ async def _replay(looking: Looking, step: Step, within: TimeRange) -> Replay | N
     try:
         past = await looking.past(step.address, live.remote_id, within)
     except ReconcilerError as error:
-        return Replay(ReplayState.UNCALIBRATED, look_back_s, f"the past can not be read: {error.message}")
+        return Replay(ReplayState.UNCALIBRATED, look_back_s, f"the past cannot be read: {error.message}")
     return replay(past.windows, before, after, look_back_s=look_back_s, notes=tuple(_notes(step, past)))
 
 

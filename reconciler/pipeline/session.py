@@ -193,7 +193,7 @@ class Session:
 
     @cached_property
     def store(self) -> StateStore:
-        """The memory of the environment.  Raises SettingsInvalid when its place can not be used."""
+        """The memory of the environment.  Raises SettingsInvalid when its place cannot be used."""
         return open_store(
             self.state_url,
             self.environment,
@@ -310,7 +310,7 @@ class Session:
 
 
 def _emulator_in(folder: Path) -> Any:
-    """The embedded emulator, with its data in the folder.  Raises SettingsInvalid when it can not be kept there."""
+    """The embedded emulator, with its data in the folder.  Raises SettingsInvalid when it cannot be kept there."""
     import sqlite3
 
     from reconciler.emulator.app import create_app
@@ -322,10 +322,10 @@ def _emulator_in(folder: Path) -> Any:
     except (OSError, sqlite3.OperationalError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         hint = f"the environment {LOCAL} needs a folder that can be written"
-        raise SettingsInvalid(f"the emulator can not keep its data in {file}: {why}", hint=hint) from error
+        raise SettingsInvalid(f"the emulator cannot keep its data in {file}: {why}", hint=hint) from error
     except sqlite3.Error as error:
         hint = f"remove {folder / LOCAL}.*, and the environment {LOCAL} begins anew"
-        raise SettingsInvalid(f"{file}, the emulator's data, can not be read: {error}", hint=hint) from error
+        raise SettingsInvalid(f"{file}, the emulator's data, cannot be read: {error}", hint=hint) from error
 
 
 def name_of(request: Request, manifest: Environment | None) -> str:

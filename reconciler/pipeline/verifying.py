@@ -95,7 +95,7 @@ async def apply_and_verify(
 
 
 async def _roll_back(here: Session, watch: Watch) -> PutBack:
-    """Raises RollbackFailed, saying what was there before, when the way back can not even be worked out."""
+    """Raises RollbackFailed, saying what was there before, when the way back cannot even be worked out."""
     before = what_was_there(here.store.load())
     try:
         return await roll_back(here, watch.rolling_back)

@@ -227,7 +227,7 @@ def _left_out(
 ) -> Iterator[FieldChange]:
     """What a part has at the platform and is wanted no more, because we wrote it last, or never was (not ``ours``).
 
-    A create-only field can not be taken away: it is from now on the vendor's affair.
+    A create-only field cannot be taken away: it is from now on the vendor's affair.
     """
     for name, shape in fields.items():
         then, there = _inside(last, name), live.get(name)

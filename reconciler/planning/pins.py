@@ -5,7 +5,7 @@ A pin holds the values that were measured, so it can be judged again in any plac
     pinned                      wanted          verdict
     faithfulness 0.62 flagged   >= 0.8          kept
     faithfulness 0.62 flagged   >= 0.6          lost: refused
-    faithfulness 0.62 flagged   (no longer)     can not be judged: refused
+    faithfulness 0.62 flagged   (no longer)     cannot be judged: refused
     faithfulness 0.93 passes    >= 0.95         lost: refused
 """
 
@@ -75,7 +75,7 @@ def broken(pin: Pin, resource: Resource, kind: AnyKind, criteria: Sequence[Crite
         return what, "write the limit down, or delete the pin"
     odd = [c for c in known if is_defined(c) and family(values[c.key]) != family(c.value)]
     if odd:
-        what = f"{_text(values, odd)} can not be compared with {criteria_text(odd)}"
+        what = f"{_text(values, odd)} cannot be compared with {criteria_text(odd)}"
         return what, "write the value as it was measured: a number without quotes"
     missed = [criterion for criterion in known if is_defined(criterion) and not meets(values[criterion.key], criterion)]
     if pin.verdict == "flagged" and not missed:

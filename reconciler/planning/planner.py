@@ -111,7 +111,7 @@ def compared(
 ) -> Iterator[tuple[Resource, Entry, tuple[FieldChange, ...]]]:
     """The owned resources that the platform shows, with what we remember of each and what is different there.
 
-    Raises LooksLikeOutage when it shows so few of them that the rest can not be believed either.
+    Raises LooksLikeOutage when it shows so few of them that the rest cannot be believed either.
     """
     by_id = {kind.id: kind for kind in kinds}
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), Options())
@@ -133,7 +133,7 @@ def digest(plan: Plan) -> str:
 def only_drift(plan: Plan) -> Plan:
     """The part of a plan that somebody at the platform caused, without what the manifests ask for.
 
-    What is refused stays: whether that has drifted can not be told.
+    What is refused stays: whether that has drifted cannot be told.
     Raises NothingOurs when nothing drifted because nothing that is declared was ever ours, or is remembered as ours.
     """
     steps = []

@@ -1,4 +1,4 @@
-"""What was before an apply, what of it can not come back, and what has to be wanted so that it does.  Pure.
+"""What was before an apply, what of it cannot come back, and what has to be wanted so that it does.  Pure.
 
 Going back is an ordinary plan towards manifests as they would have to be: with the values that were at the platform,
 and without what was not there.  Only our memory needs a hand beforehand where an address got another object:
@@ -113,7 +113,7 @@ def _before(step: Step, live: LiveObject | None, state: State, kind: AnyKind) ->
     return Before(address, live.remote_id, entry, fields, live.archived)
 
 
-# ---------------------------------------------------------------------------------------------- what can not come back
+# ---------------------------------------------------------------------------------------------- what cannot come back
 
 
 def irreversible(
@@ -130,14 +130,14 @@ def irreversible(
             found.append(_why_not_back(step, kind, before))
     if any(kinds[step.address.kind].measuring for step in plan.pending if step.action is Action.UPDATE):
         found.append("results that the evaluation writes over, and notifications that the platform has sent by then")
-    return tuple(f"can not be rolled back: {why}" for why in found if why)
+    return tuple(f"cannot be rolled back: {why}" for why in found if why)
 
 
 def _why_it_stays(address: Address, root: Address, kind: AnyKind, desired: Desired, made: set[Address]) -> str:
     if kind.removal is Removal.ARCHIVE and kind.remove is not None:
         return ""
     if kind.removal is Removal.FORGET or kind.remove is None:
-        return f"{address} is created, and the platform can not remove {kind.noun}s"
+        return f"{address} is created, and the platform cannot remove {kind.noun}s"
     if any(desired.resources[each].lifecycle.onRemoval == "delete" for each in {address, root} & made):
         return ""
     return f"{address} is created, and stays there: it has no lifecycle.onRemoval: delete"

@@ -25,7 +25,7 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
         raise StalePlan(f"this is not a plan file that this version reads (format_version {version or 'missing'})")
     if "offline" in saved:
         raise StalePlan(
-            "this plan compares the manifests with a git revision, not with the platform, and can not be applied",
+            "this plan compares the manifests with a git revision, not with the platform, and cannot be applied",
             hint="make one: reconciler plan --out plan.json",
         )
     content = compact({**saved, "digest": "", "tool": ""})

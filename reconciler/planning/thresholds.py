@@ -101,7 +101,7 @@ def _moved_limit(before: Criterion, after: Criterion) -> Effect:
 
 
 def _witnesses(criteria: list[Criterion]) -> Iterator[object]:
-    """One value of every class that the criteria can not tell apart, of the families that they mention.
+    """One value of every class that the criteria cannot tell apart, of the families that they mention.
 
     Other families are left out because a measurement has one type: ``!= true`` and ``is false`` mean the same.
     """

@@ -68,7 +68,7 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
-        note = f"the platform can not remove {kind.noun}s; {live.remote_id} stays there"
+        note = f"the platform cannot remove {kind.noun}s; {live.remote_id} stays there"
         return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
@@ -77,7 +77,7 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
         return replace(step, effect=Effect.LOOSENED if loosens else None, cause=cause)
     note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
     if needed := _needed_by(address, live, world):
-        note = f"it can not go while this stays: {_first(needed, 1)}"
+        note = f"it cannot go while this stays: {_first(needed, 1)}"
     if needed or not _may_be_deleted(address, entry, world, going):
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
         return replace(step, idle=True, notes=(note,))
@@ -92,7 +92,7 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
 
 
 def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:
-    """What refers to it or stands in it, and can not be removed."""
+    """What refers to it or stands in it, and cannot be removed."""
     inside = map(str, world.irremovable.get(address, ()))
     return sorted({*inside, *users_of(live, world.kinds[address.kind], world)})
 

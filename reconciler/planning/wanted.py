@@ -118,7 +118,7 @@ def _look_up(resource: Resource, found: Match, kind: AnyKind, world: World) -> I
     elif found.live is None or found.live.address != resource.address:
         yield _refuse(resource, f"the platform has no {kind.noun} of this name", kind.refusal_hint)
     elif clash := world.matches.clashes.get(resource.address):
-        hint = "drop renamedFrom: it is only looked up, and what is in it can not be moved"
+        hint = "drop renamedFrom: it is only looked up, and what is in it cannot be moved"
         yield _refuse(resource, _both_are_there(resource, clash), hint)
     elif followed is not None:
         yield _follow(resource, found.live, followed)
@@ -224,7 +224,7 @@ def _instead_of_rename(create: Decision, resource: Resource, world: World) -> It
 
 def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = False) -> Decision:
     if kind.create is None:
-        return _refuse(resource, f"there is no such {kind.noun}, and it can not be created from here")
+        return _refuse(resource, f"there is no such {kind.noun}, and it cannot be created from here")
     entry = found.entry
     gone = entry is not None and not (found.in_doubt or entry.unlisted or entry.archived)
     reason = "it was removed at the platform" if gone else NOT_THERE
@@ -235,7 +235,7 @@ def _create(resource: Resource, found: Match, kind: AnyKind, *, adopts: bool = F
     notes: tuple[str, ...] = ()
     if found.live is not None:
         there = f"an archived {kind.noun} of this name exists ({found.live.remote_id})"
-        notes = (f"{there}; it can not become what is wanted" if adopts else f"{there}; --adopt revives it instead",)
+        notes = (f"{there}; it cannot become what is wanted" if adopts else f"{there}; --adopt revives it instead",)
     cause = Cause.DRIFT if gone else Cause.MANIFEST
     return Step(
         id=f"{Action.CREATE}:{resource.address}",
@@ -281,7 +281,7 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
         hint = "adopt it as it is first: write the live value into the manifest"
         if in_generations:
             hint = "--adopt makes another one beside it; for the one that is there, take what reconciler export writes"
-        yield _refuse(resource, f"it differs in {', '.join(fixed)}, which can not be changed in place", hint)
+        yield _refuse(resource, f"it differs in {', '.join(fixed)}, which cannot be changed in place", hint)
     elif changes and not adopts:
         yield _refuse(resource, f"{reason}, and it is not ours", "take it over with --adopt or lifecycle.adopt: true")
 
@@ -307,7 +307,7 @@ def _bring_in_line(
         return (_take_back(resource, found, live, kind, changes),)
     if changes and kind.update is None:
         paths = ", ".join(change.path for change in changes)
-        return (_refuse(resource, f"the platform can not change {kind.noun}s in place: {paths}", kind.refusal_hint),)
+        return (_refuse(resource, f"the platform cannot change {kind.noun}s in place: {paths}", kind.refusal_hint),)
     if found.former is not None and found.former.name != resource.address.name:
         return (_step(Action.RENAME, resource, found, live, kind, changes, f"renamed from {found.former.name}"),)
     if changes:
@@ -324,7 +324,7 @@ def _take_back(
     renamed = found.former is not None and found.former.name != resource.address.name
     action = Action.RENAME if renamed else Action.ADOPT
     step = _step(action, resource, found, live, kind, changes, LOST_REPLY)
-    later = (f"{', '.join(fixed)} can not be changed in place; the next plan replaces it",) if fixed else ()
+    later = (f"{', '.join(fixed)} cannot be changed in place; the next plan replaces it",) if fixed else ()
     twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in found.twins)
     return replace(step, notes=(*later, *twins), fixed=fixed)
 
@@ -340,7 +340,7 @@ def _replace(
 ) -> Iterator[Decision]:
     paths = ", ".join(change.path for change in fixed)
     if kind.replace is Replace.REFUSE:
-        yield _refuse(resource, f"{paths} can not be changed in place", kind.refusal_hint)
+        yield _refuse(resource, f"{paths} cannot be changed in place", kind.refusal_hint)
         return
     if _is_protected(found, resource):
         reason = f"{paths} needs a replace, and it is protected"
@@ -350,8 +350,8 @@ def _replace(
     retires = kind.replace is Replace.CREATE_THEN_RETIRE
     what = "what refers to the old one is pointed at the new" if retires else "history stays with the old one"
     history = what if retires else f"{what}, which is archived"
-    notes = tuple(f"{name} is set at the platform and can not be carried over" for name in live.unmanaged)
-    step = _step(Action.REPLACE, resource, found, live, kind, changes, f"{paths} can not be changed in place")
+    notes = tuple(f"{name} is set at the platform and cannot be carried over" for name in live.unmanaged)
+    step = _step(Action.REPLACE, resource, found, live, kind, changes, f"{paths} cannot be changed in place")
     yield replace(step, notes=(history, *notes))
     if retires:
         yield from leftovers(resource.address, found, live, world, resource.source)

@@ -108,7 +108,7 @@ class World(Struct, frozen=True, dict=True):
 
     @cached_property
     def irremovable(self) -> Inside:
-        """What we remember, the manifests do not ask for, and the platform can not remove."""
+        """What we remember, the manifests do not ask for, and the platform cannot remove."""
         return self._by_root(
             known for known, found in self.unwanted if found.live and self.kinds[known.kind].remove is None
         )

@@ -120,7 +120,7 @@ def _no_answer(call: Call, broken: Exception | None, advice: Advice) -> Failure:
         hint = f"check the network and {advice.url_variable}"
         if "certificate" in reason:
             hint = "set SSL_CERT_FILE to the certificate authority of a self-hosted server"
-        message = f"the server can not be reached: {reason}"
+        message = f"the server cannot be reached: {reason}"
         return Failure(Unreachable, message, None, hint, Again.ALWAYS, cost, broken)
     if isinstance(broken, httpx.LocalProtocolError):
         return Failure(InvalidRequest, f"not sent: {reason}", None, "", Again.NEVER, 0, broken)

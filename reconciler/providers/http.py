@@ -74,7 +74,7 @@ class Limits(Struct, frozen=True):
     """How long and how much.  Seconds, bytes.
 
     ``write_s`` and ``read_s`` bound one attempt from the first byte sent to the last one received, so that an
-    answer that drips can not hold a run.  ``patience_s`` bounds the pauses that 429s ask for, over one call.
+    answer that drips cannot hold a run.  ``patience_s`` bounds the pauses that 429s ask for, over one call.
     """
 
     connect_s: float = 5.0
@@ -368,7 +368,7 @@ def _below(base: str, path: str) -> httpx.URL | None:
 async def _signed(call: Call, base: str) -> _Outgoing:
     """A file on its way to or from an address that the vendor signed.
 
-    Raises InvalidRequest when it must not or can not go.  A vendor elsewhere has no business with what listens on this
+    Raises InvalidRequest when it must not or cannot go.  A vendor elsewhere has no business with what listens on this
     very computer, nor with the addresses at which a cloud tells a machine its secrets.
     """
     address = f"the address to {'download from' if call.method == 'GET' else 'upload to'}"
@@ -388,11 +388,11 @@ async def _signed(call: Call, base: str) -> _Outgoing:
 
 
 def _planned_content(call: Call, upload: Upload) -> bytes:
-    """The file's content.  Raises InvalidRequest when it can not be read, or is not what was planned any more."""
+    """The file's content.  Raises InvalidRequest when it cannot be read, or is not what was planned any more."""
     try:
         content = Path(upload.path).read_bytes()
     except OSError as exc:
-        why = f"not sent: {upload.path} can not be read: {exc.strerror}"
+        why = f"not sent: {upload.path} cannot be read: {exc.strerror}"
         raise InvalidRequest(why, method=call.method, path=call.path) from exc
     if len(content) != upload.size or not hashlib.sha256(content).hexdigest().startswith(upload.sha256):
         why = f"not sent: {upload.path} has changed since it was planned"
@@ -466,7 +466,7 @@ def _content(call: Call) -> bytes | None:
     try:
         return _STRICT_JSON.encode(call.body).encode()
     except (ValueError, RecursionError) as exc:
-        why = f"not sent: the body can not be written as JSON ({printable(str(exc))})"
+        why = f"not sent: the body cannot be written as JSON ({printable(str(exc))})"
         raise InvalidRequest(why, method=call.method, path=printable(call.path)) from exc
 
 
@@ -507,7 +507,7 @@ def connect(
     except OSError as exc:
         why = exc.strerror or exc
         raise SettingsInvalid(
-            f"the certificate authorities in {ca_file} (SSL_CERT_FILE) can not be read: {why}"
+            f"the certificate authorities in {ca_file} (SSL_CERT_FILE) cannot be read: {why}"
         ) from exc
     return RestProvider(
         vendor,

@@ -58,7 +58,7 @@ async def read_live(
     ``remembered`` are ids from earlier runs: they name what others refer to and the lists do not show yet.
     ``shared`` are fields that are in memory already: what is listed alike does not take any more of it.
     ``inside`` was read a moment ago, and is not read again.
-    Raises ApiError when any list can not be read: half a picture is worse than none.
+    Raises ApiError when any list cannot be read: half a picture is worse than none.
     """
     before = provider.requests
     kinds = provider.vendor.kinds

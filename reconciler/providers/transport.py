@@ -151,7 +151,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         except OSError as exc:
             failure = httpx.ConnectError(_reason(exc))
         except (ValueError, OverflowError):
-            failure = httpx.ConnectError("the address can not be used")
+            failure = httpx.ConnectError("the address cannot be used")
         except BaseException:
             connection.abort()
             raise
@@ -496,7 +496,7 @@ def _settle(waiting: asyncio.Future[bool], value: bool) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate can not be verified: {error.verify_message}"
+        return f"the server's certificate cannot be verified: {error.verify_message}"
     if refused := re.search(r"\[Errno (\d+)\] Connect call failed", str(error)):
         return os.strerror(int(refused[1]))  # asyncio names the addresses, in place of the reason
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -507,7 +507,7 @@ def tls_context(ca_file: str | None, *, plain: bool) -> ssl.SSLContext:
     """The one context for all connections of a process: building it takes 35 ms.
 
     ``ca_file`` replaces the built-in certificate authorities (self-hosted servers).  ``plain``: an empty context for
-    http, which trusts nobody.  Raises OSError when the file can not be read.
+    http, which trusts nobody.  Raises OSError when the file cannot be read.
     """
     if plain:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

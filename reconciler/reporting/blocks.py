@@ -1,6 +1,6 @@
 """Turn a plan into blocks of lines, worst first, and into the sentence that sums it up.  Pure.
 
-The text and the Markdown form are both made from these, so they can not disagree.  What is refused, and what
+The text and the Markdown form are both made from these, so they cannot disagree.  What is refused, and what
 removes, replaces or lets more pass, comes first; what stays or is not known comes last.
 """
 
@@ -90,7 +90,7 @@ def _is_risky(step: Step) -> bool:
 
 
 def _risk(step: Step) -> int:
-    """Where among the risky ones: what can not be undone comes first."""
+    """Where among the risky ones: what cannot be undone comes first."""
     return _REMOVING.index(step.action) if step.action in _REMOVING else len(_REMOVING)
 
 

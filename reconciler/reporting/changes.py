@@ -114,7 +114,7 @@ def _remarks(change: FieldChange, step: Step) -> Iterator[Span]:
     if context:
         yield Span(f"  ({context})", "dim")
     if change.create_only and change.path not in step.reason:
-        yield Span("  can not be changed in place", "warn")
+        yield Span("  cannot be changed in place", "warn")
     words = cause_words(change.cause)
     if words and not (change.cause is step.cause and words in step.reason):
         yield Span(f"  {words}", "warn")
@@ -287,7 +287,7 @@ def _nested(before: Json, after: Json) -> list[_Row]:
 
 
 def _printable(value: Json) -> Json:
-    """The value as it will be printed: deepdiff can not digest lone surrogates."""
+    """The value as it will be printed: deepdiff cannot digest lone surrogates."""
     if isinstance(value, str):
         return terminal(value)
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
 """Turn a plan of what drifted into blocks of lines that tell it from the platform, and into the answer.  Pure.
 
-The text and the Markdown form are both made from these, so they can not disagree.
+The text and the Markdown form are both made from these, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def drift_answer(plan: Plan) -> DriftAnswer:
 
 
 def drift_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
-    """What was changed at the platform, what can not be told, and the notes.  No block is empty."""
+    """What was changed at the platform, what cannot be told, and the notes.  No block is empty."""
     groups = tuple(_group(step) for step in drifted(plan))
     notes = note_block(plan, verbose=verbose)
     return [
@@ -67,8 +67,8 @@ def _line(change: FieldChange) -> Line:
 def drift_sentence(plan: Plan) -> str:
     """The answer in words, with the counts."""
     found, own = drifted(plan), len(plan.pending) - len(drifted(plan))
-    hidden = [f"{counted(len(plan.unseen), 'field')} can not be seen"] if plan.unseen else []
-    hidden += [f"{counted(len(plan.refusals), 'resource')} can not be told"] if plan.refusals else []
+    hidden = [f"{counted(len(plan.unseen), 'field')} cannot be seen"] if plan.unseen else []
+    hidden += [f"{counted(len(plan.refusals), 'resource')} cannot be told"] if plan.refusals else []
     unknown = " and ".join(hidden)
     rest = f" {counted(own, 'change')} from the manifests not applied yet." if own else ""
     match drift_answer(plan):

@@ -11,7 +11,7 @@ import re
 
 # Patterns are texts here: re compiles them when one is first used, and most runs use none of them.
 
-# What acts on a terminal or can not be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
+# What acts on a terminal or cannot be seen: C0, DEL, C1; soft hyphen and grapheme joiner; fillers that look like
 # a space or like nothing; zero-width and bidirectional controls; line and paragraph separators; variation selectors
 # (the emoji selector only where no emoji stands before it); byte order mark; lone surrogates; the tag block; the two
 # that XML does not allow.
@@ -80,7 +80,7 @@ def line_start(line: str) -> str:
 _COMMAND_START = r"((?:\s|\x1b\[[0-9;]*m)*):(?=(?:\x1b\[[0-9;]*m)*:)"
 
 # Everything that means something to CommonMark, to GitHub's extensions or to HTML, as character references:
-# those can not open any structure.
+# those cannot open any structure.
 _MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()<>&#!|~$=+@^"}
 _BULLET = r"^(\s*)([-:])|^(\s*\d+)\."
 

@@ -1,6 +1,6 @@
 r"""Turn plans, outcomes, verdicts and mistakes into JSON for machines.  Pure.
 
-Indented, keys in a fixed order, text as it is.  What can not be seen or acts on a terminal is written as ``\u001b``,
+Indented, keys in a fixed order, text as it is.  What cannot be seen or acts on a terminal is written as ``\u001b``,
 so that the JSON can be looked at in a log as well; a reader gets the same text back.
 """
 

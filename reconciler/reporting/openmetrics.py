@@ -101,7 +101,7 @@ def _number(value: Json) -> float | None:
 def _family(name: str, told: str, samples: Iterable[Sample]) -> str:
     lines: dict[str, str] = {}
     for labels, value in samples:
-        # Two names that differ only in what can not be seen look the same here: the first, worse one counts.
+        # Two names that differ only in what cannot be seen look the same here: the first, worse one counts.
         text = ",".join(f'{key}="{_escaped(word)}"' for key, word in labels)
         lines.setdefault(text, f"{name}{{{text}}} {_value(value)}\n")
     head = f"# TYPE {name} gauge\n# HELP {name} {told}\n"

@@ -214,7 +214,7 @@ def _change() -> _Schema:
             "effect": _effect(),
             "cause": _one_of(Cause, "Who changed this field."),
             "sensitive": _flag("The values are withheld."),
-            "create_only": _flag("Can not be changed in place: this is what forces a replace."),
+            "create_only": _flag("Cannot be changed in place: this is what forces a replace."),
         }
     )
 

@@ -50,7 +50,7 @@ def unified_diff(file: str, before: str, after: str) -> str:
 def suggestion_text(made: SuggestedLimit, *, width: int, color: bool) -> str:
     """The limit, its evidence and the patch; or why there is no limit, and what is missing."""
     text = "\n".join(lay(_lines(made), width=width, color=color))
-    # A patch must keep every space; what acts on a terminal can not stand in a manifest.
+    # A patch must keep every space; what acts on a terminal cannot stand in a manifest.
     patch = "".join(f"{terminal(each)}\n" for each in made.patch.splitlines())
     return f"{text}\n\n{patch}" if patch else f"{text}\n"
 

@@ -63,13 +63,13 @@ class Lines(Struct, frozen=True):
 
 
 def canonical(data: object) -> bytes:
-    """The one spelling of plain JSON data.  Raises StateUnreadable for what JSON can not hold, such as NaN."""
+    """The one spelling of plain JSON data.  Raises StateUnreadable for what JSON cannot hold, such as NaN."""
     try:
         text = compact(data)
         if b"null" in text or _SURROGATE in text:  # it could stand for what is no number
             _STRICT.encode(data)
     except (RecursionError, TypeError, ValueError) as error:
-        raise StateUnreadable(f"this can not be written to a state: {error}") from error
+        raise StateUnreadable(f"this cannot be written to a state: {error}") from error
     return text
 
 

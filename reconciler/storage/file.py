@@ -7,11 +7,11 @@
 ``ENV.lock``                   the lock; its content counts only while a process holds it
 =============================  ===================================================================================
 
-How a crash can not hurt: a file appears by ``rename`` after its content is on disk, so it is there in whole or not at
+How a crash cannot hurt: a file appears by ``rename`` after its content is on disk, so it is there in whole or not at
 all; only the journal grows in place, and its last line alone can be torn.  A crash between the new snapshot and the
 new journal leaves a journal that the snapshot says it has absorbed, so it is not replayed.
 
-How a second writer can not hurt: writes need the lock, and are compared with what ``load`` showed.  Each lock writes
+How a second writer cannot hurt: writes need the lock, and are compared with what ``load`` showed.  Each lock writes
 its own journal file, a copy with its id in the header, and keeps it open.  When somebody breaks the lock, a late
 line of the old holder lands in a file that no path leads to any more, and its append fails.
 """
@@ -111,9 +111,9 @@ class FileStore:
 
     @contextmanager
     def lock(self, operation: str) -> Iterator[Holder]:
-        """See ``StateStore.lock``.  Raises StateUnreadable when the folder can not be written."""
+        """See ``StateStore.lock``.  Raises StateUnreadable when the folder cannot be written."""
         holder = new_holder(operation, now=self._now, job=self._job, lease=LEASE)
-        with _sentences(f"the lock {self._lock.path} can not be taken"):
+        with _sentences(f"the lock {self._lock.path} cannot be taken"):
             make_private(self._folder)
             self._lock.take(holder)
         self._writer, self._failed = holder.lock_id, False
@@ -146,7 +146,7 @@ class FileStore:
                 hint="what was done is remembered; apply again for the rest",
             )
         self._failed = True
-        with _sentences(f"the journal {self._journal} can not be written"):
+        with _sentences(f"the journal {self._journal} cannot be written"):
             _write(journal, lines)
         self._require_lock()
         self._require_journal(journal)
@@ -164,7 +164,7 @@ class FileStore:
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, position.tip)
         self._journal_to_append()  # so that no journal is left which only an older snapshot has absorbed
-        with _sentences(f"the state {self._snapshot} can not be written"):
+        with _sentences(f"the state {self._snapshot} cannot be written"):
             if snapshot is not None:
                 self._put(self._backup, snapshot)
             self._close_journal()  # whatever becomes of the snapshot, no line may follow what it absorbs
@@ -176,12 +176,12 @@ class FileStore:
 
     def holder(self) -> Holder | None:
         """See ``StateStore.holder``."""
-        with _sentences(f"the lock {self._lock.path} can not be read"):
+        with _sentences(f"the lock {self._lock.path} cannot be read"):
             return self._lock.holder()
 
     def unlock(self, lock_id: str) -> None:
         """See ``StateStore.unlock``.  The old holder's next write fails."""
-        with _sentences(f"the lock {self._lock.path} can not be broken"):
+        with _sentences(f"the lock {self._lock.path} cannot be broken"):
             self._lock.break_(lock_id)
 
     # ------------------------------------------------------------------------------------------ reading
@@ -192,7 +192,7 @@ class FileStore:
         A commit replaces the snapshot first and the journal then.  So a journal belongs to a snapshot that is still
         in place after it was read; held open meanwhile, for the file system to have no other file look like it.
         """
-        with _sentences(f"the state {self._snapshot} can not be read"):
+        with _sentences(f"the state {self._snapshot} cannot be read"):
             for _ in range(READ_TRIES):
                 with _opened(self._snapshot) as file:
                     snapshot, journal = _limited(self._snapshot, file), _content(self._journal)
@@ -239,8 +239,8 @@ class FileStore:
 
     def _require_lock(self) -> None:
         if not self._writer:
-            raise StateUnreadable(f"{self.describe()} can not be written without the lock")
-        with _sentences(f"the lock {self._lock.path} can not be read"):
+            raise StateUnreadable(f"{self.describe()} cannot be written without the lock")
+        with _sentences(f"the lock {self._lock.path} cannot be read"):
             ours = self._lock.is_ours()
         if not ours:
             raise lock_broken(self._writer, self.describe())
@@ -259,7 +259,7 @@ class FileStore:
         """Where the folder stands, and its snapshot; as ``_unmoved``, without reading again what we wrote ourselves."""
         if self._open_journal is not None and self._seen is not None and not self._failed:
             self._require_journal(self._open_journal)
-            with _sentences(f"the state {self._snapshot} can not be read"):
+            with _sentences(f"the state {self._snapshot} cannot be read"):
                 snapshot, journal = _content(self._snapshot), _content(self._journal)
             if journal is not None and stands(journal) == (self._seen.lineage, self._seen.serial, self._seen.tip):
                 return self._seen, snapshot
@@ -272,7 +272,7 @@ class FileStore:
             return self._open_journal, self._seen
         on_disk = self._unmoved()
         self._seen = on_disk.position
-        with _sentences(f"the journal {self._journal} can not be written"):
+        with _sentences(f"the journal {self._journal} cannot be written"):
             return self._begin_journal(self._seen, on_disk.records), self._seen
 
     def _begin_journal(self, position: Position, records: Sequence[Record]) -> int:
@@ -284,7 +284,7 @@ class FileStore:
         return journal
 
     def _require_journal(self, descriptor: int) -> None:
-        with _sentences(f"the journal {self._journal} can not be read"):
+        with _sentences(f"the journal {self._journal} cannot be read"):
             if not stands_at(descriptor, self._journal):
                 raise StateUnreadable(f"{self._journal} was removed or replaced while this run wrote to it")
 
@@ -322,7 +322,7 @@ class FileStore:
     def _remove_leftovers(self) -> None:
         """Remove the temporary files of runs that died, or lost the lock, while they wrote."""
         names = "|".join(re.escape(path.name) for path in (self._snapshot, self._backup, self._journal))
-        with _sentences(f"{self._folder} can not be tidied"):
+        with _sentences(f"{self._folder} cannot be tidied"):
             for path in self._folder.iterdir():
                 if re.fullmatch(rf"({names})\.[0-9a-f]{{12}}\.tmp", path.name):
                     path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Keep what was measured, one row for each verdict, in a SQLite file beside the state.  Touches: disk.
 
 The file is opened for each call and closed after it, so that runs do not stand in each other's way; SQLite's
-write-ahead log lets one run read while another writes.  Reading makes no file and works in a folder that can not be
+write-ahead log lets one run read while another writes.  Reading makes no file and works in a folder that cannot be
 written.
 """
 
@@ -60,7 +60,7 @@ def open_history(
     """The history of one environment: where its state is, if ``url`` names a PostgreSQL database, else in ``folder``.
 
     Touches nothing yet.  ``places`` are the kinds of what things are measured on.  Raises SettingsInvalid for a
-    database that can not be used, and UsageInvalid for a name of an environment that could lead out of the folder.
+    database that cannot be used, and UsageInvalid for a name of an environment that could lead out of the folder.
     """
     if url is not None and url.partition(":")[0] in DATABASES:
         from reconciler.storage.postgres_history import PostgresHistory
@@ -120,7 +120,7 @@ class FileHistory:
             if not self._path.exists():
                 yield None
                 return
-            # In a folder that can not be written SQLite can make no shared memory for its log; without a writer
+            # In a folder that cannot be written SQLite can make no shared memory for its log; without a writer
             # the file can be read as if nobody ever changed it.
             with closing(self._shared() or self._checked("immutable=1")) as connection:
                 yield connection if _version(connection) else None
@@ -175,10 +175,10 @@ class FileHistory:
             yield
         except OSError as error:
             raise StateUnreadable(
-                f"the history {self._path} can not be {done}: {(error.strerror or str(error)).lower()}"
+                f"the history {self._path} cannot be {done}: {(error.strerror or str(error)).lower()}"
             ) from error
         except sqlite3.Error as error:
-            raise StateUnreadable(f"the history {self._path} can not be {done}: {error}", hint=MOVE_HINT) from error
+            raise StateUnreadable(f"the history {self._path} cannot be {done}: {error}", hint=MOVE_HINT) from error
 
 
 def _put(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

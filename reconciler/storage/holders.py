@@ -30,7 +30,7 @@ def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: 
 
 
 def told_holder(told: str | bytes) -> Holder:
-    """Who left this word of himself as JSON; somebody unnamed where it can not be read."""
+    """Who left this word of himself as JSON; somebody unnamed where it cannot be read."""
     try:
         return Holder(**json.loads(told))
     except (TypeError, ValueError):

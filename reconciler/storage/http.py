@@ -15,7 +15,7 @@ for a Terraform state::
 
 ``serial`` at the top rises with every write, not with every commit: GitLab refuses a serial that it has seen.
 
-How a second writer can not hurt.  The protocol has no compare-and-swap.  It has a lock, whose id goes along with every
+How a second writer cannot hurt.  The protocol has no compare-and-swap.  It has a lock, whose id goes along with every
 write, and a server that checks it refuses everybody else; and GitLab's refusal of a known serial makes one of two
 concurrent writes fail.  Should a server check neither, a look before each write finds out that another run has taken
 over, for taking or breaking a lock rewrites the head (``remote.py``); a write that overlaps with such a take-over
@@ -265,10 +265,10 @@ class HttpStateStore(RemoteStore):
                 why = f"the server answered {answer.status}"
             if attempt < TRIES:
                 self._pause(backoff(attempt))
-        raise StateUnreadable(f"{self._url}: the lock can not be freed: {why}")
+        raise StateUnreadable(f"{self._url}: the lock cannot be freed: {why}")
 
     def _free(self, version: Version | None, holder: Holder) -> None:
-        """The server's lock decides, so it is given back even where the document can not be written any more."""
+        """The server's lock decides, so it is given back even where the document cannot be written any more."""
         with suppress(ReconcilerError):
             super()._free(version, holder)
 
@@ -312,7 +312,7 @@ class HttpStateStore(RemoteStore):
                 why = f"the server answered {answer.status}"
             if attempt < TRIES:
                 self._pause(backoff(attempt))
-        raise StateUnreadable(f"{self._url}: the lock can not be taken: {why}", hint="try again later")
+        raise StateUnreadable(f"{self._url}: the lock cannot be taken: {why}", hint="try again later")
 
     def _in_full(self, other: Holder) -> Holder:
         """What the document says of the holder; the server may know no more than an id and a user."""
@@ -378,7 +378,7 @@ def _tls(ca_file: str, *, plain: bool) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
     except OSError as error:
-        raise SettingsInvalid(f"SSL_CERT_FILE can not be used: {error.strerror or 'no certificates'}") from error
+        raise SettingsInvalid(f"SSL_CERT_FILE cannot be used: {error.strerror or 'no certificates'}") from error
 
 
 def credential_for(address: str, environ: Mapping[str, str]) -> Credential | None:

@@ -285,7 +285,7 @@ def _connect(place: StatePlace, prefix: str, environ: Mapping[str, str]) -> Obje
         return AzureStore(place.host, config=own, **options)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is about the configuration, and may quote it
         raise SettingsInvalid(
-            f"{place.url} can not be used with these environment variables ({type(error).__name__})",
+            f"{place.url} cannot be used with these environment variables ({type(error).__name__})",
             hint=CREDENTIALS[place.scheme],
         ) from None
 

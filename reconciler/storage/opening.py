@@ -30,13 +30,13 @@ def open_store(
 
     None is the folder ``.reconciler``.  ``environ`` holds the process environment: credentials, endpoints, and which
     origins they may be sent to.  ``now`` gives an aware datetime, for showing only; ``job`` is the CI job's URL.
-    Raises SettingsInvalid for a place that can not be used, and UsageInvalid for a name of an environment that could
+    Raises SettingsInvalid for a place that cannot be used, and UsageInvalid for a name of an environment that could
     lead out of it.
     """
     try:
         place = parse_place(url or FOLDER)
     except ValueError as error:
-        raise SettingsInvalid(f"the address of the state can not be used: {error}") from None
+        raise SettingsInvalid(f"the address of the state cannot be used: {error}") from None
     if place.scheme == "file":
         return FileStore(root / place.path, environment, now=now, job=job)
     if place.scheme in BUCKETS:

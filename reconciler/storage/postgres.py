@@ -10,10 +10,10 @@ Who may write.  The lock is an advisory lock of the session that holds it, so th
 ends, however that ends.  Its key is made of environment and epoch, and every new holder takes the next epoch.  Breaking
 a lock is to raise the epoch: the old holder keeps an advisory lock that nobody asks for any more.
 
-How a second writer can not hurt.  Every append and every commit is one statement, and so one transaction.  It changes
+How a second writer cannot hurt.  Every append and every commit is one statement, and so one transaction.  It changes
 the row of the environment first, and only while epoch, lineage, serial and the tip of the journal are those we know.
 
-How a lost answer can not hurt.  Each write puts an id of its own in the row.  After a lost connection we make another
+How a lost answer cannot hurt.  Each write puts an id of its own in the row.  After a lost connection we make another
 and look: the row is locked meanwhile, so a write that is still under way has ended by then.  If nobody else took the
 lock, we take the next epoch, which also shuts out whatever of ours still lingers in the network; the id in the row
 tells whether the write was done.
@@ -143,7 +143,7 @@ class PostgresStore:
 
     ``url`` is ``postgresql://host/database``; ``environ`` the process environment with PG* variables; ``now`` gives an
     aware datetime, for showing only; ``job`` is the CI job's URL.  The tables are made on the first lock.  Raises
-    SettingsInvalid as ``Server`` does, and UsageInvalid for a name that an environment can not have.
+    SettingsInvalid as ``Server`` does, and UsageInvalid for a name that an environment cannot have.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class PostgresStore:
 
     @contextmanager
     def lock(self, operation: str) -> Iterator[Holder]:
-        """See ``StateStore.lock``.  Raises StateUnreadable when the database can not be written."""
+        """See ``StateStore.lock``.  Raises StateUnreadable when the database cannot be written."""
         if self._held is not None:
             raise lock_held(self._held.holder)
         holder = new_holder(operation, now=self._now, job=self._job, lease=LEASE)
@@ -187,7 +187,7 @@ class PostgresStore:
     def append(self, records: Sequence[Record]) -> None:
         """See ``StateStore.append``.
 
-        Raises StateUnreadable without the lock, when it was broken, and when the database can not be written; after a
+        Raises StateUnreadable without the lock, when it was broken, and when the database cannot be written; after a
         failed write every further append under this lock fails too.  Raises StalePlan when another run wrote since
         ``load``.
         """
@@ -347,7 +347,7 @@ class PostgresStore:
         taken = connection.execute(TAKE, (epoch, holder.lock_id, told, self._environment, self._key(epoch)))
         if taken.rowcount != 1 or not self._is_held(connection, epoch):
             raise StateUnreadable(
-                f"{self._server.name} does not keep advisory locks as PostgreSQL does, so that it can not hold a lock",
+                f"{self._server.name} does not keep advisory locks as PostgreSQL does, so that it cannot hold a lock",
                 hint="use a PostgreSQL server, without a pool in transaction mode before it",
             )
 
@@ -367,7 +367,7 @@ class PostgresStore:
 
     def _require_lock(self) -> Held:
         if self._held is None:
-            raise StateUnreadable(f"{self.describe()} can not be written without the lock")
+            raise StateUnreadable(f"{self.describe()} cannot be written without the lock")
         return self._held
 
     # ------------------------------------------------------------------------------------------ writing
@@ -392,7 +392,7 @@ class PostgresStore:
             self._failed = False
             return
         raise StateUnreadable(
-            f"{self.describe()} can not be written: the connection was lost at each of {SENDS} tries",
+            f"{self.describe()} cannot be written: the connection was lost at each of {SENDS} tries",
             hint="look into the server's log: it may end the session because of this very write",
         )
 
@@ -465,7 +465,7 @@ class PostgresStore:
         found = Position(row.lineage, row.serial, row.tip)
         if found == position:
             return StateUnreadable(
-                f"{self._server.name} does not keep one session for us, so that it can not hold a lock",
+                f"{self._server.name} does not keep one session for us, so that it cannot hold a lock",
                 hint="a pool such as PgBouncer must be in session mode; or give the address of the server itself",
             )
         return moved_on(self.describe(), (found.lineage, found.serial), (position.lineage, position.serial))

@@ -4,7 +4,7 @@ The address stands in a manifest, and a manifest comes through a pull request.  
 how well the connection is protected, and a password goes only to a server that the process environment names.
 
 What a connection needs must stay with one session of the server (advisory locks, settings): a pool such as PgBouncer
-in transaction mode can not be used, one in session mode can.
+in transaction mode cannot be used, one in session mode can.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _ALONE = 7_238_103_291
 class Server:
     """One database.  ``name`` tells a person which, without user and options; ``what`` is kept there.
 
-    Raises SettingsInvalid for an address that can not be used, or where a password would go to a server that the
+    Raises SettingsInvalid for an address that cannot be used, or where a password would go to a server that the
     process environment does not name.  Touches nothing until ``connect``.
     """
 
@@ -177,7 +177,7 @@ class Server:
     def sentence(self, done: str, error: psycopg.Error) -> StateUnreadable:
         """What went wrong, for a person."""
         return StateUnreadable(
-            f"the {self._what} at {self.name} can not be {done}: {self.reason(error)}", hint=_hint(error)
+            f"the {self._what} at {self.name} cannot be {done}: {self.reason(error)}", hint=_hint(error)
         )
 
     def reason(self, error: psycopg.Error) -> str:
@@ -212,7 +212,7 @@ def _hint(error: psycopg.Error) -> str:
 def _address(url: str) -> tuple[dict[str, str], dict[str, str]]:
     """The connection parameters in the address, and its query.  Never repeats the address: it may hold a password."""
     unusable = SettingsInvalid(
-        "the address of the state can not be used",
+        "the address of the state cannot be used",
         hint="write it as postgresql://host/database; PG* variables say the rest",
     )
     try:
@@ -229,7 +229,7 @@ def _address(url: str) -> tuple[dict[str, str], dict[str, str]]:
         )
     if any(option not in SAFE_OPTIONS for option in parse_qsl(parts.query, keep_blank_values=True)):
         raise SettingsInvalid(
-            "the address of the state holds an option that can not stand there",
+            "the address of the state holds an option that cannot stand there",
             hint="only sslmode=require, verify-ca or verify-full can; set PG* variables for anything else",
         )
     user, _, place = parts.netloc.rpartition("@")

@@ -5,13 +5,13 @@ A ``StateStore`` for places that can replace one value atomically, if it is stil
     head  = who holds the lock + which snapshot + the journal after it
     take the lock, append, commit, give the lock back, break it: each swaps the head once
 
-Why a second writer can not hurt.  All that counts is what the head says, and every write is a swap that names the
+Why a second writer cannot hurt.  All that counts is what the head says, and every write is a swap that names the
 version it replaces.  Taking or breaking a lock is such a swap too.  So it does not matter where the old holder stands,
 not even between its last look and its write: if its swap arrives first, the successor's swap misses, looks again and
 takes the record along; if it arrives second, it misses, and the old holder learns that it is fenced.  A snapshot is
 put under a new name before the swap and means nothing until a head names it.
 
-Why a lost answer can not hurt.  A swap whose answer is lost, or is a conflict or an error of the server, is resolved
+Why a lost answer cannot hurt.  A swap whose answer is lost, or is a conflict or an error of the server, is resolved
 by reading: every head carries an id of that very write (``write``).  If the head carries ours, the write was done.  If
 it is the one we know, it was not done, and may be repeated: should the first try still arrive late, it finds another
 version and misses.  If it is a third one, somebody else wrote: we are fenced.
@@ -252,7 +252,7 @@ class RemoteStore(ABC):
 
     @contextmanager
     def lock(self, operation: str) -> Iterator[Holder]:
-        """See ``StateStore.lock``.  Raises StateUnreadable, SettingsInvalid when the place can not be used."""
+        """See ``StateStore.lock``.  Raises StateUnreadable, SettingsInvalid when the place cannot be used."""
         holder = new_holder(operation, now=self._now, job=self._job, lease=LEASE)
         self._enter(holder)
         try:
@@ -273,7 +273,7 @@ class RemoteStore(ABC):
     def append(self, records: Sequence[Record]) -> None:
         """See ``StateStore.append``.
 
-        Raises StateUnreadable without the lock, when it was broken, and when the place can not be written; after a
+        Raises StateUnreadable without the lock, when it was broken, and when the place cannot be written; after a
         failed write every further append under this lock fails too.  Raises StalePlan when another run wrote since
         ``load``.
         """
@@ -384,7 +384,7 @@ class RemoteStore(ABC):
             except Unavailable as error:
                 if attempt == TRIES or time.monotonic() > until:
                     raise StateUnreadable(
-                        f"{self.describe()} can not be read: {error}", hint="try again when it can be reached"
+                        f"{self.describe()} cannot be read: {error}", hint="try again when it can be reached"
                     ) from error
                 self._pause(backoff(attempt))
         raise AssertionError
@@ -441,7 +441,7 @@ class RemoteStore(ABC):
 
     def _require_lock(self) -> None:
         if not self._writer:
-            raise StateUnreadable(f"{self.describe()} can not be written without the lock")
+            raise StateUnreadable(f"{self.describe()} cannot be written without the lock")
 
     def _unmoved(self) -> Version:
         """The version to replace, if it is what ``load`` showed or what we wrote since."""
@@ -511,7 +511,7 @@ class RemoteStore(ABC):
 
     def _unwritten(self, why: Unsure) -> StateUnreadable:
         return StateUnreadable(
-            f"{self.describe()} can not be written: {why}",
+            f"{self.describe()} cannot be written: {why}",
             hint="run again when it can be reached; what is in doubt is looked for then",
         )
 

@@ -112,8 +112,8 @@ def test_words_are_passed_on_as_they_are_and_nothing_is_run(
     [
         ({"command": "destroy"}, "the input command must be"),
         ({"command": "plan; true"}, "the input command must be"),
-        ({"command": "plan", "arguments": "--select 'bot"}, "arguments can not be read: a quote is not closed"),
-        ({"command": "plan", "paths": '"bot'}, "paths can not be read: a quote is not closed"),
+        ({"command": "plan", "arguments": "--select 'bot"}, "arguments cannot be read: a quote is not closed"),
+        ({"command": "plan", "paths": '"bot'}, "paths cannot be read: a quote is not closed"),
         ({"command": "plan", "offline": "yes"}, "the input offline must be"),
     ],
 )
@@ -251,7 +251,7 @@ def test_offline_means_nothing_without_a_pull_request(start: Start, keyed: dict[
 def test_a_target_branch_that_can_not_be_fetched_is_said(start: Start, fork: Path) -> None:
     shutil.rmtree(fork)
     done = start("pull_request", pull_request("stranger/bots")).action(command="plan")
-    assert "the target branch can not be fetched" in done.log
+    assert "the target branch cannot be fetched" in done.log
     assert (done.failed, done.outputs["exit-code"]) == (True, "1")
 
 

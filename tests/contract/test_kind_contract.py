@@ -314,7 +314,7 @@ def test_the_order_of_a_set_means_nothing(kind: AnyKind, name: str, make_loop: M
     """An unordered list may be written in any order."""
     loop = make_loop(kind)
     values = loop.sample.value(name, "one")
-    assert len(values) > 1, "a sample of one item can not be shuffled"
+    assert len(values) > 1, "a sample of one item cannot be shuffled"
     loop.declare(loop.sample.writing(name))
     loop.apply()
     loop.declare({**loop.sample.writing(name), name: values[::-1]})
@@ -336,7 +336,7 @@ def test_what_stands_twice_in_a_set_is_refused(kind: AnyKind, name: str, make_lo
 
 @every_field(is_fixed)
 def test_a_fixed_field_is_refused_or_replaced_by_name(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
-    """The plan says which field can not be changed in place, and an apply leaves one object in the end."""
+    """The plan says which field cannot be changed in place, and an apply leaves one object in the end."""
     loop = make_loop(kind)
     loop.declare(loop.sample.writing(name, "one"))
     loop.apply()
@@ -493,7 +493,7 @@ def removed(loop: Any) -> Any:
 
 @every_made_kind
 def test_what_is_removed_stays_removed(kind: AnyKind, make_loop: MakeLoop) -> None:
-    """Removing takes one apply; the next one has nothing to do and sends no write.  What can not be removed is
+    """Removing takes one apply; the next one has nothing to do and sends no write.  What cannot be removed is
     forgotten: not touched, and not ours any more.
     """
     loop = make_loop(kind)

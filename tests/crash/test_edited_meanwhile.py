@@ -158,7 +158,7 @@ def test_what_was_made_and_can_not_be_changed_in_place_is_not_done(
     (adopted,) = (each for each in applied.outcomes if each.step_id == "adopt:openlayer.Test/bot/monitoring/new")
     assert (adopted.status, adopted.error, adopted.hint) == (
         "failed",
-        "it is ours now, and differs in evaluationWindow, which can not be changed in place",
+        "it is ours now, and differs in evaluationWindow, which cannot be changed in place",
         "apply again: the plan says what is to be done about it",
     )
     known = world.load().entries[Address.parse("openlayer.Test/bot/monitoring/new")].applied

@@ -123,7 +123,7 @@ def test_the_requests_are_those_of_a_run_that_does_not_read_ahead(
     for _ in range(2):
         platform.seen.clear()
         events = bot.folder / "events"
-        code = 0 if applied or command == "plan" else 1  # nothing is ours: drift can not tell, after the same requests
+        code = 0 if applied or command == "plan" else 1  # nothing is ours: drift cannot tell, after the same requests
         told = re.sub(r"digest \w+", "", bot(command, "--events", str(events), code=code).out)
         requests = [event for event in map(json.loads, events.read_text().splitlines()) if event["event"] == "request"]
         assert len(requests) == len(platform.seen)

@@ -57,7 +57,7 @@ def test_the_whole_loop(care: Any, account: Any) -> None:
     assert "1 passed, 0 warned, 0 failed" in care("evaluate").out
     care.write("care.yaml", text_of(care, "care.yaml").partition("  datasets:")[0] + "  managed: false\n")
     ended = care("apply", "--yes", "--ack", "delete=1")  # the older dataset; the newer one is still needed
-    assert "the platform can not remove evaluation test cases" in ended.words
+    assert "the platform cannot remove evaluation test cases" in ended.words
     assert f"{case['test_case_uuid']} stays there" in ended.words
     assert account.datasets() == [newer]
     assert list(account.cases()) == ["Answers are correct"]
@@ -532,7 +532,7 @@ def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: 
 def test_a_dataset_made_by_hand_with_other_content_is_not_taken_for_ours(care: Any, account: Any) -> None:
     by_hand = account.upload("faq", MORE)
     ended = care("apply", "--yes", code=3)
-    assert "it differs in file, which can not be changed in place" in ended.words
+    assert "it differs in file, which cannot be changed in place" in ended.words
     assert account.writes == []
     care("apply", "--yes", "--adopt")
     (ours,) = [each for each in account.datasets() if each["dataset_uuid"] != by_hand]
@@ -736,7 +736,7 @@ def test_a_forgotten_test_case_can_be_taken_over_again(care: Any, account: Any) 
     care.write("care.yaml", whole.partition("  testCases:")[0])
     shown = care("plan").words
     assert ". digitalocean.EvaluationTestCase/care/Answers are correct" in shown
-    assert f"the platform can not remove evaluation test cases; {uuid} stays there" in shown
+    assert f"the platform cannot remove evaluation test cases; {uuid} stays there" in shown
     assert "Apply: 1 done.  (1 forgotten)" in care("apply", "--yes").out
     care.write("care.yaml", whole)
     care("apply", "--yes", "--adopt")
@@ -772,7 +772,7 @@ def test_a_lost_state_and_other_content_make_a_generation_beside_the_one_that_is
     care("state", "rm", "*")
     care.write("faq.csv", MORE)
     ended = care("plan", code=3).words
-    assert "it differs in file, which can not be changed in place" in ended
+    assert "it differs in file, which cannot be changed in place" in ended
     assert "hint: --adopt makes another one beside it; for the one that is there, take what reconciler export" in ended
     assert f"note: {first['dataset_uuid']} of this name stays: it is not ours" in care("plan", "--adopt").words
     assert "Apply: 2 done.  (1 created, 1 adopted)" in care("apply", "--yes", "--adopt").out
@@ -893,7 +893,7 @@ def test_nothing_is_deleted_that_a_forgotten_test_case_needs(care: Any, account:
     care("apply", "--yes")
     (dataset,) = account.datasets()
     words = care("destroy", "--yes").words
-    stays = "it can not go while this stays: digitalocean.EvaluationTestCase/ours/Answers are correct"
+    stays = "it cannot go while this stays: digitalocean.EvaluationTestCase/ours/Answers are correct"
     assert words.count(stays) == 2
     assert "1 to forget" in words
     assert account.datasets() == [dataset]
@@ -1018,7 +1018,7 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
 
 
 def test_what_would_not_be_valid_with_its_file_is_left_out(made: Any, account: Any) -> None:
-    """The platform takes a metric that compares for a dataset without answers; a manifest can not say so."""
+    """The platform takes a metric that compares for a dataset without answers; a manifest cannot say so."""
     case = account.case()
     known = {each["metric_name"]: each["metric_uuid"] for each in account.api("GET", "/evaluation_metrics")["metrics"]}
     body = {

@@ -323,7 +323,7 @@ def test_an_agent_that_is_not_deployed_is_not_run(ready: Any, account: Any) -> N
     ready("state", "rm", "*")
     ready("apply", "--yes")
     account.platform.seen.clear()
-    assert "the agent can not answer: STATUS_BUILDING" in ready("evaluate", code=5).words
+    assert "the agent cannot answer: STATUS_BUILDING" in ready("evaluate", code=5).words
     assert account.writes == []
 
 

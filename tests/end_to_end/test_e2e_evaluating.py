@@ -1,4 +1,4 @@
-"""From rows to an exit code: evaluations are triggered, waited for and judged; what can not be judged fails."""
+"""From rows to an exit code: evaluations are triggered, waited for and judged; what cannot be judged fails."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_nobody_listens(bot: Any) -> None:
         port = unused.getsockname()[1]
     ended = bot("apply", "--yes", code=1, OPENLAYER_BASE_URL=f"http://127.0.0.1:{port}/v1")
     assert ended.err == (
-        "error: GET /projects: the server can not be reached: Connection refused (4 attempts)\n"
+        "error: GET /projects: the server cannot be reached: Connection refused (4 attempts)\n"
         "hint: check the network and OPENLAYER_BASE_URL\n"
     )
 

@@ -153,7 +153,7 @@ def test_a_past_that_can_not_be_read_is_not_taken_for_none(bot: Any, stream: Any
     (kept,) = bot.folder.rglob("*history*.db")
     kept.write_bytes(b"not a database, and long enough to be read as one" * 100)
     ended = bot("status", *day(10), code=1)
-    assert "default.history.db can not be read: file is not a database" in ended.words
+    assert "default.history.db cannot be read: file is not a database" in ended.words
 
 
 # ------------------------------------------------------------------------------------------- flaky

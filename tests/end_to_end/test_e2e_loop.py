@@ -69,7 +69,7 @@ def test_what_was_archived_returns_under_another_name(window: str, bot: Any, pla
 
 
 def test_an_old_server_without_patch(bot: Any, platform: Any, make_project: MakeProject) -> None:
-    """It can not change a project: the step fails and says what to do, the rest is done, nothing else is recorded."""
+    """It cannot change a project: the step fails and says what to do, the rest is done, nothing else is recorded."""
     platform.renew(dialect="seed")
     bot.environ["OPENLAYER_DIALECT"] = "seed"
     bot.write("other.yaml", make_project("other", 1))
@@ -77,7 +77,7 @@ def test_an_old_server_without_patch(bot: Any, platform: Any, make_project: Make
     bot.edit("bot.yaml", "description: Answers", "description: Answers customers")
     bot.edit("other.yaml", "value: 1", "value: 3")
     ended = bot("apply", "--yes", code=4)
-    assert "this server can not update a project" in ended.words
+    assert "this server cannot update a project" in ended.words
     assert "hint: it is older than the API's PATCH; change description in the web app" in ended.words
     assert "Apply: 1 done, 1 failed." in ended.out
     remembered = json.loads(bot("state", "show", "openlayer.Project/bot").out)
@@ -94,7 +94,7 @@ def test_a_project_that_was_deleted_before_its_change_arrives(bot: Any, platform
     platform.meanwhile("PATCH", project, lambda: platform.api("DELETE", project))
     ended = bot("apply", "--yes", code=4)
     assert "not found (404" in ended.words
-    assert "can not update a project" not in ended.words
+    assert "cannot update a project" not in ended.words
 
 
 # ---------------------------------------------------------------------------------------------- pipelines
@@ -123,7 +123,7 @@ def test_every_data_backend(backend: str, cli: Any, platform: Any, make_project:
         return
     cli.edit("p.yaml", "config: {", "config: {latencyColumnName: ms" + (", " if "config: {}" not in pipeline else ""))
     ended = cli("plan", code=3)
-    assert "dataBackend.config can not be changed in place" in ended.words
+    assert "dataBackend.config cannot be changed in place" in ended.words
     assert cli("apply", "--yes", code=3).words.count("nothing was changed") == 1
 
 

@@ -496,6 +496,6 @@ def test_a_test_that_somebody_paused_is_told_and_a_pause_is_not_exported(bot: An
     said = "openlayer.Test/bot/monitoring/Rows arrive: it is paused at the platform, and not evaluated there by itself"
     assert said in bot("plan", "--detailed-exitcode").words
     assert said in bot("drift").words
-    assert "Rows arrive: paused is set and can not be expressed" in bot("export", "--out", "m").words
+    assert "Rows arrive: paused is set and cannot be expressed" in bot("export", "--out", "m").words
     bot.edit("bot.yaml", "subtype: rowCount", "subtype: duplicateRowCount")
-    assert "paused is set at the platform and can not be carried over" in bot("plan", "bot.yaml").words
+    assert "paused is set at the platform and cannot be carried over" in bot("plan", "bot.yaml").words

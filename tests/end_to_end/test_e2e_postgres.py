@@ -130,7 +130,7 @@ def test_a_pull_request_can_not_send_the_password_elsewhere(shared: Any, postgre
 def test_a_database_that_is_down_is_a_sentence_before_anything_is_asked(shared: Any, platform: Any) -> None:
     shared.edit("environments.yaml", f":{_port(shared)}/", ":1/")
     refused = shared("apply", "--yes", code=1)
-    assert "can not be locked: " in refused.words
+    assert "cannot be locked: " in refused.words
     assert "efused" in refused.words
     assert platform.seen == []
 

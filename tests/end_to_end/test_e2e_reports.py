@@ -284,8 +284,8 @@ def test_what_ends_a_run_tells_github(bot: Any, actions: dict[str, str]) -> None
 def test_github_can_not_fail_a_run(bot: Any, actions: dict[str, str]) -> None:
     nowhere = {"GITHUB_STEP_SUMMARY": "/nowhere/x", "GITHUB_OUTPUT": "/dev/full"}
     told = bot("plan", "--report", "github", **{**actions, **nowhere})
-    assert "GITHUB_STEP_SUMMARY can not be written" in told.err
-    assert "GITHUB_OUTPUT can not be written" in told.err
+    assert "GITHUB_STEP_SUMMARY cannot be written" in told.err
+    assert "GITHUB_OUTPUT cannot be written" in told.err
 
 
 def test_a_full_summary_is_left_as_it_is(bot: Any, actions: dict[str, str]) -> None:
@@ -377,7 +377,7 @@ def test_the_json_of_an_apply_that_is_refused_has_the_same_shape(bot: Any) -> No
     answer = json.loads(ended.out)
     assert list(answer) == ["plan"]
     assert [each["address"] for each in answer["plan"]["refusals"]] == ["openlayer.Project/bot"]
-    assert "taskType can not be changed in place" in ended.err
+    assert "taskType cannot be changed in place" in ended.err
     assert answer == json.loads((bot.folder / "report.json").read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""``apply --evaluate --rollback``: what fails its gate is put back, and what can not be is said."""
+"""``apply --evaluate --rollback``: what fails its gate is put back, and what cannot be is said."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_change_that_holds_stays(measured: Any, platform: Any) -> None:
     """Exit 0, nothing is sent after the evaluation, and the state no longer knows what was before."""
     measured.edit("bot.yaml", "value: 2}]", "value: 1}]")
     ended = measured(*TRY)
-    assert "can not be rolled back: results that the evaluation writes over" in ended.words
+    assert "cannot be rolled back: results that the evaluation writes over" in ended.words
     assert [path.rpartition("/")[2] for _, path in platform.writes] == ["tests", "evaluate"]
     assert not {"before", "unsettled"} & state(measured).keys()
     assert "3 passed" in measured("evaluate", *DAY).out
@@ -149,7 +149,7 @@ def test_creates_replaces_and_archives_are_undone(measured: Any, platform: Any) 
     text = text.replace("description: Answers", "description: More answers")
     written.write_text(text.replace("    - name: live\n", "    - name: live\n    - name: beta\n"))
     planned = steps(measured)
-    assert "can not be rolled back" in measured("plan", "--rollback", "--out", "plan.json").out
+    assert "cannot be rolled back" in measured("plan", "--rollback", "--out", "plan.json").out
     ended = measured("apply", "--plan", "plan.json", *TRY[1:], code=8)
     assert "Pipeline/bot/beta is created, and stays there: it has no lifecycle.onRemoval: delete" in ended.words
     after = as_written(platform)
@@ -191,7 +191,7 @@ def test_what_could_not_be_put_back_is_left_as_a_request(measured: Any, platform
 
 
 def test_without_a_way_back_what_was_there_is_told(measured: Any, platform: Any) -> None:
-    """Exit 9 also when the platform can not be read for it; before that, exit 1 says that nothing is verified."""
+    """Exit 9 also when the platform cannot be read for it; before that, exit 1 says that nothing is verified."""
     before = as_written(platform)
     measured.edit("bot.yaml", *HARDER)
     platform.fail({"method": "GET", "path": "/v1/projects", "nth": 3, "action": "status", "status": 403})

@@ -133,7 +133,7 @@ def test_a_saved_plan_is_applied_to_the_same_files_without_a_checkout(bot: Any) 
 
 
 def test_what_was_archived_and_is_wanted_again_elsewhere_is_left_alone(checkout: Checkout, platform: Any) -> None:
-    """Where it was declared is known still: whether it is wanted there, the other folder can not tell."""
+    """Where it was declared is known still: whether it is wanted there, the other folder cannot tell."""
     cli = checkout.cli
     cli.write("team/team.yaml", PROJECT.format(name="team").partition("tests:")[0].rstrip())
     cli("apply", "--yes")

@@ -150,7 +150,7 @@ def test_a_past_that_can_not_be_read_is_told_and_the_plan_stands(measured: Any, 
     """The key may not read results."""
     measured.edit("bot.yaml", "value: 100", "value: 160")
     platform.fail({"method": "GET", "path": "/v1/tests/*/results", "action": "status", "status": 403})
-    assert why_not(measured).startswith("the past can not be read: GET /tests/")
+    assert why_not(measured).startswith("the past cannot be read: GET /tests/")
 
 
 def test_percent_against_a_fraction_is_refused(bot: Any, platform: Any) -> None:

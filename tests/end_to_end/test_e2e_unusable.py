@@ -1,4 +1,4 @@
-"""What can not be read, written or listened at is an error of a line or two that names it, never a defect of ours."""
+"""What cannot be read, written or listened at is an error of a line or two that names it, never a defect of ours."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_manifest_that_can_not_be_rewritten_is_named(read_only: Callable[[], A
     there = read_only()
     with as_nobody():
         told = there("fmt", code=1)
-    assert "bot.yaml: can not be written: permission denied" in told.words.lower()
+    assert "bot.yaml: cannot be written: permission denied" in told.words.lower()
 
 
 # ------------------------------------------------------------------------------------------ manifests behind a link
@@ -148,8 +148,8 @@ def test_a_link_into_a_folder_that_may_not_be_entered_is_a_problem_of_the_link(
     (there.folder / ".closed").chmod(0o000)
     with as_nobody():
         told = there("validate", code=1)
-    assert "link.yaml: can not be read: Permission denied" in told.words
-    assert "other: can not be read: Permission denied" in told.words
+    assert "link.yaml: cannot be read: Permission denied" in told.words
+    assert "other: cannot be read: Permission denied" in told.words
     assert "2 problems" in told.words
     (there.folder / ".closed").chmod(0o755)
 
@@ -163,7 +163,7 @@ def test_a_list_of_what_to_pass_over_that_can_not_be_read_is_a_problem_too(
     (there.folder / "part" / ".reconcilerignore").chmod(0o000)
     with as_nobody():
         told = there("validate", code=1)
-    assert "part/.reconcilerignore: can not be read: Permission denied" in told.words
+    assert "part/.reconcilerignore: cannot be read: Permission denied" in told.words
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "destroy --yes", "fmt"])

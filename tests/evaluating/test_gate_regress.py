@@ -195,7 +195,7 @@ def test_a_value_that_is_not_shown_can_not_be_compared_and_fails() -> None:
     verdict = one(FIVE_PERCENT, value_on(0, None), seen(value_on(1, 0.9)))
     assert (verdict.level, verdict.why) == (
         FAIL,
-        "can not be compared with the past: the platform does not show faithfulness as a number",
+        "cannot be compared with the past: the platform does not show faithfulness as a number",
     )
 
 
@@ -217,7 +217,7 @@ def test_what_has_no_direction_can_not_be_compared_and_fails(criteria: tuple[Cri
     """Manifests are refused for it; what a test case of another document measures is known only here."""
     expectation = Expectation(FAITHFUL, "live", Gate(regress=FIVE_PERCENT), None, criteria)
     (verdict,) = judge([expectation], [value_on(0, 0.9)])
-    assert (verdict.level, verdict.why) == (FAIL, f"can not be compared with the past: {why}")
+    assert (verdict.level, verdict.why) == (FAIL, f"cannot be compared with the past: {why}")
 
 
 # ------------------------------------------------------------------------------------------- which past counts

@@ -79,7 +79,7 @@ FIRST, SECOND, THIRD = run(PASSING, 0.88, number=1), run(FAILING, 0.79, number=2
         (Gate(runs=3, min_pass=2, on_missing="pass"), "f", PASS, MISSING,
          "1 of 3 runs so far, 0 passed, at least 2 must (onMissing: pass)"),
         # What is not an answer is no pass, unless the gate says so.
-        (TWO_OF_THREE, "psu", FAIL, UNREADABLE, "1 of 3 runs passed, at least 2 must; the result can not be read"),
+        (TWO_OF_THREE, "psu", FAIL, UNREADABLE, "1 of 3 runs passed, at least 2 must; the result cannot be read"),
         (Gate(runs=3, min_pass=2, on_skipped="pass"), "pfs", PASS, PASSING,
          "2 of 3 runs passed (0.75 to 0.85), 1 of them forgiven"),
         (TWO_OF_THREE, "pfe", FAIL, FAILING,

@@ -118,7 +118,7 @@ def test_a_warning_threshold_on_a_value_that_is_not_shown_warns() -> None:
     verdict = one(expect(warn_criteria=(limit(">=", 0.9),)), result(PASSING))
     assert (verdict.level, verdict.why) == (
         WARN,
-        "the platform does not show faithfulness, so the warning threshold can not be judged",
+        "the platform does not show faithfulness, so the warning threshold cannot be judged",
     )
 
 
@@ -129,7 +129,7 @@ def test_a_warning_threshold_on_one_of_two_columns_that_can_not_be_told_apart_wa
     shown = Evaluation(FAITHFUL, PASSING, "live", {"average": 900}, "", "r1")
     verdict = one(both, shown)
     assert verdict.level is WARN
-    assert "so the warning threshold can not be judged" in verdict.why
+    assert "so the warning threshold cannot be judged" in verdict.why
 
 
 def test_a_result_judged_by_an_older_threshold_warns() -> None:

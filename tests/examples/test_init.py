@@ -63,7 +63,7 @@ def test_nothing_is_written_when_any_file_would_be_overwritten(name: str, reconc
 def test_a_folder_that_can_not_be_made_is_one_sentence(reconciler: Run, scratch: Path) -> None:
     (scratch / "file").write_text("")
     done = reconciler("init", "file", exits=1)
-    assert "file/.github/workflows/evaluations.yml can not be written: Not a directory" in done.stderr
+    assert "file/.github/workflows/evaluations.yml cannot be written: Not a directory" in done.stderr
 
 
 def test_the_workflow_of_the_starter_has_few_rights_and_pinned_actions() -> None:

@@ -50,13 +50,13 @@ def test_a_good_item_is_understood() -> None:
 def test_an_item_that_makes_no_sense_is_one_sentence(damage: dict[str, Any]) -> None:
     """And not skipped: a list without it would be half a picture."""
     item = {**GOOD_TEST, **damage}
-    with pytest.raises(ReadFailed, match="GET the list of tests: an item can not be understood: "):
+    with pytest.raises(ReadFailed, match="GET the list of tests: an item cannot be understood: "):
         read(TEST, {key: value for key, value in item.items() if value is not None})
 
 
 @pytest.mark.parametrize("item", [None, [], "x", 7, {}, {"id": "p"}])
 def test_an_item_may_be_anything(item: Any) -> None:
-    with pytest.raises(ReadFailed, match="GET the list of projects: an item can not be understood"):
+    with pytest.raises(ReadFailed, match="GET the list of projects: an item cannot be understood"):
         read(PROJECT, item)
 
 
@@ -77,7 +77,7 @@ def test_an_answer_that_a_flow_stumbles_over(method: str, error: type[ApiError],
     async def sleep(_: float) -> None:
         raise AssertionError
 
-    with pytest.raises(error, match=rf"{method} /things: the answer can not be understood"):
+    with pytest.raises(error, match=rf"{method} /things: the answer cannot be understood"):
         asyncio.run(drive(flow(method), send, sleep))
 
 

@@ -154,7 +154,7 @@ def test_a_redirect_is_not_followed_to_another_host(status: int, run: Any, probe
 
 
 def test_a_key_is_not_sent_in_the_clear(run: Any) -> None:
-    """Plain http to another host needs a permission of the operator's; manifests can not give it."""
+    """Plain http to another host needs a permission of the operator's; manifests cannot give it."""
     (run.folder / "bot.yaml").write_text(BOT)
     said = run("plan", code=1, OPENLAYER_BASE_URL="http://platform.example/v1")
     assert "RECONCILER_ALLOW_HTTP" in said.err

@@ -182,7 +182,7 @@ def test_a_mounted_configuration_is_read_through_its_links(tmp_path: Path) -> No
 
 
 def test_a_file_beside_a_manifest_outside_of_the_root_is_read(tmp_path: Path) -> None:
-    """The user named that folder; a pull request can not."""
+    """The user named that folder; a pull request cannot."""
     root, other = tmp_path / "root", tmp_path / "other"
     root.mkdir()
     write(other, SHELF.replace("../data/rows.txt", "rows.txt"))

@@ -16,7 +16,7 @@ from reconciler.providers.digitalocean import DIGITALOCEAN
 from reconciler.providers.openlayer import OPENLAYER
 
 VENDORS = (OPENLAYER, DIGITALOCEAN)
-UNTOLD = "can not be told from"
+UNTOLD = "cannot be told from"
 UNWRITTEN = "which is not among what was written"
 AGAIN = "mend that, and export again"
 STAYS = "it stays there, and is not compared; write it by hand to change that"
@@ -76,7 +76,7 @@ def test_a_text_that_no_manifest_can_hold_is_left_out(tmp_path: Path, text: str)
     """What is not written is not compared, so the plan is still empty."""
     found, warnings = exported(tmp_path, project(description=text))
     assert found == {"openlayer.Project/bot": {"name": "bot", "taskType": "llm-base"}}
-    assert warnings == [f"openlayer.Project/bot: description was left out: it holds what a manifest can not; {STAYS}"]
+    assert warnings == [f"openlayer.Project/bot: description was left out: it holds what a manifest cannot; {STAYS}"]
 
 
 def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_number_that_would_lose_digits_takes_its_test_along(tmp_path: Path) ->
     found, warnings = exported(tmp_path, project(), test("Rows", thresholds=limit))
     assert list(found) == ["openlayer.Project/bot"]
     assert warnings == [
-        f'openlayer.Test/bot/monitoring/Rows was left out: its "thresholds" holds what a manifest can not; {AGAIN}'
+        f'openlayer.Test/bot/monitoring/Rows was left out: its "thresholds" holds what a manifest cannot; {AGAIN}'
     ]
 
 
@@ -101,7 +101,7 @@ def test_a_name_that_nobody_can_see_takes_everything_inside_along(tmp_path: Path
     inside = live("openlayer.InferencePipeline/b\x07t/live")
     found, warnings = exported(tmp_path, project("b\x07t"), inside, project("other"))
     assert list(found) == ["openlayer.Project/other"]
-    assert warnings == [f'openlayer.Project/b\ufffdt was left out: its "name" holds what a manifest can not; {AGAIN}']
+    assert warnings == [f'openlayer.Project/b\ufffdt was left out: its "name" holds what a manifest cannot; {AGAIN}']
 
 
 def test_names_that_can_not_be_told_apart_do_not_load_together(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_set_in_which_something_stands_twice_is_left_out(tmp_path: Path) -> No
 def test_what_can_not_be_set_is_said(tmp_path: Path) -> None:
     _, warnings = exported(tmp_path, project(unmanaged=("gitRepo",)))
     again = "set it again by hand where the object is ever replaced"
-    assert warnings == [f"openlayer.Project/bot: gitRepo is set and can not be expressed; {again}"]
+    assert warnings == [f"openlayer.Project/bot: gitRepo is set and cannot be expressed; {again}"]
 
 
 def test_a_reference_to_what_was_left_out_is_left_out(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_a_file_as_it_was_and_no_other_beside_it(tmp_path: Pa
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(ManifestsInvalid, match=r"a\.yaml: can not be written: File too large"):
+        with pytest.raises(ManifestsInvalid, match=r"a\.yaml: cannot be written: File too large"):
             rewritten(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -94,7 +94,7 @@ def test_an_override_is_checked_where_it_is_written(tmp_path: Path) -> None:
     with pytest.raises(ManifestsInvalid) as caught:
         gate(tmp_path, "      gate: {runs: 3}\n", staging="gate: {minPass: 4}")
     (problem,) = caught.value.problems
-    assert (problem.file, problem.message) == ("staging.yaml", "4 can not pass of 3 runs")
+    assert (problem.file, problem.message) == ("staging.yaml", "4 cannot pass of 3 runs")
 
 
 @pytest.mark.parametrize(("written", "drop"), [("5%", Regress(0.05)), ("0.05", Regress(0.05, relative=False))])
@@ -137,7 +137,7 @@ spec:
 
 @pytest.mark.parametrize("kind", [each for each in KINDS.values() if each.gate], ids=lambda each: each.id)
 def test_every_kind_with_a_gate_has_all_of_its_fields(kind: Any) -> None:
-    """A kind that is added later can not forget one: each is ours alone, and an environment may set it."""
+    """A kind that is added later cannot forget one: each is ours alone, and an environment may set it."""
     fields = fields_of(kind.spec)
     for name in ("severity", "flaky", "regress", "gate"):
         assert {Mark.LOCAL, Mark.OVERRIDABLE} <= fields[name].marks

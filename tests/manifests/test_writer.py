@@ -226,7 +226,7 @@ def test_comments_and_empty_lines_may_stand_anywhere(data: st.DataObject) -> Non
     try:
         before = parse(text)
     except ManifestsInvalid:
-        return  # a comment can not stand inside of a folded text
+        return  # a comment cannot stand inside of a folded text
     once = fmt(text)
     assert parse(once) == before
     assert fmt(once) == once

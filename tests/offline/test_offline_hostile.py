@@ -67,7 +67,7 @@ def test_names_that_climb_are_refused(name: str, repository: Any) -> None:
     """A tree can be made by hand; git itself would never check it out."""
     inner = tree(repository, ("100644", "evil.yaml", blob(repository, b"a: 1\n")))
     commit = commit_of(repository, tree(repository, ("40000", name, inner)))
-    with pytest.raises(UsageInvalid, match="can not be a file"), taken_out(commit, (".",), root=repository.folder):
+    with pytest.raises(UsageInvalid, match="cannot be a file"), taken_out(commit, (".",), root=repository.folder):
         pass
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_written_through_a_link(link: str, repository: Any, tmp_path:
     inner = tree(repository, ("100644", "evil.yaml", blob(repository, b"a: 1\n")))
     target = blob(repository, os.fsencode(tmp_path))
     commit = commit_of(repository, tree(repository, ("120000", link, target), ("40000", "sub", inner)))
-    with pytest.raises(UsageInvalid, match="can not be a file"), taken_out(commit, (".",), root=repository.folder):
+    with pytest.raises(UsageInvalid, match="cannot be a file"), taken_out(commit, (".",), root=repository.folder):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +120,7 @@ def test_a_partial_clone_fetches_nothing(repository: Any) -> None:
     before = sorted(path.name for path in (clone / ".git" / "objects").rglob("*"))
     repository.folder = clone
     ended = repository(*AGAINST_MAIN, code=64)
-    assert "git can not list" in ended.words
+    assert "git cannot list" in ended.words
     assert "git fetch --refetch --no-filter origin" in ended.words
     assert sorted(path.name for path in (clone / ".git" / "objects").rglob("*")) == before
 

@@ -128,11 +128,11 @@ def test_what_the_platform_fills_in_is_no_change_when_it_is_written_out(reposito
 
 
 def test_a_refusal_exits_3(repository: Any) -> None:
-    """A task type can not be changed, whatever the platform says."""
+    """A task type cannot be changed, whatever the platform says."""
     repository.edit("bot.yaml", "llm-base", "tabular-regression")
     ended = repository(*AGAINST_MAIN, code=3)
     assert "! openlayer.Project/bot" in ended.out
-    assert "taskType can not be changed in place" in ended.out
+    assert "taskType cannot be changed in place" in ended.out
 
 
 def test_the_policy_of_the_environment_holds(repository: Any) -> None:
@@ -275,7 +275,7 @@ def test_a_new_name_of_a_workspace_that_is_only_looked_up_is_believed(empty: Any
 
 
 def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> None:
-    """Of some metrics less is better: whether 80 -> 70 loosens can not be told from here."""
+    """Of some metrics less is better: whether 80 -> 70 loosens cannot be told from here."""
     with_a_tone(empty)
     empty.edit("care.yaml", "threshold: 80", "threshold: 70")
     (step,) = steps(empty).values()
@@ -287,7 +287,7 @@ def test_a_direction_that_only_the_platform_knows_is_not_guessed(empty: Any) -> 
     ("effect", "source"), [("loosened", "option"), ("loosened", "policy"), ("tightened", "option")]
 )
 def test_what_may_be_denied_is_refused(change: str, effect: str, source: str, empty: Any) -> None:
-    """Of some metrics less is better: a gate that lets pass what it can not judge is none."""
+    """Of some metrics less is better: a gate that lets pass what it cannot judge is none."""
     with_a_tone(empty)
     denied = f"deny: [{effect}]" if source == "policy" else ""
     empty.write(

@@ -63,7 +63,7 @@ def test_an_update_waits_for_what_it_refers_to_only() -> None:
 
 
 def test_nothing_waits_for_a_mere_update_of_its_project() -> None:
-    """A server that can not change a project must not keep its tests from being changed, added or archived."""
+    """A server that cannot change a project must not keep its tests from being changed, added or archived."""
     steps = [step(Action.UPDATE, PROJECT), step(Action.UPDATE, FIRST), step(Action.CREATE, CANARY)]
     found = order(*steps, step(Action.ARCHIVE, SECOND))
     assert found == {"update p": [], "create canary": [], "update first": [], "archive second": []}

@@ -1,4 +1,4 @@
-"""What was before an apply is noted, merged over several applies, and leads back; what can not come back is told."""
+"""What was before an apply is noted, merged over several applies, and leads back; what cannot come back is told."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_the_platform_does_not_show_is_what_we_wrote_last() -> None:
     assert unknown[PIPELINE].fields == {"name": "live"}
     assert irreversible(plan(update), known, desired(), KINDS) == ()
     assert irreversible(plan(update), unknown, desired(), KINDS) == (
-        f"can not be rolled back: {PIPELINE}: the platform does not show what referenceDatasetUri was",
+        f"cannot be rolled back: {PIPELINE}: the platform does not show what referenceDatasetUri was",
     )
 
 
@@ -103,7 +103,7 @@ def test_of_two_applies_that_nobody_verified_the_first_counts() -> None:
     assert merged({}, {OTHER: second}) == {OTHER: second}
 
 
-# ------------------------------------------------------------------------------------------ what can not come back
+# ------------------------------------------------------------------------------------------ what cannot come back
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_of_two_applies_that_nobody_verified_the_first_counts() -> None:
 def test_what_stays_is_told_beforehand(action: Action, address: Address, lifecycle: Lifecycle, says: str) -> None:
     made = plan(step(action, address, remote_id=None if action is Action.CREATE else "x"))
     told = irreversible(made, {address: Before(address)}, desired(wanted(address, {}, lifecycle=lifecycle)), KINDS)
-    assert told == ((f"can not be rolled back: {says}",) if says else ())
+    assert told == ((f"cannot be rolled back: {says}",) if says else ())
 
 
 def test_a_workspace_stays_though_a_dataset_of_its_name_goes_again() -> None:
@@ -130,14 +130,14 @@ def test_a_workspace_stays_though_a_dataset_of_its_name_goes_again() -> None:
     )
     both = desired(wanted(workspace, {}), wanted(dataset, {}, lifecycle=Lifecycle(onRemoval="delete")))
     assert irreversible(plan(step(Action.CREATE, workspace), step(Action.CREATE, dataset)), {}, both, KINDS) == (
-        f"can not be rolled back: {workspace} is created, and stays there: it has no lifecycle.onRemoval: delete",
+        f"cannot be rolled back: {workspace} is created, and stays there: it has no lifecycle.onRemoval: delete",
     )  # fmt: skip
 
 
 def test_an_evaluation_writes_over_results_for_good() -> None:
     update = step(Action.UPDATE, fields=NEW, remote_id="t1", changes=(FieldChange("thresholds.0.value", 1, 2),))
     (told,) = irreversible(plan(update), taken(update, entries={TEST: OURS}), desired(), KINDS)
-    assert told.startswith("can not be rolled back: results that the evaluation writes over")
+    assert told.startswith("cannot be rolled back: results that the evaluation writes over")
 
 
 # ------------------------------------------------------------------------------------------ the way back

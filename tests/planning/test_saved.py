@@ -52,7 +52,7 @@ def test_a_plan_that_nobody_touched_is_believed() -> None:
 
 
 def test_a_vendor_s_half_of_a_character_makes_no_difference() -> None:
-    """Its JSON can hold a lone surrogate, and UTF-8 can not."""
+    """Its JSON can hold a lone surrogate, and UTF-8 cannot."""
     odd = replace(UPDATE, changes=(FieldChange("description", "\ud83d", {"é": [None, 1.5]}, sensitive=True),))
     assert check_untouched(saved(plan(odd))) is None  # type: ignore[func-returns-value]
 
@@ -144,9 +144,9 @@ def test_a_step_that_came_or_went_is_named() -> None:
 
 
 def test_a_refusal_that_came_is_named() -> None:
-    refusal = Refusal(PROJECT, "taskType can not be changed in place")
+    refusal = Refusal(PROJECT, "taskType cannot be changed in place")
     assert what_moved(SAVED, plan(CREATE, UPDATE, refusals=(refusal,))) == (
-        "openlayer.Project/bot: taskType can not be changed in place",
+        "openlayer.Project/bot: taskType cannot be changed in place",
     )
     assert what_moved(saved(plan(CREATE, refusals=(refusal,))), plan(CREATE, refusals=(refusal,))) == ()
 
@@ -181,7 +181,7 @@ def test_a_resumed_plan_adopts_nothing_that_a_stranger_made() -> None:
 
 def test_a_resumed_plan_may_archive_what_its_replace_left_behind() -> None:
     """That object and no other."""
-    swap = Step(f"replace:{TEST}", Action.REPLACE, TEST, "type can not be changed", remote_id="t1")
+    swap = Step(f"replace:{TEST}", Action.REPLACE, TEST, "type cannot be changed", remote_id="t1")
     left = Step(f"archive:{TEST}#t1", Action.ARCHIVE, TEST, "left behind", remote_id="t1")
     assert begun(swap, left) == ()
     assert begun(swap, replace(left, remote_id="t9")) == (f"{TEST}: archive is needed now (left behind)",)

@@ -131,7 +131,7 @@ def test_a_workspace_that_was_not_renamed_is_not_followed() -> None:
     live = [*there("renamed", "w1"), *there("default", "w2", Answers="c1")]
     refusal = only_refusal(planned(workspace("renamed", "Answers", former="default"), live, remembered(ANSWERS)))
     assert refusal.reason == "renamedFrom says default, but both default and renamed are at the platform"
-    assert refusal.hint == "drop renamedFrom: it is only looked up, and what is in it can not be moved"
+    assert refusal.hint == "drop renamedFrom: it is only looked up, and what is in it cannot be moved"
 
 
 def test_a_new_name_that_the_platform_does_not_have_is_refused() -> None:

@@ -261,7 +261,7 @@ def test_a_refused_connection_and_an_unknown_host_are_tried_again_and_then_unrea
 
     error, requests = asyncio.run(scenario())
     assert isinstance(error, Unreachable)
-    assert str(error).startswith(f"{call.method} {call.path}: the server can not be reached: ")
+    assert str(error).startswith(f"{call.method} {call.path}: the server cannot be reached: ")
     assert error.__cause__ is not None
     assert (requests, len(clock.slept)) == (4, 3)
 
@@ -269,7 +269,7 @@ def test_a_refused_connection_and_an_unknown_host_are_tried_again_and_then_unrea
 def test_a_certificate_that_can_not_be_verified_is_unreachable(world: World) -> None:
     talk = world.talk([], POST, tls=True)
     assert isinstance(talk.error, Unreachable)
-    assert "the server's certificate can not be verified: self-signed certificate" in str(talk.error)
+    assert "the server's certificate cannot be verified: self-signed certificate" in str(talk.error)
     assert "SSL_CERT_FILE" in talk.error.hint
     assert talk.seen == []
 
@@ -288,7 +288,7 @@ def test_a_handshake_that_never_ends_is_tried_again_also_for_a_post_and_then_unr
         return caught.value, provider.requests
 
     error, requests = asyncio.run(scenario())
-    assert str(error) == "POST /projects: the server can not be reached: no connection in time (4 attempts)"
+    assert str(error) == "POST /projects: the server cannot be reached: no connection in time (4 attempts)"
     assert requests == 4
 
 
@@ -298,7 +298,7 @@ def test_a_given_certificate_authority_is_trusted(world: World) -> None:
 
 
 def test_an_unreadable_certificate_authority_is_a_setting_to_mend(world: World) -> None:
-    with pytest.raises(SettingsInvalid, match=r"SSL_CERT_FILE\) can not be read: No such file"):
+    with pytest.raises(SettingsInvalid, match=r"SSL_CERT_FILE\) cannot be read: No such file"):
         world.provider("https://127.0.0.1/v1", ca_file="/nonexistent/ca.pem")
 
 

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_what_was_planned_is_not_sent(now: bytes, world: Worl
 def test_a_file_that_is_gone_is_one_sentence(world: World, upload: Upload) -> None:
     result, seen = sent(world, replace(upload, path=upload.path + ".gone"))
     assert isinstance(result, InvalidRequest)
-    assert "rows.csv.gone can not be read: No such file or directory" in result.message
+    assert "rows.csv.gone cannot be read: No such file or directory" in result.message
     assert seen == []
 
 

@@ -105,7 +105,7 @@ STEPS = (
         "replace:latency",
         Action.REPLACE,
         _test("Latency"),
-        "evaluationWindow can not be changed in place",
+        "evaluationWindow cannot be changed in place",
         changes=(FieldChange("evaluationWindow", "1h", "24h", Effect.REDEFINED, create_only=True),),
         effect=Effect.REDEFINED,
         source=Source(MANIFEST, 41, 5),
@@ -166,7 +166,7 @@ PLAN = Plan(
     refusals=(
         Refusal(
             Address("openlayer.Project", ("other",)),
-            "taskType can not be changed in place",
+            "taskType cannot be changed in place",
             "make a project under a new name",
             Source("projects/other.yaml", 4, 3),
         ),

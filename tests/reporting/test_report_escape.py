@@ -20,7 +20,7 @@ VISIBLE_FORMAT = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110
 
 
 def _acts(character: str) -> bool:
-    """Whether a terminal may act on it or a reader can not see it, by Unicode's own categories."""
+    """Whether a terminal may act on it or a reader cannot see it, by Unicode's own categories."""
     if ord(character) in VISIBLE_FORMAT:
         return False
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -59,7 +59,7 @@ def _merged(facts: Facts) -> Facts:
 
 
 def test_the_refusals_are_the_same_in_all_forms(plan: Plan) -> None:
-    wanted = ("openlayer.Project/other", "taskType can not be changed in place", "make a project under a new name")
+    wanted = ("openlayer.Project/other", "taskType cannot be changed in place", "make a project under a new name")
     [refusal] = json.loads(plan_json(plan, tool=""))["refusals"]
     assert (refusal["address"], refusal["reason"], refusal["hint"]) == wanted
     for text in (plan_text(plan, width=80, color=False), plan_markdown(plan)):

@@ -81,7 +81,7 @@ def test_a_refusal_is_an_error_at_the_line_of_the_manifest(plan: Plan) -> None:
     assert _obeyed(github_annotations(of_plan(plan)))[0] == Obeyed(
         "error",
         {"file": "projects/other.yaml", "line": "4", "col": "3", "title": "reconciler: Refused"},
-        "other: taskType can not be changed in place; make a project under a new name",
+        "other: taskType cannot be changed in place; make a project under a new name",
     )
 
 

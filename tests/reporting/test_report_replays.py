@@ -53,7 +53,7 @@ def test_a_share_is_not_rounded_to_nothing_or_to_everything() -> None:
 
 
 def test_a_hostile_reason_stays_inside_its_fence() -> None:
-    """A name of the platform's in the reason can not become markup of the comment."""
+    """A name of the platform's in the reason cannot become markup of the comment."""
     why = "only 3 % of </details><img src=x> ``` ::error::x"
     step = Step("update:x", Action.UPDATE, TEST, "changed", replay=Replay(ReplayState.UNCALIBRATED, DAY, why))
     page = plan_markdown(Plan(Basis("", {}, "", "", 0), (step,)))

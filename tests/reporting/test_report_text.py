@@ -139,7 +139,7 @@ Notes
       openlayer.Project secret  (1 resource)
       openlayer.Test secret  (1 resource)
 
-Unknown: no drift found, but 2 fields can not be seen.
+Unknown: no drift found, but 2 fields cannot be seen.
 """
     )
 
@@ -147,7 +147,7 @@ Unknown: no drift found, but 2 fields can not be seen.
 def test_what_was_refused_is_unknown_too() -> None:
     plan = Plan(BASIS, refusals=(Refusal(PROJECT, "2 live objects have this identity"),))
     assert drift_answer(plan) == "unknown"
-    assert "Unknown: no drift found, but 1 resource can not be told.\n" in drift_text(plan, width=100, color=False)
+    assert "Unknown: no drift found, but 1 resource cannot be told.\n" in drift_text(plan, width=100, color=False)
 
 
 def test_a_sensitive_field_stays_hidden_in_drift() -> None:
@@ -210,7 +210,7 @@ def test_a_request_to_send_by_hand_is_never_broken() -> None:
 
 
 def test_a_refusal_names_the_place_and_the_way_out() -> None:
-    refusal = Refusal(PROJECT, "taskType can not be changed in place", "use a new name", Source("a.yaml", 3, 1))
+    refusal = Refusal(PROJECT, "taskType cannot be changed in place", "use a new name", Source("a.yaml", 3, 1))
     assert (
         plan_text(Plan(BASIS, refusals=(refusal,), unchanged=1), width=80, color=False)
         == """\
@@ -218,7 +218,7 @@ Plan
 
 Refused: nothing is applied until this is settled
   ! openlayer.Project/bot  (a.yaml:3)
-      taskType can not be changed in place
+      taskType cannot be changed in place
       hint: use a new name
 
 Plan: 1 refused. 1 unchanged.

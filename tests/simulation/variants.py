@@ -139,7 +139,7 @@ def _shifted(look_for: Any, seconds: float) -> Any:
 
 
 def torn_line_is_damage() -> AbstractContextManager[Any]:
-    """A journal whose last line was torn by a crash can not be read."""
+    """A journal whose last line was torn by a crash cannot be read."""
     return patch.object(encoding, "_whole_lines", lambda content: content.removesuffix(b"\n").split(b"\n"))
 
 

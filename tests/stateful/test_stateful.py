@@ -380,7 +380,7 @@ class Reconciling(RuleBasedStateMachine):
         assert self.world.everything() == before
 
     def destroy(self) -> None:
-        """Everything of ours goes, and nothing else; where that can not be, nothing at all."""
+        """Everything of ours goes, and nothing else; where that cannot be, nothing at all."""
         before, ours = self.world.everything(), self._ours()
 
         async def work(here: Session) -> Applied:

@@ -80,7 +80,7 @@ def test_a_large_snapshot_comes_back_whole(end: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), [float("inf"), None], {"a": float("nan"), "b": "\ud800"}, object()])
 def test_what_json_can_not_hold_is_never_written(value: Any) -> None:
-    with pytest.raises(StateUnreadable, match="this can not be written to a state"):
+    with pytest.raises(StateUnreadable, match="this cannot be written to a state"):
         canonical({"value": value})
 
 

@@ -139,7 +139,7 @@ def test_a_history_in_a_read_only_folder_can_be_read_and_says_that_it_can_not_be
     with as_nobody():
         found = FileHistory(read_only).of()
     assert found == (seen(1),)
-    with as_nobody(), pytest.raises(StateUnreadable, match=r"history\.db can not be written: permission denied"):
+    with as_nobody(), pytest.raises(StateUnreadable, match=r"history\.db cannot be written: permission denied"):
         FileHistory(read_only).record([seen(2)])
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_history_is_named(path: Path) -> None:
         lambda: FileHistory(path).moved(FAITHFUL, FAITHFUL),
     )
     for call in calls:
-        with pytest.raises(StateUnreadable, match=r"production\.history\.db can not be .*not a database") as caught:
+        with pytest.raises(StateUnreadable, match=r"production\.history\.db cannot be .*not a database") as caught:
             call()
         assert caught.value.hint == "move the file away to begin a new history"
 
@@ -186,12 +186,12 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(path: Path, tmp_path: P
     """A pull request could bring one."""
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere.db")
-    with pytest.raises(StateUnreadable, match="can not be written"):
+    with pytest.raises(StateUnreadable, match="cannot be written"):
         FileHistory(path).record([seen(1)])
     assert not (tmp_path / "elsewhere.db").exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "x" * 65, "../x", "a/b", "prod\n"])
 def test_an_environment_s_name_can_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
+    with pytest.raises(UsageInvalid, match="cannot be the name of an environment"):
         open_history(tmp_path, name, environ={})

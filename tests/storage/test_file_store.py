@@ -103,7 +103,7 @@ def test_the_backup_is_the_snapshot_before(folder: Path, open_file_store: OpenFi
     "name", ["", "..", ".", ".hidden", "-x", "x" * 65, "../x", "a/b", "a b", "prod\n", "é", "a\0b"]
 )
 def test_an_environment_s_name_can_not_lead_out_of_the_folder(folder: Path, name: str) -> None:
-    with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
+    with pytest.raises(UsageInvalid, match="cannot be the name of an environment"):
         FileStore(folder, name, now=lambda: pytest.fail("no clock is needed"))
 
 
@@ -695,7 +695,7 @@ def not_permitted(folder: Path) -> Iterator[None]:
 
 def test_a_folder_that_may_not_be_written_is_a_sentence(folder: Path, open_file_store: OpenFileStore) -> None:
     folder.mkdir()
-    refused = pytest.raises(StateUnreadable, match="can not be taken: permission denied")
+    refused = pytest.raises(StateUnreadable, match="cannot be taken: permission denied")
     with not_permitted(folder), refused, open_file_store().lock("apply"):
         pass
     assert names(folder) == set()
@@ -703,15 +703,15 @@ def test_a_folder_that_may_not_be_written_is_a_sentence(folder: Path, open_file_
 
 def test_a_folder_that_is_a_file_is_a_sentence(folder: Path, open_file_store: OpenFileStore) -> None:
     folder.touch()
-    with pytest.raises(StateUnreadable, match="can not be read: not a directory"):
+    with pytest.raises(StateUnreadable, match="cannot be read: not a directory"):
         open_file_store().load()
-    with pytest.raises(StateUnreadable, match="can not be taken: file exists"), open_file_store().lock("apply"):
+    with pytest.raises(StateUnreadable, match="cannot be taken: file exists"), open_file_store().lock("apply"):
         pass
 
 
 def test_a_state_that_is_a_folder_is_a_sentence(folder: Path, open_file_store: OpenFileStore) -> None:
     (folder / "production.state.json").mkdir(parents=True)
-    with pytest.raises(StateUnreadable, match="can not be read: is a directory"):
+    with pytest.raises(StateUnreadable, match="cannot be read: is a directory"):
         open_file_store().load()
 
 
@@ -719,7 +719,7 @@ def test_a_lock_that_is_a_link_is_not_followed(folder: Path, open_file_store: Op
     folder.mkdir()
     (tmp_path / "precious").write_text("content")
     (folder / "production.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(StateUnreadable, match="can not be taken"), open_file_store().lock("apply"):
+    with pytest.raises(StateUnreadable, match="cannot be taken"), open_file_store().lock("apply"):
         pass
     assert (tmp_path / "precious").read_text() == "content"
 
@@ -745,9 +745,9 @@ with store.lock("apply"):
         out, err = process.communicate()
     told = out.splitlines()
     assert err == ""
-    assert re.fullmatch(r"StateUnreadable: the journal \S+ can not be written: file too large", told[0])
+    assert re.fullmatch(r"StateUnreadable: the journal \S+ cannot be written: file too large", told[0])
     assert re.fullmatch(r"StateUnreadable: \S+: an earlier write failed, so nothing more is added", told[1])
-    assert re.fullmatch(r"StateUnreadable: the state \S+ can not be written: file too large", told[2])
+    assert re.fullmatch(r"StateUnreadable: the state \S+ cannot be written: file too large", told[2])
     assert open_file_store().load() == State(tasks={"1": {}})
 
 
@@ -780,7 +780,7 @@ def test_a_disk_that_fails_to_sync_is_not_believed(
         store.append([INTENT])
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fails)
-            with pytest.raises(StateUnreadable, match="can not be written: input/output error"):
+            with pytest.raises(StateUnreadable, match="cannot be written: input/output error"):
                 store.append([DONE])
         with pytest.raises(StateUnreadable, match="an earlier write failed"):
             store.append([DONE])

@@ -159,7 +159,7 @@ def test_an_answer_that_takes_too_long_is_given_up(open_http: OpenStore) -> None
     with store.lock("apply"):
         store.commit(State())
     store.deadline_s = 0.0
-    with pytest.raises(StateUnreadable, match="can not be read: no answer in time"):
+    with pytest.raises(StateUnreadable, match="cannot be read: no answer in time"):
         store.load()
 
 
@@ -199,7 +199,7 @@ def test_gitlabs_lock_is_tried_again_after_an_error(
 def test_a_lock_that_never_gets_an_answer_is_a_sentence(open_http: OpenStore, terraform_wire: Any) -> None:
     for _ in range(6):
         terraform_wire.next("LOCK", deliver=False, answer=503)
-    with pytest.raises(StateUnreadable, match="the lock can not be taken: the server answered 503"):
+    with pytest.raises(StateUnreadable, match="the lock cannot be taken: the server answered 503"):
         wired(open_http, terraform_wire).lock("apply").__enter__()
 
 
@@ -255,7 +255,7 @@ def test_a_conflict_at_gitlab_does_not_call_us_the_holder(open_gitlab: OpenStore
     ("place", "path", "told"),
     [
         ("open_http", PLAIN_PATH, "was broken"),
-        ("open_gitlab", GITLAB_PATH, "can not be written: the server answered 500"),
+        ("open_gitlab", GITLAB_PATH, "cannot be written: the server answered 500"),
     ],
 )
 def test_a_lock_that_was_removed_at_the_server_fences_its_holder(
@@ -408,7 +408,7 @@ def test_plain_http_to_another_computer_needs_permission() -> None:
 def test_a_certificate_file_that_is_none_is_told(tmp_path: Any) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     for name in ("empty.pem", "missing.pem"):
-        with pytest.raises(SettingsInvalid, match="SSL_CERT_FILE can not be used"):
+        with pytest.raises(SettingsInvalid, match="SSL_CERT_FILE cannot be used"):
             store_at(
                 "https://state.example/x",
                 RECONCILER_STATE_ORIGIN="https://state.example",

@@ -252,7 +252,7 @@ def test_what_is_kept_aside_is_tried_again(open_s3: OpenStore, s3_wire: Any) -> 
         written = store.commit(State())
         for _ in range(6):
             s3_wire.next("PUT", "snapshot", deliver=False, answer=503)
-        with pytest.raises(StateUnreadable, match=r"can not be written: snapshot-000002-\S+: the server answered 503"):
+        with pytest.raises(StateUnreadable, match=r"cannot be written: snapshot-000002-\S+: the server answered 503"):
             store.commit(written)
     assert open_s3().load() == written
 

@@ -40,7 +40,7 @@ def test_an_address_opens_a_store(url: str | None, expected: str, tmp_path: Path
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "https://user:canary-pw@host/x"])
 def test_an_address_that_can_not_be_used_is_a_sentence_without_it(url: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="the address of the state can not be used") as caught:
+    with pytest.raises(SettingsInvalid, match="the address of the state cannot be used") as caught:
         open_store(url, "production", root=tmp_path, environ={}, now=noon)
     assert "canary-pw" not in caught.value.message + caught.value.hint
 
@@ -48,7 +48,7 @@ def test_an_address_that_can_not_be_used_is_a_sentence_without_it(url: str, tmp_
 @pytest.mark.parametrize("url", ["s3://bucket/x", "https://state.example/x", "state", None])
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a b", "x" * 65])
 def test_the_name_of_an_environment_can_not_lead_out_of_its_place(url: str | None, name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
+    with pytest.raises(UsageInvalid, match="cannot be the name of an environment"):
         open_store(url, name, root=tmp_path, environ={}, now=noon)
 
 

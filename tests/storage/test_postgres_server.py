@@ -107,7 +107,7 @@ def test_a_manifest_can_make_a_connection_safer_and_never_less_safe(url: str, en
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "x" * 65, "../x", "a/b", "a b", "prod\n", "é"])
 def test_a_name_that_no_environment_can_have_is_refused(name: str) -> None:
-    with pytest.raises(UsageInvalid, match="can not be the name of an environment"):
+    with pytest.raises(UsageInvalid, match="cannot be the name of an environment"):
         store("postgresql:///states", name)
 
 
@@ -188,9 +188,9 @@ def test_a_server_that_is_not_there_is_a_sentence() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"postgresql://127.0.0.1:{free.getsockname()[1]}/states"
-        with pytest.raises(StateUnreadable, match=r"can not be read: .*refused") as caught:
+        with pytest.raises(StateUnreadable, match=r"cannot be read: .*refused") as caught:
             store(url, PGPASSWORD=SECRET).load()
-        with pytest.raises(StateUnreadable, match=r"can not be locked: .*refused"), store(url).lock("apply"):
+        with pytest.raises(StateUnreadable, match=r"cannot be locked: .*refused"), store(url).lock("apply"):
             pass
     assert "\n" not in caught.value.message
     assert SECRET not in caught.value.message

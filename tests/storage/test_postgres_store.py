@@ -1,4 +1,4 @@
-"""The PostgreSQL backend: killed holders, fenced holders, lost answers, damage, and pools that can not be used."""
+"""The PostgreSQL backend: killed holders, fenced holders, lost answers, damage, and pools that cannot be used."""
 
 from __future__ import annotations
 
@@ -516,7 +516,7 @@ def test_records_of_a_write_that_the_server_refused_are_not_there(postgres: Any,
     with store.lock("apply"):
         store.append([task("a")])
         postgres.run("alter table reconciler.journal add constraint full_disk check (false) not valid")
-        with pytest.raises(StateUnreadable, match=r"can not be written: .*full_disk"):
+        with pytest.raises(StateUnreadable, match=r"cannot be written: .*full_disk"):
             store.append([task("b")])
         with pytest.raises(StateUnreadable, match="earlier write failed"):
             store.append([task("c")])
@@ -581,7 +581,7 @@ def test_a_replica_is_called_one(postgres: Any, open_postgres: OpenPostgres) -> 
     environ = {"PGUSER": "replica", "PGPASSWORD": "replica"}
     store = PostgresStore(postgres.url, "production", environ=environ, now=lambda: datetime.now(UTC))
     assert store.load() == State()
-    with pytest.raises(StateUnreadable, match=r"can not be locked: .*read-only") as caught, store.lock("apply"):
+    with pytest.raises(StateUnreadable, match=r"cannot be locked: .*read-only") as caught, store.lock("apply"):
         pass
     assert caught.value.hint == "this is a replica: give the address of the primary"
 

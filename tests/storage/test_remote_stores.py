@@ -123,7 +123,7 @@ def test_a_write_that_never_gets_an_answer_ends_in_a_sentence(remote: Any) -> No
         store.append([done(1)])
         remote.wire.renew()
         remote.wire.nth_write(0, deliver=False, and_then_dead=True)
-        with pytest.raises(StateUnreadable, match=r"can not be (read|written)"):
+        with pytest.raises(StateUnreadable, match=r"cannot be (read|written)"):
             store.append([done(2)])
         remote.wire.renew()
         with pytest.raises(StateUnreadable, match="an earlier write failed"):
@@ -135,7 +135,7 @@ def test_a_write_that_never_gets_an_answer_ends_in_a_sentence(remote: Any) -> No
 def test_a_place_that_can_not_be_reached_is_a_sentence_with_its_name(remote: Any) -> None:
     store = remote.wired()
     remote.wire.close()
-    with pytest.raises(StateUnreadable, match=r"production can not be read: .*connection failed"):
+    with pytest.raises(StateUnreadable, match=r"production cannot be read: .*connection failed"):
         store.load()
 
 

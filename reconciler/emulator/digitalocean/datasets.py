@@ -81,7 +81,7 @@ def _uploaded(call: Call, file: bodies.StoredFile) -> bytes:
 
 
 def read_rows(content: bytes, dataset_type: str) -> list[Row]:
-    """The rows of a CSV file by its header.  Raises ApiError 422 for what can not be evaluated.
+    """The rows of a CSV file by its header.  Raises ApiError 422 for what cannot be evaluated.
 
     There is at least one row and at most MOST_ROWS; the column that holds the prompt is never empty.
     """

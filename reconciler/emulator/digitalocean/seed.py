@@ -1,4 +1,4 @@
-"""What an account holds that the API can not create, as JSON: agents, built-in metrics, and how its server behaves.
+"""What an account holds that the API cannot create, as JSON: agents, built-in metrics, and how its server behaves.
 
 ``Seed()`` is what an emulator starts with unless told otherwise.  A seed of one's own::
 
@@ -270,5 +270,5 @@ class Seed(_Seeded):
 
     @classmethod
     def read(cls, file: str | Path) -> Self:
-        """A seed from a file.  Raises OSError if it can not be read and ValueError if it is none."""
+        """A seed from a file.  Raises OSError if it cannot be read and ValueError if it is none."""
         return cls.from_json(read_json(file))

@@ -34,7 +34,7 @@ def windows(start: int, end: int, width: int) -> list[int]:
 
 
 def judged(test: Mapping[str, Any], rows: Rows) -> Judgement:
-    """Passing if every threshold holds, failing if one does not, skipped if one can not be measured."""
+    """Passing if every threshold holds, failing if one does not, skipped if one cannot be measured."""
     if not rows:
         return Judgement("skipped", "There are no rows in the evaluation window.")
     values: dict[str, float] = {}
@@ -62,7 +62,7 @@ def _holds(value: float, threshold: Mapping[str, Any]) -> bool:
         raise CannotMeasure("the emulator does not learn automatic thresholds")
     wanted = threshold["value"]
     if not isinstance(wanted, int | float):
-        raise CannotMeasure(f'"{threshold["measurement"]}" is a number and can not be compared with {wanted!r}')
+        raise CannotMeasure(f'"{threshold["measurement"]}" is a number and cannot be compared with {wanted!r}')
     return _COMPARISONS[threshold["operator"]](value, wanted)
 
 

@@ -2,7 +2,7 @@
 
 A run is wanted for each agent, or several; those that were made for this version of the test case and of the agent are
 enough.
-POST /evaluation_runs can not be undone and costs tokens, so it is sent once, with an operation id in ``run_name`` by
+POST /evaluation_runs cannot be undone and costs tokens, so it is sent once, with an operation id in ``run_name`` by
 which a run whose answer was lost is found.  ``pass_status`` is false until the run is over, and may be left out.
 Source: pydo 0.44.0, digitalocean/openapi @7c1300c (statuses, fields), seed of the customer (retrieve a run); 2026-08.
 """
@@ -150,7 +150,7 @@ def _ready_agent(agent_id: str, *, recent: bool) -> Flow[Json]:
     status = deployment.get("status") if isinstance(deployment, dict) else None
     if status not in (None, RUNNING):
         path = at("agents", agent_id)
-        raise NotApplied(f"the agent can not answer: {status}", method="GET", path=path, hint="deploy it first")
+        raise NotApplied(f"the agent cannot answer: {status}", method="GET", path=path, hint="deploy it first")
     return agent.get("version_hash")
 
 

@@ -48,7 +48,7 @@ def float32(value: float) -> float:
 def shortest(value: float) -> float:
     """The shortest decimal that is the same to the platform: what was written comes back as it was written.
 
-    Raises ValueError for what the platform can not store.
+    Raises ValueError for what the platform cannot store.
 
     >>> shortest(82.4000015258789), shortest(66.6666666667)
     (82.4, 66.666664)
@@ -107,7 +107,7 @@ def _needs(fields: Fields) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _refuse(fields: Fields, live: Fields | None, find: LookUp) -> Iterator[Flaw]:
-    """Metrics that do not exist or are given up, and a threshold that its metric can not have."""
+    """Metrics that do not exist or are given up, and a threshold that its metric cannot have."""
     star = fields["starMetric"]
     assert isinstance(star, dict)
     yield from _refuse_metrics(fields, live, find)

@@ -1,7 +1,7 @@
 """An Openlayer project.
 
 API: GET and POST /projects, PATCH and DELETE /projects/{id}.  Names are unique in a workspace.  PATCH is missing on
-servers older than SDK 0.36; the task type can not be changed at all; DELETE takes commits, pipelines, tests and data
+servers older than SDK 0.36; the task type cannot be changed at all; DELETE takes commits, pipelines, tests and data
 along.  Source: openlayer-python 0.36.0 types/project_create_params.py, project_update_params.py; 2026-11.
 """
 
@@ -97,7 +97,7 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
             if isinstance(error, NotFound) and not (yield from _is_there(write.live.remote_id)):
                 raise
             raise MethodMissing(
-                "this server can not update a project",
+                "this server cannot update a project",
                 method=call.method,
                 path=call.path,
                 status=error.status,

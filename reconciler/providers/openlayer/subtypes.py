@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Subtype(Struct, frozen=True):
-    """``type`` and ``insight`` as documented, None if not; ``required`` names parameters it can not do without."""
+    """``type`` and ``insight`` as documented, None if not; ``required`` names parameters it cannot do without."""
 
     type: str | None
     insight: str | None

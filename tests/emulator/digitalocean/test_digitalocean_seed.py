@@ -1,4 +1,4 @@
-"""What the API can not create is seeded, by a file that is checked, and once."""
+"""What the API cannot create is seeded, by a file that is checked, and once."""
 
 from __future__ import annotations
 
