@@ -305,3 +305,16 @@ def test_what_other_paths_hold_stays_to_be_verified(measured: Any) -> None:
     measured.edit("bot.yaml", "value: 2}]", "value: 1}]")
     measured("apply", "--yes", "bot.yaml", "--evaluate", *DAY)
     assert "other/monitoring/Rows arrive" in measured("apply", "--yes", "--evaluate", *DAY, code=5).out
+
+
+def test_what_was_only_remembered_is_put_back_too(measured: Any) -> None:
+    """Protection that came along with the change that fails, and an allowance to delete: neither outlives it."""
+    measured.edit("bot.yaml", "- name: live", "- {name: live, lifecycle: {protect: true}}")
+    measured("apply", "--yes")
+    remembered = state(measured)["entries"]
+    measured.edit("bot.yaml", "lifecycle: {protect: true}", "lifecycle: {protect: false, onRemoval: delete}")
+    measured.edit("bot.yaml", *HARDER)
+    ended = measured(*TRY, code=8)
+    assert "lifecycle.protect: true -> false" in ended.words
+    assert state(measured)["entries"] == remembered
+    assert "lifecycle.protect: true -> false" in measured("plan").words
