@@ -214,7 +214,7 @@ def test_an_action_that_is_none_is_told_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b'[\n  {"action": "html",}\n]', "line 2, column 21: this is no JSON: "),
+        (b'[\n  {"action" "html"}\n]', "line 2, column 13: this is no JSON: "),
         (b'["caf\xe9"]', "byte 6 is not UTF-8; save the file as UTF-8"),
         (b"[" * 200_000, "it is nested too deep"),
     ],
