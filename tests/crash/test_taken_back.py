@@ -47,8 +47,8 @@ def count(make_world: MakeWorld, make_death: MakeDeath) -> int:
 def test_taken_back_after_a_death_at_any_moment(
     count: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
 ) -> None:
-    """No twin is in use, and nothing is in doubt; every third moment, for the sake of time."""
-    for at in range(0, count, 3):
+    """No twin is in use, and nothing is in doubt; every fourth moment, for the sake of time."""
+    for at in range(0, count, 4):
         world = make_world()
         with pytest.raises(killed):
             world.apply(make_death(at))
@@ -59,7 +59,7 @@ def test_taken_back_and_edited_after_a_death_at_any_moment(
     count: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
 ) -> None:
     """What is written down of the old object does not end the doubt about the new one."""
-    for at in range(1, count, 4):
+    for at in range(1, count, 6):
         world = make_world()
         with pytest.raises(killed):
             world.apply(make_death(at))
