@@ -3,9 +3,9 @@
 A resource waits for its parent and for what it refers to, but only where these are created, adopted, replaced or
 renamed: a failed update does not block those who depend on it.
 
-A removal waits for the removal of everything inside it and of later kinds beside
-it, and for what else happens to its own address.  Kinds are listed parents first and steps stand in that order, so
-creates go out project, pipelines, tests, and removals the other way round; there is nothing to be cyclic.
+A removal waits for the removal of everything inside it and of later kinds beside it, and for what else happens to its
+own address.  Kinds are listed parents first and steps stand in that order, so creates go out project, pipelines, tests,
+and removals the other way round; there is nothing to be cyclic.
 """
 
 from __future__ import annotations

@@ -44,36 +44,35 @@ def count(make_world: MakeWorld, make_death: MakeDeath) -> int:
     return len(death.moments)
 
 
-def test_taken_back_after_a_death_at_any_moment(
-    count: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
-) -> None:
+@pytest.fixture
+def died(make_world: MakeWorld, make_death: MakeDeath, killed: Killed) -> Callable[[int], Any]:
+    """A world whose first apply died at a moment."""
+
+    def at(moment: int) -> Any:
+        world = make_world()
+        with pytest.raises(killed):
+            world.apply(make_death(moment))
+        return world
+
+    return at
+
+
+def test_taken_back_after_a_death_at_any_moment(count: int, died: Callable[[int], Any]) -> None:
     """No twin is in use, and nothing is in doubt; every fourth moment, for the sake of time."""
     for at in range(0, count, 4):
-        world = make_world()
-        with pytest.raises(killed):
-            world.apply(make_death(at))
-        taken_back(world)
+        taken_back(died(at))
 
 
-def test_taken_back_and_edited_after_a_death_at_any_moment(
-    count: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
-) -> None:
+def test_taken_back_and_edited_after_a_death_at_any_moment(count: int, died: Callable[[int], Any]) -> None:
     """What is written down of the old object does not end the doubt about the new one."""
     for at in range(1, count, 6):
-        world = make_world()
-        with pytest.raises(killed):
-            world.apply(make_death(at))
-        taken_back(world, least=3)
+        taken_back(died(at), least=3)
 
 
-def test_destroyed_after_a_death_at_any_moment(
-    count: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
-) -> None:
+def test_destroyed_after_a_death_at_any_moment(count: int, died: Callable[[int], Any]) -> None:
     """Nothing that a run has made stands in the way; what people made inside is gone first."""
     for at in range(2, count, 6):
-        world = make_world()
-        with pytest.raises(killed):
-            world.apply(make_death(at))
+        world = died(at)
         world.declare_former()
         (test,) = world.strangers["tests"]
         world.api("PUT", f"/tests/{test['id']}", {"archived": True})

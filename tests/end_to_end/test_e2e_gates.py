@@ -59,6 +59,18 @@ def flip(platform: Any, stream: Callable[[int, int], None]) -> None:
     platform.meanwhile("POST", path, late)
 
 
+def accept_a_fall(bot: Any, stream: Callable[[int, int], None]) -> None:
+    """From four rows on the tenth to two on the eleventh, which is looked at once without comparing."""
+    counting(bot, "regress: {maxDrop: 25%}")
+    stream(10, 4)
+    stream(11, 2)
+    bot("evaluate", *day(10))
+    bot("evaluate", *day(11), code=5)
+    bot.edit("bot.yaml", "regress: {maxDrop: 25%}", "regress: null")
+    bot("status", *day(11))
+    bot.edit("bot.yaml", "regress: null", "regress: {maxDrop: 25%}")
+
+
 # ------------------------------------------------------------------------------------------- runs
 
 
@@ -112,14 +124,7 @@ def test_a_value_that_falls_fails_though_it_meets_the_threshold(bot: Any, stream
 
 
 def test_a_value_that_fell_is_accepted_by_looking_at_it_once_without_comparing(bot: Any, stream: Any) -> None:
-    counting(bot, "regress: {maxDrop: 25%}")
-    stream(10, 4)
-    stream(11, 2)
-    bot("evaluate", *day(10))
-    bot("evaluate", *day(11), code=5)
-    bot.edit("bot.yaml", "regress: {maxDrop: 25%}", "regress: null")
-    bot("status", *day(11))
-    bot.edit("bot.yaml", "regress: null", "regress: {maxDrop: 25%}")
+    accept_a_fall(bot, stream)
     stream(12, 2)
     assert gate_of(bot("evaluate", *day(12), "--format", "json"))["live"]["baseline"]["value"] == 2.0
 
@@ -453,14 +458,7 @@ def test_a_pipeline_that_was_renamed_by_hand_is_judged_once(bot: Any, platform: 
 
 def test_a_fall_that_was_accepted_stays_accepted_once_its_window_was_evaluated_anew(bot: Any, stream: Any) -> None:
     """The new result is as good as the accepted one; before, its window still fails beside the windows before it."""
-    counting(bot, "regress: {maxDrop: 25%}")
-    stream(10, 4)
-    stream(11, 2)
-    bot("evaluate", *day(10))
-    bot("evaluate", *day(11), code=5)
-    bot.edit("bot.yaml", "regress: {maxDrop: 25%}", "regress: null")
-    bot("status", *day(11))
-    bot.edit("bot.yaml", "regress: null", "regress: {maxDrop: 25%}")
+    accept_a_fall(bot, stream)
     bot("evaluate", *day(11), "--overwrite")
     both = ("--select", "bot/*/Rows arrive", "--from", "2026-11-10", "--to", "2026-11-12")
     for command in (("evaluate", *both), ("status", *day(11)), ("evaluate", *day(11))):

@@ -32,7 +32,7 @@ TIMING = (
 )
 """What arrives or is written together depends on the moment, and so does how often somebody looks at the clock."""
 
-FEW = 4
+FEW = 6
 PROJECTS: dict[str, Callable[[int], tuple[int, int, int]]] = {
     "projects": lambda n: (n, 1, 2),
     "pipelines": lambda n: (1, n, 2),
