@@ -8,7 +8,8 @@ what the parser made of the first (``Layout.make``), be it in this file or in an
 Why that is safe, whatever the text holds:
 
 * A layout is everything of an item but the scalars after its keys, character by character, and those scalars are all
-  of forms that end where their line ends.  So two items of one layout have one structure.
+  of forms that end where their line ends, or the braces and brackets at its end begin.  So two items of one layout
+  have one structure.
 * Whether an item stands where a list item can stand, and not inside a text, is left to the parser: up to the first
   stand-in it sees what it would have seen, and a stand-in that it does not report as an item was no item.  So if it
   reports all of them, at the lines where they were put, and nothing is wrong, nothing else can have changed; otherwise
@@ -36,16 +37,24 @@ _BEGIN = re.compile(r"^( {0,40})- ", re.MULTILINE)
 _FURTHER = r"(?: *(?:#[^\n]*)?\n)*{indent}  "
 _ITEM = re.compile(r"( *)- [^\n]*\n(?:" + _FURTHER.format(indent=r"\1") + r"[^\n]*\n)*")
 
-# A scalar that follows its key and ends with its line: no comment, escape, tag or anchor, no end of a flow collection.
-_SCALAR = r"""("[^"\\\n]*"|'[^'\n]*'|-?[A-Za-z0-9_.+$/(<=~][^\n:#]*(?::[^\s:#][^\n:#]*)*(?<![\s\]}]))\n"""
+# A scalar that follows its key and ends with its line, or with the collection in braces or brackets that does: no
+# comment, escape, tag or anchor.  What is in front of it on its line is the same in all items of a layout, so no item
+# moves it.
+_QUOTED = r"""(?:"[^"\\\n]*"|'[^'\n]*')(?=[\]}]*\n)"""
+_BEGINS = r"-?[A-Za-z0-9_.+$/(<=~]"
+_PLAIN = _BEGINS + r"[^\n:#]*(?::[^\s:#][^\n:#]*)*(?<![\s\]}])(?=\n)"
+_IN_FLOW = _BEGINS + r"[^\n:#,{}\[\]]*(?<!\s)(?=[\]}]+\n)"
+_SCALAR = f"({_QUOTED}|{_PLAIN}|{_IN_FLOW})"
 _AFTER_KEY = ": "
 _SCALARS = re.compile(_AFTER_KEY + _SCALAR)
 
 # What may stand around these scalars: keys and dashes, blank lines, flow collections on one line.
-_KEY = r" *(?:- )*[A-Za-z_][\w.-]*"
-_LINES = rf"(?: *\n|{_KEY}:(?: [\[{{][^\n&*!]*[\]}}])?\n)*"
-_BEFORE_SCALAR = re.compile(_LINES + _KEY, re.ASCII)
-_AFTER_ALL = re.compile(_LINES, re.ASCII)
+_DASHES = r" *(?:- )*"
+_KEY = _DASHES + r"[A-Za-z_][\w.-]*"
+_LINES = rf"(?: *\n|{_KEY}:(?: [\[{{][^\n&*!]*[\]}}])?\n|{_DASHES}[\[{{][^\n&*!]*[\]}}]\n)*"
+_INTO_FLOW = rf"(?:{_KEY}: |{_DASHES})[\[{{](?:\"[^\"\\\n]*\"|'[^'\n]*'|[^\n&*!#\"'\\])*"
+_BEFORE_SCALAR = re.compile(rf"(?:[\]}}]+\n)?{_LINES}(?:{_KEY}|{_INTO_FLOW})", re.ASCII)
+_AFTER_ALL = re.compile(rf"(?:[\]}}]+\n)?{_LINES}", re.ASCII)
 
 _COMMON = 8
 """How many items make a layout common, so that it gets a pattern of its own, which takes 0.5 ms to compile."""
@@ -196,7 +205,7 @@ class Layouts:
                 break  # the last line of the file, without an end
             layout, texts, position = found
             line += layout.lines
-            repeated = layout.seen > 0
+            repeated = layout.seen > 0 and bool(layout.places)
             layout.seen += 1
             self._patience += 1 if repeated else -1
             tries -= not repeated
@@ -262,7 +271,6 @@ def _layout(around: tuple[str, ...]) -> Layout:
     for text in before:
         line += text.count("\n")
         places.append((line << LINE_BITS) + len(text) - text.rfind("\n") - 1 + len(_AFTER_KEY))
-        line += 1  # the scalar's own line ends behind it
     return Layout(around, places if is_known else [], line + after.count("\n"))
 
 

@@ -96,6 +96,20 @@ def test_what_was_taken_out_comes_back_at_its_place() -> None:
     }
 
 
+def test_limits_on_one_line_are_taken_out_whatever_their_last_value_is() -> None:
+    """As the examples write them."""
+    item = '  - name: {}\n    thresholds:\n      - {{insightName: metrics, operator: ">=", value: {}}}\n'
+    text = "tests:\n" + item.format("one", "0.9") + item.format("two", '"${var.least}"') + item.format("three", "1e3")
+    repeats = Layouts().take_out(text)
+    assert repeats.text == "tests:\n" + item.format("one", "0.9") + "  - 0\n\n\n" * 2
+    assert [scalars for _, _, scalars in repeats.items.values()] == [["two", "${var.least}"], ["three", 1000.0]]
+    assert_read_alike(text, text.replace("three", "four"))
+
+
+def test_where_only_what_can_not_be_taken_out_repeats_itself_the_search_ends() -> None:
+    assert Layouts().take_out("- a: &x 1\n- a: *x\n" * 100 + TESTS).items == {}
+
+
 def test_items_share_nothing_that_could_be_changed_in_one_of_them() -> None:
     first, second, _, _, fourth = read(TESTS, "x.yaml", 0, Layouts()).documents[0][0]["tests"]
     assert len({id(item["gate"]) for item in (first, second, fourth)}) == 3
@@ -159,6 +173,13 @@ def test_where_nothing_repeats_itself_the_search_ends() -> None:
         pytest.param("- a: [1, {b: 2}]\n- a: [1, {b: 2}]\n", id="only flow collections"),
         pytest.param("- c: 1\n  a: [1, {b: ~}, {}, []]\n- c: 2\n  a: [1, {b: ~}, {}, []]\n", id="empty collections"),
         pytest.param('- {a: "x\n  b: y"}\n- {a: "x\n  b: z"}\n', id="a flow mapping over two lines"),
+        pytest.param("- {a: b}\n- {a: c\n  }\n- {a: d}\n", id="a flow mapping that ends on another line"),
+        pytest.param("- {a: b} # c: d}\n- {a: b} # c: e}\n", id="what looks like the end of one, in a remark"),
+        pytest.param("- a: b}\n- a: c}\n- {a: b}\n- {a: c}\n", id="what looks like the end of one, in a plain text"),
+        pytest.param('- {a: "b: c"}\n- {a: "b: d"}\n', id="what looks like a key, in a quoted text"),
+        pytest.param("- {a: 'x', b: it's: 1}\n- {a: 'x', b: it's: 2}\n", id="a quote in a plain text"),
+        pytest.param("- {a: 1, a: 2}\n- {a: 1, a: 3}\n", id="equal keys, the last one before the end"),
+        pytest.param("- {a: b]\n- {a: c]\n- [a: b]\n- [a: c]\n", id="braces and brackets that end each other"),
         pytest.param("- on: 1\n- on: 2\n", id="a refused key"),
         pytest.param("- a: 1\n  b: {c: 1, c: 2}\n- a: 2\n  b: {c: 1, c: 2}\n", id="equal keys in a flow mapping"),
         pytest.param("- a: 1\n  b: [on, 012]\n- a: 2\n  b: [on, 012]\n", id="refused words in a flow list"),
@@ -194,6 +215,9 @@ LAYOUTS = (
     ("- - {}", "  - a: {}"),
     ("- {}",),
     ("- a: {}",),
+    ("- {{a: {}}}",),
+    ("- a:", '  - {{b: c, d: ">=", e: {}}}', "  f: {}"),
+    ("- a: [b, {{c: {}}}]", "  d: {{e: {}, f: {}}}"),
 )
 CONTEXTS = (
     "list:",
