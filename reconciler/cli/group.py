@@ -29,7 +29,7 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with a guess for a mistyped name."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = nearest(args[0], COMMANDS)
+            near = nearest(args[0], COMMANDS, 0.6)  # eval is evaluate
             mean = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"There is no command '{args[0]}'.{mean}", ctx)
         return super().resolve_command(ctx, args)

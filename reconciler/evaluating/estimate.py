@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from reconciler.model.outcome import TimeRange
 from reconciler.model.resource import Address
-from reconciler.model.values import Fields, Json, format_duration
+from reconciler.model.values import Fields, Json, counted, format_duration
 
 MOST_NAMED = 3
 """How many of the largest contributors are named."""
@@ -45,9 +45,9 @@ class Cost(Struct, frozen=True):
 
     def factors(self) -> str:
         """``2 pipelines × 12 windows × 3 runs``; what is one of a kind is left out where it says nothing."""
-        parts = [_counted(self.pipelines, "pipeline" if self.width is not None else "place")]
-        parts += [_counted(self.windows, "window")] if self.width is not None else []
-        parts += [_counted(self.runs, "run")] if self.runs != 1 else []
+        parts = [counted(self.pipelines, "pipeline" if self.width is not None else "place")]
+        parts += [counted(self.windows, "window")] if self.width is not None else []
+        parts += [counted(self.runs, "run")] if self.runs != 1 else []
         return " × ".join(parts)
 
 
@@ -70,14 +70,14 @@ class Estimate(Struct, frozen=True):
 
     def text(self) -> str:
         """``will run 44 evaluations: 12 tests × up to 2 pipelines × 2 windows``."""
-        waiting = f"{_counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
+        waiting = f"{counted(self.under_way, 'trigger')} of an earlier run still under way" if self.under_way else ""
         verb = "is" if self.there == 1 else "are"
-        there = f"{_counted(self.there, 'run')} {verb} there already" if self.there else ""
+        there = f"{counted(self.there, 'run')} {verb} there already" if self.there else ""
         spared = "; ".join(filter(None, (there, waiting)))
         if not self.costs:
             return f"will run no evaluation: {spared or 'there is nothing to run on'}"
-        total = f"will run {_counted(self.evaluations, 'evaluation')}: "
-        text = f"{total}{_counted(len({cost.address for cost in self.costs}), 'test')} × {self._factors()}"
+        total = f"will run {counted(self.evaluations, 'evaluation')}: "
+        text = f"{total}{counted(len({cost.address for cost in self.costs}), 'test')} × {self._factors()}"
         return f"{text}; {spared}" if spared else text
 
     def _factors(self) -> str:
@@ -159,10 +159,6 @@ def together(costs: Sequence[Cost]) -> tuple[Cost, ...]:
     return tuple(cost for cost in found if cost.evaluations)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _most(counts: Sequence[int], noun: str) -> str:
-    most = _counted(max(counts), noun)
+    most = counted(max(counts), noun)
     return most if min(counts) == max(counts) else f"up to {most}"

@@ -19,7 +19,7 @@ from math import sqrt
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.model.criteria import family, is_defined, margin, meets, name_of, value_text
+from reconciler.model.criteria import family, is_defined, margin, meets, name_of, value_text, values_of
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus
 from reconciler.model.replay import Near, Replay, ReplayState, Share
@@ -92,7 +92,7 @@ def replay(
     )  # fmt: skip
     if checked.why:
         return base
-    values = [values_of(each, before, after) for each in told]
+    values = [values_as_then(each, before, after) for each in told]
     changed = [limit for limit in after if limit not in before]
     strange = _other_scale(changed, values, before) or _became_percent(changed, values, before)
     if strange:
@@ -127,7 +127,7 @@ def latest(windows: Iterable[Window]) -> list[Window]:
     return sorted(newest.values(), key=lambda each: each.evaluation.ends or 0, reverse=True)
 
 
-def values_of(window: Window, before: Sequence[Criterion], after: Sequence[Criterion] = ()) -> dict[str, Json]:
+def values_as_then(window: Window, before: Sequence[Criterion], after: Sequence[Criterion] = ()) -> dict[str, Json]:
     """The measured values by key.
 
     Results name measurements, which may mean something else tomorrow (the place of a criterion in a rubric); so names
@@ -136,19 +136,7 @@ def values_of(window: Window, before: Sequence[Criterion], after: Sequence[Crite
     then = window.judged_by or before
     names = {criterion.label for criterion in then}
     fresh = [criterion for criterion in after if criterion.label not in names]
-    return _named(window.evaluation.measured, fresh) | _named(window.evaluation.measured, then)
-
-
-def _named(measured: Mapping[str, Json], criteria: Sequence[Criterion]) -> dict[str, Json]:
-    """Two keys of one name (an insight with two sets of parameters) cannot be told apart: neither gets a value."""
-    keys: dict[str, set[str]] = {}
-    for criterion in criteria:
-        keys.setdefault(criterion.label, set()).add(criterion.key)
-    found = {next(iter(of)): measured[name] for name, of in keys.items() if len(of) == 1 and name in measured}
-    everything = {key for of in keys.values() for key in of}
-    if not found and len(everything) == 1 and list(measured) == ["value"]:
-        found = {next(iter(everything)): measured["value"]}  # a lone value without a name belongs to a lone key
-    return {key: value for key, value in found.items() if family(value) is not None}
+    return values_of(window.evaluation.measured, fresh) | values_of(window.evaluation.measured, then)
 
 
 # ------------------------------------------------------------------------------------- calibration
@@ -172,7 +160,7 @@ def calibrate(windows: Sequence[Window], criteria: Sequence[Criterion]) -> Calib
     told = [each for each in windows if each.evaluation.status in VERDICTS]
     if not told:
         return Calibration(why="no window of this time was judged: all were skipped, failed or are unfinished")
-    values = [values_of(each, criteria) for each in told]
+    values = [values_as_then(each, criteria) for each in told]
     units = _units(values)
     pairs: list[tuple[bool, bool]] = []
     aside = 0

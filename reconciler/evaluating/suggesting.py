@@ -23,7 +23,7 @@ from reconciler.evaluating.impact import (
     calibrate,
     flags,
     latest,
-    values_of,
+    values_as_then,
     wilson,
 )
 from reconciler.model.criteria import ORDERED, as_written, criteria_text, family, is_defined, meets, name_of, value_text
@@ -80,7 +80,7 @@ def suggest(
     if checked.why:
         return replace(empty, why=f"uncalibrated: {checked.why}", missing=_what_calibrates(checked))
     told = [each for each in found if each.evaluation.status in VERDICTS]
-    measured = [values_of(one, judging, criteria) for one in told]
+    measured = [values_as_then(one, judging, criteria) for one in told]
     values = [each for each in measured if flags(each, criteria) is not None]
     if not values:
         unseen = next((c for c in criteria if not any(c.key in each for each in measured)), chosen)

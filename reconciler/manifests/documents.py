@@ -15,8 +15,9 @@ from reconciler.errors import Problem
 from reconciler.manifests.files import IGNORE_FILE
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import COLUMN_MASK, Map, Spot
-from reconciler.manifests.problems import Problems, described, did_you_mean, forbidden_key, one_of, quoted
+from reconciler.manifests.problems import Problems, described, forbidden_key, one_of, quoted
 from reconciler.model.kind import AnyKind, Vendor
+from reconciler.model.nearest import did_you_mean
 
 ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 API_VERSION: Final = "reconciler/v1"

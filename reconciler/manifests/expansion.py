@@ -9,8 +9,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from reconciler.manifests.positions import Alike, Map, Seq, Spot, file_of
-from reconciler.manifests.problems import Problems, described, did_you_mean
+from reconciler.manifests.problems import Problems, described
 from reconciler.manifests.variables import Scope, resolve
+from reconciler.model.nearest import did_you_mean
 
 FOR_EACH: Final = "forEach"
 

@@ -14,9 +14,10 @@ from msgspec import Struct
 from reconciler.manifests.documents import Document, listed_in
 from reconciler.manifests.expansion import glob_matches, items_of, over_defaults, without
 from reconciler.manifests.positions import Map, Seq, Spot
-from reconciler.manifests.problems import Problems, described, did_you_mean, one_of, quoted
+from reconciler.manifests.problems import Problems, described, one_of, quoted
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address
 from reconciler.model.spec import fields_of
 

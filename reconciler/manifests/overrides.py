@@ -14,8 +14,9 @@ from msgspec import Struct, field
 
 from reconciler.manifests.expansion import glob_matches, merged
 from reconciler.manifests.positions import Map, Seq, Spot
-from reconciler.manifests.problems import Problems, described, did_you_mean, one_of
+from reconciler.manifests.problems import Problems, described, one_of
 from reconciler.model.kind import AnyKind
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.spec import Mark, Shape, fields_of
 
 

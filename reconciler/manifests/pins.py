@@ -14,11 +14,12 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from reconciler.manifests.documents import LOCAL, PIN, Document
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.positions import Map, Seq, unpack
-from reconciler.manifests.problems import Problems, did_you_mean, explain, quoted
+from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.criteria import criteria_text, family, is_defined, value_text
 from reconciler.model.gating import declared_criteria
 from reconciler.model.kind import AnyKind
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
 from reconciler.model.spec import Part, fields_of
 from reconciler.model.values import Json

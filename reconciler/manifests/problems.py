@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from reconciler.errors import Problem
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
-from reconciler.model.nearest import nearest as nearest_spelling
+from reconciler.model.nearest import did_you_mean, nearest
 from reconciler.model.spec import Shape
 from reconciler.model.values import number_meant
 
@@ -24,8 +24,6 @@ _SECRET_WORDS: Final = re.compile(
     r".*(api_?key|token|password|passwd|secret|credentials?|bearer|authorization)", re.IGNORECASE
 )
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{var\.([^{}]*)\}")
-_NEAR: Final = 0.7
-"""How alike two words must be for one to be suggested, as difflib counts it."""
 _EXPECTED: Final = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -38,20 +36,6 @@ _EXPECTED: Final = {
     "model_attributes_type": "a mapping",
     "none_required": "null",
 }
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint naming the nearest known word, "" when none is near."""
-    near = nearest(word, known)
-    return f'did you mean "{near}"?' if near else ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, "" when none is near."""
-    by_fold = {each.casefold(): each for each in known}
-    close = [each for each in by_fold if sorted(each) == sorted(word)]  # "=>" is ">=", however near ">" may be
-    near = close[0] if close else nearest_spelling(word.casefold(), by_fold, _NEAR)
-    return by_fold.get(near, "")
 
 
 def quoted(text: str) -> str:

@@ -19,9 +19,10 @@ from reconciler.manifests.files import beside
 from reconciler.manifests.items import checked_metadata
 from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.positions import Map, Seq, unpack
-from reconciler.manifests.problems import Problems, did_you_mean, explain, one_of
+from reconciler.manifests.problems import Problems, explain, one_of
 from reconciler.manifests.variables import Scope, origins, resolve
 from reconciler.model.kind import AnyKind, Vendor
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address
 from reconciler.model.spec import fields_of
 

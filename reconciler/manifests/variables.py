@@ -15,8 +15,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.manifests.positions import Map, Seq, Spot
-from reconciler.manifests.problems import did_you_mean
 from reconciler.manifests.scalars import Refused, plain_value
+from reconciler.model.nearest import did_you_mean
 
 ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

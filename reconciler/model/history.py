@@ -41,7 +41,10 @@ class Observation(Struct, frozen=True):
 
 
 class HistoryStore(Protocol):
-    """Where observations of one environment are kept.  Blocking; every method raises StateUnreadable on trouble."""
+    """Where observations of one environment are kept.
+
+    Nothing is held between calls.  Blocking; every method raises StateUnreadable on trouble.
+    """
 
     def record(self, observations: Sequence[Observation]) -> int:
         """Keep these durably; returns how many were not known before."""
@@ -55,8 +58,4 @@ class HistoryStore(Protocol):
 
     def moved(self, former: Address, address: Address) -> None:
         """Carry the past of ``former``, and of what stands inside it, over to ``address``."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the file or the connection."""
         ...

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-NEAR = 0.6
+NEAR = 0.7
 """How alike two words must be for one to be suggested, as difflib counts it."""
 
 
 def nearest(word: str, known: Iterable[str], near: float = NEAR) -> str:
-    """The known word that was probably meant, "" when none is near."""
-    close = difflib.get_close_matches(word, list(known), 1, near)
-    return close[0] if close else ""
+    """The known word that was probably meant, whatever its case; "" when none is near."""
+    by_fold = {each.casefold(): each for each in known}
+    turned = [each for each in by_fold if sorted(each) == sorted(word)]  # "=>" is ">=", however near ">" may be
+    close = turned or difflib.get_close_matches(word.casefold(), by_fold, 1, near)
+    return by_fold[close[0]] if close else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], near: float = NEAR) -> str:

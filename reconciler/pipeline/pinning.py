@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.concurrency import all_of
 from reconciler.errors import UsageInvalid
-from reconciler.evaluating.impact import Window, flags, values_of
+from reconciler.evaluating.impact import Window, flags, values_as_then
 from reconciler.evaluating.suggesting import Budget, PinnedPoint, per_period, suggest, tunable
 from reconciler.manifests.documents import API_VERSION, PIN
 from reconciler.manifests.patching import patched
@@ -83,7 +83,7 @@ def _pinned(looking: Looking, test: Resource, window: Window, then: Fields, name
         said = f": {one.message}" if one.message else ""
         raise UsageInvalid(f"result {one.result_id} is {one.status}{said}; there is no verdict to pin")
     criteria = looking.criteria(test.address, then)
-    values = values_of(window, criteria)
+    values = values_as_then(window, criteria)
     judged = flags(values, criteria)
     if not values:
         raise UsageInvalid(f"the platform shows no value of result {one.result_id}, so nothing could be judged again")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.errors import ReconcilerError, UsageInvalid
 from reconciler.model.history import HistoryStore, Observation
@@ -37,8 +36,7 @@ async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
     observations = [_observation(each, seen) for verdict in verdicts for each in verdict.each]
 
     def keep() -> None:
-        with history(here) as store:
-            store.record(observations)
+        history(here).record(observations)
 
     try:
         await asyncio.to_thread(keep)
@@ -57,9 +55,9 @@ async def carry_over(here: Session, records: Iterable[Record]) -> None:
         return
 
     def move() -> None:
-        with history(here) as store:
-            for former, address in renamed:
-                store.moved(Address.parse(former), Address.parse(address))
+        store = history(here)
+        for former, address in renamed:
+            store.moved(Address.parse(former), Address.parse(address))
 
     try:
         await asyncio.to_thread(move)
@@ -78,9 +76,8 @@ def past(
     if not addresses:
         return {}
     found: dict[tuple[Address, str | None], list[Observation]] = defaultdict(list)
-    with history(here) as store:
-        for each in store.of(addresses, limit):
-            found[each.address, each.pipeline].append(each)
+    for each in history(here).of(addresses, limit):
+        found[each.address, each.pipeline].append(each)
     return dict(found)
 
 
@@ -89,15 +86,15 @@ def recorded(here: Session, patterns: Sequence[str], pipeline: str | None, limit
 
     Raises UsageInvalid, saying what is known, when nothing was recorded of one of them; StateUnreadable.
     """
-    with history(here) as store:
-        latest = store.of(limit=1)
-        if not latest:
-            raise UsageInvalid(
-                f"nothing was recorded in the environment {here.environment} yet",
-                hint="evaluate, status and apply --evaluate record what they show; --env names another environment",
-            )
-        chosen = {each.address for pattern in patterns or ["*"] for each in _matching(latest, pattern, pipeline)}
-        found = store.of(sorted(chosen), limit)
+    store = history(here)
+    latest = store.of(limit=1)
+    if not latest:
+        raise UsageInvalid(
+            f"nothing was recorded in the environment {here.environment} yet",
+            hint="evaluate, status and apply --evaluate record what they show; --env names another environment",
+        )
+    chosen = {each.address for pattern in patterns or ["*"] for each in _matching(latest, pattern, pipeline)}
+    found = store.of(sorted(chosen), limit)
     return tuple(each for each in found if pipeline in (None, each.pipeline))
 
 
@@ -123,17 +120,12 @@ def _suggestion(pattern: str, latest: Sequence[Observation]) -> str:
     return f"known are {', '.join(names[:MOST_NAMES])}{more}"
 
 
-@contextmanager
-def history(here: Session) -> Iterator[HistoryStore]:
-    """The history of the session's environment, open for a ``with`` block."""
+def history(here: Session) -> HistoryStore:
+    """The history of the session's environment."""
     place = parse_place(here.state_url or FOLDER)
     folder = here.request.root / (place.path if place.scheme == "file" else FOLDER)
     environ = here.settings.plain()
-    store = open_history(folder, here.environment, here.state_url, environ=environ, places=PLACES)
-    try:
-        yield store
-    finally:
-        store.close()
+    return open_history(folder, here.environment, here.state_url, environ=environ, places=PLACES)
 
 
 def _observation(verdict: Verdict, seen: float) -> Observation:

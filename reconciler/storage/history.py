@@ -111,9 +111,6 @@ class FileHistory:
             connection.executemany("delete from observations where key = ?", [(key,) for key in moving])
             _put(connection, rows_of(moving.values()))
 
-    def close(self) -> None:
-        """Nothing is held between calls."""
-
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         with self._sentences("read"):

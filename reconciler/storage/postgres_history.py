@@ -83,9 +83,6 @@ class PostgresHistory:
                 )
                 self._put(connection, rows_of(moving.values()))
 
-    def close(self) -> None:
-        """Nothing is held between calls."""
-
     def _moving(self, connection: Connection, former: Address, address: Address) -> dict[str, Observation]:
         """What changes its name, under its new name, by the key it has now."""
         known = connection.execute(

@@ -61,7 +61,6 @@ def test_what_was_recorded_is_what_another_run_finds(open_history: OpenHistory) 
     bare = Observation(FAITHFUL, None, Level.WARN, EvaluationStatus.MISSING)
     store = open_history()
     assert store.record([whole, bare]) == 2
-    store.close()
     assert open_history().of() == (whole, bare)
 
 
