@@ -114,77 +114,96 @@ def _nothing_to_refuse(_: Fields, __: Fields | None, ___: LookUp) -> Iterable[Fl
     return ()
 
 
-class Kind(Struct, Generic[S], frozen=True, dict=True):
+class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
     """Everything the program knows of a kind.
 
-    ``id``        ``"openlayer.Test"``.
-    ``plural``    the list in the parent's document that holds these (``"tests"``); None for a document of its own.
-    ``parent``    id of the kind it lives in; None for a root.
-    ``declared_in``  id of the kind whose document holds it, where that is not the parent's.
-    ``lookup``    (spec) -> whether it is only looked up: never made, changed or removed by us.
-    ``virtual``   it is no object at the platform at all, only something to be measured.
-    ``identity``  the manifest fields that, after the parent's path, make the address.
-    ``complete``  (all fields as written) -> the fields completed with what a create must spell out.
-    ``defaults_field``  the field of the root's document that holds defaults for these items.
-    ``set_document``  the document that puts such items into several roots (``"TestSet"``); None where there is none.
-    ``list``      (parent's remote id) -> raw items as the vendor shows them, archived ones included.
-    ``read``      one raw item -> a live object; None for what is not ours to see (machine-made suggestions).
-                  Given the parent's path and a function from (kind, remote id) to a name, or None if unknown.
-    ``tidy``      (live fields) -> what a person would write: without what the vendor fills in by itself.
-    ``create``    -> the new object's remote id.  ``update`` and ``remove`` take up to ``batch`` objects that
-                  share a parent.  None where the vendor has no such operation.
-    ``removal``   what becomes of it when no manifest wants it any more; ``replace`` what a change of a field does that
-                  only a create can set, and ``refusal_hint`` what to do where that is refused.
-    ``unique_names``  the vendor refuses a second object of one name in one parent.
-    ``criteria``  (fields, look up a live object by kind and name) -> the thresholds in a vendor-neutral form, for
-                  judging whether a change loosens and how far a value is from them.
-    ``gate``      (spec) -> how its results count in a build; ``measuring`` how they come about.  None: not measured.
-    ``marker``    the text field that can carry the ownership marker, or None.
-    ``check``     (fields) -> what breaks rules that types cannot express.
-    ``check_file``  (content of a FILE field) -> (line in it, message) for everything wrong with it.
-    ``holds``     (content of a FILE field) -> what it has that others may need, as the name of a column.
-    ``needs``     (fields) -> (path, field that refers to what has a file, what that file must hold, message).
-    ``content``   (remote id) -> what the file holds that a FILE field names.  None where the vendor does not give it.
-    ``refuse``    (fields, those of the live object if there is one, look up a live object by kind and name) -> what
-                  breaks rules that need the platform; what is no error is only told.
-    ``worth_telling``  key that the vendor stores and nothing here can set -> what a plan warns of where it is set.
-    ``example``   the fields of one, as its schema shows them.
+    What is None, or does nothing, the kind has not, or the vendor does not offer.
     """
 
     id: str
+    """Vendor and word: ``"openlayer.Test"``."""
     spec: type[S]
+    """What the user may write."""
     identity: tuple[str, ...]
-    list: Listing
-    read: Callable[[Fields, tuple[str, ...], Callable[[str, str], str | None]], LiveObject | None]
-    create: Callable[[Write, Wire], Flow[str]] | None = None
-    update: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
-    remove: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
-    removal: Removal = Removal.DELETE
-    replace: Replace = Replace.REFUSE
-    batch: int = 1
-    parent: str | None = None
-    declared_in: str | None = None
-    lookup: Callable[[S], bool] = lambda _: False
-    virtual: bool = False
+    """The manifest fields that, after the parent's path, make the address."""
+
+    # ----------------------------------------------------------------------------- in the manifests
+
     plural: str | None = None
+    """The list in the parent's document that holds these (``"tests"``); None for a document of its own."""
+    parent: str | None = None
+    """The id of the kind it lives in; None for a root."""
+    declared_in: str | None = None
+    """The id of the kind whose document holds it, where that is not the parent's."""
     defaults_field: str | None = None
+    """The field of the root's document that holds defaults for these items."""
     set_document: str | None = None
-    unique_names: bool = False
-    marker: str | None = None
-    refusal_hint: str = ""
-    complete: Callable[[Fields], Fields] = dict
-    tidy: Callable[[Fields], Fields] = dict
-    criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
-    check: Callable[[Fields], Sequence[Flaw]] = lambda _: ()
-    check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
-    holds: Callable[[bytes], frozenset[str]] | None = None
-    needs: Callable[[Fields], Iterable[tuple[str, str, str, str]]] | None = None
-    content: Callable[[str], Flow[bytes]] | None = None
-    refuse: Callable[[Fields, Fields | None, LookUp], Iterable[Flaw]] = _nothing_to_refuse
-    gate: Callable[[S], Any] | None = None
-    measuring: Measuring | None = None
-    worth_telling: Mapping[str, str] = field(default_factory=dict)
+    """The document that puts such items into several roots (``"TestSet"``)."""
     example: Fields = field(default_factory=dict)
+    """The fields of one, as its schema shows them."""
+    lookup: Callable[[S], bool] = lambda _: False
+    """Whether it is only looked up: never made, changed or removed by us."""
+    virtual: bool = False
+    """The platform has no such object: it is only something to be measured."""
+    check: Callable[[Fields], Sequence[Flaw]] = lambda _: ()
+    """What breaks rules that types cannot express."""
+    check_file: Callable[[bytes], Sequence[tuple[int, str]]] = lambda _: ()
+    """(line, message) for everything that is wrong with the content of a FILE field."""
+    holds: Callable[[bytes], frozenset[str]] | None = None
+    """What the content of a FILE field has that others may need, as the names of columns."""
+    needs: Callable[[Fields], Iterable[tuple[str, str, str, str]]] | None = None
+    """(path, field that refers to what has a file, what that file must hold, message)."""
+
+    # ------------------------------------------------------------------------------ at the platform
+
+    list: Listing
+    """(parent's remote id) -> raw items as the vendor shows them, archived ones included."""
+    read: Callable[[Fields, tuple[str, ...], Callable[[str, str], str | None]], LiveObject | None]
+    """One raw item -> a live object; None for what is not ours to see (machine-made suggestions).
+
+    Given the parent's path and a function from (kind, remote id) to a name, or None if unknown.
+    """
+    create: Callable[[Write, Wire], Flow[str]] | None = None
+    """Makes one, and tells its remote id."""
+    update: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
+    """Changes up to ``batch`` objects that share a parent; so does ``remove``."""
+    remove: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
+    batch: int = 1
+    removal: Removal = Removal.DELETE
+    """What becomes of it when no manifest wants it any more."""
+    replace: Replace = Replace.REFUSE
+    """What a change of a field does that only a create can set."""
+    refusal_hint: str = ""
+    """What to do where such a change is refused."""
+    unique_names: bool = False
+    """The vendor refuses a second object of one name in one parent."""
+    marker: str | None = None
+    """The text field that can carry the ownership marker."""
+    content: Callable[[str], Flow[bytes]] | None = None
+    """(remote id) -> what the file holds that a FILE field names."""
+
+    # ------------------------------------------------------------------------------------- deciding
+
+    complete: Callable[[Fields], Fields] = dict
+    """All fields as written, completed with what a create must spell out."""
+    tidy: Callable[[Fields], Fields] = dict
+    """Live fields as a person would write them: without what the vendor fills in by itself."""
+    refuse: Callable[[Fields, Fields | None, LookUp], Iterable[Flaw]] = _nothing_to_refuse
+    """What breaks rules that need the platform; what is no error is only told.
+
+    Given the fields, those of the live object if there is one, and a way to look up live objects by kind and name.
+    """
+    worth_telling: Mapping[str, str] = field(default_factory=dict)
+    """Key that the vendor stores and nothing here can set -> what a plan warns of where it is set."""
+
+    # ------------------------------------------------------------------------------------ measuring
+
+    criteria: Callable[[Fields, LookUp], tuple[Criterion, ...]] = _no_criteria
+    """The thresholds, for judging whether a change loosens, and how far a value is from them."""
+    gate: Callable[[S], Any] | None = None
+    """How its results count in a build."""
+    measuring: Measuring | None = None
+    """How its results come about."""
 
     def understand(
         self, item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], str | None]

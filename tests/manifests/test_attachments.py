@@ -56,9 +56,20 @@ class Checker:
 
 def acme(check: Checker) -> Vendor:
     project = OPENLAYER.kinds[0]
-    shelf = Kind("acme.Shelf", Shelf, ("name",), project.list, project.read, project.create)
-    box = Kind("acme.Box", Box, ("name",), project.list, project.read, project.create, parent="acme.Shelf",
-               plural="boxes", check_file=check)  # fmt: skip
+    shelf = Kind(
+        id="acme.Shelf", spec=Shelf, identity=("name",), list=project.list, read=project.read, create=project.create
+    )
+    box = Kind(
+        id="acme.Box",
+        spec=Box,
+        identity=("name",),
+        list=project.list,
+        read=project.read,
+        create=project.create,
+        parent="acme.Shelf",
+        plural="boxes",
+        check_file=check,
+    )
     return Vendor("acme", "acme/v1", (shelf, box), "https://acme.example", "ACME_KEY", "ACME_URL", "ACME_")
 
 

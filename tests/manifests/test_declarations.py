@@ -51,12 +51,38 @@ class Ink(Spec):
 
 def acme() -> Vendor:
     project = OPENLAYER.kinds[0]
-    ink = Kind(INK, Ink, ("name",), project.list, project.read, lookup=lambda _: True)
-    paper = Kind(PAPER, Paper, ("name",), project.list, project.read, project.create, declared_in=SPACE,
-                 plural="papers", defaults_field="paperDefaults")  # fmt: skip
-    space = Kind(SPACE, Space, ("name",), project.list, project.read, project.create, lookup=lambda spec: not spec.ours)
-    book = Kind(BOOK, Book, ("name",), project.list, project.read, parent=SPACE, plural="books", virtual=True,
-                gate=lambda spec: Gate(spec.severity))  # fmt: skip
+    ink = Kind(id=INK, spec=Ink, identity=("name",), list=project.list, read=project.read, lookup=lambda _: True)
+    paper = Kind(
+        id=PAPER,
+        spec=Paper,
+        identity=("name",),
+        list=project.list,
+        read=project.read,
+        create=project.create,
+        declared_in=SPACE,
+        plural="papers",
+        defaults_field="paperDefaults",
+    )
+    space = Kind(
+        id=SPACE,
+        spec=Space,
+        identity=("name",),
+        list=project.list,
+        read=project.read,
+        create=project.create,
+        lookup=lambda spec: not spec.ours,
+    )
+    book = Kind(
+        id=BOOK,
+        spec=Book,
+        identity=("name",),
+        list=project.list,
+        read=project.read,
+        parent=SPACE,
+        plural="books",
+        virtual=True,
+        gate=lambda spec: Gate(spec.severity),
+    )
     kinds = (ink, paper, space, book)
     return Vendor("acme", "acme/v1", kinds, "https://acme.example", "ACME_KEY", "ACME_URL", "ACME_")
 
@@ -170,7 +196,7 @@ def test_the_schema_lists_what_is_declared_in_a_document() -> None:
 def test_a_kind_that_can_not_be_made_is_a_document_when_others_stand_in_it() -> None:
     ink, paper, _, book = acme().kinds
     project = OPENLAYER.kinds[0]
-    found = Kind(SPACE, Space, ("name",), project.list, project.read, lookup=lambda _: True)
+    found = Kind(id=SPACE, spec=Space, identity=("name",), list=project.list, read=project.read, lookup=lambda _: True)
     vendor = Vendor("acme", "acme/v1", (ink, paper, found, book), "https://acme.example", "A", "B", "C")
     assert list(document_kinds([vendor])["acme/v1"]) == ["Space"]
 

@@ -29,7 +29,7 @@ def nothing(_: str | None, __: Wire) -> Flow[list[Fields]]:
 
 def kind(word: str, **declared: Any) -> AnyKind:
     declared = {"spec": Thing, "identity": ("name",), **declared}
-    return Kind(f"acme.{word}", list=nothing, read=lambda *_: None, **declared)
+    return Kind(id=f"acme.{word}", list=nothing, read=lambda *_: None, **declared)
 
 
 def vendor(*kinds: AnyKind) -> Vendor:

@@ -10,7 +10,14 @@ from reconciler.planning.graph import linked
 
 
 def kind(kind_id: str, parent: str | None = None) -> Kind[Spec]:
-    return Kind(kind_id, Spec, ("name",), list=lambda _, __: iter(()), read=lambda _, __, ___: None, parent=parent)  # type: ignore[arg-type, return-value]
+    return Kind(
+        id=kind_id,
+        spec=Spec,
+        identity=("name",),
+        list=lambda _, __: iter(()),  # type: ignore[arg-type, return-value]
+        read=lambda _, __, ___: None,
+        parent=parent,
+    )
 
 
 KINDS = {
