@@ -59,7 +59,9 @@ class Sought(Struct, frozen=True):
 
 
 class LostCreates(Struct, frozen=True):
-    """``known`` are the remote ids that were listed before this run sent anything, ``owned`` those that we remember;
+    """Looks for what creates without an answer have made, in lists that all who look at the same time share.
+
+    ``known`` are the remote ids that were listed before this run sent anything, ``owned`` those that we remember;
     ``began`` is when the run began.
 
     An intent that an earlier process left behind counts from ``began``: that process is dead and sends no more, and

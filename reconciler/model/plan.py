@@ -21,12 +21,12 @@ NOT_THERE = "not at the platform yet"
 MATCHES_NOT_OURS = "it matches the manifest, but is not ours; --adopt takes it over"
 """The reason of an adoption that nobody asked for."""
 NOT_IN_BASE = "not in the revision that this is compared with"
-"""The same in a plan that compares two revisions."""
+"""The reason of an ordinary create in a plan that compares two revisions."""
 LOST_REPLY = "ours: the answer to its create was lost"
 """The reason of adopting what an earlier run of ours made."""
 
 UNANSWERED = "an earlier create was never answered"
-"""Why something has to be looked for, or was."""
+"""Why a create is looked for before anything else is done about it."""
 
 
 class Action(StrEnum):

@@ -66,8 +66,8 @@ class Inquiry(Struct, frozen=True):
     """What to measure, and how.
 
     ``changed`` limits it to what the last apply touched, or is not settled of it, and to ``also``.  ``trigger`` False
-    only reads what was recorded.  ``anew`` writes over the results of windows even without ``overwrite``: they were
-    made by the tests as they were.
+    only reads what was recorded.  ``anew`` measures windows again that have results, even without ``overwrite``:
+    the tests were others when those were recorded.
     ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
     commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.
     """

@@ -35,7 +35,8 @@ class Match(Struct, frozen=True):
     ``left_behind``  objects that a replace has put another one in place of, and that are still active.
     ``unanswered``   what the create in doubt has made beside the remembered object, which is there: by its marker.
     ``namesakes``    active objects of this identity that are nobody's, beside the remembered one, which is there.
-    ``also``         where else the state has the object of the entry: it does not stand here, and ``live`` is None.
+    ``also``         other addresses under which the state has the entry's object, too: it cannot be this one's as well,
+                     so ``live`` is None.
     """
 
     live: LiveObject | None = None

@@ -31,7 +31,7 @@ RULE = {
 
 
 def problems_sarif(problems: Sequence[Problem], *, version: str, most: int = MOST_RESULTS) -> str:
-    """One result for each mistake, at most ``most``; ``version`` is our own.  None for no problems."""
+    """One result for each mistake, at most ``most``, and none where there are no mistakes; ``version`` is our own."""
     if len(problems) > most:
         first, left = problems[: most - 1], problems[most - 1 :]
         more = f"{counted(len(left), 'more problem')} in the manifests"
