@@ -99,8 +99,6 @@ def no_garbage_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            gc.freeze()  # with the next line: all that was built counts as old, instead of being walked through now
-            gc.unfreeze()
             gc.enable()
 
 
