@@ -475,6 +475,7 @@ def _joined_by_colon(what: str, message: str) -> str:
 
 
 def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
+    """What fails comes first, then what is at least no pass: no milder reason may hide a graver one."""
     gate, criteria, stricter = expectation.gate, expectation.criteria, expectation.warn_criteria
     if expectation.unmeasured and expectation.windowed:
         what = name_of(expectation.unmeasured[0])
@@ -484,15 +485,18 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
         why = compared.why if compared else _why_not_compared(criteria)
         return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
     unread = no_number_for(evaluation.measured, criteria)
-    if unread is not None:
-        why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
-        return _Finding(Level.WARN, why, criteria, holds=True)
-    loosened = _passes_by_another(expectation, evaluation)
+    loosened = _passes_by_another(expectation, evaluation, unread)
     if loosened:
         return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
     if (unmeasured := _unmeasured(evaluation, criteria)) is not None:
         why = f"recorded as passing, but without {unmeasured} as it is written now; {_ANEW}"
         return _Finding(Level.WARN, why, criteria, holds=False)
+    if _contradicts(evaluation, criteria):
+        why = f"recorded as passing, but the value misses the threshold as it is written now; {_ANEW}"
+        return _Finding(Level.WARN, why, criteria, holds=False)
+    if unread is not None:
+        why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
+        return _Finding(Level.WARN, why, criteria, holds=True)
     values = values_of(evaluation.measured, [*criteria, *stricter])
     unseen = [c for c in stricter if c.key not in values]
     if unseen:
@@ -500,9 +504,6 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
         return _Finding(Level.WARN, why, stricter, holds=True)
     if not all(meets(values[c.key], c) for c in stricter):
         return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
-    if _contradicts(evaluation, criteria):
-        why = f"recorded as passing, but the value misses the threshold as it is written now; {_ANEW}"
-        return _Finding(Level.WARN, why, criteria, holds=False)
     first = "no baseline yet" if compared and compared.baseline.value is None else ""
     return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
 
@@ -517,11 +518,14 @@ def _unmeasured(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str | 
     return next((name_of(c) for c in criteria if c.key not in shown and c.label and c.label not in shown), None)
 
 
-def _passes_by_another(expectation: Expectation, evaluation: Evaluation) -> str:
-    """Why what passes at the platform does not pass here, whatever is evaluated again there; "" where it does."""
+def _passes_by_another(expectation: Expectation, evaluation: Evaluation, unread: Criterion | None) -> str:
+    """Why what passes at the platform does not pass here, whatever is evaluated again there; "" where it does.
+
+    What is shown and cannot be read (``unread``) is not taken for something that is not shown.
+    """
     criteria = expectation.criteria
     values = values_of(evaluation.measured, criteria)
-    unseen = next((c for c in criteria if c.key not in values), None)
+    unseen = next((c for c in criteria if c.key not in values), None) if unread is None else None
     if unseen is not None and evaluation.measured and not expectation.windowed:
         return (
             f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
@@ -547,9 +551,13 @@ def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
 
 
 def _contradicts(evaluation: Evaluation, criteria: Sequence[Criterion]) -> bool:
-    """Whether the value that the vendor shows would not pass by more than the noise of its last digits."""
+    """Whether the value that the vendor shows would not pass by more than the noise of its last digits.
+
+    What is no number where only numbers can pass says nothing.
+    """
     values = values_of(evaluation.measured, criteria)
-    shown = [(values[c.key], c) for c in criteria if c.key in values and is_defined(c)]
+    judged = [c for c in criteria if c.key in values and is_defined(c)]
+    shown = [(values[c.key], c) for c in judged if no_number_for({c.key: values[c.key]}, [c]) is None]
     return any(not meets(value, c) and not _is_noise(value, c) for value, c in shown)
 
 

@@ -123,6 +123,15 @@ def test_a_result_that_the_past_knows_already_is_one_run() -> None:
     assert verdict.runs == Runs(1, 1, 3, 2)
 
 
+def test_a_run_that_misses_the_threshold_as_it_is_written_now_is_no_pass() -> None:
+    """Nor one that misses a stricter warning threshold as well."""
+    stricter = Criterion("metrics|polite", ">=", 0.95, label="polite")
+    for warn in ((), (stricter,)):
+        verdict = one(TWO_OF_THREE, run(PASSING, 0.7, number=1), run(PASSING, 0.7, number=2), warn_criteria=warn)
+        assert verdict.runs == Runs(0, 2, 3, 2)
+        assert "the value misses the threshold as it is written now" in verdict.why
+
+
 def test_a_page_that_was_read_twice_is_one_run() -> None:
     assert one(TWO_OF_THREE, FIRST, FIRST, FIRST).runs == Runs(1, 1, 3, 2)
 

@@ -138,6 +138,22 @@ def test_a_result_judged_by_an_older_threshold_warns() -> None:
     assert "evaluate it anew" in verdict.why
 
 
+@pytest.mark.parametrize(
+    "stricter", [limit(">=", 0.9), limit(">=", 0.5), limit("<=", 0.1, "toxicity")], ids=["missed", "met", "not shown"]
+)
+def test_no_warning_threshold_hides_that_the_value_misses_the_threshold_itself(stricter: Criterion) -> None:
+    verdict = one(expect(warn_criteria=(stricter,)), result(PASSING, 0.75))
+    assert (verdict.level, verdict.wanted, verdict.margin) == (WARN, ">= 0.8", -0.05)
+    assert "the value misses the threshold as it is written now" in verdict.why
+
+
+def test_no_value_that_can_not_be_read_hides_that_another_misses_its_threshold() -> None:
+    both = expect(criteria=(limit(">=", 0.8), limit("<=", 0.1, "toxicity")))
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"faithfulness": float("nan"), "toxicity": 0.3}, "", "r1")
+    assert "the value misses the threshold as it is written now" in one(both, shown).why
+    assert one(replace(both, differs_there=True), shown).level is FAIL
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "NaN", [], {"mean": 0.9}])
 def test_a_measurement_that_is_shown_and_is_no_number_warns(value: Json) -> None:
     """The platform says passing: whether that is so, nobody can tell."""
