@@ -6,11 +6,11 @@ unfinished evaluation all fail unless the gate says otherwise.
 
     platform says              level
     passing                    as failing if the value fell by more than ``regress`` allows or cannot be compared;
-                               warn if it misses the stricter ``warn`` threshold, or even the threshold itself (it was
-                               judged by an older one), or what is shown is no number (NaN, null); else pass, also
-                               where there is no past to compare with, or no value is shown at all;
-                               as failing if it misses the threshold while another one is at the platform, or that of
-                               a version: there is no older one
+                               as failing if it misses the threshold while another one is at the platform, or was when
+                               it was recorded, or that of a version: there is no older one;
+                               warn if it misses the threshold, and nobody knows of another one by which it was judged,
+                               or the stricter ``warn`` threshold, or what is shown is no number (NaN, null); else pass,
+                               also where there is no past to compare with, or no value is shown at all
     failing                    fail, warn or info: the severity
     skipped / error            as onSkipped / onError say; by default as failing
     missing, still running     as onMissing says; by default as failing
@@ -56,7 +56,6 @@ Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
 """What was observed before, by resource and name of the place; inside of this module newest first."""
 
 _WORST_FIRST = tuple(Level)
-_ANEW = "evaluate it anew, with --overwrite"
 _FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 _WORST_STATUS_FIRST = (
     EvaluationStatus.UNREADABLE,
@@ -302,7 +301,11 @@ def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) ->
         return []
     times = (window[0].starts, window[0].ends)
     before = _past_of(expectation, window[0], past) if expectation.windowed and None not in times else ()
-    beside = [_as_evaluation(each) for each in before if each.result_id and (each.starts, each.ends) == times]
+    beside = [
+        _as_evaluation(each, expectation.criteria)
+        for each in before
+        if each.result_id and (each.starts, each.ends) == times
+    ]
     unique: dict[tuple[str, str], Evaluation] = {}
     for each in [*window, *sorted((each for each in beside if _is_over(each)), key=_recency, reverse=True)]:
         unique.setdefault((each.result_id, each.recorded), each)
@@ -318,7 +321,12 @@ def _past_of(expectation: Expectation, evaluation: Evaluation, past: Past) -> Se
     return past.get((expectation.address, evaluation.pipeline or expectation.pipeline), ())
 
 
-def _as_evaluation(each: Observation) -> Evaluation:
+def _as_evaluation(each: Observation, criteria: Sequence[Criterion]) -> Evaluation:
+    """The observation as a result, which does not say by what it was judged.
+
+    It was by something else, unless it was warned of in the same words: what misses the criteria of then is no pass.
+    """
+    same = each.level is Level.WARN and each.wanted == criteria_text(criteria)
     return Evaluation(
         address=each.address,
         status=each.status,
@@ -328,6 +336,7 @@ def _as_evaluation(each: Observation) -> Evaluation:
         starts=each.starts,
         ends=each.ends,
         recorded=each.recorded,
+        outdated=() if same else tuple(criterion.key for criterion in criteria),
     )
 
 
@@ -488,11 +497,15 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     loosened = _passes_by_another(expectation, evaluation, unread)
     if loosened:
         return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
+    missed = _missed(evaluation, criteria)
+    if any(criterion.key in evaluation.outdated for criterion in missed):
+        why = f"recorded by another threshold, and misses the one that is written now; {_anew(evaluation)}"
+        return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
     if (unmeasured := _unmeasured(evaluation, criteria)) is not None:
-        why = f"recorded as passing, but without {unmeasured} as it is written now; {_ANEW}"
+        why = f"recorded as passing, but without {unmeasured} as it is written now; {_anew(evaluation)}"
         return _Finding(Level.WARN, why, criteria, holds=False)
-    if _contradicts(evaluation, criteria):
-        why = f"recorded as passing, but the value misses the threshold as it is written now; {_ANEW}"
+    if missed:
+        why = f"recorded as passing, but the value misses the threshold as it is written now; {_anew(evaluation)}"
         return _Finding(Level.WARN, why, criteria, holds=False)
     if unread is not None:
         why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
@@ -506,6 +519,13 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
         return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
     first = "no baseline yet" if compared and compared.baseline.value is None else ""
     return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
+
+
+def _anew(evaluation: Evaluation) -> str:
+    """How to get another result; one that is about no range of time came of a commit."""
+    return (
+        "evaluate it anew, with --overwrite" if evaluation.ends is not None else "push a commit, which is judged anew"
+    )
 
 
 def _unmeasured(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str | None:
@@ -530,7 +550,7 @@ def _passes_by_another(expectation: Expectation, evaluation: Evaluation, unread:
         return (
             f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
         )
-    if (expectation.differs_there or not expectation.windowed) and _contradicts(evaluation, criteria):
+    if (expectation.differs_there or not expectation.windowed) and _missed(evaluation, criteria):
         return "passes by another threshold at the platform; apply the one that is written, and evaluate again"
     return ""
 
@@ -550,15 +570,15 @@ def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
     return "misses the threshold"
 
 
-def _contradicts(evaluation: Evaluation, criteria: Sequence[Criterion]) -> bool:
-    """Whether the value that the vendor shows would not pass by more than the noise of its last digits.
+def _missed(evaluation: Evaluation, criteria: Sequence[Criterion]) -> list[Criterion]:
+    """The criteria that the value that the vendor shows does not pass, by more than the noise of its last digits.
 
     What is no number where only numbers can pass says nothing.
     """
     values = values_of(evaluation.measured, criteria)
     judged = [c for c in criteria if c.key in values and is_defined(c)]
     shown = [(values[c.key], c) for c in judged if no_number_for({c.key: values[c.key]}, [c]) is None]
-    return any(not meets(value, c) and not _is_noise(value, c) for value, c in shown)
+    return [c for value, c in shown if not meets(value, c) and not _is_noise(value, c)]
 
 
 def _is_noise(value: Json, criterion: Criterion) -> bool:

@@ -20,10 +20,11 @@ from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.criteria import name_of
 from reconciler.model.flow import drive
-from reconciler.model.kind import Vendor
+from reconciler.model.kind import Criterion, Vendor
 from reconciler.model.measuring import Trigger
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
+from reconciler.model.plan import Effect
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import parse_duration, unix_seconds
@@ -37,6 +38,7 @@ from reconciler.pipeline.replaying import Looking
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
+from reconciler.planning.thresholds import classify_by_key
 from reconciler.planning.world import namesakes
 from reconciler.providers import KINDS, VENDORS
 
@@ -138,7 +140,7 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
     ids = planned.ids
     looking = Looking(here, planned)
     asked_for = _asked_for(result.evaluations, tests, ids)
-    found = [*(_with_unmeasured(each, expectations, looking) for each in asked_for), *_unclear(planned, tests)]
+    found = [*(_with_differences(each, expectations, looking) for each in asked_for), *_unclear(planned, tests)]
     verdicts = judge(
         [each for resource in tests for each in expectations[resource.address]],
         found,
@@ -395,10 +397,10 @@ def _asked_for(
     return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
 
 
-def _with_unmeasured(
+def _with_differences(
     evaluation: Evaluation, expectations: Mapping[Address, Sequence[Expectation]], looking: Looking
 ) -> Evaluation:
-    """The evaluation, saying which of the thresholds that are written it cannot have judged."""
+    """The evaluation, saying which of the thresholds that are written it was not judged by, where the vendor tells."""
     if evaluation.item is None or evaluation.status is not EvaluationStatus.PASSING:
         return evaluation
     criteria = expectations[evaluation.address][0].criteria
@@ -406,7 +408,21 @@ def _with_unmeasured(
     if judged_by is None:
         return evaluation
     then = {each.key for each in judged_by}
-    return replace(evaluation, unmeasured=next((name_of(each) for each in criteria if each.key not in then), ""))
+    return replace(
+        evaluation,
+        unmeasured=next((name_of(each) for each in criteria if each.key not in then), ""),
+        outdated=outdated(judged_by, criteria),
+    )
+
+
+def outdated(judged_by: Sequence[Criterion], criteria: Sequence[Criterion]) -> tuple[str, ...]:
+    """The keys of what was judged, and by others than ``criteria``, so that a pass says nothing about these.
+
+    What passed by stricter ones passes by these, too: whoever finds that it does not, judges otherwise than the vendor.
+    """
+    then, now = ({each.key for each in each_time} for each_time in (judged_by, criteria))
+    meant = classify_by_key(judged_by, criteria)
+    return tuple(key for key in meant if key in then & now and meant[key] not in (Effect.SAME, Effect.LOOSENED))
 
 
 def _unclear(planned: Planned, tests: Iterable[Resource]) -> Iterator[Evaluation]:

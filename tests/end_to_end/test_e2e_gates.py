@@ -354,8 +354,45 @@ def test_a_threshold_that_was_loosened_by_hand_passes_nothing(bot: Any, platform
         "canary": ("fail", told),
     }
     bot("apply", "--yes")
-    assert "recorded as passing, but the value misses" in bot("evaluate", *day(10)).words
+    assert "recorded by another threshold, and misses the one" in bot("evaluate", *day(10), code=5).words
     bot("evaluate", *day(10), "--overwrite", code=5)
+
+
+def test_a_threshold_that_is_tightened_flags_what_was_recorded_before(bot: Any, stream: Any) -> None:
+    """The platform keeps the result of a window that is over; it counts by the threshold that is written."""
+    bot("apply", "--yes")
+    stream(10, 3)
+    bot("evaluate", *day(10))
+    bot.edit("bot.yaml", "value: 2}", "value: 4}")
+    bot("apply", "--yes")
+    told = "recorded by another threshold, and misses the one that is written now; evaluate it anew, with --overwrite"
+    for command in (("evaluate", *day(10)), ("status", *day(10)), ("status", *day(10)[:2])):
+        found = gate_of(bot(*command, "--format", "json", code=5))["live"]
+        assert (found["level"], found["measured"], found["wanted"], found["margin"]) == ("fail", "3", ">= 4", -1.0)
+        assert found["why"] == told
+    assert gate_of(bot("evaluate", *day(10), "--overwrite", "--format", "json", code=5))["live"]["status"] == "failing"
+    bot.edit("bot.yaml", "value: 4}", "value: 3}")
+    bot("apply", "--yes")
+    stream(11, 3)
+    bot("evaluate", *day(11))
+    bot.edit("bot.yaml", "value: 3}", "value: 1}")
+    bot("apply", "--yes")
+    bot("status", *day(11))
+
+
+def test_an_old_run_that_misses_a_tightened_threshold_fails_however_often_one_looks(bot: Any, stream: Any) -> None:
+    """Beside a stricter warning threshold, too; the platform has written the second run over the first."""
+    warn = "{insightName: metrics, measurement: rowCount, operator: '>=', value: 9}"
+    counting(bot, f"gate: {{runs: 2}}\n      warn: [{warn}]")
+    stream(10, 3)
+    bot("evaluate", *day(10))
+    bot.edit("bot.yaml", "value: 2}", "value: 4}")
+    bot("apply", "--yes")
+    assert "0 of 2 runs passed, all must; recorded by another threshold" in bot("status", *day(10), code=5).words
+    stream(10, 2)
+    assert gate_of(bot("evaluate", *day(10), "--format", "json", code=5))["live"]["runs"]["passed"] == 1
+    again = bot("status", *day(10), code=5)
+    assert "1 of 2 runs passed (3 to 5), all must; recorded by another threshold" in again.words
 
 
 SHORT_ONLY = ("--select", "bot/*/Answers are short", "--from", "2026-11-10", "--to", "2026-11-11")

@@ -15,6 +15,7 @@ from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Regress
 from reconciler.model.values import Json
+from reconciler.pipeline.measuring import outdated
 
 SEVERITY = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 WORST_FIRST = list(Level)
@@ -161,6 +162,39 @@ def test_a_failing_result_more_never_improves_a_verdict(world: World, more: Eval
     after = expected_ones(judge(expected, [*found, failing], None, past_of(seen)))
     for address in ADDRESSES:
         assert _levels(after, address) <= _levels(before, address)
+
+
+limits = st.sampled_from([0.5, 0.8, 0.85, 0.9, 0.95, 1])
+
+
+@given(
+    st.lists(st.tuples(evaluations(), st.none() | limits), max_size=6),
+    gates(),
+    st.tuples(limits, limits).map(sorted),
+    st.none() | limits,
+    st.booleans(),
+)
+@settings(max_examples=100)
+def test_a_tightened_threshold_never_improves_a_verdict(
+    found: list[tuple[Evaluation, float | None]], gate: Gate, both: list[float], warn: float | None, differs: bool
+) -> None:
+    """Whatever limit a result was judged by, known or not, and whether or not that was as we would have judged."""
+
+    def at_least(value: float) -> tuple[Criterion, ...]:
+        return (Criterion("m|score", ">=", value, label="score"),)
+
+    def level(limit: float) -> list[int]:
+        gate_of_one = replace(gate, runs=1, min_pass=None, regress=None)
+        stricter = at_least(warn) if warn is not None else ()
+        results = [
+            each if then is None else replace(each, outdated=outdated(at_least(then), at_least(limit)))
+            for each, then in found
+        ]
+        one = Expectation(ADDRESSES[0], None, gate_of_one, None, at_least(limit), stricter, differs_there=differs)
+        return _levels(list(judge([one], results)), ADDRESSES[0])
+
+    looser, tighter = both
+    assert level(tighter) <= level(looser)
 
 
 def _levels(verdicts: list[Verdict], address: Address) -> list[int]:

@@ -132,6 +132,20 @@ def test_a_run_that_misses_the_threshold_as_it_is_written_now_is_no_pass() -> No
         assert "the value misses the threshold as it is written now" in verdict.why
 
 
+@pytest.mark.parametrize(
+    ("level", "wanted", "counts"),
+    [(PASS, ">= 0.6", FAIL), (WARN, ">= 0.6", FAIL), (FAIL, ">= 0.8", FAIL), (WARN, ">= 0.8", WARN)],
+    ids=["passed", "warned of", "failed already", "warned of in the same words"],
+)
+def test_a_run_of_the_past_fails_unless_it_was_judged_by_the_same_threshold(
+    level: Level, wanted: str, counts: Level
+) -> None:
+    """What it was judged by is not kept, but what was made of it: 0.7 misses 0.8 now."""
+    past = replace(seen(run(PASSING, 0.7, number=1), level), wanted=wanted)
+    verdict = one(Gate(runs=2), run(PASSING, 0.9, number=2), past=(past,))
+    assert (verdict.level, verdict.runs) == (counts, Runs(1, 2, 2, 2))
+
+
 def test_a_page_that_was_read_twice_is_one_run() -> None:
     assert one(TWO_OF_THREE, FIRST, FIRST, FIRST).runs == Runs(1, 1, 3, 2)
 

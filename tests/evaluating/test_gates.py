@@ -132,10 +132,51 @@ def test_a_warning_threshold_on_one_of_two_columns_that_can_not_be_told_apart_wa
     assert "so the warning threshold cannot be judged" in verdict.why
 
 
-def test_a_result_judged_by_an_older_threshold_warns() -> None:
+def test_a_result_that_the_platform_judges_otherwise_than_we_do_warns() -> None:
+    """Nobody knows of another threshold by which it passed."""
     verdict = one(expect(), result(PASSING, 0.75))
     assert verdict.level is WARN
-    assert "evaluate it anew" in verdict.why
+    assert verdict.why == (
+        "recorded as passing, but the value misses the threshold as it is written now; "
+        "evaluate it anew, with --overwrite"
+    )
+
+
+@pytest.mark.parametrize(("severity", "level"), [("error", FAIL), ("warn", WARN), ("info", INFO)])
+def test_a_result_that_passed_by_another_threshold_and_misses_the_present_one_fails(
+    severity: Severity, level: Level
+) -> None:
+    """Even where it misses a stricter warning threshold, too."""
+    old = replace(result(PASSING, 0.75), outdated=("metrics|faithfulness",))
+    for warn in ((), (limit(">=", 0.9),)):
+        verdict = one(expect(gate=Gate(severity=severity), warn_criteria=warn), old)
+        assert (verdict.level, verdict.measured, verdict.wanted, verdict.margin) == (level, "0.75", ">= 0.8", -0.05)
+        assert verdict.why == (
+            "recorded by another threshold, and misses the one that is written now; evaluate it anew, with --overwrite"
+        )
+    assert one(expect(), replace(old, measured={"faithfulness": 0.85})).level is PASS, "no matter by what, it passes"
+
+
+def test_only_the_threshold_that_was_another_one_makes_an_old_result_fail() -> None:
+    """The platform judged by the other one as it is now, and our judgement merely disagrees."""
+    both = expect(criteria=(limit(">=", 0.8), limit("<=", 0.1, "toxicity")))
+    shown = Evaluation(
+        FAITHFUL, PASSING, "live", {"faithfulness": 0.75, "toxicity": 0.05}, "", "r1", outdated=("metrics|toxicity",)
+    )
+    assert one(both, shown).level is WARN
+
+
+def test_a_value_that_belongs_to_nobody_for_certain_makes_no_old_result_fail() -> None:
+    """Two columns of one measurement, of which one had another threshold."""
+    score, delay = (Criterion(f"average|{name}", ">=", 0.5, label="average") for name in ("score", "delay"))
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"average": 0.1}, "", "r1", outdated=("average|score",))
+    assert one(expect(criteria=(score, delay)), shown).level is PASS
+
+
+def test_an_old_result_of_a_commit_asks_for_another_commit() -> None:
+    """It is about no range of time, so nothing can evaluate it again."""
+    old = replace(result(PASSING, 0.75), starts=None, ends=None, outdated=("metrics|faithfulness",))
+    assert one(expect(), old).why.endswith("; push a commit, which is judged anew")
 
 
 @pytest.mark.parametrize(
