@@ -125,6 +125,10 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
             asked = Common(color=not given.pop("no_color"), **given)
             with advising(asked.environment):
                 check_paths(asked.named_paths)
+                if places := _written(asked, values):
+                    from reconciler.cli.overwriting import check_places
+
+                    check_places(places, asked.paths, str(values.get("plan_file") or ""))
                 return function(common=asked, **values)
 
         decorated: Any = wrapped
@@ -135,6 +139,15 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _written(common: Common, values: Mapping[str, Any]) -> dict[str, str]:
+    """Where a run writes over what is there, by the option that says so."""
+    reports: tuple[Report, ...] = values.get("reports", ())
+    places = {f"--report {each.form}={each.file}": each.file for each in reports if each.file}
+    places |= {f"--events {common.events}": common.events} if common.events else {}
+    out = values.get("out") if "reports" in values else None  # what is alone with --out writes over nothing
+    return places | ({f"--out {out}": out} if out else {})
 
 
 @contextmanager

@@ -223,6 +223,80 @@ def test_a_place_that_can_not_be_written_is_found_before_anything_happens(bot: A
     assert platform.seen == []
 
 
+MORE = """
+    apiVersion: openlayer/v1
+    kind: TestSet
+    metadata: {name: more}
+    spec:
+      appliesTo: {projects: [bot]}
+      tests:
+        - name: Many rows
+          type: integrity
+          subtype: rowCount
+          thresholds: [{insightName: metrics, measurement: rowCount, operator: ">=", value: 3}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--report", "text=more/set.yaml"), "--report text=more/set.yaml: one of the manifests of this run"),
+        (("--report", "text=latest"), "--report text=latest: one of the manifests of this run"),
+        (("--events", "more/set.yaml"), "--events more/set.yaml: one of the manifests of this run"),
+        (("--report", "json=more/.reconcilerignore"), "it says what is no manifest"),
+        (("--report", "json=.reconciler/default.state.json"), "the folder of the state"),
+        (("--report", "json=.reconciler/new.json"), "the folder of the state"),
+        (("--events", "elsewhere/prod.journal.jsonl"), "a part of the state beside it"),
+    ],
+)
+def test_nothing_that_a_run_reads_is_a_place_to_write_to(
+    options: tuple[str, str], what: str, bot: Any, platform: Any
+) -> None:
+    """A manifest that was taken away for a report would count as gone, and its tests would be archived."""
+    (bot.folder / "more").mkdir()
+    bot.write("more/set.yaml", MORE)
+    bot.write("more/.reconcilerignore", "drafts")
+    (bot.folder / "latest").symlink_to("more/set.yaml")
+    (bot.folder / "elsewhere").mkdir()
+    for name in ("prod.state.json", "prod.journal.jsonl"):
+        bot.write(f"elsewhere/{name}", "{}")
+    bot("apply", "--yes")
+    before = {path: path.read_bytes() for path in bot.folder.rglob("*") if path.is_file()}
+    platform.seen.clear()
+    assert what in bot("apply", "--yes", *options, code=64).words
+    assert {path: path.read_bytes() for path in bot.folder.rglob("*") if path.is_file()} == before
+    assert platform.seen == []
+
+
+def test_a_manifest_is_no_place_for_a_plan_nor_for_a_mistake(bot: Any) -> None:
+    """Whether or not the manifests are valid, and with any command that writes."""
+    before = _text(bot, "bot.yaml")
+    assert "one of the manifests" in bot("plan", "--out", "bot.yaml", code=64).words
+    bot.write("broken.yaml", "kind: x")
+    for command in ("validate", "plan", "evaluate"):
+        assert "one of the manifests" in bot(command, "--report", "markdown=./bot.yaml", code=64).words
+    assert "one of the manifests" in bot("validate", "bot.yaml", "--report=text=bot.yaml", code=64).words
+    assert _text(bot, "bot.yaml") == before
+    bot("validate", "bot.yaml", "--report=text=broken.yaml")
+    assert "No problems" in _text(bot, "broken.yaml"), "it is no manifest of this run"
+
+
+def test_a_saved_plan_is_no_place_for_a_report_of_its_apply(bot: Any) -> None:
+    bot("plan", "--out", "plan.json")
+    assert "the plan that is applied" in bot("apply", "--plan", "plan.json", "--report=json=plan.json", code=64).words
+    bot("apply", "--plan", "plan.json", "--report=json=report.json")
+
+
+def test_a_file_that_a_manifest_names_is_no_place_for_a_report(care: Any) -> None:
+    before = _text(care, "faq.csv")
+    assert "named in care.yaml" in care("plan", "--report=text=faq.csv", code=64).words
+    assert _text(care, "faq.csv") == before
+    (care.folder / "reports").mkdir()
+    care.write("reports/faq.csv", "of yesterday")
+    care("plan", "--report=text=reports/faq.csv")
+    assert "Plan: " in _text(care, "reports/faq.csv")
+
+
 def test_the_folder_of_a_report_is_made(bot: Any) -> None:
     bot("plan", "--report=json=reports/ci/plan.json")
     assert json.loads(_text(bot, "reports/ci/plan.json"))["summary"]["create"] == 5
