@@ -125,13 +125,15 @@ def as_recorded(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
     For results that nobody asked for anew: rows may have come in since.
     """
-    said = "recorded before its window was over"
-    return tuple(
-        replace(verdict, why=_joined(verdict.why, said))
-        if any(each.evaluation is not None and each.evaluation.is_preliminary for each in verdict.each)
-        else verdict
-        for verdict in verdicts
-    )
+    return tuple(replace(verdict, why=_joined(verdict.why, _too_early(verdict))) for verdict in verdicts)
+
+
+def _too_early(verdict: Verdict) -> str:
+    """What is said of results from before the end of their window: of the one that is shown, or else of the others."""
+    if verdict.evaluation is not None and verdict.evaluation.is_preliminary:
+        return "recorded before its window was over"
+    count = sum(each.evaluation is not None and each.evaluation.is_preliminary for each in verdict.each)
+    return f"{counted(count, 'other result')} recorded before the end of the window" if count else ""
 
 
 def _by_address(expectations: Iterable[Expectation]) -> dict[Address, list[Expectation]]:

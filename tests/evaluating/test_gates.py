@@ -284,6 +284,9 @@ def test_recorded_results_say_that_they_are_from_before_the_end_of_their_window(
         "worst of 2 windows, all passing; recorded before its window was over"
     ]
     assert [each.why for each in as_recorded([one(expect(), final)])] == [""]
+    assert [
+        each.why for each in as_recorded([one(expect(), early, replace(final, measured={"faithfulness": 0.85}))])
+    ] == ["worst of 2 windows, all passing; 1 other result recorded before the end of the window"]
 
 
 def test_news_of_our_own_is_not_replaced_by_a_recorded_result() -> None:
