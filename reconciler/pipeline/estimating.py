@@ -114,12 +114,17 @@ def announce(here: Session, estimate: Estimate | None, triggers: Sequence[Trigge
     if estimate is None:
         here.hooks.note(f"resuming {len(triggers)} trigger{'' if len(triggers) == 1 else 's'} of an earlier run")
         return
-    for sentence in alignment_text(estimate.asked, estimate.spans().items(), here.clock.now()):
-        here.hooks.note(sentence)
+    announce_range(here, estimate)
     if not _is_beyond(most, estimate):
         here.hooks.note(estimate.text())
     here.hooks.event({"event": "estimate", **estimate.to_json()})
     refuse_beyond(most, estimate)
+
+
+def announce_range(here: Session, estimate: Estimate) -> None:
+    """Tell what the range becomes where windows begin or end elsewhere, or are not over."""
+    for sentence in alignment_text(estimate.asked, estimate.spans().items(), here.clock.now()):
+        here.hooks.note(sentence)
 
 
 def refuse_beyond(most: int | None, estimate: Estimate | None) -> None:

@@ -29,7 +29,7 @@ from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
-from reconciler.pipeline.estimating import announce, estimated, estimated_whole
+from reconciler.pipeline.estimating import announce, announce_range, estimated, estimated_whole
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.looking import look, measuring_of, places_of, subject_of
 from reconciler.pipeline.planning import Planned, plan
@@ -126,6 +126,8 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         patience = ask.deadline_s if ask.trigger else 0.0
         tests, result = await commit_results(here, planned, tests, ask.commit, patience)
     elif not ask.trigger:
+        if ask.range:
+            announce_range(here, estimated_whole(planned, tests, expectations, ask.range))
         result = await look(here, planned, tests, ask.range)
     else:
         triggers = _all_triggers(here, planned, tests, ask)

@@ -63,6 +63,16 @@ def test_a_range_is_aligned_to_windows_and_told(measured: Any) -> None:
     assert "aligned" not in measured("evaluate", *DAY).err
 
 
+def test_a_range_that_is_only_looked_at_is_aligned_to_windows_and_told_too(measured: Any) -> None:
+    """The whole day counts, though only its morning was asked for."""
+    measured("evaluate", *DAY)
+    ended = measured("status", "--from", "2026-11-10T06:00Z", "--to", "2026-11-10T08:00Z")
+    assert ended.err.count("aligned to 24h windows: 2026-11-10T00:00Z to 2026-11-11T00:00Z\n") == 1
+    assert "will run" not in ended.err
+    assert "aligned" not in measured("status", *DAY).err
+    assert "aligned" not in measured("status").err
+
+
 def test_the_cost_is_told_before_anything_is_triggered(measured: Any) -> None:
     """Windows by pipelines by tests, in one line, also where tests differ."""
     week = ("--from", "2026-11-04", "--to", "2026-11-11")
