@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from reconciler.errors import NothingOurs
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.plan import (
+    Action,
     Basis,
     Cause,
     FieldChange,
@@ -51,6 +52,8 @@ from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.wanted import differences, for_wanted
 from reconciler.planning.world import Options, World, namesakes, outside
 
+_MAKING = (Action.CREATE, Action.UPDATE, Action.REPLACE)
+
 
 def make_plan(
     desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind], options: Options, basis: Basis
@@ -66,7 +69,7 @@ def make_plan(
     check_outage(world)
     decisions = [*for_wanted(world), *for_unwanted(world), *lost_pins(world)]
     chosen, unselected = selected(decisions, world)
-    steps = [item for item in chosen if isinstance(item, Step)]
+    steps = [_with_how_it_is_judged(item, world) for item in chosen if isinstance(item, Step)]
     refusals = [item for item in chosen if isinstance(item, Refusal)]
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
@@ -89,6 +92,15 @@ def make_plan(
         lifecycle=tuple(_lifecycle(world)),
     )
     return replace(plan, digest=digest(plan))
+
+
+def _with_how_it_is_judged(step: Step, world: World) -> Step:
+    """The step, saying of what it makes or changes why that cannot be evaluated on demand; as it is where it can."""
+    resource, measuring = world.desired.resources.get(step.address), world.kinds[step.address.kind].measuring
+    if resource is None or measuring is None or step.action not in _MAKING or step.idle:
+        return step
+    why_not = measuring.possible(resource.fields)
+    return replace(step, notes=(*step.notes, why_not)) if why_not else step
 
 
 def known_ids(desired: Desired, live: Live, state: State, kinds: Sequence[AnyKind]) -> dict[Address, str]:
