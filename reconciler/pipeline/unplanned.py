@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
-from msgspec.structs import asdict, fields
+from msgspec.structs import fields
 
 from reconciler.manifests.cache import Loaded
 from reconciler.manifests.environment import Policy
@@ -133,4 +134,11 @@ def _manifest_name(name: str) -> str:
 
 
 def _spelled(value: object) -> str:
-    return json.dumps(asdict(value)) if isinstance(value, Regress) else json.dumps(value)
+    return _regress_text(value) if isinstance(value, Regress) else json.dumps(value)
+
+
+def _regress_text(value: Regress) -> str:
+    """As a manifest says it: ``{maxDrop: 5%, against: mean(5)}``."""
+    drop = Decimal(str(value.max_drop)) * 100 if value.relative else value.max_drop
+    against = f"mean({value.against})" if value.against else "lastPassing"
+    return f"{{maxDrop: {value_text(float(drop))}{'%' if value.relative else ''}, against: {against}}}"

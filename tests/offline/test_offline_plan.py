@@ -389,6 +389,21 @@ def test_all_runs_gone_with_their_agents(empty: Any) -> None:
     assert f"digitalocean.EvaluationRun/care/nightly: it is gone ({RUN})" in out
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("{maxDrop: 5%, against: lastPassing}", "null"),
+        ("{maxDrop: 2.5%, against: mean(5)}", "{maxDrop: 0.1, against: lastPassing}"),
+    ],
+)
+def test_what_is_compared_with_the_past_is_told_as_the_manifest_says_it(was: str, now: str, repository: Any) -> None:
+    repository.edit("bot.yaml", "subtype: rowCount", f"subtype: rowCount\n      regress: {was}")
+    repository.commit()
+    repository.edit("bot.yaml", f"regress: {was}", f"regress: {now}")
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
+    assert plan["warnings"] == [f"openlayer.Test/bot/monitoring/Rows arrive: regress: {was} -> {now}"]
+
+
 def test_what_no_plan_shows_is_said(repository: Any) -> None:
     """A gate that fails less, protection given up, a pin and a policy dropped: nothing of it is at the platform."""
     repository.write(
