@@ -134,8 +134,8 @@ def mv(common: Common, old: str, new: str) -> None:
         from reconciler.pipeline.mending import move
         from reconciler.reporting.escape import terminal
 
-        await move(here, old, new)
-        console.answer(terminal(f"> {new}  (was {old})"))
+        former, address = await move(here, old, new)
+        console.answer(terminal(f"> {address}  (was {former})"))
 
     _with_session(common, work)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from reconciler.errors import (
@@ -16,7 +18,7 @@ from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
-from reconciler.planning.selecting import chosen_by, meant
+from reconciler.planning.selecting import chosen_by, exactly, meant
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import Roots, read_live
 
@@ -37,11 +39,23 @@ def selected_state(here: Session) -> State:
 def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
     """The entry at an address.  Raises UsageInvalid with the nearest address when there is none."""
     entries = here.store.load().entries
-    address = _address(text)
-    if address not in entries:
-        near = nearest(text, map(str, entries))
-        raise UsageInvalid(f"{text} is not in the state", hint=f"did you mean {near}?" if near else "")
+    address = _known(text, entries)
     return address, entries[address]
+
+
+def _known(text: str, entries: Mapping[Address, Entry]) -> Address:
+    """The address of an entry, written with its kind or without.
+
+    Raises UsageInvalid when there is none, with the nearest one, and where several kinds have it.
+    """
+    found = sorted(exactly(text, entries))
+    if len(found) > 1:
+        raise UsageInvalid(f"{text} is not one address", hint=f"write one of these: {', '.join(map(str, found))}")
+    if not found:
+        near = nearest(text, map(str, entries))
+        hint = f"did you mean {near}?" if near else "see: reconciler state list"
+        raise UsageInvalid(f"{text} is not in the state", hint=hint)
+    return found[0]
 
 
 async def forget(here: Session, pattern: str) -> tuple[Address, ...]:
@@ -57,15 +71,17 @@ async def forget(here: Session, pattern: str) -> tuple[Address, ...]:
         return gone
 
 
-async def move(here: Session, old: str, new: str) -> None:
-    """Remember ``old`` as ``new``.  Raises UsageInvalid when there is nothing to move or something in the way."""
-    former, address = _address(old), _address(new)
-    if former.kind != address.kind or len(former.path) != len(address.path):
-        raise UsageInvalid(f"{old} and {new} are not addresses of one kind")
+async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
+    """Remember ``old`` as ``new``, which may be written without their kind; returns both addresses.
+
+    Raises UsageInvalid when there is nothing to move or something in the way.
+    """
     async with locked(here, "state mv"):
         state = here.store.load()
-        if former not in state.entries:
-            raise UsageInvalid(f"{old} is not in the state", hint="see: reconciler state list")
+        former = _known(old, state.entries)
+        address = _address(new if new.partition("/")[0] in KINDS else f"{former.kind}/{new}")
+        if former.kind != address.kind or len(former.path) != len(address.path):
+            raise UsageInvalid(f"{old} and {new} are not addresses of one kind")
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
         record = renamed(former, address, KINDS)
@@ -76,6 +92,7 @@ async def move(here: Session, old: str, new: str) -> None:
             )
         here.store.commit(moved)
         await carry_over(here, [record])
+        return former, address
 
 
 async def take_in(here: Session, text: str, remote_id: str) -> None:

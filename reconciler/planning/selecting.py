@@ -96,7 +96,7 @@ def meant(pattern: str, known: Iterable[Address]) -> set[Address]:
     {Address(kind='openlayer.Test', path=('support-bot', 'monitoring', 'PII'))}
     """
     addresses = list(known)
-    return _exactly(pattern, addresses) or {
+    return exactly(pattern, addresses) or {
         address for address in addresses if any(fnmatch.fnmatchcase(text, pattern) for text in _spellings(address))
     }
 
@@ -105,7 +105,7 @@ def meant_by_name(pattern: str, known: Iterable[Address]) -> set[Address]:
     """As ``meant``, where a bare name will do as well: it stands between the exact address and the glob."""
     addresses = list(known)
     return (
-        _exactly(pattern, addresses)
+        exactly(pattern, addresses)
         or {address for address in addresses if address.name == pattern}
         or meant(pattern, addresses)
     )
@@ -129,7 +129,8 @@ def chosen_by(patterns: Iterable[str], known: Iterable[Address]) -> set[Address]
     return set().union(*found.values())
 
 
-def _exactly(text: str, addresses: Iterable[Address]) -> set[Address]:
+def exactly(text: str, addresses: Iterable[Address]) -> set[Address]:
+    """The addresses that are written so, with their kind or without."""
     return {address for address in addresses if text in _spellings(address)}
 
 

@@ -390,7 +390,15 @@ def test_the_memory_can_be_looked_into_and_mended(bot: Any, platform: Any) -> No
     bot("state", "import", address, item["id"])
     bot("plan", "--detailed-exitcode")
     moved = "openlayer.Test/bot/monitoring/Rows came"
-    bot("state", "mv", address, moved)
+    assert f"did you mean {address}?" in bot("state", "mv", "bot/monitoring/Row arrives", moved, code=64).words
+    there_and_back = (address, moved), (moved, address), ("bot/monitoring/Rows arrive", "bot/monitoring/Rows came")
+    assert [bot("state", "mv", *each).out for each in there_and_back] == [
+        f"> {moved}  (was {address})\n",
+        f"> {address}  (was {moved})\n",
+        f"> {moved}  (was {address})\n",
+    ]
+    assert json.loads(bot("state", "show", "bot/monitoring/Rows came").out)["remote_id"] == item["id"]
+    bot("state", "mv", "bot", "openlayer.Test/bot/monitoring/x", code=64)
     bot.edit("bot.yaml", "Rows arrive", "Rows came")
     assert platform.everything() == before
     assert 'name: "Rows arrive" -> "Rows came"' in bot("apply", "--yes").out
