@@ -7,9 +7,10 @@
     LOCK   address            lock info as JSON; 423 or 409 with the holder's when it is taken
     UNLOCK address            lock info as JSON
 
-GitLab wants ``POST`` and ``DELETE`` on ``address/lock`` instead; an address of its shape is enough to know that.  One
-address is one document, so each environment needs an address of its own.  The document is JSON that such servers take
-for a Terraform state::
+GitLab wants ``POST`` and ``DELETE`` on ``address/lock`` instead; an address of its shape is enough to know that.  It
+takes a ``DELETE`` without an id for the wish to break any lock, and a proxy may drop the body of one, so there the id
+stands in the query as well; elsewhere an address with a query may be another address.  One address is one document, so
+each environment needs an address of its own.  The document is JSON that such servers take for a Terraform state::
 
     {"version": 4, "serial": 17, "lineage": "6b1e...", "reconciler": {"journal": [LINES], "snapshot": {...}}}
 
@@ -22,8 +23,9 @@ over, for taking or breaking a lock rewrites the head (``remote.py``); a write t
 within the milliseconds between look and write is then not noticed.  That a lock is honoured at all is tried out on
 every lock, by asking for a second one.
 
-Sources: HashiCorp, "Backend type: http", 2026-11; GitLab, ``lib/api/terraform/state.rb``, 2026-11: a conflict (409)
-repeats the operation and info of the one who asks, with the id, the user and the time of the one who holds.
+Sources: HashiCorp, "Backend type: http" and ``internal/backend/remote-state/http/client.go``, 2026-11; GitLab,
+``lib/api/terraform/state.rb`` and ``app/services/terraform/remote_state_handler.rb``, 2026-11: a conflict (409) repeats
+the operation and info of the one who asks, with the id, the user and the time of the one who holds.
 """
 
 from __future__ import annotations
@@ -88,12 +90,13 @@ class Credential(Struct, frozen=True):
 
 
 class Doors(Struct, frozen=True):
-    """Where and how to lock and unlock."""
+    """Where and how to lock and unlock; ``names_lock``: with the lock's id in the query of the address, too."""
 
     lock_method: str
     lock_url: str
     unlock_method: str
     unlock_url: str
+    names_lock: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -251,11 +254,10 @@ class HttpStateStore(RemoteStore):
 
     def _leave(self, holder: Holder) -> None:
         """Free the server's lock; one that is not ours any more stays."""
+        query = {"ID": holder.lock_id} if self._doors.names_lock else {}
         for attempt in range(1, TRIES + 1):
             try:
-                answer = self._send(
-                    self._doors.unlock_method, self._doors.unlock_url, _lock_info(holder), {"ID": holder.lock_id}
-                )
+                answer = self._send(self._doors.unlock_method, self._doors.unlock_url, _lock_info(holder), query)
             except Unsure as unsure:
                 why = str(unsure)
             else:
@@ -285,8 +287,19 @@ class HttpStateStore(RemoteStore):
         require_held(told, lock_id, self.describe())
         if other is not None:
             self._leave(other)
-        with suppress(LockHeld), self.lock("state unlock"):
-            pass  # taking over fences the old holder; so does whoever was faster
+        try:
+            with self.lock("state unlock"):
+                pass  # taking over fences the old holder; so does whoever was faster
+        except LockHeld:
+            left = self._locked(asking)
+            if left is None:
+                self._leave(asking)
+            elif left.lock_id == lock_id:
+                raise StateUnreadable(
+                    f"{self._url}: the server took the request to free the lock {lock_id}, and still has it",
+                    hint="remove it at the server; is the lock elsewhere? TF_HTTP_UNLOCK_ADDRESS and "
+                    "TF_HTTP_UNLOCK_METHOD say where",
+                ) from None
 
     def _locked(self, holder: Holder) -> Holder | None:
         """Ask for the lock: None when it is ours now, else who holds it."""
@@ -419,6 +432,7 @@ def doors(address: str, environ: Mapping[str, str]) -> Doors:
         lock_url=lock_url,
         unlock_method=_method("TF_HTTP_UNLOCK_METHOD", told, "DELETE" if at_gitlab else "UNLOCK"),
         unlock_url=_door("TF_HTTP_UNLOCK_ADDRESS", told, lock_url, address),
+        names_lock=at_gitlab is not None,
     )
 
 

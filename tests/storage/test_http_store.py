@@ -290,6 +290,34 @@ def test_a_lock_that_nobody_wrote_down_can_be_broken(open_http: OpenStore, terra
         pass
 
 
+def test_a_lock_that_the_server_keeps_is_not_said_to_be_broken(
+    open_http: OpenStore, terraform_server: Any, terraform_wire: Any
+) -> None:
+    store = wired(open_http, terraform_wire)
+    store.load()
+    terraform_server.documents[PLAIN_PATH].lock = {"ID": "dead", "Who": "a runner"}
+    terraform_wire.next("UNLOCK", deliver=False, answer=200)
+    with pytest.raises(StateUnreadable, match="the server took the request to free the lock dead, and still has it"):
+        store.unlock("dead")
+    store.unlock("dead")
+    assert terraform_server.documents[PLAIN_PATH].lock is None
+
+
+@pytest.mark.parametrize(
+    ("place", "last"),
+    [("open_http", ("UNLOCK", PLAIN_PATH)), ("open_gitlab", ("DELETE", f"{GITLAB_PATH}/lock?ID="))],
+)
+def test_the_lock_is_freed_as_terraform_does_and_at_gitlab_by_its_id_as_well(
+    place: str, last: tuple[str, str], request: pytest.FixtureRequest, terraform_server: Any
+) -> None:
+    """GitLab takes a request without an id, as where a proxy drops the body of a DELETE, for breaking any lock."""
+    opener: OpenStore = request.getfixturevalue(place)
+    with opener().lock("apply") as holder:
+        pass
+    method, path = terraform_server.seen[-1]
+    assert (method, path.removesuffix(holder.lock_id)) == last
+
+
 def test_a_server_without_locks_is_refused(open_http: OpenStore, terraform_server: Any, terraform_wire: Any) -> None:
     for status in (404, 405, 501):
         store = open_http(origin=terraform_wire.url, environ={"RECONCILER_STATE_ORIGIN": terraform_wire.url})
