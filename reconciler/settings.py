@@ -17,6 +17,7 @@ from msgspec import Struct
 from reconciler.errors import SettingsInvalid
 from reconciler.model.kind import Vendor
 from reconciler.model.places import is_loopback
+from reconciler.model.proxies import Proxy, names_proxy, proxy_to
 from reconciler.model.values import Secret, parse_duration
 
 VARIABLE_PREFIX = "RECONCILER_VAR_"
@@ -83,6 +84,14 @@ class Settings:
     def plain(self) -> dict[str, str]:
         """Every variable as it is, credentials too: for a state backend that reads its own.  Never to be shown."""
         return {name: value.reveal() for name, value in self._environ.items()}
+
+    def names_proxy(self) -> bool:
+        """Whether some address could be reached through a proxy."""
+        return names_proxy(self.plain())
+
+    def proxy_to(self, url: str) -> Proxy | None:
+        """The proxy that an absolute address is reached through, if any.  Raises SettingsInvalid for a useless one."""
+        return proxy_to(url, self.plain())
 
     def uncertainty_window(self, base_url: str) -> int:
         """Seconds that a lost create may still turn up in, at this server.

@@ -1,4 +1,4 @@
-"""Servers that states are kept on: S3 by moto, Terraform's HTTP protocol, PostgreSQL; and wires that lose answers."""
+"""Servers that states are kept on: S3 by moto, Terraform's HTTP protocol, PostgreSQL; lossy wires, and a proxy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -206,6 +207,104 @@ class Wire(Served):
             return answer.status, told, content
         finally:
             connection.close()
+
+
+class Proxy:
+    """A forward proxy with tunnels, in threads of this process; each name leads to ``target``, a host and a port.
+
+    ``seen`` holds the (request line, headers by lower-case name) that it was asked with itself, so of a tunnel only
+    how it began.  ``answer`` is a status to give instead, ``instead`` what to do with the connection of a tunnel.
+    """
+
+    def __init__(self) -> None:
+        self.target: tuple[str, int] = ("", 0)
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.answer = 0
+        self.instead: Callable[[socket.socket], object] | None = None
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def __getattr__(self, name: str) -> Any:
+                if name.startswith("do_"):
+                    return self.pass_on
+                raise AttributeError(name)
+
+            def pass_on(self) -> None:
+                outer.seen.append(
+                    (f"{self.command} {self.path}", {name.lower(): value for name, value in self.headers.items()})
+                )
+                self.close_connection = True
+                if outer.answer:
+                    self.send_response_only(outer.answer, "as its owner says")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                elif self.command == "CONNECT":
+                    outer.tunnel(self.connection)
+                else:
+                    self.forward()
+
+            def forward(self) -> None:
+                address = urlsplit(self.path)
+                connection = http.client.HTTPConnection(*outer.target, timeout=30)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+                try:
+                    path = address.path + (f"?{address.query}" if address.query else "")
+                    connection.request(self.command, path, body=body or None, headers=kept)
+                    answer = connection.getresponse()
+                    content = answer.read()
+                finally:
+                    connection.close()
+                self.send_response_only(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in HOP_BY_HOP:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(content)
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def handle_error(self, *_: object) -> None:
+                """A client that hangs up is no news."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def tunnel(self, near: socket.socket) -> None:
+        if self.instead is not None:
+            self.instead(near)
+            return
+        with socket.create_connection(self.target) as far:
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            other = {near: far, far: near}
+            while True:
+                for ready in select.select(list(other), [], [])[0]:
+                    data = ready.recv(65_536)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    made = Proxy()
+    yield made
+    made.close()
 
 
 # ------------------------------------------------------------------------------------------ S3

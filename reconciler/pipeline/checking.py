@@ -113,11 +113,13 @@ async def _examine_vendor(here: Session, vendor: Vendor) -> Check:
     except ReconcilerError as error:
         return Check(vendor.name, False, error.message, error.hint)
     took = (here.clock.monotonic() - began) * 1000
-    where = "the embedded emulator" if here.environment == LOCAL else provider.origin
+    is_local = here.environment == LOCAL
+    where = "the embedded emulator" if is_local else provider.origin
+    through = "" if is_local else _through(here, provider.origin)
     kind = next(kind for kind in vendor.kinds if kind.create and kind.document is None)
     number = sum(root.address.kind == kind.id for root in roots)
     found = f"{number} {kind.noun}{'' if number == 1 else 's'}"
-    return Check(vendor.name, True, f"{where} answers in {took:.0f} ms; {found}")
+    return Check(vendor.name, True, f"{where} answers in {took:.0f} ms{through}; {found}")
 
 
 def _examine_state(here: Session) -> Check:
@@ -128,4 +130,11 @@ def _examine_state(here: Session) -> Check:
     ours = sum(not entry.archived for entry in state.entries.values())
     doubt = f", {len(state.in_doubt)} in doubt" if state.in_doubt else ""
     held = f"; locked by {holder}" if holder else ""
-    return Check("state", True, f"{here.store.describe()}, serial {state.serial}, {ours} resources{doubt}{held}")
+    where = here.store.describe() + _through(here, here.store.describe())
+    return Check("state", True, f"{where}, serial {state.serial}, {ours} resources{doubt}{held}")
+
+
+def _through(here: Session, url: str) -> str:
+    """Says which proxy is used on the way to an address; nothing for the direct way, and for what is no address."""
+    proxy = here.settings.proxy_to(url)
+    return f" through the proxy {proxy}" if proxy else ""

@@ -184,6 +184,7 @@ def connect(vendor: Vendor, settings: Settings, clock: Clock) -> Provider:
         clock=clock,
         parallelism=1,
         ca_file=settings.ca_file,
+        proxy_to=settings.proxy_to if settings.names_proxy() else None,
     )
 
 

@@ -282,6 +282,7 @@ class Session:
             key_variable=key_variable,
             observe=self._observe,
             ca_file=self.settings.ca_file,
+            proxy_to=self.settings.proxy_to if self.settings.names_proxy() else None,
         )
 
     def _key_variable(self, vendor: Vendor) -> str | None:

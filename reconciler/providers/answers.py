@@ -51,6 +51,14 @@ class BodyTooLarge(Exception):
     """The answer's body is longer than we are willing to hold."""
 
 
+class ProxyFailed(httpx.ConnectError):
+    """Nothing was sent, for the proxy in between does not do its part."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class Again(Enum):
     """When a request that failed may be sent again."""
 
@@ -120,6 +128,8 @@ def _no_answer(call: Call, broken: Exception | None, advice: Advice) -> Failure:
         hint = f"check the network and {advice.url_variable}"
         if "certificate" in reason:
             hint = "set SSL_CERT_FILE to the certificate authority of a self-hosted server"
+        if isinstance(broken, ProxyFailed):
+            hint = broken.hint
         message = f"the server cannot be reached: {reason}"
         return Failure(Unreachable, message, None, hint, Again.ALWAYS, cost, broken)
     if isinstance(broken, httpx.LocalProtocolError):

@@ -18,7 +18,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
@@ -51,6 +51,9 @@ from reconciler.providers.rate_limit import (
     quota_pause,
     retry_after,
 )
+
+if TYPE_CHECKING:
+    from reconciler.providers.proxied import ProxyTo
 
 Observe = Callable[[str, str, int | None, float], None]
 """Called after every attempt: method, path, status (None when no answer came), seconds."""
@@ -493,28 +496,36 @@ def connect(
     key_variable: str | None = None,
     observe: Observe | None = None,
     ca_file: str | None = None,
+    proxy_to: ProxyTo | None = None,
 ) -> RestProvider:
     """A provider over real sockets, with as many connections as requests may be in flight.
 
-    ``ca_file`` replaces the built-in certificate authorities; certificates are always verified.  Proxies and
-    .netrc from the environment are not used.  Raises SettingsInvalid for an unusable ``ca_file``.
+    ``ca_file`` replaces the built-in certificate authorities; certificates are always verified.  ``proxy_to`` names
+    the proxy for an address, be it ours or a signed one; .netrc is not read.  Raises SettingsInvalid for an unusable
+    ``ca_file``, and for an unusable proxy.
     """
     # Here and not at the top: tests and --env local need no sockets.
     from reconciler.providers.transport import SocketTransport, tls_context
 
     try:
-        context = tls_context(ca_file, plain=base_url.startswith("http://"))
+        context = tls_context(ca_file, plain=base_url.startswith("http://") and proxy_to is None)
     except OSError as exc:
         why = exc.strerror or exc
         raise SettingsInvalid(
             f"the certificate authorities in {ca_file} (SSL_CERT_FILE) cannot be read: {why}"
         ) from exc
+    transport: httpx.AsyncBaseTransport = SocketTransport(connections=parallelism, ssl_context=context)
+    if proxy_to is not None:
+        from reconciler.providers.proxied import ProxiedTransport
+
+        proxy_to(base_url)  # one that cannot be used is said before anything is sent
+        transport = ProxiedTransport(transport, proxy_to, connections=parallelism, ssl_context=context)
     return RestProvider(
         vendor,
         base_url=base_url,
         credential=credential,
         clock=clock,
-        transport=SocketTransport(connections=parallelism, ssl_context=context),
+        transport=transport,
         dialect=dialect,
         parallelism=parallelism,
         limits=limits,

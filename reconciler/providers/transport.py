@@ -149,7 +149,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         except TimeoutError:
             failure: httpx.TransportError = httpx.ConnectTimeout("no connection in time")
         except OSError as exc:
-            failure = httpx.ConnectError(_reason(exc))
+            failure = httpx.ConnectError(reason(exc))
         except (ValueError, OverflowError):
             failure = httpx.ConnectError("the address cannot be used")
         except BaseException:
@@ -323,7 +323,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._close(httpx.ReadError("the server closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._close(httpx.ReadError(f"the connection was lost ({_reason(exc)})" if exc else "the connection was lost"))
+        self._close(httpx.ReadError(f"the connection was lost ({reason(exc)})" if exc else "the connection was lost"))
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -494,7 +494,8 @@ def _settle(waiting: asyncio.Future[bool], value: bool) -> None:
         waiting.set_result(value)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why there is no connection, as the system or TLS says it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate cannot be verified: {error.verify_message}"
     if refused := re.search(r"\[Errno (\d+)\] Connect call failed", str(error)):

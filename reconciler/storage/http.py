@@ -50,6 +50,7 @@ from msgspec.structs import asdict, replace
 from reconciler.errors import LockHeld, ReconcilerError, SettingsInvalid, StateUnreadable
 from reconciler.model.places import StatePlace, parse_place
 from reconciler.model.provider import Holder
+from reconciler.model.proxies import proxy_to
 from reconciler.model.values import Secret
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import origin, require_private
@@ -138,11 +139,15 @@ class HttpStateStore(RemoteStore):
         credential = credential_for(place.origin, environ)
         self._doors = doors(place.url, environ)
         auth = httpx.BasicAuth(credential.username, credential.password.reveal()) if credential else None
+        self._proxy = proxy_to(place.url, environ)
+        to_proxy = self._proxy.url.reveal() if self._proxy else ""
+        context = _tls(environ.get("SSL_CERT_FILE", ""), plain=not {place.scheme, to_proxy[:5]} & {"https"})
         self._client = httpx.Client(
             auth=auth,
             follow_redirects=False,
             trust_env=False,
-            verify=_tls(environ.get("SSL_CERT_FILE", ""), plain=place.scheme == "http"),
+            verify=context,
+            proxy=_way_through(to_proxy, context) if to_proxy else None,
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             headers={"User-Agent": "reconciler", "Accept": "application/json"},
         )
@@ -341,7 +346,7 @@ class HttpStateStore(RemoteStore):
         try:
             return self._exchange(method, url)
         except httpx.HTTPError as error:
-            raise Unavailable(_why(error)) from None
+            raise Unavailable(self._why(error)) from None
 
     def _send(self, method: str, url: str, content: bytes, query: Mapping[str, str]) -> Answer:
         digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
@@ -349,7 +354,7 @@ class HttpStateStore(RemoteStore):
         try:
             return self._exchange(method, url, content=content, params=query or None, headers=headers)
         except httpx.HTTPError as error:
-            raise Unsure(_why(error)) from None
+            raise Unsure(self._why(error)) from None
 
     def _exchange(self, method: str, url: str, **request: Any) -> Answer:
         """One request; the answer is read with a cap and a deadline.  Raises httpx.HTTPError, StateUnreadable."""
@@ -363,6 +368,17 @@ class HttpStateStore(RemoteStore):
                 if time.monotonic() > until:
                     raise httpx.ReadTimeout("the answer takes too long")
             return Answer(response.status_code, bytes(body))
+
+    def _why(self, error: httpx.HTTPError) -> str:
+        """What went wrong, without the request in it."""
+        if self._proxy is not None and isinstance(error, httpx.ProxyError):
+            return f"the proxy {self._proxy} answers {str(error)[:3]}"
+        through = f", through the proxy {self._proxy}" if self._proxy else ""
+        if isinstance(error, httpx.TimeoutException):
+            return f"no answer in time{through}"
+        if isinstance(error, httpx.ConnectError):
+            return f"the connection failed{through}"
+        return f"the connection broke ({type(error).__name__}){through}"
 
     def _raise_refusal(self, method: str, answer: Answer) -> None:
         """Raise for an answer that trying again does not change."""
@@ -392,6 +408,10 @@ def _tls(ca_file: str, *, plain: bool) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
     except OSError as error:
         raise SettingsInvalid(f"SSL_CERT_FILE cannot be used: {error.strerror or 'no certificates'}") from error
+
+
+def _way_through(proxy: str, context: ssl.SSLContext) -> httpx.Proxy:
+    return httpx.Proxy(proxy, ssl_context=context if proxy.startswith("https:") else None)
 
 
 def credential_for(address: str, environ: Mapping[str, str]) -> Credential | None:
@@ -500,12 +520,3 @@ def _from_lock_info(data: object) -> Holder:
         since=told["Created"] or "?",
         lease=LEASE,
     )
-
-
-def _why(error: httpx.HTTPError) -> str:
-    """What went wrong, without the request in it."""
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    if isinstance(error, httpx.ConnectError):
-        return "the connection failed"
-    return f"the connection broke ({type(error).__name__})"

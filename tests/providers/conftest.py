@@ -202,6 +202,10 @@ class World:
     vendor = VENDOR
     self_signed = SELF_SIGNED
 
+    def tls_server(self) -> ssl.SSLContext:
+        """What a server needs to speak TLS with the self-signed certificate."""
+        return _tls_server()
+
     def clock(self) -> VirtualClock:
         """A fresh clock that stands still."""
         return VirtualClock()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -442,6 +443,51 @@ def test_a_certificate_file_that_is_none_is_told(tmp_path: Any) -> None:
                 RECONCILER_STATE_ORIGIN="https://state.example",
                 SSL_CERT_FILE=str(tmp_path / name),
             )
+
+
+# ------------------------------------------------------------------------------------------ proxies
+
+
+@pytest.fixture
+def behind(proxy: Any, terraform_server: Any, terraform_environ: dict[str, str]) -> dict[str, str]:
+    """The environment of a state that only the proxy finds, at ``http://state.example``."""
+    at = urlsplit(terraform_server.url)
+    proxy.target = (at.hostname, at.port)
+    told = {"RECONCILER_STATE_ORIGIN": "http://state.example", "RECONCILER_ALLOW_HTTP": "1"}
+    return {**terraform_environ, **told, "http_proxy": proxy.origin.replace("//", f"//me:{PASSWORD}@")}
+
+
+def test_a_state_is_reached_through_the_proxy(behind: dict[str, str], proxy: Any, terraform_server: Any) -> None:
+    store = store_at("http://state.example/states/production", **behind)
+    with store.lock("apply"):
+        store.commit(State())
+    assert store.load().serial == 1
+    assert {method for method, _ in terraform_server.seen} == {"GET", "LOCK", "POST", "UNLOCK"}
+    assert len(proxy.seen) == len(terraform_server.seen)
+
+
+def test_a_state_on_this_computer_is_reached_without_the_proxy(
+    terraform_environ: dict[str, str], proxy: Any, terraform_server: Any
+) -> None:
+    store = store_at(f"{terraform_server.url}/states/production", **terraform_environ, http_proxy=proxy.origin)
+    assert store.load().serial == 0
+    assert (proxy.seen, len(terraform_server.seen)) == ([], 1)
+
+
+def test_a_proxy_that_refuses_the_way_to_a_state_is_named(behind: dict[str, str], proxy: Any) -> None:
+    proxy.answer = 407
+    environ = {**behind, "RECONCILER_STATE_ORIGIN": "https://state.example", "HTTPS_PROXY": behind["http_proxy"]}
+    store = store_at("https://state.example/states/production", **environ)
+    with pytest.raises(StateUnreadable) as caught:
+        store.load()
+    assert f"the proxy {proxy.origin} (HTTPS_PROXY) answers 407" in str(caught.value)
+    assert PASSWORD not in f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r} {vars(store)!r}"
+
+
+def test_a_proxy_to_a_state_that_is_not_there_is_named(behind: dict[str, str]) -> None:
+    environ = {**behind, "http_proxy": "http://127.0.0.1:9"}
+    with pytest.raises(StateUnreadable, match=r"through the proxy http://127\.0\.0\.1:9 \(http_proxy\)"):
+        store_at("http://state.example/states/production", **environ).load()
 
 
 # ------------------------------------------------------------------------------------------ where the lock is
