@@ -86,13 +86,13 @@ class Check(Struct, frozen=True):
 async def examine(here: Session) -> list[Check]:
     """Whether the credentials, the platforms and the state can be used; every check is made, whatever fails.
 
-    A vendor without a credential is passed over, unless no vendor has one or we own something there.
+    A vendor that no credential is set or named for is passed over, unless this is so of all or we own something there.
     """
-    set_up = [vendor for vendor in VENDORS if here.is_set_up(vendor)]
+    in_use = [vendor for vendor in VENDORS if here.is_in_use(vendor)]
     checks = [_examine_state(here)]
     owned = set(here.store.load().origins) if checks[0].works else set()
     for vendor in VENDORS:
-        if vendor in set_up or not set_up or vendor.name in owned:
+        if vendor in in_use or not in_use or vendor.name in owned:
             checks.append(await _examine_vendor(here, vendor))
         else:
             checks.append(Check(vendor.name, None, f"{vendor.key_variable} is not set"))

@@ -224,5 +224,5 @@ def _left_in_files(here: Session, before: State, after: State, written: Iterable
 
 
 def reachable(here: Session) -> list[Vendor]:
-    """The vendors that a credential is set for; all of them where none is, so that the error names a variable."""
-    return [vendor for vendor in VENDORS if here.is_set_up(vendor)] or list(VENDORS)
+    """The vendors that a credential is set or named for; all of them where none is, so that the error says which."""
+    return [vendor for vendor in VENDORS if here.is_in_use(vendor)] or list(VENDORS)

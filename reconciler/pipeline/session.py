@@ -239,9 +239,13 @@ class Session:
             self._closing.push_async_callback(provider.close)
         return self.providers[vendor.name]
 
-    def is_set_up(self, vendor: Vendor) -> bool:
-        """Whether there is a credential for this vendor; the embedded emulator needs none."""
-        return self.environment == LOCAL or bool(self.settings.get(self._key_variable(vendor) or vendor.key_variable))
+    def is_in_use(self, vendor: Vendor) -> bool:
+        """Whether there is a credential for this vendor, or a variable for it that the Environment names.
+
+        One that is named and not set is somebody's mistake, which connecting tells; the embedded emulator needs none.
+        """
+        named = self._key_variable(vendor)
+        return self.environment == LOCAL or named is not None or bool(self.settings.get(vendor.key_variable))
 
     def begin_ahead(self, reading: Coroutine[Any, Any, Ahead]) -> None:
         """Read what ``plan`` will need while something else goes on; it ends with the session at the latest."""

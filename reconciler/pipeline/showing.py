@@ -12,11 +12,11 @@ from reconciler.providers import VENDORS
 async def show_run(here: Session, run_id: str) -> Fields:
     """The evaluation run with this id, as its platform shows it.
 
-    Asks every platform that has such a thing and that a credential is set for.  Raises UsageInvalid when none of them
-    knows it, SettingsInvalid when no credential is set.
+    Asks every platform that has such a thing and that a credential is set or named for.  Raises UsageInvalid when none
+    of them knows it, SettingsInvalid when no credential is set.
     """
     able = [vendor for vendor in VENDORS if vendor.show_run is not None]
-    for vendor in [vendor for vendor in able if here.is_set_up(vendor)] or able:
+    for vendor in [vendor for vendor in able if here.is_in_use(vendor)] or able:
         provider = await here.provider(vendor)
         assert vendor.show_run is not None
         try:

@@ -150,3 +150,25 @@ def test_validate_names_the_environment_in_which_something_looks_odd(bot: Any) -
     _depends(bot, {"dev": "20", "staging": '"${var.most}"'})
     warned = bot("validate", "--var", "most=7").err
     assert warned == "warning: --var: most: in environment dev: no manifest refers to this variable\n"
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["plan"], ["export", "--out", "exported"]], ids=" ".join)
+def test_a_key_that_an_environment_names_and_nobody_has_set_is_missed_by_its_name(
+    command: list[str], bot: Any, platform: Any
+) -> None:
+    """Whatever other vendor, and whatever other variable of this one, has a key."""
+    bot.write(
+        "staging.yaml",
+        """
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: staging}
+        spec:
+          apiKey: {fromEnv: OPENLAYER_API_KEY_STAGING}
+        """,
+    )
+    others = {"DIGITALOCEAN_TOKEN": "some-other-key", "DIGITALOCEAN_BASE_URL": platform.url}
+    told = bot(*command, "--env", "staging", code=1, **others)
+    assert "OPENLAYER_API_KEY_STAGING is not set: put the API key for openlayer into" in told.words
+    assert "OPENLAYER_API_KEY is not set" not in told.words
+    assert not (bot.folder / "exported").exists()
