@@ -40,8 +40,11 @@ def test_no_help_loads_a_heavy_library() -> None:
     [
         ("--select", "plan apply drift destroy export evaluate status state-list"),
         ("--parallelism", "plan apply drift destroy export evaluate status pin suggest"),
-        ("--events", "plan apply drift destroy export evaluate status pin suggest state-import doctor"),
-        ("--lock-timeout", "apply destroy export evaluate state-rm state-mv state-import"),
+        (
+            "--events",
+            "plan apply drift destroy export evaluate status pin suggest state-import state-move-origin doctor",
+        ),
+        ("--lock-timeout", "apply destroy export evaluate state-rm state-mv state-import state-move-origin"),
     ],
 )
 def test_a_command_offers_what_it_honours(option: str, commands: str) -> None:

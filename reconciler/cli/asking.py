@@ -36,15 +36,25 @@ class Asking:
         """
         if self._yes:
             return
-        if not sys.stdin.isatty():
-            raise ConfirmationRequired("there is no terminal to ask on", hint="pass --yes if the plan is meant")
+        require_terminal("pass --yes if the plan is meant")
         count = len(plan.pending)
         what = f"{count:,} step{'' if count == 1 else 's'} in environment {plan.basis.environment}"
         question = f"{what}.  Type {self._word} to go on: " if self._word else f"Carry out {what}? [y/N]: "
-        answer = _answer(f"\n{question}", signals)
-        agreed = answer == self._word if self._word else answer.lower() in ("y", "yes")
-        if not agreed:
-            raise ConfirmationRequired("not confirmed; nothing was changed")
+        require_agreement(f"\n{question}", signals, word=self._word)
+
+
+def require_terminal(hint: str) -> None:
+    """Raise ConfirmationRequired when nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise ConfirmationRequired("there is no terminal to ask on", hint=hint)
+
+
+def require_agreement(question: str, signals: Signals, *, word: str = "") -> None:
+    """Ask.  Raises ConfirmationRequired unless the answer is yes, or ``word``; Interrupted if a signal comes first."""
+    answer = _answer(question, signals)
+    agreed = answer == word if word else answer.lower() in ("y", "yes")
+    if not agreed:
+        raise ConfirmationRequired("not confirmed; nothing was changed")
 
 
 def _answer(question: str, signals: Signals) -> str:

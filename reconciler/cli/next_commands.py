@@ -16,7 +16,7 @@ EVERYWHERE = ("init", "comment", "schema", "fmt", "emulator")
 """The commands that know no environment."""
 
 _SOMEWHERE = "|".join(name for name in COMMANDS if name not in (*EVERYWHERE, "state"))
-_NAMED = re.compile(rf"\breconciler (?:state unlock \S+|(?:state [a-z]+|{_SOMEWHERE})\b)")
+_NAMED = re.compile(rf"\breconciler (?:state unlock \S+|(?:state [a-z-]+|{_SOMEWHERE})\b)")
 """The id of a lock goes first: scripts read it in the message."""
 
 

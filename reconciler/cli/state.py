@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +11,8 @@ from reconciler.cli.options import Common, common, events_option, example, lock_
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.running import Signals
+    from reconciler.pipeline.mending import Moved
     from reconciler.pipeline.session import Session
 
 
@@ -21,26 +23,31 @@ if TYPE_CHECKING:
 def command() -> None:
     """Look into what we remember of an environment, and mend it.
 
-    Nothing here changes the platform; only import reads it.
+    Nothing here changes the platform; only import and move-origin read it.
     """
 
 
 def _with_session(common: Common, work: Callable[[Session, Console], Any], *, mends: bool = True) -> None:
     """Open a session that reads no manifests, and do the work in it."""
+    _with_signals(common, lambda here, console, _: work(here, console), mends=mends)
+
+
+def _with_signals(common: Common, work: Callable[[Session, Console, Signals], Any], *, mends: bool = True) -> None:
+    """The same for work that asks, which a signal may answer."""
     import os
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import run
     from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console = Console.of(common)
 
-    async def main(_: Signals) -> None:
+    async def main(signals: Signals) -> None:
         hooks = Hooks(event=console.event, note=console.story)
         settings = Settings.from_environ(os.environ)
         async with session(common.request(), settings, hooks, manifests=False, mends=mends) as here:
-            result = work(here, console)
+            result = work(here, console, signals)
             if result is not None:
                 await result
 
@@ -159,6 +166,36 @@ def import_(common: Common, address: str, remote_id: str) -> None:
         console.answer(terminal(f"= {address}  ({remote_id})"))
 
     _with_session(common, work, mends=False)
+
+
+@command.command(
+    "move-origin",
+    short_help="Follow a platform to a new address.",
+    epilog=example("reconciler state move-origin --env production"),
+)
+@common(events_option, lock_option, paths=False)
+@click.option("--yes", is_flag=True, help="Do not ask whether it is the same platform.")
+def move_origin(common: Common, yes: bool) -> None:
+    """Keep what is ours when a platform has a new address: the one that the environment variables name now.
+
+    Looks there for our objects, says how many it finds, and asks.  Refuses an address that has none of them.
+    """
+
+    async def work(here: Session, console: Console, signals: Signals) -> None:
+        from reconciler.cli.asking import require_agreement, require_terminal
+        from reconciler.pipeline.mending import move_origins
+        from reconciler.reporting.escape import terminal
+
+        def confirm(moved: Sequence[Moved]) -> None:
+            console.answer("\n".join(terminal(f"> {each}") for each in moved))
+            if not yes:
+                require_terminal("pass --yes if it is the same platform")
+                require_agreement("\nIs it the same platform? [y/N]: ", signals)
+
+        if not await move_origins(here, confirm):
+            console.answer("Nothing has moved: the state belongs to the platforms that are set up.")
+
+    _with_signals(common, work, mends=False)
 
 
 @command.command(

@@ -15,6 +15,8 @@ from reconciler.errors import (
 from reconciler.manifests.cache import Loaded
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import LiveObject
+from reconciler.model.state import State
+from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import read_live
@@ -90,16 +92,16 @@ async def examine(here: Session) -> list[Check]:
     """
     in_use = [vendor for vendor in VENDORS if here.is_in_use(vendor)]
     checks = [_examine_state(here)]
-    owned = set(here.store.load().origins) if checks[0].works else set()
+    state = here.store.load() if checks[0].works else State()
     for vendor in VENDORS:
-        if vendor in in_use or not in_use or vendor.name in owned:
-            checks.append(await _examine_vendor(here, vendor))
+        if vendor in in_use or not in_use or vendor.name in state.origins:
+            checks.append(await _examine_vendor(here, vendor, state))
         else:
             checks.append(Check(vendor.name, None, f"{vendor.key_variable} is not set"))
     return checks
 
 
-async def _examine_vendor(here: Session, vendor: Vendor) -> Check:
+async def _examine_vendor(here: Session, vendor: Vendor, state: State) -> Check:
     roots: list[LiveObject] = []
 
     def count(root: LiveObject) -> bool:
@@ -110,6 +112,7 @@ async def _examine_vendor(here: Session, vendor: Vendor) -> Check:
         provider = await here.provider(vendor)
         began = here.clock.monotonic()
         await read_live(provider, here.clock, count)
+        check_origins(state, {vendor.name: provider.origin}, here)
     except ReconcilerError as error:
         return Check(vendor.name, False, error.message, error.hint)
     took = (here.clock.monotonic() - began) * 1000

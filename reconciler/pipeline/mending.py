@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.errors import (
@@ -15,7 +16,7 @@ from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.planning import check_origins, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import chosen_by, exactly, meant
@@ -132,6 +133,55 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
             done(address, entry, state.in_doubt.get(address) if found.op is not None else None),
         ]
         here.store.commit(fold(state, records))
+
+
+class Moved(Struct, frozen=True):
+    """A vendor's server that is at ``origin`` now; ``there`` of the ``ours`` objects of the state are found at it."""
+
+    vendor: str
+    former: str
+    origin: str
+    ours: int
+    there: int
+
+    def __str__(self) -> str:
+        found = f"{self.there} of our {self.ours} objects are there"
+        return f"{self.vendor}: {self.origin}  (was {self.former}); {found}"
+
+
+async def move_origins(here: Session, confirm: Callable[[Sequence[Moved]], None]) -> Sequence[Moved]:
+    """Bind the state to the servers that the environment of the process names; returns what has moved.
+
+    ``confirm`` raises what shall keep it as it is.  Raises UsageInvalid where nothing of ours is at the new address.
+    """
+    async with locked(here, "state move-origin"):
+        state = here.store.load()
+        bound = [vendor for vendor in VENDORS if vendor.name in state.origins]
+        vendors = [vendor for vendor in bound if here.is_in_use(vendor)] or bound
+        for vendor in vendors:
+            await here.provider(vendor)
+        elsewhere = [each for each in vendors if here.providers[each.name].origin != state.origins[each.name]]
+        if not elsewhere:
+            return ()
+        ids = (await read_vendors(here, elsewhere, state, here.desired)).by_id()
+        moved = [_moved(vendor.name, state, here.providers[vendor.name].origin, ids) for vendor in elsewhere]
+        confirm(moved)
+        here.store.commit(fold(state, [{"record": "origins", "origins": {each.vendor: each.origin for each in moved}}]))
+        return moved
+
+
+def _moved(vendor: str, state: State, origin: str, ids: Container[str]) -> Moved:
+    """Raises UsageInvalid where none of what is ours is among the ``ids`` there."""
+    ours = [
+        entry.remote_id for address, entry in state.entries.items() if address.vendor == vendor and not entry.archived
+    ]
+    moved = Moved(vendor, state.origins[vendor], origin, len(ours), sum(each in ids for each in ours))
+    if ours and not moved.there:
+        raise UsageInvalid(
+            f"{origin} has none of the {moved.ours} objects that are ours at {moved.former}, so it is another platform",
+            hint="another platform needs another environment, with a state of its own",
+        )
+    return moved
 
 
 def _check_ownable(address: Address) -> None:

@@ -130,5 +130,6 @@ def check_origins(state: State, origins: Mapping[str, str], here: Session) -> No
         if bound is not None and bound != origin:
             raise StateUnreadable(
                 f"the state of environment {here.environment} belongs to {bound}, not to {origin}",
-                hint="use another --env for another platform; each has a state of its own",
+                hint="if it is the same platform at a new address: reconciler state move-origin; else name another "
+                "environment",
             )

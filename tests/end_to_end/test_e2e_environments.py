@@ -12,6 +12,7 @@ READS_NO_MANIFESTS = [
     ["state", "rm", "*"],
     ["state", "mv", "openlayer.Project/bot", "openlayer.Project/cat"],
     ["state", "import", "openlayer.Project/bot", "some-id"],
+    ["state", "move-origin", "--yes"],
     ["state", "unlock", "some-id"],
     ["doctor"],
     ["history"],

@@ -221,7 +221,8 @@ def test_another_platform_does_not_get_this_state(bot: Any, platform: Any) -> No
     ended = bot("plan", code=1, OPENLAYER_BASE_URL="http://localhost:9/v1")
     assert ended.err == (
         f"error: the state of environment default belongs to {platform.url}, not to http://localhost:9\n"
-        "hint: use another --env for another platform; each has a state of its own\n"
+        "hint: if it is the same platform at a new address: reconciler state move-origin; else name another "
+        "environment\n"
     )
     assert len(platform.seen) == before
 

@@ -73,6 +73,10 @@ def test_without_an_environment_nothing_is_added(bot: Any) -> None:
     [
         ("see: reconciler state mv", "see: reconciler state mv --env 'my own'"),
         (
+            "at a new address: reconciler state move-origin",
+            "at a new address: reconciler state move-origin --env 'my own'",
+        ),
+        (
             "free it: reconciler state unlock 5f0c27d3a9b1",
             "free it: reconciler state unlock 5f0c27d3a9b1 --env 'my own'",
         ),
