@@ -56,6 +56,11 @@ def fmt(text: str, file: str = "manifest.yaml") -> str:
     return formatted if formatted.strip() else ""
 
 
+def comment_lines(text: str) -> list[int]:
+    """The lines, from 1, that hold a comment; the text is one that can be read."""
+    return [comment.line + 1 for comment in _Source(text.removeprefix("\ufeff").replace("\r\n", "\n")).comments]
+
+
 class _Formless(Exception):
     """What stands at this place, counted from 0, cannot be written in canonical form."""
 

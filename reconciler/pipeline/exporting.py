@@ -167,6 +167,8 @@ def _write(
         raise UsageInvalid(f"{folder}/{taken[0]} is there already", hint="choose another --out, or --force")
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for each in found:
+            _warn_of_loss(here, f"{folder.rstrip('/')}/{each.file}", texts[each.file])
         for name, text in texts.items():
             (target / name).write_bytes(text)
     except OSError as error:
@@ -175,6 +177,16 @@ def _write(
     written = [address for each in found for address in each.fields]
     owned = sum(address in ours for address in written)
     return Exported(tuple(f"{folder.rstrip('/')}/{name}" for name in texts), len(written), owned, tuple(warnings))
+
+
+def _warn_of_loss(here: Session, file: str, text: bytes) -> None:
+    """Say what a manifest that is there says and the one that takes its place does not.  Raises OSError."""
+    from reconciler.manifests.overwriting import lost  # loads what hardly an export needs
+
+    path = here.request.root / file
+    before = path.read_bytes() if path.exists() else text
+    if before != text and (what := lost(before, text, file)):
+        here.hooks.note(printable(f"warning: {file} is written over, and this goes: {what}"))
 
 
 def _taken_over(

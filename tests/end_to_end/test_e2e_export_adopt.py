@@ -230,3 +230,17 @@ def test_a_state_with_one_object_at_two_addresses_removes_nothing(p6: Any, platf
     assert (platform.everything(), platform.writes) == (there, [])
     assert remembered(p6) == before
     p6("plan", "--detailed-exitcode")
+
+
+def test_what_goes_with_a_file_that_is_written_over_is_told_before(p6: Any) -> None:
+    """The platform knows nothing of it, and the plan would not miss it."""
+    p6.edit("p6.yaml", "name: A, type", "name: A, severity: warn, type")
+    p6.edit("p6.yaml", "kind: Project", "kind: Project  # of team cx")
+    p6("apply", "--yes")
+    ended = p6("export", "--out", ".", "--force")
+    assert (
+        "warning: ./p6.yaml is written over, and this goes: spec.lifecycle (line 7), spec.tests.severity (line 10), "
+        "a comment (line 3)"
+    ) in " ".join(ended.err.split())
+    assert "severity" not in (p6.folder / "p6.yaml").read_text()
+    assert "written over" not in p6("export", "--out", ".", "--force").err
