@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "Write a commented starter repository.",
     "validate": "Check manifests offline; report every problem.",
     "plan": "Show what would change at the platform.",
+    "show": "Show a saved plan again.",
     "apply": "Plan, ask, and make it so.",
     "drift": "Show only what somebody changed at the platform.",
     "destroy": "Remove what we manage.",

@@ -12,7 +12,7 @@ from reconciler.cli.main import COMMANDS
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
 
-EVERYWHERE = ("init", "comment", "schema", "fmt", "emulator")
+EVERYWHERE = ("init", "show", "comment", "schema", "fmt", "emulator")
 """The commands that know no environment."""
 
 _SOMEWHERE = "|".join(name for name in COMMANDS if name not in (*EVERYWHERE, "state"))

@@ -197,6 +197,14 @@ _LOOKS = (
     click.option("-v", "--verbose", is_flag=True, help="Show every field, and requests as they are made."),
 )
 
+
+def looks(function: F) -> F:
+    """``--no-color`` and ``--verbose``, for a command that has no other option of all."""
+    for option in reversed(_LOOKS):
+        function = option(function)
+    return function
+
+
 select_option = click.option(
     "--select", multiple=True, metavar="GLOB", help="Only these addresses: 'support-bot/*'; repeatable."
 )

@@ -54,6 +54,14 @@ def read_told(text: str) -> Told | None:
         raise ValueError("not a JSON of a plan, of verdicts or of problems that reconciler wrote") from error
 
 
+def plan_in(document: Document) -> Plan:
+    """The plan that a JSON of one tells.  Raises ValueError for one of another form."""
+    try:
+        return _plan(document)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not a JSON of a plan that reconciler wrote") from error
+
+
 def _told(document: Document) -> Told:
     parts = [document[name] for name in ("plan", "apply", "evaluation") if name in document] or [document]
     plan = next((_plan(part) for part in parts if "steps" in part), None)
@@ -84,6 +92,7 @@ def _plan(document: Document) -> Plan:
             manifests=str(basis["manifests"]),
             lineage=str(basis["lineage"]),
             state_serial=int(basis["state_serial"]),
+            options=dict(basis.get("options") or {}),
             base=Base(str(offline["base"]), str(offline["commit"])) if offline else None,
         ),
         steps=tuple(map(_step, document["steps"])),
