@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from reconciler.reporting.declarations_schema import declarations_schema
 from reconciler.reporting.plan_schema import plan_schema
 
 AGAINST_MAIN = ("plan", "--offline", "--base", "main")
@@ -27,6 +28,7 @@ def test_without_a_base_the_manifests_are_checked_and_counted(repository: Any) -
     assert "1 openlayer.Project, 2 openlayer.InferencePipeline, 2 openlayer.Test" in out
     assert "openlayer/bot  (5 resources)" in out
     data = json.loads(repository("plan", "--offline", "--format", "json").out)
+    jsonschema.validate(data, declarations_schema())
     assert data["offline"] == {"base": None, "commit": None}
     assert [(each["name"], each["resources"], each["roots"]) for each in data["environments"]] == [
         ("default", 5, {"openlayer/bot": 5})

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from reconciler.errors import Problem
 from reconciler.model.outcome import StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import FieldChange, Plan
+from reconciler.reporting.declarations import Declared, declared_json
+from reconciler.reporting.declarations_schema import declarations_schema
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, to_json, verdicts_json
 from reconciler.reporting.plan_schema import plan_schema
 
@@ -27,6 +29,21 @@ def _is_valid(text: str) -> bool:
 def test_the_committed_schema_is_fresh() -> None:
     """If this fails, write to_json(plan_schema()) to schemas/plan.v1.json and read the difference."""
     assert COMMITTED.read_text(encoding="utf-8") == to_json(plan_schema())
+
+
+def test_the_committed_schema_of_declarations_is_fresh() -> None:
+    """If this fails, write to_json(declarations_schema()) to schemas/declarations.v1.json and read the difference."""
+    committed = COMMITTED.with_name("declarations.v1.json").read_text(encoding="utf-8")
+    assert committed == to_json(declarations_schema())
+
+
+def test_what_is_declared_is_valid() -> None:
+    jsonschema.Draft7Validator.check_schema(declarations_schema())
+    declared = Declared("staging", {"openlayer.Project": 1, "openlayer.Test": 2}, {"openlayer/bot": 3})
+    for environments, warnings in (((declared, declared), ["odd"]), ((), [])):
+        data = json.loads(declared_json(environments, warnings))
+        jsonschema.Draft7Validator(declarations_schema()).validate(data)
+        assert list(data) == list(declarations_schema()["properties"])
 
 
 def test_every_plan_is_valid(plan: Plan, empty: Plan) -> None:
