@@ -484,7 +484,7 @@ SEED_RESULT_FIELDS = "error_description metric_name metric_value_type number_val
 
 
 def test_status_of_a_run_shows_every_field(ready: Any, account: Any) -> None:
-    """As text a field a line, with what is inside indented; as JSON the platform's object."""
+    """As text a field a line, with what is inside indented; as JSON the platform's object.  Our mark is in neither."""
     ready("evaluate")
     (run,) = account.runs()
     uuid = run["evaluation_run_uuid"]
@@ -497,8 +497,11 @@ def test_status_of_a_run_shows_every_field(ready: Any, account: Any) -> None:
     assert set(inside) >= set(SEED_RESULT_FIELDS)
     assert "pass_status: true" in lines
     assert f"    metric_name: {CORRECT}" in lines
+    assert "test_case_description: What customers ask" in lines
     shown = json.loads(ready("status", "--run", uuid, "--format", "json").out)
-    assert shown == account.api("GET", f"/evaluation_runs/{uuid}")["evaluation_run"]
+    there = account.api("GET", f"/evaluation_runs/{uuid}")["evaluation_run"]
+    assert shown == {**there, "test_case_description": "What customers ask"}
+    assert "[reconciler:" in there["test_case_description"]
 
 
 def test_what_people_wrote_into_a_run_does_nothing_to_a_terminal(ready: Any, account: Any) -> None:

@@ -19,6 +19,7 @@ from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Wire
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import Flaw, Kind, LookUp
+from reconciler.model.marker import split
 from reconciler.model.measuring import Measuring, Past, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
@@ -185,10 +186,12 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
 
 
 def retrieve(run_id: str) -> Flow[Fields]:
-    """One run, with every field that the vendor shows: GET /evaluation_runs/{uuid}."""
+    """One run, with every field that the vendor shows, without our mark in one: GET /evaluation_runs/{uuid}."""
     path = at("evaluation_runs", run_id)
     reply = yield Call("GET", path)
-    return object_of(reply.body, "evaluation_run", path)
+    run = object_of(reply.body, "evaluation_run", path)
+    text, op = split(text_of(run.get("test_case_description")))
+    return run if op is None else {**run, "test_case_description": text}
 
 
 def _results(
