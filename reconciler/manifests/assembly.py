@@ -54,11 +54,12 @@ class Assembly(Struct):
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
         """The resources, in the order of the items, without those that are switched off."""
         named = {ref.kind for kind in self.kinds.values() for _, _, ref, _ in kind.referring}
-        for item in items:
+        homed = [item for item in items if not item.is_stray]
+        for item in homed:
             if item.kind.id in named:
                 self.declared.setdefault((item.kind.id, item.parent_path), {})[item.name] = item.labels
         made = {each.address: each for item in items if (each := self._resource(item))}
-        self._check_renames(items)
+        self._check_renames(homed)
         self._check_regress(made)
         self._check_needs(made)
         return made
@@ -67,9 +68,9 @@ class Assembly(Struct):
         kind = item.kind
         data = self.overrides.apply(kind, item.parent_path, item.identity(), item.data) if self.overrides else item.data
         data = self._with_references(item, data)
-        address = (item if data is item.data else Item(kind, item.parent, data)).address()
+        address = (item if data is item.data else item._replace(data=data)).address()
         self._check_name(data)
-        is_new = address is not None and all(address.path) and self._claim(address, data)
+        is_new = address is not None and all(address.path) and not item.is_stray and self._claim(address, data)
         attached = self.attachments.of(kind, data)
         meaning = self._meaning(kind, data, attached)
         if meaning is None or address is None or not is_new or not meaning.is_enabled:
@@ -140,13 +141,16 @@ class Assembly(Struct):
         return Map.of(data.spot, entries) if entries else data
 
     def _nameable(self, item: Item, ref: RefTo) -> Nameable:
-        """What a field of ``item`` may name: what stands beside it, or anything that lives in nothing."""
+        """What a field of ``item`` may name: what stands beside it, or anything that lives in nothing.
+
+        Nobody knows what stands beside a stray.
+        """
         is_root = self.kinds[ref.kind].parent is None
         return Nameable(
             self.declared.get((ref.kind, self._home(item, ref)), {}),
             _plain_word(ref.kind),
             "under the paths given" if is_root else "here",
-            partial=self.partial and is_root,
+            partial=self.partial if is_root else item.is_stray,
         )
 
     def _home(self, item: Item, ref: RefTo) -> tuple[str, ...]:
@@ -283,7 +287,7 @@ class Assembly(Struct):
         former = data.get("renamedFrom")
         if not isinstance(former, str):
             return None
-        identity = Item(item.kind, item.parent, data).identity()
+        identity = item._replace(data=data).identity()
         return item.kind.address(item.parent_path, {**identity, "name": former})
 
     def _check_renames(self, items: Sequence[Item]) -> None:

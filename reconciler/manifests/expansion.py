@@ -98,7 +98,7 @@ class Nameable(Struct, frozen=True):
     """The resources that a field may name.
 
     ``labels`` of each, by name.  ``what`` is such a resource in a word, ``where`` they were looked for.  ``partial``:
-    others may be declared in files that could not be read.
+    there may be others, as in files that could not be read.
     """
 
     labels: Mapping[str, Mapping[str, str]]
@@ -120,8 +120,9 @@ def select_names(selector: Any, spot: Spot, known: Nameable, problems: Problems)
             return Seq.of(spot, [])
         names = [name for name, labels in known.labels.items() if wanted.items() <= labels.items()]
         if not names:
-            shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())
-            problems.add(spot, f"no {known.what} {known.where} has the labels {shown}")
+            if not known.partial:
+                shown = ", ".join(f"{key}: {value}" for key, value in wanted.items())
+                problems.add(spot, f"no {known.what} {known.where} has the labels {shown}")
             problems.silent.add(spot)
         return Seq.of(spot, [(name, spot) for name in names])
     if isinstance(selector, Map):

@@ -25,11 +25,15 @@ _IN_METADATA = ("name", "labels", "renamedFrom")
 
 
 class Item(NamedTuple):
-    """One resource as written.  ``parent`` is None for what lives in nothing, wherever it is declared."""
+    """One resource as written.  ``parent`` is None for what lives in nothing, wherever it is declared.
+
+    ``is_stray``: it is of a set that chooses no root; there is nothing to make of it, but mistakes to find.
+    """
 
     kind: AnyKind
     parent: Address | None
     data: Map
+    is_stray: bool = False
 
     @property
     def parent_path(self) -> tuple[str, ...]:
@@ -162,8 +166,11 @@ class Expander(Struct):
                 self.problems.add(document.spec.spot, "is missing", below=name)
         self._check_params(document)
         scope = self._spec_scope(document)
-        for root in self._targets(document, [root for root in roots if root.kind.id == kind.document]):
+        targets = self._targets(document, [root for root in roots if root.kind.id == kind.document])
+        for root in targets:
             yield from self._listed(document.spec, scope, kind, root.address())
+        if not targets:
+            yield from (item._replace(is_stray=True) for item in self._listed(document.spec, scope, kind, None))
 
     def _check_params(self, document: Document) -> None:
         params = document.spec.get("params")
@@ -191,7 +198,8 @@ class Expander(Struct):
         if names_key in written:
             chosen = self._named(written[names_key], written.value_spot(names_key), chosen)
         if "matchLabels" in written:
-            chosen = self._labelled(written["matchLabels"], written.value_spot("matchLabels"), chosen)
+            said = self.partial or (names_key in written and not chosen) or any(not root.name for root in roots)
+            chosen = self._labelled(written["matchLabels"], written.value_spot("matchLabels"), chosen, said=said)
         return chosen
 
     def _named(self, globs: Any, spot: Spot, roots: Sequence[Item]) -> list[Item]:
@@ -213,7 +221,8 @@ class Expander(Struct):
             self.problems.add(spot, "an empty list chooses nothing")
         return [root for root in roots if root.name in found]
 
-    def _labelled(self, wanted: Any, spot: Spot, roots: Sequence[Item]) -> list[Item]:
+    def _labelled(self, wanted: Any, spot: Spot, roots: Sequence[Item], *, said: bool) -> list[Item]:
+        """Those that have all labels.  ``said``: why none has them follows from what was reported before."""
         if not isinstance(wanted, Map):
             self.problems.add(spot, f"expected a mapping, found {described(wanted)}")
             return []
@@ -221,8 +230,9 @@ class Expander(Struct):
             self.problems.add(spot, "no labels choose nothing")
             return []
         found = [root for root in roots if wanted.items() <= root.labels.items()]
-        if roots and not found and not self.partial:
-            self.problems.add(spot, f"nothing has the labels {labels_text(wanted)}")
+        if not found and not said:
+            hint = "" if roots else "nothing that it could apply to is declared under the paths given"
+            self.problems.add(spot, f"nothing has the labels {labels_text(wanted)}", hint)
         return found
 
 
