@@ -76,22 +76,22 @@ def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems) -> Itera
         elif FOR_EACH in item:
             yield from _repeated(item, scope, problems)
         elif problems.files[file_of(item_spot)].refers:
-            yield resolve(item, item_spot, scope, problems.add_reference)
+            yield resolve(item, item_spot, scope, problems)
         else:
             yield item
 
 
 def _repeated(item: Map, scope: Scope, problems: Problems) -> Iterator[Map]:
     spot = item.value_spot(FOR_EACH)
-    values = resolve(item[FOR_EACH], spot, scope, problems.add_reference)
+    values = resolve(item[FOR_EACH], spot, scope, problems)
     if not isinstance(values, Seq):
         problems.add(spot, f"expected a list, found {described(values)}")
         return
     if not values:
         problems.add(spot, "an empty list makes nothing")
     template = without(item, FOR_EACH)
-    for value in values:
-        yield resolve(template, item.spot, scope.with_each(value), problems.add_reference)
+    for value, value_spot in zip(values, values.spots, strict=True):
+        yield resolve(template, item.spot, scope.with_each(value, value_spot), problems)
 
 
 class Nameable(Struct, frozen=True):

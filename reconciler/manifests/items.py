@@ -87,10 +87,12 @@ class Expander(Struct):
         return items
 
     def _spec_scope(self, document: Document) -> Scope:
-        params = document.spec.get("params")
-        if not document.is_set or not isinstance(params, Map):
+        if not document.is_set or document.spec.get("params") is None:
             return self.scope
-        return self.scope.with_params(resolve(params, params.spot, self.scope, self.problems.add_reference))
+        params, spot = document.spec["params"], document.spec.value_spot("params")
+        if not isinstance(params, Map):
+            return self.scope.with_params(Map.of(spot, {}))
+        return self.scope.with_params(resolve(params, spot, self.scope, self.problems))
 
     def _children_of(self, kind: AnyKind) -> list[AnyKind]:
         return listed_in(kind, self.kinds)
@@ -104,7 +106,7 @@ class Expander(Struct):
             if name in document.spec:
                 self.problems.add(document.spec.key_spot(name), "it belongs in metadata", key=True)
         spec = without(document.spec, *lists, *_IN_METADATA)
-        spec = resolve(spec, spec.spot, self.scope, self.problems.add_reference)
+        spec = resolve(spec, spec.spot, self.scope, self.problems)
         self._report_unknown(spec, kind, lists)
         known = {name: entry for name, entry in spec.entries().items() if name in fields_of(kind.spec)}
         return Item(kind, None, Map.of(spec.spot, {**metadata.entries(), **known}))
@@ -143,7 +145,7 @@ class Expander(Struct):
         empty = Map.of(spec.spot, {})
         if not name or name not in spec:
             return empty
-        defaults = resolve(spec[name], spec.value_spot(name), scope, self.problems.add_reference)
+        defaults = resolve(spec[name], spec.value_spot(name), scope, self.problems)
         if not isinstance(defaults, Map):
             self.problems.add(spec.value_spot(name), f"expected a mapping, found {described(defaults)}")
             return empty
@@ -177,11 +179,12 @@ class Expander(Struct):
         if params is not None and not isinstance(params, Map):
             spot = document.spec.value_spot("params")
             self.problems.add(spot, f"expected a mapping, found {described(params)}")
+            self.problems.silent.add(spot)
 
     def _targets(self, document: Document, roots: Sequence[Item]) -> list[Item]:
         """The roots a set applies to: those named *and* labelled as it says."""
         spot = document.spec.value_spot("appliesTo")
-        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems.add_reference)
+        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems)
         if written is None:
             return []
         if not isinstance(written, Map):
@@ -260,7 +263,7 @@ def labels_text(labels: Mapping[str, Any]) -> str:
 
 def checked_metadata(document: Document, known: Iterable[str], scope: Scope, problems: Problems) -> Map:
     """The known part of the metadata, resolved; a missing name and unknown keys are reported."""
-    metadata = resolve(document.metadata, document.metadata.spot, scope, problems.add_reference)
+    metadata = resolve(document.metadata, document.metadata.spot, scope, problems)
     assert isinstance(metadata, Map)
     known = list(known)
     for key in metadata:

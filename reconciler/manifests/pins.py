@@ -136,7 +136,7 @@ class Pins(Struct, frozen=True):
         What it refers to is looked at whatever else is wrong with it.
         """
         written = document.spec
-        data = resolve(written, written.spot, self.scope, self.problems.add_reference)
+        data = resolve(written, written.spot, self.scope, self.problems)
         assert isinstance(data, Map)
         spec = self._validated(data)
         environments = _texts(data.get("environments"))

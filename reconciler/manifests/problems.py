@@ -108,6 +108,10 @@ class Problems(Struct):
             self._note(spot, message, hint)
             self.unresolved.add(spot)
 
+    def is_unsound(self, spot: Spot) -> bool:
+        """Whether it was reported that the value at ``spot`` cannot be read, or that its reference leads nowhere."""
+        return spot in self.unresolved or self._is_refused(spot)
+
     def _is_refused(self, spot: Spot, below: str = "") -> bool:
         return spot in self.silent or (not below and spot in self.files[unpack(spot)[0]].doubtful)
 

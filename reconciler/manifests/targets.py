@@ -90,12 +90,12 @@ class Targets(Struct):
     def _enter(self, document: Document, scope: Scope) -> Target:
         """The chosen environment.  Its vars may refer to the command line's variables, all else to its vars too."""
         written = _data(document)
-        values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems.add_reference)
-        inner = scope.below(values if isinstance(values, Map) else {})
+        values = resolve(written.get("vars"), written.value_spot("vars"), scope, self.problems)
+        inner = scope.below(values) if isinstance(values, Map) else scope
         if isinstance(values, Map):
             places = {each: self.problems.place(values.value_spot(each)) for each in values}
             self.problems.variables.update((each, at) for each, at in places.items() if each not in scope.given)
-        rest = resolve(without(written, "vars"), written.spot, inner, self.problems.add_reference)
+        rest = resolve(without(written, "vars"), written.spot, inner, self.problems)
         entries = rest.entries()
         if "vars" in written:
             entries["vars"] = (values, written.key_spot("vars"), written.value_spot("vars"))

@@ -8,13 +8,14 @@ structure of a manifest nor refer to other variables.  The only readable environ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.manifests.positions import Map, Seq, Spot
+from reconciler.manifests.problems import Problems
 from reconciler.manifests.scalars import Refused, plain_value
 from reconciler.model.nearest import did_you_mean
 
@@ -22,14 +23,12 @@ ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"(var|param|env)\.([A-Za-z_][A-Za-z0-9_-]*)|each(?:\.([A-Za-z_][A-Za-z0-9_-]*))?")
 
-Report = Callable[[Spot, str, str], None]
-"""Called with (spot, message, hint) for each mistake."""
-
 
 class Scope(Struct, frozen=True):
     """What can be referred to.  ``used`` collects the names (``var.x``) that were.
 
-    ``given`` are the variables of the command line, which nothing replaces.
+    ``given`` are the variables of the command line, which nothing replaces.  ``places``: where in the manifests a name
+    got its value (``var.x``, ``each``); that of ``param`` is where all parameters stand.
     """
 
     var: Mapping[str, Any] = field(default_factory=dict)
@@ -39,19 +38,22 @@ class Scope(Struct, frozen=True):
     each: Any = None
     in_each: bool = False
     used: set[str] = field(default_factory=set)
+    places: Mapping[str, Spot] = field(default_factory=dict)
 
-    def below(self, var: Mapping[str, Any]) -> Scope:
+    def below(self, var: Map) -> Scope:
         """The same with an environment's variables, which yield to those of the command line."""
         given = {name: value for name, value in self.var.items() if name in self.given}
-        return replace(self, var={**self.var, **var, **given})
+        places = {f"var.{name}": var.value_spot(name) for name in var if name not in given}
+        return replace(self, var={**self.var, **var, **given}, places={**self.places, **places})
 
-    def with_params(self, param: Mapping[str, Any]) -> Scope:
+    def with_params(self, param: Map) -> Scope:
         """The same with the parameters of a set."""
-        return replace(self, param=param)
+        places = {"param": param.spot, **{f"param.{name}": param.value_spot(name) for name in param}}
+        return replace(self, param=param, places={**self.places, **places})
 
-    def with_each(self, each: Any) -> Scope:
+    def with_each(self, each: Any, spot: Spot) -> Scope:
         """The same for one item of a ``forEach``."""
-        return replace(self, each=each, in_each=True)
+        return replace(self, each=each, in_each=True, places={**self.places, "each": spot})
 
 
 def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
@@ -89,27 +91,28 @@ def holds_reference(value: Any) -> bool:
     return isinstance(value, Seq) and any(map(holds_reference, value))
 
 
-def resolve(value: Any, spot: Spot, scope: Scope, report: Report) -> Any:
+def resolve(value: Any, spot: Spot, scope: Scope, problems: Problems) -> Any:
     """``value`` with every reference replaced; the very same object when there is none.
 
-    A mistake is reported and leaves the text as it was.  Keys are never touched.
+    A mistake is reported and leaves the text as it was, and so does a reference to a value that was reported.  Keys are
+    never touched.
     """
     if isinstance(value, str):
-        return _resolve_text(value, spot, scope, report) if "${" in value else value
+        return _resolve_text(value, spot, scope, problems) if "${" in value else value
     if isinstance(value, Map):
-        return _resolve_map(value, scope, report)
+        return _resolve_map(value, scope, problems)
     if isinstance(value, Seq):
-        items = [(resolve(item, at, scope, report), at) for item, at in zip(value, value.spots, strict=True)]
+        items = [(resolve(item, at, scope, problems), at) for item, at in zip(value, value.spots, strict=True)]
         same = all(new is old for (new, _), old in zip(items, value, strict=True))
         return value if same else Seq.of(value.spot, items)
     return value
 
 
-def _resolve_map(value: Map, scope: Scope, report: Report) -> Map:
+def _resolve_map(value: Map, scope: Scope, problems: Problems) -> Map:
     changed = {}
     spots = value.spots
     for index, (key, item) in enumerate(value.items()):
-        new = resolve(item, spots[2 * index + 1], scope, report)
+        new = resolve(item, spots[2 * index + 1], scope, problems)
         if new is not item:
             changed[key] = new
     if not changed:
@@ -120,31 +123,33 @@ def _resolve_map(value: Map, scope: Scope, report: Report) -> Map:
     return made
 
 
-def _resolve_text(text: str, spot: Spot, scope: Scope, report: Report) -> Any:
+def _resolve_text(text: str, spot: Spot, scope: Scope, problems: Problems) -> Any:
     whole = _REFERENCE.fullmatch(text)
     if whole and whole[1] is not None:
-        found, value = _look_up(whole[1], spot, scope, report)
+        found, value = _look_up(whole[1], spot, scope, problems)
         return value if found else text
 
     def replacement(match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
         if match[1] is None:
-            report(spot, '"${" without a closing brace', 'write "$${" for a literal "${"')
+            problems.add_reference(spot, '"${" without a closing brace', 'write "$${" for a literal "${"')
             return match[0]
-        found, value = _look_up(match[1], spot, scope, report)
-        return _spelled(value, match[0], spot, report) if found else match[0]
+        found, value = _look_up(match[1], spot, scope, problems)
+        return _spelled(value, match[0], spot, problems) if found else match[0]
 
     return _REFERENCE.sub(replacement, text)
 
 
-def _spelled(value: Any, reference: str, spot: Spot, report: Report) -> str:
+def _spelled(value: Any, reference: str, spot: Spot, problems: Problems) -> str:
     """How a value reads inside a longer text."""
     if isinstance(value, (dict, list)):
-        report(spot, f"{reference} is a {_noun(value)} and cannot stand inside a text", "let it be the whole value")
+        problems.add_reference(
+            spot, f"{reference} is a {_noun(value)} and cannot stand inside a text", "let it be the whole value"
+        )
         return reference
     if value is None:
-        report(spot, f"{reference} is null and cannot stand inside a text", "give it a value")
+        problems.add_reference(spot, f"{reference} is null and cannot stand inside a text", "give it a value")
         return reference
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -157,43 +162,59 @@ def _noun(value: Any) -> str:
     return "mapping" if isinstance(value, dict) else "list"
 
 
-def _look_up(name: str, spot: Spot, scope: Scope, report: Report) -> tuple[bool, Any]:
+def _look_up(name: str, spot: Spot, scope: Scope, problems: Problems) -> tuple[bool, Any]:
     """(whether it exists, its value); what does not exist is reported."""
     parts = _NAME.fullmatch(name)
     if parts is None:
-        report(spot, f"${{{name}}} is not a reference", _how_to_refer(name))
+        problems.add_reference(spot, f"${{{name}}} is not a reference", _how_to_refer(name))
         return False, None
     if parts[1] is None:
-        return _look_up_each(parts[3], spot, scope, report)
+        return _look_up_each(parts[3], spot, scope, problems)
     source, key = parts[1], parts[2]
     if source == "env" and not key.startswith(ENVIRON_PREFIX):
-        report(spot, f"${{{name}}} cannot be read", f"only {ENVIRON_PREFIX}... can, so that no secret gets into a plan")
+        hint = f"only {ENVIRON_PREFIX}... can, so that no secret gets into a plan"
+        problems.add_reference(spot, f"${{{name}}} cannot be read", hint)
         return False, None
     known: Mapping[str, Any] | None = getattr(scope, source)
     if known is None:
-        report(spot, f"${{{name}}} stands where there are no parameters", "params belong to a set with appliesTo")
+        hint = "params belong to a set with appliesTo"
+        problems.add_reference(spot, f"${{{name}}} stands where there are no parameters", hint)
+        return False, None
+    if _follows(scope.places.get(f"{source}.{key}" if key in known else source), spot, problems):
         return False, None
     if key not in known:
-        report(spot, f"${{{name}}} is not defined", _where_to_define(source, key, known))
+        problems.add_reference(spot, f"${{{name}}} is not defined", _where_to_define(source, key, known))
         return False, None
     scope.used.add(f"{source}.{key}")
     return True, _value(known[key]) if source == "env" else known[key]
 
 
-def _look_up_each(key: str | None, spot: Spot, scope: Scope, report: Report) -> tuple[bool, Any]:
+def _look_up_each(key: str | None, spot: Spot, scope: Scope, problems: Problems) -> tuple[bool, Any]:
     if not scope.in_each:
         reference = f"${{each.{key}}}" if key else "${each}"
-        report(spot, f"{reference} stands outside of a forEach", 'write "$${" for a literal "${"')
+        problems.add_reference(spot, f"{reference} stands outside of a forEach", 'write "$${" for a literal "${"')
+        return False, None
+    if _follows(scope.places["each"], spot, problems):
         return False, None
     if key is None:
         return True, scope.each
     if not isinstance(scope.each, Map):
-        report(spot, f"${{each.{key}}}: the items of this forEach are no mappings", "write ${each}")
+        problems.add_reference(spot, f"${{each.{key}}}: the items of this forEach are no mappings", "write ${each}")
         return False, None
     if key not in scope.each:
-        report(spot, f"${{each.{key}}} is not in every item of this forEach", did_you_mean(key, scope.each))
+        hint = did_you_mean(key, scope.each)
+        problems.add_reference(spot, f"${{each.{key}}} is not in every item of this forEach", hint)
         return False, None
-    return True, scope.each[key]
+    follows = _follows(scope.each.value_spot(key), spot, problems)
+    return not follows, scope.each[key]
+
+
+def _follows(place: Spot | None, spot: Spot, problems: Problems) -> bool:
+    """Whether something was reported of what stands at ``place``: what comes of it at ``spot`` is a consequence."""
+    follows = place is not None and problems.is_unsound(place)
+    if follows:
+        problems.unresolved.add(spot)
+    return follows
 
 
 def _how_to_refer(name: str) -> str:
