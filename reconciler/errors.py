@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -71,7 +72,10 @@ class ReconcilerError(Exception):
 
 
 class Problem(Struct, frozen=True, order=True):
-    """One mistake in a manifest.  ``line`` and ``column`` count from 1; 0 means the file as a whole."""
+    """One mistake in a manifest, or with the level ``warning`` what is worth knowing of one that is valid.
+
+    ``line`` and ``column`` count from 1; 0 means the file as a whole.  ``file`` is "" for what stands in none.
+    """
 
     file: str
     line: int
@@ -79,11 +83,21 @@ class Problem(Struct, frozen=True, order=True):
     path: str
     message: str
     hint: str = ""
+    level: Literal["error", "warning"] = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether nothing can be planned until it is mended."""
+        return self.level == "error"
+
+    @property
+    def where(self) -> str:
+        """``file:line:column``, or less where there is less."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        what = f"{self.path}: {self.message}" if self.path else self.message
-        return f"{where}: {what}" + (f"; {self.hint}" if self.hint else "")
+        parts = (self.where, self.path, self.message)
+        return ": ".join(filter(None, parts)) + (f"; {self.hint}" if self.hint else "")
 
 
 class ManifestsInvalid(ReconcilerError):

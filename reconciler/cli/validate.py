@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 @common()
 @output_format(*PROBLEM_FORMS)
 @report_option(*PROBLEM_FORMS)
-def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
+@click.option("--strict", is_flag=True, help="Fail on warnings, too.")
+def command(common: Common, style: str, reports: tuple[Report, ...], strict: bool) -> int:
     """Check the manifests under PATH (default: this folder), for every environment they declare or for --env.
 
-    Needs no account and no network.  Reports every problem at once; exits 1 when there is one.
+    Needs no account and no network.  Reports every problem at once; exits 1 when there is one.  Warnings fail nothing
+    without --strict.
     """
     import os
 
@@ -47,15 +49,16 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
             told.checked(error.problems)
             _answer(error.problems, style, console)
             return told.end(ExitCode.ERROR)
-        told.checked(())
-        for warning in checked.warnings:
+        told.checked(checked.warnings)
+        fails = strict and bool(checked.warnings)
+        for warning in () if fails or style == "github" else checked.warnings:
             console.story(f"warning: {warning}")
-        if style == "text":
+        if style == "text" and not fails:
             where = f" in {len(checked.environments)} environments" if len(checked.environments) > 1 else ""
             console.answer(f"{counted(checked.resources, 'resource')}{where}: valid.")
         else:
-            _answer((), style, console)
-        return told.end(ExitCode.DONE)
+            _answer(checked.warnings, style, console)
+        return told.end(ExitCode.ERROR if fails else ExitCode.DONE)
 
 
 def _answer(problems: Sequence[Problem], style: str, console: Console) -> None:

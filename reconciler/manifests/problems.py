@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 from pydantic import ValidationError
@@ -122,7 +122,8 @@ class Problems(Struct):
         paths = self._paths_of(number)
         path = (paths.keys if key else paths.values).get(spot, "")
         path = f"{path}.{below}".removeprefix(".") if below else path
-        problem = Problem(self.files[number].file, line, column, path, message, hint)
+        level: Literal["error", "warning"] = "warning" if warning else "error"
+        problem = Problem(self.files[number].file, line, column, path, message, hint, level)
         (self.warnings if warning else self.errors).append(problem)
 
     def _origins(self, spot: Spot) -> Iterator[str]:

@@ -276,7 +276,9 @@ def _what_is_there(documents: Sequence[Document]) -> str:
 def _unused(scope: Scope) -> list[Problem]:
     """Variables of the command line that nothing refers to: a misspelt one would silently do nothing."""
     names = sorted(name for name in scope.given if f"var.{name}" not in scope.used)
-    return [Problem("--var", 0, 0, name, "no manifest refers to this variable") for name in names]
+    return [
+        Problem("", 0, 0, f"--var {name}", "no manifest refers to this variable", level="warning") for name in names
+    ]
 
 
 def _digest(contents: Mapping[str, bytes], attached: Mapping[str, str], environment: str | None, scope: Scope) -> str:

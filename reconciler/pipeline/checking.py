@@ -28,7 +28,7 @@ class Checked(Struct, frozen=True):
 
     resources: int
     environments: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Problem, ...]
 
 
 def check_manifests(request: Request, settings: Settings) -> Checked:
@@ -57,7 +57,7 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
         attempt(name)
     if any(problems):
         raise ManifestsInvalid(_placed(names, problems))
-    warnings = sorted(map(str, _placed(names, [each.warnings for each in loaded])))
+    warnings = sorted(_placed(names, [each.warnings for each in loaded]))
     return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
 
 

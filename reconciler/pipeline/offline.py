@@ -50,7 +50,7 @@ def declarations(request: Request, settings: Settings) -> Summary:
     checked = check_manifests(request, settings)
     names = checked.environments or (request.environment,)
     found = tuple(_declared(replace(request, environment=name), settings) for name in names)
-    return Summary(found, checked.warnings)
+    return Summary(found, tuple(map(str, checked.warnings)))
 
 
 def _declared(request: Request, settings: Settings) -> Declared:

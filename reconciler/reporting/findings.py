@@ -8,12 +8,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from reconciler.errors import Problem
+from reconciler.model.values import counted
 
 
 def sentence(problem: Problem) -> str:
     """The mistake without its place, for formats that hold the place elsewhere: ``path: what; hint``."""
     what = f"{problem.path}: {problem.message}" if problem.path else problem.message
     return what + (f"; {problem.hint}" if problem.hint else "")
+
+
+def told_of(problems: Sequence[Problem]) -> str:
+    """How many mistakes and warnings there are: ``2 problems and 1 warning in the manifests``."""
+    errors = sum(problem.is_error for problem in problems)
+    warnings = len(problems) - errors
+    told = [counted(errors, "problem")] if errors else []
+    told += [counted(warnings, "warning")] if warnings else []
+    return f"{' and '.join(told) or 'No problems'} in the manifests"
 
 
 def fingerprinted(problems: Sequence[Problem]) -> Iterator[tuple[Problem, str]]:

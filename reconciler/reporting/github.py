@@ -57,8 +57,8 @@ class Annotation(Struct, frozen=True):
 
 
 def of_problems(problems: Iterable[Problem]) -> list[Annotation]:
-    """One for each mistake, at its line."""
-    return [Annotation("error", sentence(each), each.file, each.line, each.column) for each in problems]
+    """One for each mistake and each warning, at its line."""
+    return [Annotation(each.level, sentence(each), each.file, each.line, each.column) for each in problems]
 
 
 def of_plan(plan: Plan) -> list[Annotation]:
@@ -217,8 +217,9 @@ def verdict_outputs(verdicts: Sequence[Verdict], *, passed: bool) -> dict[str, s
 
 
 def problem_outputs(problems: Sequence[Problem]) -> dict[str, str]:
-    """``valid``, and how many mistakes there are."""
-    return {"valid": _truth(not problems), "problems": str(len(problems))}
+    """``valid``, and how many mistakes and warnings there are."""
+    errors = sum(each.is_error for each in problems)
+    return {"valid": _truth(not errors), "problems": str(errors), "warnings": str(len(problems) - errors)}
 
 
 def _truth(value: bool) -> str:

@@ -18,16 +18,19 @@ from reconciler.reporting.machine import to_json
 
 
 def problems_gitlab(problems: Sequence[Problem]) -> str:
-    """One entry for each mistake; an empty array for none.  A mistake of the whole file is put on its first line."""
+    """One entry for each mistake or warning; an empty array for none.
+
+    What is said of a whole file is put on its first line, and what stands in no file on the folder.
+    """
     return to_json(
         [
             {
                 "description": terminal(sentence(problem)),
                 "check_name": "manifest",
                 "fingerprint": fingerprint,
-                "severity": "major",
+                "severity": "major" if problem.is_error else "minor",
                 "location": {
-                    "path": problem.file.removeprefix("./"),
+                    "path": problem.file.removeprefix("./") or ".",
                     "lines": {"begin": max(problem.line, 1)},
                 },
             }

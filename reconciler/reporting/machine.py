@@ -136,11 +136,12 @@ def _source(source: Source | None) -> dict[str, Any] | None:
 
 
 def problems_json(problems: Sequence[Problem]) -> str:
-    """The mistakes in the order given.  ``line`` and ``column`` are 0 when the file as a whole is meant."""
+    """Mistakes and warnings in the order given.  ``line`` and ``column`` are 0 when the file as a whole is meant."""
+    errors = sum(problem.is_error for problem in problems)
     return to_json(
         {
             "format_version": FORMAT_VERSION,
-            "summary": {"problems": len(problems)},
+            "summary": {"problems": errors, "warnings": len(problems) - errors},
             "problems": [
                 {
                     "file": problem.file,
@@ -149,6 +150,7 @@ def problems_json(problems: Sequence[Problem]) -> str:
                     "path": problem.path,
                     "message": problem.message,
                     "hint": problem.hint,
+                    "level": problem.level,
                 }
                 for problem in problems
             ],

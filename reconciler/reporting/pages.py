@@ -16,7 +16,7 @@ from reconciler.model.outcome import Doubt, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan, Step
 from reconciler.model.values import counted
 from reconciler.reporting.escape import markdown, markdown_code
-from reconciler.reporting.findings import sentence
+from reconciler.reporting.findings import sentence, told_of
 from reconciler.reporting.lines import is_to_be_copied
 from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, rows_fitting, verdicts_markdown
 from reconciler.reporting.tables import short_address
@@ -131,14 +131,18 @@ def error_markdown(error: ReconcilerError, *, limit: int = LIMIT) -> str:
 
 
 def problems_markdown(problems: Sequence[Problem], *, limit: int = LIMIT) -> str:
-    """Every mistake in a row of a table, as many as fit; the others are counted."""
+    """Every mistake and warning in a row of a table, as many as fit; the others are counted."""
     mark = marker("manifests", "")
     if not problems:
         return f"{mark}\n### Manifests\n\n**No problems in the manifests.**\n"
-    count = counted(len(problems), "problem")
-    head = f"{mark}\n### Manifests\n\n**{count} in the manifests**\n\n| Where | What |\n|---|---|"
-    rows = [f"| {markdown_code(_place(each))} | {markdown(_short(sentence(each)))} |" for each in problems]
-    return _table(head, rows, limit)
+    head = f"{mark}\n### Manifests\n\n**{told_of(problems)}**\n\n| Where | What |\n|---|---|"
+    return _table(head, [*map(_problem_row, problems)], limit)
+
+
+def _problem_row(problem: Problem) -> str:
+    where = markdown_code(_place(problem)) if problem.file else ""
+    level = "" if problem.is_error else "⚠️ warning: "
+    return f"| {where} | {level}{markdown(_short(sentence(problem)))} |"
 
 
 def outcomes_markdown(plan: Plan, outcomes: Sequence[StepOutcome], *, limit: int = LIMIT) -> str:

@@ -248,6 +248,7 @@ def _problem(document: Document) -> Problem:
         path=str(document["path"]),
         message=str(document["message"]),
         hint=str(document["hint"]),
+        level="warning" if document.get("level") == "warning" else "error",
     )
 
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
-from reconciler.model.values import counted
 from reconciler.reporting.blocks import (
     TINTS,
     Block,
@@ -27,6 +24,7 @@ from reconciler.reporting.blocks import (
 )
 from reconciler.reporting.drift import drift_answer, drift_blocks, drift_sentence
 from reconciler.reporting.escape import line_start, terminal
+from reconciler.reporting.findings import sentence, told_of
 from reconciler.reporting.lines import Line, Span, Tint, is_to_be_copied, lay, line, paint
 from reconciler.reporting.tables import state_table, verdict_table
 
@@ -152,18 +150,20 @@ def drift_text(plan: Plan, *, width: int, color: bool, verbose: bool = False) ->
 
 
 def problems_text(problems: Sequence[Problem], *, color: bool = False) -> str:
-    """Every mistake on one line, ``file:line:col: path: what; hint``, unbroken, as editors read it; then the count."""
+    """Every mistake on one line, ``file:line:col: path: what; hint``, unbroken, as editors read it; then the count.
+
+    A warning is called one: ``file:line:col: warning: path: what``.
+    """
     if not problems:
         return "No problems in the manifests.\n"
     lines = [line_start(_problem(problem, color)) for problem in problems]
-    count = f"{counted(len(problems), 'problem')} in the manifests"
-    return "\n".join([*lines, paint(count, "title", color=color)]) + "\n"
+    return "\n".join([*lines, paint(told_of(problems), "title", color=color)]) + "\n"
 
 
 def _problem(problem: Problem, color: bool) -> str:
-    where = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-    what = str(replace(problem, file="", line=0))
-    return f"{paint(terminal(where), 'title', color=color)}{terminal(what)}"
+    where = f"{paint(terminal(problem.where), 'title', color=color)}: " if problem.where else ""
+    level = "" if problem.is_error else paint("warning: ", "warn", color=color)
+    return f"{where}{level}{terminal(sentence(problem))}"
 
 
 def error_text(error: ReconcilerError, *, width: int, color: bool) -> str:

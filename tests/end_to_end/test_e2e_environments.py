@@ -150,7 +150,7 @@ def test_validate_names_all_environments_in_which_a_mistake_is(bot: Any) -> None
 def test_validate_names_the_environment_in_which_something_looks_odd(bot: Any) -> None:
     _depends(bot, {"dev": "20", "staging": '"${var.most}"'})
     warned = bot("validate", "--var", "most=7").err
-    assert warned == "warning: --var: most: in environment dev: no manifest refers to this variable\n"
+    assert warned == "warning: --var most: in environment dev: no manifest refers to this variable\n"
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["plan"], ["export", "--out", "exported"]], ids=" ".join)

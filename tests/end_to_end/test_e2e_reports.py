@@ -340,6 +340,59 @@ def test_mistakes_tell_github(bot: Any, actions: dict[str, str]) -> None:
     assert _outputs(bot)["valid"] == "false"
 
 
+def test_a_warning_is_in_every_report_and_fails_nothing(bot: Any, actions: dict[str, str]) -> None:
+    """Where only reports are read, what is told on stderr alone is told to nobody."""
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCont")
+    files = {form: f"{form}.out" for form in ("text", "json", "markdown", "gitlab", "sarif")}
+    told = bot("validate", "--report", "github", *(f"--report={form}={files[form]}" for form in files), **actions)
+    says = 'spec.tests[0].subtype: "rowCont" is not a subtype we know; did you mean "rowCount"?'
+    place = f"{bot.folder.name}/bot.yaml"
+    assert told.out == "5 resources: valid.\n"
+    assert f"warning: bot.yaml:14:16: {says}\n" in told.err
+    assert f"::warning file={place},line=14,col=16,title=reconciler::{says}\n" in told.err
+    assert _text(bot, "text.out") == f"bot.yaml:14:16: warning: {says}\n1 warning in the manifests\n"
+    document = json.loads(_text(bot, "json.out"))
+    assert (document["summary"], document["problems"][0]["level"]) == ({"problems": 0, "warnings": 1}, "warning")
+    assert "**1 warning in the manifests**" in _text(bot, "markdown.out")
+    assert f"| `{place}:14:16` | ⚠️ warning: " in _text(bot, "summary.md")
+    assert [each["severity"] for each in json.loads(_text(bot, "gitlab.out"))] == ["minor"]
+    (run,) = json.loads(_text(bot, "sarif.out"))["runs"]
+    (result,) = run["results"]
+    assert result["level"] == "warning"
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "manifest-warning"
+    assert {name: _outputs(bot)[name] for name in ("valid", "problems", "warnings", "exit-code")} == {
+        "valid": "true", "problems": "0", "warnings": "1", "exit-code": "0",
+    }  # fmt: skip
+
+
+def test_a_warning_fails_a_strict_validation(bot: Any, actions: dict[str, str]) -> None:
+    assert bot("validate", "--strict").out == "5 resources: valid.\n"
+    bot.edit("bot.yaml", "subtype: rowCount", "subtype: rowCont")
+    told = bot("validate", "--strict", code=1)
+    assert "bot.yaml:14:16: warning: spec.tests[0].subtype: " in told.out
+    assert (told.out.endswith("1 warning in the manifests\n"), told.err) == (True, "")
+    told = bot("validate", "--strict", "--format", "github", "--report", "gitlab=g.json", code=1, **actions)
+    assert told.out.startswith("::warning file=")
+    assert len(json.loads(_text(bot, "g.json"))) == 1
+
+
+def test_a_variable_that_nothing_refers_to_is_told_without_a_file(bot: Any, actions: dict[str, str]) -> None:
+    """Code scanning and Code Quality want a path: it is the folder's."""
+    bot(
+        "validate",
+        "--var",
+        "idle=1",
+        "--report=gitlab=g.json",
+        "--report=sarif=s.json",
+        "--report=text=t.txt",
+        **actions,
+    )
+    assert [each["location"]["path"] for each in json.loads(_text(bot, "g.json"))] == ["."]
+    (result,) = json.loads(_text(bot, "s.json"))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "."
+    assert _text(bot, "t.txt").startswith("warning: --var idle: no manifest refers to this variable\n")
+
+
 def test_mistakes_that_end_a_plan_are_told_at_their_lines(bot: Any, actions: dict[str, str]) -> None:
     bot.edit("bot.yaml", "taskType: llm-base", "taskTyp: llm-base")
     told = bot("plan", "--report", "github", "--report=markdown=plan.md", code=1, **actions)

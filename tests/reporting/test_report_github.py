@@ -201,8 +201,10 @@ def test_the_outputs_of_a_gate_and_of_a_check(verdicts: tuple[Verdict, ...]) -> 
         "tests-failed": "2",
     }
     assert verdict_outputs([], passed=True)["gate"] == "passed"
-    assert problem_outputs([]) == {"valid": "true", "problems": "0"}
-    assert problem_outputs([Problem("a", 1, 1, "", "x")]) == {"valid": "false", "problems": "1"}
+    warning = Problem("a", 1, 1, "", "x", level="warning")
+    assert problem_outputs([]) == {"valid": "true", "problems": "0", "warnings": "0"}
+    assert problem_outputs([warning]) == {"valid": "true", "problems": "0", "warnings": "1"}
+    assert problem_outputs([replace(warning, level="error")]) == {"valid": "false", "problems": "1", "warnings": "0"}
 
 
 @pytest.mark.parametrize("value", ["plan.json", "a\nend-1\nother=1", "a\nend-1\nother<<end-1\n1\nend-1", "", "a<<b"])

@@ -137,5 +137,6 @@ def test_problems_keep_their_place() -> None:
             "path": "spec.subtyp",
             "message": "not a field",
             "hint": "did you mean subtype?",
+            "level": "error",
         }
     ]

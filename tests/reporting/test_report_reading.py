@@ -73,7 +73,10 @@ def test_a_replay_reads_back(plan: Plan) -> None:
 
 
 def test_problems_read_back() -> None:
-    problems = [Problem("a.yaml", 7, 5, "spec.x", "wrong", "right"), Problem("b.yaml", 0, 0, "", "empty")]
+    problems = [
+        Problem("a.yaml", 7, 5, "spec.x", "wrong", "right"),
+        Problem("b.yaml", 0, 0, "", "empty", level="warning"),
+    ]
     told = read_told(problems_json(problems))
     assert told is not None
     assert told.problems == problems
