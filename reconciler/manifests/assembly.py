@@ -22,10 +22,12 @@ from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.positions import COLUMN_MASK, Alike, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.manifests.twins import Meaning, Twins
-from reconciler.model.gating import incomparable
-from reconciler.model.kind import AnyKind
+from reconciler.model.criteria import contradictory, criteria_text, implied
+from reconciler.model.gating import declared_criteria, incomparable
+from reconciler.model.kind import AnyKind, Criterion
 from reconciler.model.resource import Address, Gate, Resource, Source
 from reconciler.model.spec import RefTo, Spec, fields_of
+from reconciler.model.values import Fields
 
 Looks = tuple[str, tuple[str, ...], str]
 """An address as a person sees it."""
@@ -122,6 +124,7 @@ class Assembly(Struct):
         is_enabled = getattr(spec, "enabled", True)
         gate = kind.gate(spec) if kind.gate and is_enabled else Gate()
         is_sound = self._can_run(kind, fields, gate, data) and is_sound and not lookup
+        is_sound = self._can_tell(kind, fields, gate, data) and is_sound
         return Meaning(spec, fields, gate, lookup, is_enabled, self._lines(data, _place(kind, data))), is_sound
 
     def _with_references(self, item: Item, data: Map) -> Map:
@@ -224,6 +227,27 @@ class Assembly(Struct):
                               "write runs: 1", below=below)  # fmt: skip
         return not reason
 
+    def _can_tell(self, kind: AnyKind, fields: Fields, gate: Gate, data: Map) -> bool:
+        """Whether its thresholds tell values apart; else warns of those that nothing passes, or never warn."""
+        if not kind.judges:
+            return True
+        criteria = declared_criteria(kind, fields)
+        if never := contradictory(criteria) if len(criteria) > 1 else ():
+            message = f"nothing can pass {criteria_text(never)}"
+            self._warn_at(data, _item_of(never[-1]), message, "correct one of the limits")
+            return False
+        warning = declared_criteria(kind, {**fields, **gate.warn}) if gate.warn else ()
+        idle = implied(warning, criteria)
+        for each in idle:
+            passing = criteria_text([other for other in criteria if other.key == each.key])
+            message = f"never warns: what passes {passing} passes {criteria_text([each])}, too"
+            self._warn_at(data, f"warn.{_item_of(each).rpartition('.')[2]}", message, "make it stricter, or remove it")
+        return not idle
+
+    def _warn_at(self, data: Map, path: str, message: str, hint: str) -> None:
+        spot, below = _find(data, path)
+        self.problems.add(spot, message, hint, below=below, warning=True)
+
     def _check_regress(self, made: Mapping[Address, Resource]) -> None:
         """What is compared with the past must measure one number that can get worse."""
         for address, spot in self.compared.items():
@@ -322,6 +346,11 @@ def repeated(kind: AnyKind, fields: Mapping[str, Any]) -> Iterator[tuple[str, st
                 seen[item] = seen.get(item, 0) + 1
                 if seen[item] == 2:
                     yield f"{name}.{place}", item
+
+
+def _item_of(criterion: Criterion) -> str:
+    """The path of the threshold whose limit a criterion is."""
+    return criterion.path.rpartition(".")[0]
 
 
 def _place(kind: AnyKind, data: Map) -> Spot:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain, pairwise
 from typing import Literal
 
 from reconciler.model.kind import Criterion
@@ -76,6 +77,62 @@ def _in_order(value: object, operator: str, limit: Json) -> bool:
 
 def _plain(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+# ------------------------------------------------------------------------------------------ sets of values
+
+
+def contradictory(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
+    """The criteria on the first key of which no value meets all; none where every key has such a value."""
+    for key in dict.fromkeys(each.key for each in criteria):
+        group = tuple(each for each in criteria if each.key == key and is_defined(each))
+        if len(group) > 1 and not any(_meets_all(value, group) for value in witnesses(group)):
+            return group
+    return ()
+
+
+def implied(stricter: Sequence[Criterion], criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Those of ``stricter`` that every value meets that meets ``criteria``; none where that cannot be known."""
+    found = []
+    for each in stricter:
+        group = [other for other in criteria if other.key == each.key]
+        if group and all(map(is_defined, [each, *group])):
+            passing = [value for value in witnesses([each, *group]) if _meets_all(value, group)]
+            found += [each] if all(meets(value, each) for value in passing) else []
+    return found
+
+
+def _meets_all(value: object, criteria: Iterable[Criterion]) -> bool:
+    return all(meets(value, each) for each in criteria)
+
+
+def witnesses(criteria: Sequence[Criterion]) -> Iterator[object]:
+    """One value of every class that the criteria cannot tell apart, of the families that they mention.
+
+    Their limits cut the values into such classes: below 0.8, exactly 0.8, above 0.8; each string that is named, all
+    others.  Other families are left out because a measurement has one type: ``!= true`` and ``is false`` mean the same.
+    """
+    limits = [criterion.value for criterion in criteria]
+    yield from _around({Fraction(v) for v in limits if family(v) == "number" and isinstance(v, int | float)})
+    if any(family(value) == "bool" for value in limits):
+        yield from (True, False)
+    strings = {value for value in limits if isinstance(value, str)}
+    if strings:
+        yield from (*sorted(strings), "".join(sorted(strings)) + "?")
+    lists = [value for value in limits if family(value) == "list" and isinstance(value, list)]
+    if lists:
+        yield from (*lists, [*chain.from_iterable(lists), "?"])
+
+
+def _around(numbers: set[Fraction]) -> Iterator[Fraction]:
+    """Each number, one between every two neighbours (exactly: floats may have none) and one beyond each end."""
+    if not numbers:
+        return
+    ordered = sorted(numbers)
+    yield ordered[0] - 1
+    yield from ordered
+    yield from ((low + high) / 2 for low, high in pairwise(ordered))
+    yield ordered[-1] + 1
 
 
 def margin(value: Json, criteria: Iterable[Criterion]) -> float | None:

@@ -1,8 +1,7 @@
 """Turns the criteria before and after a change into what the change means: loosened, tightened, moved, same.  Pure.
 
 The criteria on one key intersect to the set of values that pass.  Comparing two such sets needs no arithmetic on
-intervals: the limits on both sides cut the values into classes that no criterion can tell apart (below 0.8, exactly
-0.8, above 0.8; each string that is named, all others), so one witness of each class decides exactly.
+intervals: one witness of each class of values that the criteria on both sides cannot tell apart decides exactly.
 
     before          after            passes before     passes after
     >= 0.8          >= 0.9           [0.8, inf)        [0.9, inf)         tightened
@@ -13,11 +12,9 @@ intervals: the limits on both sides cut the values into classes that no criterio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from itertools import chain, pairwise
+from collections.abc import Sequence
 
-from reconciler.model.criteria import ORDERED, family, is_defined, less_is_better, meets
+from reconciler.model.criteria import ORDERED, is_defined, less_is_better, meets, witnesses
 from reconciler.model.kind import Criterion
 from reconciler.model.plan import Effect, worst
 
@@ -80,9 +77,9 @@ def _beyond_comparison(criteria: list[Criterion]) -> set[tuple[str, str]]:
 def _compare(before: list[Criterion], after: list[Criterion]) -> Effect:
     if len(before) == len(after) == 1 and before[0].operator == after[0].operator and before[0].operator in ORDERED:
         return _moved_limit(before[0], after[0])
-    witnesses = list(_witnesses([*before, *after]))
-    old = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in before)}
-    new = {index for index, value in enumerate(witnesses) if all(meets(value, c) for c in after)}
+    values = list(witnesses([*before, *after]))
+    old = {index for index, value in enumerate(values) if all(meets(value, c) for c in before)}
+    new = {index for index, value in enumerate(values) if all(meets(value, c) for c in after)}
     if old == new:
         return Effect.SAME
     if new < old:
@@ -98,31 +95,3 @@ def _moved_limit(before: Criterion, after: Criterion) -> Effect:
     if old == new:
         return Effect.SAME
     return Effect.LOOSENED if (new > old) is less_is_better(after) else Effect.TIGHTENED
-
-
-def _witnesses(criteria: list[Criterion]) -> Iterator[object]:
-    """One value of every class that the criteria cannot tell apart, of the families that they mention.
-
-    Other families are left out because a measurement has one type: ``!= true`` and ``is false`` mean the same.
-    """
-    limits = [criterion.value for criterion in criteria]
-    yield from _around({Fraction(v) for v in limits if family(v) == "number" and isinstance(v, int | float)})
-    if any(family(value) == "bool" for value in limits):
-        yield from (True, False)
-    strings = {value for value in limits if isinstance(value, str)}
-    if strings:
-        yield from (*sorted(strings), "".join(sorted(strings)) + "?")
-    lists = [value for value in limits if family(value) == "list" and isinstance(value, list)]
-    if lists:
-        yield from (*lists, [*chain.from_iterable(lists), "?"])
-
-
-def _around(numbers: set[Fraction]) -> Iterator[Fraction]:
-    """Each number, one between every two neighbours (exactly: floats may have none) and one beyond each end."""
-    if not numbers:
-        return
-    ordered = sorted(numbers)
-    yield ordered[0] - 1
-    yield from ordered
-    yield from ((low + high) / 2 for low, high in pairwise(ordered))
-    yield ordered[-1] + 1
