@@ -208,17 +208,17 @@ class Creating:
 
         Waits for one that no list has shown yet, until it cannot show any more.
         """
-        former = self._known.resources[step.address].renamed_from
-        missing = self._memory.missing(former) if former is not None else None
-        if former is None or missing is None:
-            return
-        is_there = await self._will_show(former, missing) if missing.unlisted else False
-        if not is_there and await self.still_there(former, missing) is None:
-            return
-        raise NotApplied(
-            f"{former} is at the platform after all: a list had left it out",
-            method="POST", path=str(step.address), hint="apply again: it is renamed then",
-        )  # fmt: skip
+        for former in self._known.resources[step.address].renamed_from:
+            missing = self._memory.missing(former)
+            if missing is None:
+                continue
+            is_there = await self._will_show(former, missing) if missing.unlisted else False
+            if not is_there and await self.still_there(former, missing) is None:
+                continue
+            raise NotApplied(
+                f"{former} is at the platform after all: a list had left it out",
+                method="POST", path=str(step.address), hint="apply again: it is renamed then",
+            )  # fmt: skip
 
     async def _will_show(self, address: Address, made: Entry) -> bool:
         """Whether what an earlier run made, and no list has shown since, shows before the window is over."""

@@ -307,27 +307,35 @@ class Assembly(Struct):
         """Where the name of a declared resource stands."""
         return self.taken[address].value_spot("name")
 
-    def _former(self, item: Item, data: Map) -> Address | None:
-        former = data.get("renamedFrom")
-        if not isinstance(former, str):
-            return None
+    def _former(self, item: Item, data: Map) -> tuple[Address, ...]:
+        return tuple([address for address, _ in self._formers(item, data)]) if "renamedFrom" in data else ()
+
+    def _formers(self, item: Item, data: Map) -> Iterator[tuple[Address, Spot]]:
+        """The former addresses, each with the place of its name."""
+        written, spot = data.get("renamedFrom"), data.value_spot("renamedFrom")
+        names = zip(written, written.spots, strict=True) if isinstance(written, Seq) else [(written, spot)]
         identity = item._replace(data=data).identity()
-        return item.kind.address(item.parent_path, {**identity, "name": former})
+        for name, name_spot in names:
+            if isinstance(name, str):
+                yield item.kind.address(item.parent_path, {**identity, "name": name}), name_spot
 
     def _check_renames(self, items: Sequence[Item]) -> None:
         """A former name must be free, and belong to one resource only."""
         claimed: dict[Address, Spot] = {}
         for item in items:
-            if "renamedFrom" not in item.data:
-                continue
-            former, spot = self._former(item, item.data), item.data.value_spot("renamedFrom")
-            if former is None or spot in claimed.values():
-                continue
-            if former in self.taken:
-                self.problems.add(spot, f"{quoted(former.name)} is still declared", self._see(self._named_at(former)))
-            elif former in claimed:
-                self.problems.add(spot, f"{quoted(former.name)} was renamed twice", self._see(claimed[former]))
-            claimed[former] = spot
+            mine: set[Address] = set()
+            for former, spot in self._formers(item, item.data) if "renamedFrom" in item.data else ():
+                if spot in claimed.values():
+                    continue
+                if former in mine:
+                    self.problems.add(spot, f"{quoted(former.name)} stands here twice", "remove one of them")
+                elif former in self.taken:
+                    where = self._see(self._named_at(former))
+                    self.problems.add(spot, f"{quoted(former.name)} is still declared", where)
+                elif former in claimed:
+                    self.problems.add(spot, f"{quoted(former.name)} was renamed twice", self._see(claimed[former]))
+                claimed[former] = spot
+                mine.add(former)
 
     def _see(self, spot: Spot) -> str:
         return f"see {self.problems.place(spot)}"

@@ -133,7 +133,7 @@ class _Row(Struct, array_like=True):
     lifecycle: int
     gate: int
     references: list[int]
-    former: int | None
+    former: list[int]
     labels: dict[str, str]
     lines: int
     lookup: bool
@@ -187,7 +187,7 @@ def _encoded(loaded: Loaded) -> _Entry:
             lifecycle=lifecycles.place(one.lifecycle, one.lifecycle.model_dump()),
             gate=gates.place(repr(one.gate), to_builtins(one.gate)),
             references=[addresses.place(address, address) for address in one.references],
-            former=None if one.renamed_from is None else addresses.place(one.renamed_from, one.renamed_from),
+            former=[addresses.place(address, address) for address in one.renamed_from],
             labels=dict(one.labels),
             lines=lines.place(tuple(one.lines.items()), one.lines),
             lookup=one.lookup,
@@ -230,7 +230,7 @@ def _decoded(entry: _Entry) -> Loaded:
             lifecycles[row.lifecycle],
             gates[row.gate],
             tuple([addresses[each] for each in row.references]),
-            None if row.former is None else addresses[row.former],
+            tuple([addresses[each] for each in row.former]),
             row.labels,
             lines[row.lines],
             row.lookup,

@@ -124,9 +124,10 @@ class Resource(Struct, frozen=True):
 
     ``fields`` holds only what the user wrote, in canonical spelling and by manifest name; fields that are ours
     alone (severity, lifecycle, ...) are not in it.  ``references`` are the addresses that must exist first, the
-    parent among them.  ``renamed_from`` is the former address.  ``lookup``: it must be there already, and is never
-    made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells ``line_of``
-    where fields stand: lines below the resource, or a negative absolute line for defaults that are written above it.
+    parent among them.  ``renamed_from`` are the former addresses, in no order.  ``lookup``: it must be there already,
+    and is never made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells
+    ``line_of`` where fields stand: lines below the resource, or a negative absolute line for defaults that are written
+    above it.
     """
 
     address: Address
@@ -135,7 +136,7 @@ class Resource(Struct, frozen=True):
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     gate: Gate = field(default_factory=Gate)
     references: tuple[Address, ...] = ()
-    renamed_from: Address | None = None
+    renamed_from: tuple[Address, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
     lookup: bool = False

@@ -75,7 +75,9 @@ class Spec(Part):
 
     name: Annotated[str, Field(min_length=1, description="The name at the platform, and the identity here.")]
     renamed_from: Annotated[
-        str | None, Mark.LOCAL, Field(description="The former name; keeps the object when the name changes.")
+        str | list[str] | None,
+        Mark.LOCAL,
+        Field(description="The former name, or several in any order; keeps the object when the name changes."),
     ] = None
     labels: Annotated[
         dict[str, str],

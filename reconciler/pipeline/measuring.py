@@ -161,10 +161,11 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
 
 def _renamed(tests: Iterable[Resource]) -> list[Record]:
     """That what is no object at the platform has another name: no step says so."""
-    virtual = (each for each in tests if KINDS[each.address.kind].virtual and each.renamed_from is not None)
+    virtual = (each for each in tests if KINDS[each.address.kind].virtual)
     return [
-        {"record": "renamed", "former": str(each.renamed_from), "address": str(each.address)}
+        {"record": "renamed", "former": str(former), "address": str(each.address)}
         for each in sorted(virtual, key=lambda each: each.address)
+        for former in each.renamed_from
     ]
 
 

@@ -116,7 +116,7 @@ def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
     looked_up = {a: r for each in (before, after) for a, r in each.resources.items() if r.lookup}
     objects = [_live(a, r.fields, after.resources[a].fields if a in after.resources else {}) for a, r in owned.items()]
     objects += [_live(a, r.fields, r.fields) for a, r in looked_up.items() if a not in owned]
-    named = ((r.renamed_from, a) for a, r in looked_up.items() if r.renamed_from is not None)
+    named = ((former, a) for a, r in looked_up.items() for former in r.renamed_from)
     renamed = {former: address for former, address in named if former in looked_up and former not in owned}
     if renamed:
         objects = [_inside(renamed, item) for item in objects if item.address not in renamed]

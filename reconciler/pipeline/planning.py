@@ -107,7 +107,7 @@ async def read_vendors(
 ) -> Live:
     """What the vendors list of everything that is wanted or remembered, ``inside`` apart.  Raises ApiError."""
     remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
-    former = [resource.renamed_from for resource in desired if resource.renamed_from]
+    former = [address for resource in desired for address in resource.renamed_from]
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
     written = shareable(desired)
     for address, entry in state.entries.items() if written else ():

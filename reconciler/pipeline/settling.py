@@ -69,9 +69,9 @@ def remember_measured(here: Session, judged: Collection[Address]) -> None:
 
 
 def _known(resource: Resource, state: State) -> Fields | None:
-    """As what it was declared when its gate held, under its name or its former one."""
-    known = state.measured.get(resource.address)
-    return state.measured.get(resource.renamed_from) if known is None and resource.renamed_from else known
+    """As what it was declared when its gate held, under its name or a former one."""
+    names = (resource.address, *resource.renamed_from)
+    return next((state.measured[each] for each in names if each in state.measured), None)
 
 
 def _declared(resource: Resource) -> Fields:

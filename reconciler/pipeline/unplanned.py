@@ -102,7 +102,7 @@ def _evidence(measured: Evidence) -> str:
 
 def _former(resource: Resource, before: Desired, after: Desired) -> Resource | None:
     """What the resource was in the older revision, perhaps under another name, or in a root of another name."""
-    names = [resource.address] if resource.renamed_from is None else [resource.address, resource.renamed_from]
+    names = (resource.address, *resource.renamed_from)
     home = _former_root(resource.address, before, after)
     places = (Address(each.kind, (home, *each.path[1:])) if len(each.path) > 1 else each for each in names)
     return next((before.resources[each] for each in places if each in before.resources), None)
@@ -112,9 +112,9 @@ def _former_root(address: Address, before: Desired, after: Desired) -> str:
     """The name that the root around an address had in the older revision."""
     parent = KINDS[address.kind].parent_of(address)
     root = after.resources.get(parent) if parent is not None else None
-    if root is None or root.renamed_from is None or root.address in before.resources:
+    if root is None or root.address in before.resources:
         return address.root
-    return root.renamed_from.name
+    return next((former.name for former in root.renamed_from if former in before.resources), address.root)
 
 
 def _policy(loaded: Loaded) -> Policy:

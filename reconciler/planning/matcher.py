@@ -58,7 +58,8 @@ class Matches(Struct, frozen=True):
     ``by_address`` is sorted.  ``strangers`` stand with the address that they have for us.  ``aliases`` leads from the
     address that an object has at the platform to the one that it has for us, where a rename sets them apart.
     ``clashes`` and ``followed`` lead from the new address to the former one: of renames where both are there, and of
-    roots that are only looked up and were renamed at the platform.  ``misplaced`` leads from where the state has an
+    roots that are only looked up and were renamed at the platform.  ``unclear`` leads from the new address to former
+    ones, where several are there and nobody can tell which is renamed.  ``misplaced`` leads from where the state has an
     object of ours to where that stands: inside of another root of ours.
     """
 
@@ -66,6 +67,7 @@ class Matches(Struct, frozen=True):
     strangers: tuple[tuple[Address, LiveObject], ...]
     aliases: Mapping[Address, Address] = field(default_factory=dict)
     clashes: Mapping[Address, Address] = field(default_factory=dict)
+    unclear: Mapping[Address, tuple[Address, ...]] = field(default_factory=dict)
     followed: Mapping[Address, Address] = field(default_factory=dict)
     misplaced: Mapping[Address, Address] = field(default_factory=dict)
 
@@ -77,7 +79,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     if doubles:
         state = replace(state, entries={a: entry for a, entry in state.entries.items() if a not in doubles})
     followed, unfollowed = _followed(desired, live, by_id, state, kinds)
-    renames, clashes = _renames(desired, live, state, kinds, followed)
+    renames, clashes, unclear = _renames(desired, live, state, kinds, followed)
     # What was renamed at the platform has its new name there: who bears the former one now is somebody else.
     ours = {**renames, **followed}
     entries = _entries(state, ours, _renamed_roots(ours, kinds), by_id)
@@ -116,6 +118,7 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
         strangers=tuple(strangers),
         aliases={item.address: address for address, item in renamed},
         clashes={**clashes, **unfollowed},
+        unclear=unclear,
         followed={address: former for former, address in followed.items()},
         misplaced={
             address: _moved(item.address, homes, renames)
@@ -340,7 +343,7 @@ def _followed(
     if not looked_up:
         return followed, clashes
     there = {item.address for item in live.objects}
-    said = {former: address for address, former in looked_up.items() if former is not None}
+    said = {former: address for address, formers in looked_up.items() for former in formers}
     for former, inside in _unremembered_roots(desired, state, kinds).items():
         entries = [state.entries[address] for address in inside if address in state.entries]
         names = {by_id[entry.remote_id].address.root for entry in entries if entry.remote_id in by_id}
@@ -370,8 +373,9 @@ def _unremembered_roots(desired: Desired, state: State, kinds: Mapping[str, AnyK
 
 def _renames(
     desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind], followed: Mapping[Address, Address]
-) -> tuple[dict[Address, Address], dict[Address, Address]]:
-    """Former address -> new one for every rename that is still to be done, roots first; and those that clash.
+) -> tuple[dict[Address, Address], dict[Address, Address], dict[Address, tuple[Address, ...]]]:
+    """Former address -> new one for every rename that is still to be done, roots first; those that clash; and those
+    of which nobody can tell what is renamed: see ``Matches``.
 
     A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
     is archived under it.  Where nothing has or had the new one, what we have archived under the former returns as it.
@@ -380,13 +384,15 @@ def _renames(
     """
     renames: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
+    unclear: dict[Address, tuple[Address, ...]] = {}
     owned = state.entries.keys()
     said = {
         each.address: each.renamed_from
         for each in desired
-        if each.renamed_from is not None and (not each.lookup or each.renamed_from in owned)
+        if each.renamed_from and (not each.lookup or not owned.isdisjoint(each.renamed_from))
     }
-    asked = {**_renamed_by_hand(desired, live, state), **said}
+    by_hand = {new: (old,) for new, old in _renamed_by_hand(desired, live, state).items()}
+    asked: dict[Address, tuple[Address, ...]] = {**by_hand, **said}
     archived = {item.remote_id for item in live.objects if item.archived} if asked else set()
     for is_root in (True, False):
         roots = _renamed_roots(renames, kinds)
@@ -398,21 +404,42 @@ def _renames(
         doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
         away = {_moved(a, homes, known) for a in _put_away(state, live)} - doubts if asked else set()
         had = {_moved(a, homes, known) for a in state.entries} | strangers | doubts if away else set()
-        for address, former in asked.items():
-            if (len(former.path) == 1) is not is_root:
+        for address, formers in asked.items():
+            if (len(address.path) == 1) is not is_root:
                 continue
+            meant = _meant(formers, ours, strangers, away, archived)
+            former = meant[0]
             if former in away and address not in had:
                 renames[former] = address
             if not (former in ours or former in strangers):
                 continue
             is_taken = address in ours or address in strangers or address in unlisted
+            if len(meant) > 1 and not is_taken:
+                unclear[address] = meant
+                continue
             if not is_taken or (former in ours and address in doubts and address not in ours):
                 renames[former] = address
             if not is_taken or former in desired.resources or ours.get(former) in archived:
                 continue
             if former in ours or address in strangers:
                 clashes[address] = former
-    return renames, clashes
+    return renames, clashes, unclear
+
+
+def _meant(
+    formers: tuple[Address, ...],
+    ours: Mapping[Address, str],
+    strangers: Container[Address],
+    away: Container[Address],
+    archived: Container[str],
+) -> tuple[Address, ...]:
+    """The former addresses at which something is that can be renamed: what is ours before strangers, and both before
+    what we have archived, of which one is as good as another.  One of them all where nothing is at any.
+    """
+    owned = [each for each in formers if each in ours]
+    active = [each for each in owned if ours[each] not in archived]
+    live = active or owned or [each for each in formers if each in strangers]
+    return tuple(live or [each for each in formers if each in away][:1] or formers[:1])
 
 
 def _renamed_by_hand(desired: Desired, live: Live, state: State) -> dict[Address, Address]:

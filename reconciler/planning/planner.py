@@ -53,6 +53,8 @@ from reconciler.planning.wanted import differences, for_wanted
 from reconciler.planning.world import Options, World, namesakes, outside
 
 _MAKING = (Action.CREATE, Action.UPDATE, Action.REPLACE)
+_GOING = (Action.ARCHIVE, Action.DELETE, Action.FORGET, Action.KEEP)
+"""What becomes of what is gone from the manifests."""
 
 
 def make_plan(
@@ -70,6 +72,7 @@ def make_plan(
     decisions = [*for_wanted(world), *for_unwanted(world), *lost_pins(world)]
     chosen, unselected = selected(decisions, world)
     steps = [_with_how_it_is_judged(item, world) for item in chosen if isinstance(item, Step)]
+    steps = _told_of_renames(steps, world)
     refusals = [item for item in chosen if isinstance(item, Refusal)]
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
@@ -195,6 +198,40 @@ def _told(world: World) -> Iterator[str]:
     patterns, known = world.options.select, world.matches.by_address
     chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns and world.told else known
     return (text for address, text in sorted(world.told) if address in chosen)
+
+
+def _told_of_renames(steps: Sequence[Step], world: World) -> list[Step]:
+    """The steps; a create of what is said to be renamed tells what goes beside it, for that may be what is meant."""
+    wanted = world.desired.resources
+    made = [step for step in steps if step.action is Action.CREATE and step.address in wanted]
+    vain = {step.id for step in made if (formers := wanted[step.address].renamed_from) and _are_nothing(formers, world)}
+    gone: dict[tuple[str, str], list[str]] = {}
+    for step in steps if vain else ():
+        if step.action in _GOING and step.cause is Cause.MANIFEST and not step.idle:
+            gone.setdefault(_home(step.address), []).append(step.address.name)
+    return [
+        replace(step, notes=(*step.notes, _what_goes(wanted[step.address], gone[_home(step.address)])))
+        if step.id in vain and _home(step.address) in gone
+        else step
+        for step in steps
+    ]
+
+
+def _are_nothing(addresses: Sequence[Address], world: World) -> bool:
+    return not any(found.entry or found.live for a in addresses if (found := world.matches.by_address.get(a)))
+
+
+def _home(address: Address) -> tuple[str, str]:
+    return address.kind, address.root if len(address.path) > 1 else ""
+
+
+def _what_goes(resource: Resource, names: Sequence[str]) -> str:
+    formers = " or ".join(former.name for former in resource.renamed_from)
+    shown = ", ".join([*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])])
+    found = (
+        f"there is no {formers} to rename, while {shown} {'is' if len(names) == 1 else 'are'} gone from the manifests"
+    )
+    return f"{found}; if it was called so once, add that name to renamedFrom"
 
 
 def _unchanged(world: World, decided: set[Address]) -> int:

@@ -282,7 +282,7 @@ def _resource(
         source=written.source if written else Source(from_home(home, entry.source) if entry else "", 0, 0),
         lifecycle=lifecycle,
         references=_references(written.references, homes, kinds) if written else (parent,) if parent else (),
-        renamed_from=address if address != before.address else None,
+        renamed_from=(address,) if address != before.address else (),
         files=written.files if written else {},
     )
 

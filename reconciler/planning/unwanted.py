@@ -113,7 +113,7 @@ def _remove_unseen(address: Address, found: Match, world: World) -> Step | None:
         return None
     if found.entry.unlisted:
         step = removal(Action.KEEP, address, found, "it was created, and the platform has not listed it since")
-        becomes = next((each.address.name for each in world.desired if each.renamed_from == address), None)
+        becomes = next((each.address.name for each in world.desired if address in each.renamed_from), None)
         what = "removed" if becomes is None else f"renamed to {becomes}"
         note = f"it is {what} once it shows; if it never will: reconciler state rm '{address}'"
         return replace(step, idle=True, notes=(note,))

@@ -145,10 +145,20 @@ def _both_are_there(resource: Resource, former: Address) -> str:
     return f"renamedFrom says {former.name}, but both {names} are at the platform"
 
 
+def _which_of_them(formers: Sequence[Address]) -> tuple[str, str]:
+    """(why it is not known what is renamed, what to do)."""
+    *most, last = [former.name for former in formers]
+    every = "both" if len(formers) == 2 else "all"
+    message = f"renamedFrom says {', '.join(most)} and {last}, and {every} are at the platform"
+    return message, "leave in renamedFrom the one that is renamed; what you take out is gone from the manifests then"
+
+
 def _decide(resource: Resource, found: Match, kind: AnyKind, world: World) -> Iterable[Decision]:
     place = world.matches.misplaced.get(resource.address) if world.matches.misplaced else None
     if place is not None:
         return (refuse_misplaced(resource.address, place, resource.source),)
+    if unclear := world.matches.unclear.get(resource.address):
+        return (_refuse(resource, *_which_of_them(unclear)),)
     clash = world.matches.clashes.get(resource.address) if world.matches.clashes else None
     if clash is not None and not _is_replace_in_doubt(resource, found, clash, kind, world):
         hint = "drop renamedFrom, and remove one of the two"
@@ -214,11 +224,11 @@ def _is_lagging(found: Match, *, adopts: bool) -> bool:
 
 def _instead_of_rename(create: Decision, resource: Resource, world: World) -> Iterator[Decision]:
     """The create, with a word about what it is not sent for: the former one may be there, and not be listed yet."""
-    former = resource.renamed_from
-    known = world.matches.by_address.get(former) if former is not None else None
-    if isinstance(create, Step) and known is not None and known.entry is not None and known.entry.unlisted:
-        note = f"{former} was created, and the platform has not listed it since; if it shows, that is renamed instead"
-        create = replace(create, notes=(*create.notes, note))
+    for former in resource.renamed_from:
+        known = world.matches.by_address.get(former)
+        if isinstance(create, Step) and known is not None and known.entry is not None and known.entry.unlisted:
+            note = f"{former} was created, and the platform has not listed it since; if it shows, that is renamed"
+            create = replace(create, notes=(*create.notes, f"{note} instead"))
     yield create
 
 

@@ -173,3 +173,23 @@ def test_a_key_that_an_environment_names_and_nobody_has_set_is_missed_by_its_nam
     assert "OPENLAYER_API_KEY_STAGING is not set: put the API key for openlayer into" in told.words
     assert "OPENLAYER_API_KEY is not set" not in told.words
     assert not (bot.folder / "exported").exists()
+
+
+def test_an_environment_that_missed_a_release_catches_up(bot: Any, platform: Any) -> None:
+    """A test is renamed by a release that this one never saw, and once more by the next."""
+    bot("apply", "--yes")
+    before = platform.tests("bot")["Rows arrive"]["id"]
+    bot.edit("bot.yaml", "name: Rows arrive", "name: Rows come in\n      renamedFrom: [Rows came, Rows arrive]")
+    assert "Apply: 1 done.  (1 renamed)" in bot("apply", "--yes").out
+    assert platform.tests("bot")["Rows come in"]["id"] == before
+    bot("plan", "--detailed-exitcode")
+
+
+def test_an_environment_that_missed_a_release_is_told_what_it_would_lose(bot: Any) -> None:
+    """One former name is not enough: the test would be made anew, and the old one archived with its past."""
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "name: Rows arrive", "name: Rows come in\n      renamedFrom: Rows came")
+    assert (
+        "there is no Rows came to rename, while Rows arrive is gone from the manifests; if it was called so once, add "
+        "that name to renamedFrom" in bot("plan").words
+    )

@@ -374,13 +374,13 @@ def test_overrides_change_matching_tests_and_thresholds_one_by_one(tmp_path: Pat
 
 
 def test_a_renamed_resource_names_its_former_address(tmp_path: Path) -> None:
-    project = PROJECT.replace("  labels: {team", "  renamedFrom: help-bot\n  labels: {team")
+    project = PROJECT.replace("  labels: {team", "  renamedFrom: [help-bot]\n  labels: {team")
     write(tmp_path, project=project.replace("    - name: canary", "    - name: canary\n      renamedFrom: beta"))
-    assert resource(tmp_path, "openlayer.Project/support-bot").renamed_from == Address(
-        "openlayer.Project", ("help-bot",)
+    assert resource(tmp_path, "openlayer.Project/support-bot").renamed_from == (
+        Address("openlayer.Project", ("help-bot",)),
     )
-    assert resource(tmp_path, "openlayer.InferencePipeline/support-bot/canary").renamed_from == Address(
-        "openlayer.InferencePipeline", ("support-bot", "beta")
+    assert resource(tmp_path, "openlayer.InferencePipeline/support-bot/canary").renamed_from == (
+        Address("openlayer.InferencePipeline", ("support-bot", "beta")),
     )
 
 

@@ -115,6 +115,18 @@ def test_every_kind_of_change_reads_as_in_a_plan(repository: Any) -> None:
     assert found["replace:openlayer.Test/bot/monitoring/Answers are short"]["effect"] == "tightened"
 
 
+def test_a_rename_over_several_releases_is_one(repository: Any) -> None:
+    """The base knows one of the former names only."""
+    repository.edit("bot.yaml", "name: Rows arrive", "renamedFrom: [Rows came, Rows arrive]\n      name: Rows come in")
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      flaky: true")
+    ((name, step),) = steps(repository).items()
+    assert (name, step["former"]) == (
+        "rename:openlayer.Test/bot/monitoring/Rows come in",
+        "openlayer.Test/bot/monitoring/Rows arrive",
+    )
+    assert "Rows come in: flaky: false -> true" in repository(*AGAINST_MAIN).out
+
+
 def test_a_removed_test_is_archived_and_loosens(repository: Any) -> None:
     """As in a real plan."""
     text = (repository.folder / "bot.yaml").read_text()

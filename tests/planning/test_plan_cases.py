@@ -169,7 +169,7 @@ class _Platform:
 
 
 async def _live(lists: dict[str, list[Fields]], desired: Desired, state: State) -> Live:
-    former = [resource.renamed_from for resource in desired if resource.renamed_from]
+    former = [address for resource in desired for address in resource.renamed_from]
     ids = {address: entry.remote_id for address, entry in state.entries.items()}
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), ids)
     return await read_live(_Platform(lists), RealClock(), roots)

@@ -145,14 +145,14 @@ def manifests(draw: st.DrawFn, least: int) -> Desired:
 def _resource(
     draw: st.DrawFn, address: Address, fields: Fields, free: list[str], references: tuple[Address, ...]
 ) -> Resource:
-    former = draw(st.sampled_from([None, None, *free]))
+    former = draw(st.sampled_from([(), (), *((name,) for name in free), tuple(free[:2])]))
     return Resource(
         address,
         fields,
         Source("manifests.yaml", 1, 1),
         lifecycle=draw(lifecycles),
         references=references,
-        renamed_from=Address(address.kind, (*address.path[:-1], former)) if former else None,
+        renamed_from=tuple(Address(address.kind, (*address.path[:-1], name)) for name in former),
     )
 
 
@@ -160,8 +160,8 @@ def _once(resources: list[Resource]) -> Iterator[Resource]:
     """A former name belongs to one resource only; the loader sees to that."""
     taken: set[Address] = set()
     for resource in resources:
-        yield replace(resource, renamed_from=None) if resource.renamed_from in taken else resource
-        taken |= {resource.renamed_from} if resource.renamed_from else set()
+        yield resource if taken.isdisjoint(resource.renamed_from) else replace(resource, renamed_from=())
+        taken |= {*resource.renamed_from}
 
 
 @dataclass

@@ -167,9 +167,9 @@ def test_a_renamed_root_is_wanted_under_its_former_name_with_all_that_is_in_it()
                renamed: Before(OTHER, "t2", Entry("t2"), {**OLD, "name": "Toxic"})}  # fmt: skip
     then = as_it_was(befores, now, KINDS).resources
     assert then.keys() == {PROJECT, TEST, OTHER}
-    assert then[PROJECT].renamed_from == robot
+    assert then[PROJECT].renamed_from == (robot,)
     assert then[TEST].references == (PROJECT,)
-    assert then[OTHER].renamed_from == Address("openlayer.Test", ("bot", "monitoring", "Kind"))
+    assert then[OTHER].renamed_from == (Address("openlayer.Test", ("bot", "monitoring", "Kind")),)
     assert concerned(befores, KINDS) == {
         PROJECT,
         robot,

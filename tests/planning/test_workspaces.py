@@ -28,7 +28,7 @@ def workspace(name: str, *cases: str, former: str | None = None, managed: bool =
     """A workspace as the manifests have it, with test cases of these names."""
     root = Address(WORKSPACE, (name,))
     was = Address(WORKSPACE, (former,)) if former else None
-    resources = [Resource(root, {"name": name}, HERE, renamed_from=was, lookup=not managed)]
+    resources = [Resource(root, {"name": name}, HERE, renamed_from=(was,) if was else (), lookup=not managed)]
     for each in cases:
         address = Address(CASE, (name, each))
         resources.append(Resource(address, case_fields(each), HERE, references=(root,)))
@@ -99,7 +99,7 @@ def test_the_former_name_tells_it_of_what_no_list_shows() -> None:
 def test_what_is_renamed_inside_is_found_too() -> None:
     """In the manifests both have new names, at the platform only the workspace has."""
     wanted = workspace("renamed", "Correct")
-    case = replace(wanted[1], renamed_from=Address(CASE, ("renamed", "Answers")))
+    case = replace(wanted[1], renamed_from=(Address(CASE, ("renamed", "Answers")),))
     plan = planned([wanted[0], case], there("renamed", "w1", Answers="c1"), remembered(ANSWERS))
     assert steps(plan) == [RENAME, "rename:digitalocean.EvaluationTestCase/renamed/Correct"]
     assert [str(step.former) for step in plan.steps] == [
@@ -168,7 +168,7 @@ def test_what_a_dataset_under_a_new_name_has_replaced_is_forgotten() -> None:
     """The state of a version that remembered both names; the older generation stays, or goes on request."""
     both = {Address(DATASET, ("old",)): Entry("d0"), Address(DATASET, ("faq",)): Entry("d1", retiring=("d0",))}
     file: Fields = {"name": "faq", "file": {"bytes": 1}}
-    faq = Resource(Address(DATASET, ("faq",)), file, HERE, renamed_from=Address(DATASET, ("old",)))
+    faq = Resource(Address(DATASET, ("faq",)), file, HERE, renamed_from=(Address(DATASET, ("old",)),))
     old = LiveObject(Address(DATASET, ("old",)), "d0", {"name": "old", "file": {"bytes": 2}})
     plan = planned([faq], [old], State(entries=both))
     assert steps(plan) == ["keep:digitalocean.EvaluationDataset/faq#d0", "forget:digitalocean.EvaluationDataset/old"]
