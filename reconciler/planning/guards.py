@@ -50,7 +50,7 @@ def check_outage(world: World) -> None:
     """
     remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None and not m.also]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
-    missing = [a for a in owned if world.matches.by_address[a].live is None]
+    missing = [a for a in owned if _is_missing(a, world)]
     if not missing:
         return
     gone = {a for a in missing if len(a.path) == 1}
@@ -60,16 +60,31 @@ def check_outage(world: World) -> None:
     if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
         missing = [a for a in owned if not _is_there(a, world)]
         listed = "nothing" if len(missing) == len(owned) else f"only {len(owned) - len(missing)}"
+        taken = sum(world.matches.by_address[a].live is not None for a in missing)
+        others = f", where others have {taken:,} of the names" if taken else ""
         raise LooksLikeOutage(
             f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
-            f" the key of another workspace; missing: {_first(missing)}",
+            f" the key of another workspace{others}; missing: {_first(missing)}",
             hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
         )
 
 
 def _mostly_missing(addresses: Sequence[Address], world: World) -> bool:
-    missing = sum(world.matches.by_address[address].live is None for address in addresses)
+    missing = sum(_is_missing(address, world) for address in addresses)
     return missing > MOST_MISSING and missing > MOST_MISSING_SHARE * len(addresses)
+
+
+def _is_missing(address: Address, world: World) -> bool:
+    """Whether our object is not there, and what bears its name does not stand in a root of ours.
+
+    Another workspace may have all of our names and none of our ids.  What was made again inside of a root that is
+    there by its id is in the right one, and waits for being adopted.
+    """
+    if _is_there(address, world):
+        return False
+    root = root_of(address, world.kinds)
+    is_in_ours = root in world.matches.by_address and _is_there(root, world)
+    return world.matches.by_address[address].live is None or not is_in_ours
 
 
 def _is_there(address: Address, world: World) -> bool:

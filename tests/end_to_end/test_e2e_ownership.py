@@ -369,6 +369,33 @@ def test_an_emptied_folder_removes_nothing(bot: Any, platform: Any) -> None:
     assert platform.everything() == before
 
 
+# ------------------------------------------------------------------------------- the key of another workspace
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["plan", "drift", "status", "apply --adopt --yes", "destroy --yes", "evaluate"],
+)
+def test_another_workspace_with_the_same_names_is_not_ours(command: str, bot: Any, platform: Any) -> None:
+    """Two environments in two workspaces at one address, and the key of one is used for the other: nothing there is
+    touched, and nothing is forgotten.
+    """
+    for name in ("production", "staging"):
+        bot.write(
+            f"{name}.yaml", f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+        )
+        platform.renew()
+        bot("apply", "--yes", "--env", name)
+    known, there = bot("state", "list", "--env", "production").out, platform.everything()
+    platform.seen.clear()
+    words = bot(*command.split(), "--env", "production", code=1).words
+    assert "lists nothing of 5 resources that are ours" in words
+    assert "the key of another workspace, where others have 5 of the names" in words
+    assert platform.writes == []
+    assert bot("state", "list", "--env", "production").out == known
+    assert platform.everything() == there
+
+
 # ------------------------------------------------------------------------------------------------- memory
 
 
