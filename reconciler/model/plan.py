@@ -212,8 +212,9 @@ class Plan(Struct, frozen=True):
 
     ``unchanged`` counts resources that need nothing; ``outside`` counts owned resources that the given paths do
     not cover; ``unseen`` names written fields that the vendor does not show, so that drift in them is unknown.
-    ``owned`` and ``unowned`` count what is declared and selected: what we remember of it, and what was never ours or is
-    forgotten.  ``lifecycle`` is what is declared about resources of ours otherwise than we remember.
+    ``owned`` and ``unowned`` count what is declared and selected: what we remember of it, and what was never ours, is
+    forgotten, or has somebody else's object in its place.  ``lifecycle`` is what is declared about resources of
+    ours otherwise than we remember.
     """
 
     basis: Basis

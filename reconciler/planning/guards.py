@@ -80,11 +80,10 @@ def _is_missing(address: Address, world: World) -> bool:
     Another workspace may have all of our names and none of our ids.  What was made again inside of a root that is
     there by its id is in the right one, and waits for being adopted.
     """
-    if _is_there(address, world):
-        return False
-    root = root_of(address, world.kinds)
-    is_in_ours = root in world.matches.by_address and _is_there(root, world)
-    return world.matches.by_address[address].live is None or not is_in_ours
+    found, root = world.matches.by_address[address], root_of(address, world.kinds)
+    if found.ours or found.outlived is not None:
+        return found.live is None
+    return found.live is None or not (root in world.matches.by_address and _is_there(root, world))
 
 
 def _is_there(address: Address, world: World) -> bool:

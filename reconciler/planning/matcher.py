@@ -1,7 +1,8 @@
 """Which live object is which address.  Pure.
 
-A remembered id wins over a name.  Without one, the marker of a create whose reply was lost; without that, the name:
-such an object is a stranger until it is adopted.  Two strangers of one name are never guessed between.
+A remembered id wins over a name, unless a later run has put another object in its place (see ``_is_outlived``).
+Without one, the marker of a create whose reply was lost; without that, the name: such an object is a stranger until it
+is adopted.  Two strangers of one name are never guessed between.
 
 One object has one address.  A state that says otherwise (mended by hand, put together from two) is not taken at its
 word, for what the manifests want under one address would be removed under the other: see ``_doubles``.
@@ -37,6 +38,7 @@ class Match(Struct, frozen=True):
     ``namesakes``    active objects of this identity that are nobody's, beside the remembered one, which is there.
     ``also``         other addresses under which the state has the entry's object, too: it cannot be this one's as well,
                      so ``live`` is None.
+    ``outlived``     the remembered object, where ``live`` is what a run that we do not remember has put in its place.
     """
 
     live: LiveObject | None = None
@@ -50,6 +52,7 @@ class Match(Struct, frozen=True):
     unanswered: LiveObject | None = None
     namesakes: tuple[LiveObject, ...] = ()
     also: tuple[Address, ...] = ()
+    outlived: LiveObject | None = None
 
 
 class Matches(Struct, frozen=True):
@@ -105,6 +108,8 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
             matches[address] = _match_known(address, *known, by_id, kept)
             if address in named or address in doubts:
                 matches[address] = _beside(matches[address], address, doubts.get(address), named, desired)
+                if address in desired.resources and _is_outlived(matches[address], state, kinds[address.kind]):
+                    matches[address] = _succeeded(matches[address])
         else:
             resource, kind = desired.resources.get(address), kinds[address.kind]
             matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
@@ -263,6 +268,26 @@ def _beside(
     others = [item for item in named.get(address, ()) if not item.archived and item is not made]
     namesakes = tuple(sorted(others, key=_rank))
     return replace(found, in_doubt=doubt is not None, unanswered=made, namesakes=namesakes)
+
+
+def _is_outlived(found: Match, state: State, kind: AnyKind) -> bool:
+    """Whether a state that was restored remembers what a later run has replaced: that is archived, and the only other
+    one of its name carries a mark that nobody here knows.
+
+    To bring it back would make a second one.  A mark that we know was copied, and without marks nobody can tell.
+    """
+    live, entry = found.live, found.entry
+    if len(found.namesakes) != 1 or live is None or not live.archived or entry is None or entry.unlisted:
+        return False
+    if found.in_doubt or found.former is not None or kind.replace is not Replace.CREATE_FIRST:
+        return False
+    known = {*(each.op for each in state.entries.values()), *(each.op for each in state.in_doubt.values()), None}
+    return found.namesakes[0].op not in known
+
+
+def _succeeded(found: Match) -> Match:
+    """Its successor in its place, which is a stranger until it is adopted."""
+    return replace(found, live=found.namesakes[0], ours=False, namesakes=(), outlived=found.live)
 
 
 def _made_beside(

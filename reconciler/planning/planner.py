@@ -182,7 +182,10 @@ def _not_looked_at(plan: Plan) -> Iterator[str]:
 
 
 def _owned(world: World) -> Iterator[bool]:
-    """Whether we remember it, for everything that can be ours and is declared and selected."""
+    """Whether it is ours, as far as we remember, for everything that can be and is declared and selected.
+
+    What is gone is; what somebody has put in its place is not.
+    """
     patterns, known = world.options.select, world.matches.by_address
     chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns else known
     for address, resource in world.desired.resources.items():
@@ -190,7 +193,8 @@ def _owned(world: World) -> Iterator[bool]:
         if resource.lookup or kind.virtual or kind.create is None:
             continue
         if address in chosen:
-            yield known[address].entry is not None
+            found = known[address]
+            yield found.entry is not None and (found.ours or found.live is None or found.live.archived)
 
 
 def _told(world: World) -> Iterator[str]:

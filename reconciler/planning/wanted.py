@@ -284,6 +284,8 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
     reason = "an object of this name was made by somebody else"
     if live.op is not None:
         reason = "an object of this name was made by another state of reconciler"
+    if found.outlived is not None:
+        reason = f"made in place of {found.outlived.remote_id} by a run that this state does not remember"
     if not changes and not adopts:
         reason = MATCHES_NOT_OURS
     yield replace(_step(Action.ADOPT, resource, found, live, kind, changes, reason), idle=not (changes or adopts))

@@ -59,6 +59,26 @@ def test_a_lost_state_and_an_edit_since_then_need_adopt(bot: Any, platform: Any)
     bot("plan", "--detailed-exitcode")
 
 
+def test_an_older_state_does_not_bring_back_what_was_replaced_since(bot: Any, platform: Any) -> None:
+    """Mended as docs/state.md says of a damaged file: what replaced the archived one is adopted."""
+    bot("apply", "--yes")
+    (bot.folder / "bot.yaml").write_text((bot.folder / "bot.yaml").read_text().replace("24h", "12h"))
+    assert "2 replaced" in bot("apply", "--yes").out
+    known, before = ids(platform), platform.everything()
+    states = bot.folder / ".reconciler"
+    (states / "default.state.json").write_text("{")
+    assert "default.state.json.backup" in bot("plan", code=1).words
+    (states / "default.state.json.backup").replace(states / "default.state.json")
+    (states / "default.journal.jsonl").unlink()
+    assert "No changes. 3 resources match the manifests, 2 not ours." in bot("plan", "--detailed-exitcode").out
+    assert "2 declared resources are not ours" in bot("drift").words
+    platform.seen.clear()
+    assert "Apply: 2 done.  (2 adopted)" in bot("apply", "--adopt", "--yes").out
+    assert platform.writes == []
+    assert (ids(platform), platform.everything()) == (known, before)
+    assert "No changes. 5 resources match the manifests.\n" in bot("plan").out
+
+
 # --------------------------------------------------------------------------------------------- adoption
 
 
