@@ -21,7 +21,7 @@ from reconciler.applying.memory import Memory
 from reconciler.applying.ready import Ready
 from reconciler.applying.requests import Requests
 from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, OutcomeUnknown
-from reconciler.model.kind import Replace
+from reconciler.model.kind import Removal, Replace
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import LiveObject
@@ -204,6 +204,9 @@ class _Run:
         if missing is not None and await self.creating.still_there(step.address, missing) is not None:
             why = "it is at the platform after all: a list had left it out"
             self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, "apply again"))
+            return
+        if step.fingerprint == str(True) and self.means.kinds[step.address.kind].removal is Removal.ARCHIVE:
+            await self._removed(step)  # somebody has archived it: it is un-archived when it returns to the manifests
             return
         await self._gone(step)
 

@@ -70,9 +70,11 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
     if kind.removal is Removal.FORGET or kind.remove is None:
         note = f"the platform cannot remove {kind.noun}s; {live.remote_id} stays there"
         return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
+    if kind.removal is Removal.ARCHIVE and live.archived:
+        return removal(Action.FORGET, address, found, f"{reason}, and archived at the platform already")
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
-        loosens = not live.archived and kind.criteria(live.fields, world.around(address))
+        loosens = kind.criteria(live.fields, world.around(address))
         cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
         return replace(step, effect=Effect.LOOSENED if loosens else None, cause=cause)
     note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"

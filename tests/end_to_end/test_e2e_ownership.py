@@ -227,6 +227,25 @@ def test_drift_says_what_it_did_not_look_at(bot: Any) -> None:
     assert "the one declared resource is not ours" in bot("drift", "--select", "*/Rows arrive", code=1).words
 
 
+def test_what_was_archived_by_hand_before_it_left_the_manifests_is_only_remembered(
+    cli: Any, platform: Any, make_project: Any
+) -> None:
+    """Nothing is left to archive: nothing is asked for, nothing is sent, and the same objects return when it does."""
+    cli.write("bot.yaml", make_project("bot", 8))
+    cli("apply", "--yes")
+    known = {name: test["id"] for name, test in platform.tests("bot").items()}
+    gone = [{"id": test_id, "archived": True} for test_id in list(known.values())[1:]]
+    platform.api("PUT", f"/projects/{platform.projects()['bot']['id']}/tests", {"payloads": gone})
+    cli.write("bot.yaml", make_project("bot", 1))
+    platform.seen.clear()
+    assert "Apply: 7 done.  (7 forgotten)" in cli("apply", "--yes").out
+    assert platform.writes == []
+    cli("plan", "--detailed-exitcode")
+    cli.write("bot.yaml", make_project("bot", 8))
+    assert "Apply: 7 done.  (7 updated)" in cli("apply", "--yes").out
+    assert {name: test["id"] for name, test in platform.tests("bot").items() if not test["archived"]} == known
+
+
 # --------------------------------------------------------------------------------------------- destroying
 
 
