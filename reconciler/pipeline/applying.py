@@ -20,6 +20,7 @@ from reconciler.errors import (
     LooksLikeOutage,
     RefusedByPolicy,
     StalePlan,
+    StateUnreadable,
 )
 from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
@@ -107,7 +108,11 @@ async def apply_under_lock(
         trial.check(planned)
     if planned.plan.pending:
         here.hooks.confirm(planned.plan)
-    return await _apply_planned(here, planned, saved, trial)
+    ended: list[StepOutcome] = []
+    try:
+        return await _apply_planned(here, planned, saved, trial, ended)
+    except StateUnreadable as error:
+        raise _cut_short(error, planned.plan, ended) from error
 
 
 class Trial(Struct, frozen=True):
@@ -122,9 +127,23 @@ class Trial(Struct, frozen=True):
     check: Callable[[Planned], None] = lambda _: None
 
 
+def _cut_short(error: StateUnreadable, plan: Plan, ended: Sequence[StepOutcome]) -> StateUnreadable:
+    """The same, with what the apply had done by then, for no report will tell."""
+    if not plan.pending:
+        return error
+    is_done = sum(outcome.status is StepStatus.DONE for outcome in ended)
+    so_far = f"{is_done:,} of {len(plan.pending):,} steps were done by then, and what was under way may be"
+    return StateUnreadable(f"{error.message}; {so_far}", hint=error.hint)
+
+
 async def _apply_planned(
-    here: Session, planned: Planned, saved: Mapping[str, Any] | None, trial: Trial | None
+    here: Session,
+    planned: Planned,
+    saved: Mapping[str, Any] | None,
+    trial: Trial | None,
+    ended: list[StepOutcome],
 ) -> Applied:
+    """``ended`` grows by how each step has ended, should this end with an error."""
     journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
     reading = ReadingBack(here, planned)
     state, durable = planned.state, journal.records
@@ -136,7 +155,12 @@ async def _apply_planned(
         outcomes: tuple[StepOutcome, ...] = ()
         if planned.plan.pending:
             await journal.write(_changing(planned, trial))
-            outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, reading.ended))
+
+            def heard(step: Step, outcome: StepOutcome) -> None:
+                ended.append(outcome)
+                reading.ended(step, outcome)
+
+            outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, heard))
             reading.ended_all()
         applied = Applied(planned, outcomes)
         done = journal.records

@@ -264,9 +264,11 @@ class RemoteStore(ABC):
         self._writer, self._failed = holder.lock_id, False
         try:
             yield holder
-        except BaseException:
-            with suppress(ReconcilerError):  # what went wrong in the block is what has to be told
+        except BaseException as error:
+            try:
                 self._give_back(holder)
+            except ReconcilerError:
+                _tell_that_it_stays(holder, error)
             raise
         self._give_back(holder)
 
@@ -494,7 +496,7 @@ class RemoteStore(ABC):
                 return Version(head, self._write(known, head))
             except Unsure as error:
                 unsure = error
-            found = self._look()
+            found = self._look_after(unsure)
             if found is not None and found.head.write == head.write:
                 return found
             if _write_of(found) != _write_of(known) or unsure.final:
@@ -503,6 +505,17 @@ class RemoteStore(ABC):
             if attempt < TRIES:
                 self._pause(backoff(attempt))
         raise self._unwritten(unsure)
+
+    def _look_after(self, unsure: Unsure) -> Version | None:
+        """What stands there after a write that nobody knows the outcome of: where that cannot be read either, it is
+        the write that has failed.
+        """
+        try:
+            return self._look()
+        except StateUnreadable as error:
+            if isinstance(error.__cause__, Unavailable):
+                raise self._unwritten(unsure) from error
+            raise
 
     # ------------------------------------------------------------------------------------------ sentences
 
@@ -534,6 +547,13 @@ def backoff(attempt: int) -> float:
     """Seconds to wait after failed try ``attempt`` (the first is 1): up to 0.2, 0.4, ... 3, never less than half."""
     longest = min(3.0, 0.2 * float(2 ** (attempt - 1)))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - only spreads runs that wait for each other
+
+
+def _tell_that_it_stays(holder: Holder, error: BaseException) -> None:
+    """Say of the lock in the hint of what went wrong under it, which is what has to be told."""
+    if isinstance(error, ReconcilerError):
+        stays = f"the lock may be held still, then free it first: reconciler state unlock {holder.lock_id}"
+        error.hint = f"{error.hint}; {stays}" if error.hint else stays
 
 
 def to_holder(data: object) -> Holder | None:

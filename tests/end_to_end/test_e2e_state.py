@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.storage import remote
+
 STATE_PASSWORD = "canary-state-password-5e1f"
 SECRETS = (STATE_PASSWORD, "canary-aws-secret-83c2")
 
@@ -124,6 +126,32 @@ def test_a_frozen_runner_whose_lock_was_broken_sends_nothing_more(bot: Any, plat
     assert (platform.everything(), platform.writes) == (before, writes)
     assert not any(secret in out + err for secret in SECRETS)
     assert "No changes" in bot("plan", "--env", "production", **shared.environ).words
+
+
+def test_a_bucket_that_is_lost_while_something_is_made(
+    bot: Any, platform: Any, s3_environ: dict[str, str], s3_wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told what was done by then, and which lock stays; who follows that finds nothing made twice."""
+
+    def lose_the_bucket() -> None:
+        s3_wire.renew()
+        s3_wire.nth_write(0, deliver=False, and_then_dead=True)
+
+    monkeypatch.setattr(remote, "TRIES", 2)
+    declare(bot, Shared(lambda _: f"s3://states/{uuid.uuid4().hex}", {}))
+    platform.meanwhile("POST", "/projects", lose_the_bucket)
+    cut = bot("apply", "--yes", "--env", "production", code=1, **{**s3_environ, "AWS_ENDPOINT_URL": s3_wire.url})
+    assert platform.projects()
+    assert "cannot be written: " in cut.words
+    assert "0 of 5 steps were done by then, and what was under way may be" in cut.words
+    assert (
+        "hint: run again when it can be reached; what is in doubt is looked for then; the lock may be held" in cut.words
+    )
+    bot("state", "unlock", lock_shown(cut), "--env", "production", **s3_environ)
+    bot("apply", "--yes", "--env", "production", **s3_environ)
+    assert "No changes. 5 resources" in bot("plan", "--env", "production", **s3_environ).words
+    assert [len(platform.pipelines("bot")), len(platform.tests("bot"))] == [2, 2]
+    assert platform.writes.count(("POST", "/projects")) == 1
 
 
 def test_the_operator_says_where_states_are_when_no_environment_does(
