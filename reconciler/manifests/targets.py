@@ -46,6 +46,7 @@ class Targets(Struct):
     problems: Problems
     root: Path
     declared: dict[str, Document] = field(default_factory=dict)
+    repeated: set[str] = field(default_factory=set)
 
     @property
     def kinds(self) -> tuple[AnyKind, ...]:
@@ -61,6 +62,7 @@ class Targets(Struct):
             if not isinstance(name, str):
                 self._check(document, _data(document))
             elif name in self.declared:
+                self.repeated.add(name)
                 there = self.problems.place(self.declared[name].data.spot)
                 self.problems.add(document.metadata.value_spot("name"), f'"{name}" is declared twice', f"see {there}")
             else:

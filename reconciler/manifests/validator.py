@@ -140,16 +140,26 @@ def declared_environments(paths: Sequence[str | Path], *, root: Path, vendors: S
     return tuple(sorted(targets.declared))
 
 
+def file_declaring(environment: str, paths: Sequence[str | Path], *, root: Path, vendors: Sequence[Vendor]) -> str:
+    """The file under ``paths`` that alone declares the environment, named from ``root``; empty where there is none."""
+    problems, targets = _declaring(sources_of(paths, root), root, vendors)
+    if environment not in targets.declared or environment in targets.repeated:
+        return ""
+    return problems.place(targets.declared[environment].data.spot).rpartition(":")[0]
+
+
 def load_environment(
     root: Path,
     *,
+    top: str,
     vendors: Sequence[Vendor],
     environment: str,
     variables: Mapping[str, str],
     environ_variables: Mapping[str, str],
     mends: bool,
 ) -> Environment | None:
-    """The environment of this name declared below ``root``, for commands that read no other manifest.
+    """The environment of this name, for commands that read no other manifest: declared below ``root``, or else in one
+    place of the checkout, which ``top`` leads to the top of.
 
     None where this one may stand in a file that cannot be read, and for what ``mends`` what is left behind also where
     no environment is declared at all.
@@ -157,6 +167,10 @@ def load_environment(
     what else may be wrong there is left alone.
     """
     problems, targets = _declaring(sources_of((".",), root), root, vendors)
+    if environment not in targets.declared and top != ".":
+        everywhere = _declaring(sources_of((top,), root), root, vendors)
+        if environment in everywhere[1].declared and environment not in everywhere[1].repeated:
+            problems, targets = everywhere
     partial = bool(problems.errors) or (mends and not targets.declared)
     chosen = targets.choose(environment, scope_of_run(variables, environ_variables), partial=partial).environment
     if chosen is None and environment in targets.declared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import secrets
+import shlex
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ from reconciler.errors import (
     UsageInvalid,
 )
 from reconciler.manifests.cache import Cache, Loaded
-from reconciler.manifests.validator import Sources, declared_environments, load, load_environment
+from reconciler.manifests.validator import Sources, declared_environments, file_declaring, load, load_environment
+from reconciler.model.checkout import from_home
 from reconciler.model.kind import Vendor
 from reconciler.model.outcome import StepOutcome
 from reconciler.model.places import parse_place
@@ -376,6 +378,7 @@ def _environment(request: Request, settings: Settings, *, mends: bool) -> Enviro
         return None
     return load_environment(
         request.root,
+        top=from_home(request.home, "."),
         vendors=VENDORS,
         environment=request.environment,
         variables=request.variables,
@@ -395,9 +398,20 @@ def load_manifests(request: Request, settings: Settings, sources: Sources | None
         if request.environment is None and (names := _besides_local(declared(request))):
             raise _unnamed(names) from None  # what is undefined now may be defined in one of them
         raise
+    except UsageInvalid as error:
+        if file := _declared_elsewhere(request):
+            error.hint = f"it is declared in {file}: name that, too, as in {shlex.join([*request.paths, file])}"
+        raise
     if request.environment is None and (names := _besides_local(loaded.environments)):
         raise _unnamed(names)
     return loaded
+
+
+def _declared_elsewhere(request: Request) -> str:
+    """The file of the checkout that declares the request's environment, where its paths do not; else empty."""
+    if request.environment is None or request.environment in declared(request):
+        return ""
+    return file_declaring(request.environment, (from_home(request.home, "."),), root=request.root, vendors=VENDORS)
 
 
 def declared(request: Request) -> tuple[str, ...]:

@@ -106,6 +106,53 @@ def test_without_a_declared_environment_nothing_begins_in_one(command: list[str]
     assert not (bot.folder / ".reconciler").exists()
 
 
+@pytest.fixture
+def inside(two: Any) -> Any:
+    """The command line in ``projects``, a folder of a checkout that declares its environments in another one."""
+    for folder in (".git", "projects", "environments"):
+        (two.folder / folder).mkdir()
+    (two.folder / "bot.yaml").rename(two.folder / "projects" / "bot.yaml")
+    for name in ("staging.yaml", "production.yaml"):
+        (two.folder / name).rename(two.folder / "environments" / name)
+    two.folder = two.folder / "projects"
+    return two
+
+
+def test_an_environment_of_the_checkout_is_found_from_a_subfolder(inside: Any) -> None:
+    """The key and the state that it names are those of the run whose hint is followed."""
+    path = inside.folder.parent / "environments" / "staging.yaml"
+    path.write_text(path.read_text().replace("vars: {limit: 100}", "state: {url: kept}"))
+    inside("apply", "..", "--yes", "--env", "staging")
+    assert "openlayer.Project/bot" in inside("state", "list", "--env", "staging").out
+    assert "kept/staging.state.json" in inside("doctor", "--env", "staging").words
+    assert "kept/staging.lock" in inside("state", "unlock", "5f0c27d3a9b1", "--env", "staging", code=64).words
+    told = inside("doctor", "--env", "stagin", code=64)
+    assert 'there is no environment "stagin"' in told.words
+
+
+def test_an_environment_that_the_checkout_declares_twice_is_not_guessed(inside: Any) -> None:
+    other = inside.folder.parent / "other"
+    other.mkdir()
+    (other / "staging.yaml").write_text((inside.folder.parent / "environments" / "staging.yaml").read_text())
+    assert 'there is no environment "staging"' in inside("doctor", "--env", "staging", code=64).words
+    told = inside("plan", "--env", "staging", code=64)
+    assert told.words == 'error: there is no environment "staging" hint: there is "local"'
+
+
+def test_where_an_environment_is_declared_is_told_to_who_left_that_out(inside: Any, platform: Any) -> None:
+    told = inside("plan", "--env", "staging", code=64)
+    file = "../environments/staging.yaml"
+    assert told.words == (
+        f'error: there is no environment "staging" hint: it is declared in {file}: name that, too, as in . {file}'
+    )
+    assert platform.seen == []
+    assert "5 to create" in inside("plan", ".", file, "--env", "staging").out
+    inside.folder = inside.folder.parent
+    told = inside("plan", "projects", "--env", "staging", code=64)
+    assert told.words.endswith("name that, too, as in projects environments/staging.yaml")
+    assert "there is no nowhere" in inside("plan", "nowhere", "--env", "staging", code=64).words
+
+
 def test_what_local_keeps_is_hidden_from_git_whichever_command_comes_first(bot: Any) -> None:
     bot("plan", "--env", "local")
     assert (bot.folder / ".reconciler" / ".gitignore").read_text() == "*\n"
