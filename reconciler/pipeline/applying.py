@@ -102,7 +102,7 @@ async def apply_under_lock(
         count = len(planned.plan.refusals)
         raise RefusedByPolicy(
             f"{count} refusal{'s' if count > 1 else ''}: nothing was changed",
-            hint="settle what the plan refuses, then apply again",
+            hint=f"settle what the plan refuses, then {'destroy' if destroy else 'apply'} again",
         )
     if trial:
         trial.check(planned)

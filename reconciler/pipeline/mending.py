@@ -15,6 +15,7 @@ from reconciler.model.nearest import nearest
 from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins, read_vendors
 from reconciler.pipeline.remembering import carry_over
@@ -83,8 +84,10 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
         address = _address(new if new.partition("/")[0] in KINDS else f"{former.kind}/{new}")
         if former.kind != address.kind or len(former.path) != len(address.path):
             raise UsageInvalid(f"{old} and {new} are not addresses of one kind")
+        if former == address:
+            raise UsageInvalid(f"{old} is to be moved onto itself", hint="name another address")
         if address in state.entries:
-            raise UsageInvalid(f"{new} is in the state already", hint=f"forget it first: reconciler state rm '{new}'")
+            raise UsageInvalid(f"{new} is in the state already", hint=_forget_first(address, state))
         record = renamed(former, address, KINDS)
         moved = fold(state, [record])
         if len(moved.entries) < len(state.entries):
@@ -94,6 +97,13 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
         here.store.commit(moved)
         await carry_over(here, [record])
         return former, address
+
+
+def _forget_first(address: Address, state: State) -> str:
+    """How to make room at an address, and what is forgotten along with it."""
+    inside = sum(root_of(each, KINDS) == address != each for each in {**state.entries, **state.in_doubt})
+    along = f", and with it the {counted(inside, 'resource')} in it" if inside else ""
+    return f"forget it first{along}: reconciler state rm '{address}'"
 
 
 async def take_in(here: Session, text: str, remote_id: str) -> None:
@@ -125,8 +135,8 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
             raise UsageInvalid(f"{remote_id} is ours already, as {holder}", hint="see: reconciler state mv")
         owned = state.entries.get(address)
         if owned is not None and owned.remote_id != remote_id and owned.remote_id in by_id:
-            hint = f"forget it first: reconciler state rm '{address}'"
-            raise UsageInvalid(f"{address} is ours already, as {owned.remote_id}", hint=hint)
+            what = f"{address} is ours already, as {owned.remote_id}"
+            raise UsageInvalid(what, hint=_forget_first(address, state))
         entry = Entry(remote_id, op=found.op, archived=found.archived)
         records: list[Record] = [
             {"record": "origins", "origins": {vendor.name: provider.origin}},

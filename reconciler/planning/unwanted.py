@@ -125,8 +125,19 @@ def _remove_unseen(address: Address, found: Match, world: World) -> Step | None:
 def _refuse_protected(address: Address, world: World) -> Refusal:
     give_up = f"give it up without touching it: reconciler state rm '{address}'"
     if world.options.policy.destroy:
+        root = root_of(address, world.kinds)
+        if root != address and _goes_too(root, world):  # which would not go with something in it that is not ours
+            give_up = f"give up all of {root.name} without touching it: reconciler state rm '{root}'"
         return Refusal(address, "it is protected", f"apply lifecycle.protect: false first; or {give_up}")
     return Refusal(address, "it is protected, and gone from the manifests", f"put it back; or {give_up}")
+
+
+def _goes_too(root: Address, world: World) -> bool:
+    """Whether the root is ours and part of what is removed, where roots can be deleted."""
+    found = world.matches.by_address.get(root)
+    if found is None or not found.ours or root in world.desired.resources or not in_scope(root, found, world):
+        return False
+    return world.kinds[root.kind].removal is Removal.DELETE
 
 
 def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[Address]) -> bool:

@@ -55,13 +55,25 @@ def test_what_a_plan_advises(staging: Any) -> None:
     staging.edit("bot.yaml", "- name: live", "- {name: live, lifecycle: {protect: true}}")
     staging("apply", "--env", "staging", "--yes")
     ended = staging("destroy", "--env", "staging", "--yes", "--report", "markdown=plan.md", code=3)
-    address = "openlayer.InferencePipeline/bot/live"
-    assert f"reconciler state rm --env staging '{address}'" in ended.words
-    assert "reconciler state rm --env staging" in (staging.folder / "plan.md").read_text()
+    address = "openlayer.Project/bot"
+    assert f"give up all of bot without touching it: reconciler state rm --env staging '{address}'" in ended.words
+    assert "reconciler state rm --env staging" in " ".join((staging.folder / "plan.md").read_text().split())
     assert (
         f"reconciler state rm '{address}'"
         in staging("destroy", "--env", "staging", "--yes", "--format", "json", code=3).out
     )
+
+
+def test_what_a_refused_destroy_advises(staging: Any, platform: Any) -> None:
+    """Given up alone, what is protected would stop the deletion of its project as somebody else's."""
+    staging.edit("bot.yaml", "- name: live", "- {name: live, lifecycle: {protect: true}}")
+    staging("apply", "--env", "staging", "--yes")
+    ended = staging("destroy", "--env", "staging", "--yes", code=3)
+    assert "hint: settle what the plan refuses, then destroy again" in ended.words
+    before = platform.everything()
+    staging("state", "rm", "--env", "staging", "openlayer.Project/bot")
+    staging("destroy", "--env", "staging", "--yes")
+    assert platform.everything() == before
 
 
 def test_without_an_environment_nothing_is_added(bot: Any) -> None:

@@ -452,6 +452,20 @@ def test_the_memory_can_be_looked_into_and_mended(bot: Any, platform: Any) -> No
     bot("plan", "--detailed-exitcode")
 
 
+def test_making_room_at_an_address_says_what_goes_along(cli: Any, make_project: Any) -> None:
+    for name, tests in (("one", 3), ("two", 1), ("three", 0)):
+        cli.write(f"{name}.yaml", make_project(name, tests))
+    cli("apply", "--yes")
+    one, two, three = (f"openlayer.Project/{name}" for name in ("one", "two", "three"))
+    told = cli("state", "mv", three, one, code=64)
+    assert f"forget it first, and with it the 3 resources in it: reconciler state rm '{one}'" in told.words
+    told = cli("state", "mv", three, two, code=64)
+    assert f"forget it first, and with it the 1 resource in it: reconciler state rm '{two}'" in told.words
+    assert f"forget it first: reconciler state rm '{three}'" in cli("state", "mv", one, three, code=64).words
+    told = cli("state", "mv", one, one, code=64)
+    assert told.words == f"error: {one} is to be moved onto itself hint: name another address"
+
+
 def test_a_list_of_the_memory_is_narrowed_and_never_by_nothing(bot: Any) -> None:
     """As in a plan, a glob that names nothing is exit 64."""
     bot("apply", "--yes")
