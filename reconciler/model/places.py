@@ -22,6 +22,8 @@ EXPECTED: Final = (
     'expected a folder, such as "state", or an address that begins with s3://, gs://, az://, postgresql:// or https://'
 )
 
+NO_QUERY: Final = "the address holds a query: give it up to the path only"
+
 
 class StatePlace(Struct, frozen=True):
     """Where states are kept.
@@ -86,7 +88,9 @@ def _split(text: str, scheme: str) -> SplitResult:
 def _bucket(parts: SplitResult) -> StatePlace:
     """A bucket (Azure: container) and a prefix.  The pattern holds for the names of all three vendors."""
     prefix = parts.path.strip("/")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,221}", parts.netloc) or parts.query:
+    if parts.query:
+        raise ValueError(NO_QUERY)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,221}", parts.netloc):
         raise ValueError(f"this is not an address such as {_example(parts.scheme)}")
     if prefix and not all(re.fullmatch(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*", part) for part in prefix.split("/")):
         raise ValueError(
@@ -100,7 +104,7 @@ def _bucket(parts: SplitResult) -> StatePlace:
 def _web(parts: SplitResult) -> StatePlace:
     """The address of one document.  A query is refused, because tokens are passed in them."""
     if parts.query:
-        raise ValueError("the address holds a query: give it up to the path only")
+        raise ValueError(NO_QUERY)
     if not parts.hostname:
         raise ValueError(f"this is not an address such as {_example(parts.scheme)}")
     host = origin_of(parts).partition("://")[2]

@@ -16,6 +16,7 @@ from reconciler.manifests.cache import Loaded
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import LiveObject
 from reconciler.model.state import State
+from reconciler.model.values import counted
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests
 from reconciler.providers import VENDORS
@@ -121,7 +122,7 @@ async def _examine_vendor(here: Session, vendor: Vendor, state: State) -> Check:
     through = "" if is_local else _through(here, provider.origin)
     kind = next(kind for kind in vendor.kinds if kind.create and kind.document is None)
     number = sum(root.address.kind == kind.id for root in roots)
-    found = f"{number} {kind.noun}{'' if number == 1 else 's'}"
+    found = counted(number, kind.noun)
     return Check(vendor.name, True, f"{where} answers in {took:.0f} ms{through}; {found}")
 
 
@@ -130,11 +131,11 @@ def _examine_state(here: Session) -> Check:
         state, holder = here.store.load(), here.store.holder()
     except ReconcilerError as error:
         return Check("state", False, error.message, error.hint)
-    ours = sum(not entry.archived for entry in state.entries.values())
+    found = counted(sum(not entry.archived for entry in state.entries.values()), "resource")
     doubt = f", {len(state.in_doubt)} in doubt" if state.in_doubt else ""
     held = f"; locked by {holder}" if holder else ""
     where = here.store.describe() + _through(here, here.store.describe())
-    return Check("state", True, f"{where}, serial {state.serial}, {ours} resources{doubt}{held}")
+    return Check("state", True, f"{where}, serial {state.serial}, {found}{doubt}{held}")
 
 
 def _through(here: Session, url: str) -> str:

@@ -126,6 +126,9 @@ def test_an_environment_of_the_checkout_is_found_from_a_subfolder(inside: Any) -
     assert "openlayer.Project/bot" in inside("state", "list", "--env", "staging").out
     assert "kept/staging.state.json" in inside("doctor", "--env", "staging").words
     assert "kept/staging.lock" in inside("state", "unlock", "5f0c27d3a9b1", "--env", "staging", code=64).words
+    inside("state", "rm", "openlayer.Test/*", "--env", "staging")
+    inside("state", "rm", "openlayer.InferencePipeline/*", "--env", "staging")
+    assert "serial 3, 1 resource ok" in inside("doctor", "--env", "staging").words
     told = inside("doctor", "--env", "stagin", code=64)
     assert 'there is no environment "stagin"' in told.words
 

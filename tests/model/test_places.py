@@ -80,3 +80,10 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 def test_loopback_is_this_computer() -> None:
     assert all(map(is_loopback, ["localhost", "127.0.0.1", "::1", "a.localhost", "LOCALHOST."]))
     assert not any(map(is_loopback, ["localhost.evil.example", "10.0.0.1", "", "127.0.0.1.evil.example"]))
+
+
+@pytest.mark.parametrize("url", ["s3://states/a?region=canary", "gs://states?x=canary", "https://host/x?token=canary"])
+def test_a_query_is_named_as_what_is_wrong(url: str) -> None:
+    with pytest.raises(ValueError, match="holds a query: give it up to the path only") as caught:
+        parse_place(url)
+    assert "canary" not in str(caught.value)
