@@ -31,7 +31,7 @@ from reconciler.manifests.repeats import Layouts
 from reconciler.manifests.targets import Targets
 from reconciler.manifests.variables import ENVIRON_PREFIX, Scope, scope_of_run
 from reconciler.model.kind import Vendor
-from reconciler.model.resource import Desired, Pin
+from reconciler.model.resource import Address, Desired, Pin
 
 if TYPE_CHECKING:
     from reconciler.manifests.environment import Environment
@@ -146,6 +146,18 @@ def file_declaring(environment: str, paths: Sequence[str | Path], *, root: Path,
     if environment not in targets.declared or environment in targets.repeated:
         return ""
     return problems.place(targets.declared[environment].data.spot).rpartition(":")[0]
+
+
+def roots_declared(root: Path, *, vendors: Sequence[Vendor]) -> tuple[tuple[str, Address], ...]:
+    """(file, root) for each root that is declared below ``root``, in order, whatever else is wrong there."""
+    problems = _parsed(sources_of((".",), root))
+    found = []
+    for document in documents_of(problems.files, vendors, problems):
+        name = document.metadata.get("name")
+        if document.kind is not None and not document.is_set and isinstance(name, str):
+            file = problems.place(document.data.spot).rpartition(":")[0]
+            found.append((file, Address(document.kind.id, (name,))))
+    return tuple(found)
 
 
 def load_environment(

@@ -15,6 +15,7 @@ from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
 from reconciler.manifests.files import MAX_CONTENT_BYTES
 from reconciler.manifests.loader import printable
+from reconciler.manifests.validator import roots_declared
 from reconciler.model.checkout import from_home, from_top
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
@@ -61,7 +62,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     if not adopt:
         found, warnings = documents(objects, vendors, contents)
         exported = _write(here, found, [*unused, *warnings], folder, here.store.load().entries, force=force)
-        return replace(exported, whole=whole)
+        return replace(exported, whole=whole, warnings=(*exported.warnings, *_declared_twice(here, exported.files)))
     async with locked(here, "export"):
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
@@ -76,7 +77,8 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         left = tuple(_left_in_files(here, state, fold(state, records), exported.files))
         here.store.commit(fold(state, records))
         await carry_over(here, records)
-    return replace(exported, whole=whole, warnings=(*exported.warnings, *left))
+    twice = _declared_twice(here, exported.files)
+    return replace(exported, whole=whole, warnings=(*exported.warnings, *left, *twice))
 
 
 def _with_files(objects: Sequence[LiveObject], roots: Sequence[LiveObject]) -> tuple[list[LiveObject], list[str]]:
@@ -233,6 +235,17 @@ def _left_in_files(here: Session, before: State, after: State, written: Iterable
             told.add(file)
             what = f"{file} declares {old}, which is {address} now"
             yield printable(f"{what}: remove it there, or the next apply makes it a second time")
+
+
+def _declared_twice(here: Session, written: Iterable[str]) -> Iterator[str]:
+    """One sentence a root that other files of the working directory declare, too, where all of them are read."""
+    ours = {os.path.normpath(file) for file in written}
+    declared = roots_declared(here.request.root, vendors=VENDORS)
+    exported = {address: file for file, address in declared if file in ours}
+    for file, address in declared:
+        if file not in ours and address in exported:
+            what = f"{file} declares {address}, and {exported[address]} does so, too"
+            yield printable(f"{what}: remove one of them, or a command that reads both stops")
 
 
 def reachable(here: Session) -> list[Vendor]:

@@ -107,6 +107,20 @@ def test_an_export_overwrites_nothing(by_hand: Any, cli: Any) -> None:
     cli("export", "--out", "live", "--force")
 
 
+def test_an_export_tells_what_is_declared_twice_from_then_on(bot: Any) -> None:
+    """Where both files are read, and nowhere else."""
+    bot("apply", "--yes")
+    told = bot("export", "--out", "live")
+    project = "openlayer.Project/bot"
+    assert f"warning: bot.yaml declares {project}, and live/bot.yaml does so, too: remove one of them" in told.words
+    assert "declared twice" in bot("plan", code=1).words
+    assert "No changes." in bot("plan", "live").out
+    assert "does so, too" in bot("export", "--out", "live", "--force", "--adopt").words
+    assert "warning" not in bot("export", "--out", ".hidden").err
+    (bot.folder / "bot.yaml").unlink()
+    assert "warning" not in bot("export", "--out", "live", "--force").err
+
+
 # --------------------------------------------------------------------------------------------- adopting
 
 
