@@ -283,7 +283,7 @@ def _adopt(resource: Resource, found: Match, live: LiveObject, kind: AnyKind, wo
         return
     reason = "an object of this name was made by somebody else"
     if live.op is not None:
-        reason = "an object of this name was made by another state of reconciler"
+        reason = "an object of this name was made by a run of reconciler that this state does not remember"
     if found.outlived is not None:
         reason = f"made in place of {found.outlived.remote_id} by a run that this state does not remember"
     if not changes and not adopts:
