@@ -17,8 +17,9 @@ A window may have a result from before it was over, which says nothing of the ro
 would keep it, so this window alone is evaluated again: the trigger is sent in parts, and one of them writes over.
 
 A trigger that asks for several runs is started anew after each of them, over the same range.  Its note then says which
-run it is about and holds what the earlier ones measured: the platform writes the next results over them.  Where results
-belong to a version and not to a window, nothing is written over, and a trigger may join several runs that are there.
+run it is about and holds what the earlier ones measured: the platform writes the next results over them.  Where each
+task is a run with a result of its own, nothing is written over, a trigger may join several runs that are there, and
+these runs are judged, whatever newer ones somebody else has started.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from reconciler.errors import (
     ReadFailed,
     Unreachable,
 )
-from reconciler.model.call import Call, Reply, Wire
+from reconciler.model.call import Call, Flow, Reply, Wire
 from reconciler.model.flow import Send, drive
 from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
@@ -362,7 +363,7 @@ class _Run(Struct, frozen=True):
         runs = self._runs_of(started)
         try:
             if started.over:
-                return _End(trigger, await self._results(trigger, runs), doubtful=not started.sure, runs=runs)
+                return _End(trigger, await self._recorded(started), doubtful=not started.sure, runs=runs)
             return replace(await self._wait_for(started), runs=runs)
         except _TimeIsUp:
             return _End(trigger, (self._unread(trigger),), over=False, doubtful=not started.sure)
@@ -377,7 +378,7 @@ class _Run(Struct, frozen=True):
         Raises ApiError when it certainly did not start anything, and _TimeIsUp when it had no turn by the deadline.
         """
         trigger, measuring = planned.sent, self.measuring(planned.trigger.address)
-        if planned.number > 1 and measuring.repeated is None:
+        if planned.number > 1 and measuring.of_tasks is None:
             trigger = replace(trigger, overwrite=True)
         there = await self._results(trigger) if trigger.overwrite or measuring.window is not None else ()
         parts = _parts(trigger, there)
@@ -446,7 +447,9 @@ class _Run(Struct, frozen=True):
             return await self._wait_for_results(started)
         try:
             states = await all_of(self._outcome(task, started.trigger) for task in started.tasks)
-        except (NotFound, MethodMissing):
+        except (NotFound, MethodMissing) as error:
+            if self.measuring(started.trigger.address).of_tasks is not None:
+                return _End(started.trigger, (self._failed(started.trigger, str(error)),))
             # Older servers know no tasks, or forgot this one; what was recorded is still there.
             return await self._wait_for_results(started)
         return await self._after_tasks(started, list(zip(started.tasks, states, strict=True)))
@@ -469,10 +472,11 @@ class _Run(Struct, frozen=True):
         news += [self._running(trigger, task.pipeline, end.note) for task, end in ends if not end.over]
         results: tuple[Evaluation, ...] = ()
         over = all(end.over for _, end in ends)
-        if any(end.complete and not end.error for _, end in ends):
-            reading = _Reading(started.seen, settled_s=0, runs=self._runs_of(started))
+        complete = tuple(task for task, end in ends if end.complete and not end.error)
+        if complete:
+            reading = _Reading(started.seen, settled_s=0)
             until = self.clock.monotonic() + LAG_S
-            found = await self._read_until(min(until, self.end), trigger, reading)
+            found = await self._read_until(min(until, self.end), replace(started, tasks=complete), reading)
             results = reading.results
             if not found and (not reading.is_read or self.clock.monotonic() < until):
                 news.append(self._unread(trigger))
@@ -482,7 +486,7 @@ class _Run(Struct, frozen=True):
     async def _wait_for_results(self, started: _Started) -> _End:
         """Without tasks to ask about: until results are there and have settled."""
         reading = _Reading(started.seen, SETTLED_S)
-        if await self._read_until(self.deadline, started.trigger, reading):
+        if await self._read_until(self.deadline, started, reading):
             return _End(started.trigger, reading.results)
         running = self._running(started.trigger, started.trigger.pipeline)
         return _End(started.trigger, (running, *reading.results), over=False)
@@ -491,15 +495,15 @@ class _Run(Struct, frozen=True):
         """For a trigger whose reply was lost: whether results tell that it was started."""
         trigger, reading = started.trigger, _Reading(started.seen, SETTLED_S)
         until = min(self.deadline, self.clock.monotonic() + DOUBT_S)
-        if await self._read_until(until, trigger, reading):
+        if await self._read_until(until, started, reading):
             # Only one that writes over others, or follows them, knows what was there before; else they may be older.
             return _End(trigger, reading.results, doubtful=not trigger.overwrite and started.number == 1)
         lost = self._failed(trigger, "may have been started: the reply was lost, and it is not sent a second time")
         return _End(trigger, (lost, *reading.results), doubtful=True)
 
-    async def _read_until(self, until: float, trigger: Trigger, reading: _Reading) -> bool:
+    async def _read_until(self, until: float, started: _Started, reading: _Reading) -> bool:
         async def ready() -> bool | None:
-            return reading.take(await self._results(trigger, reading.runs), self.clock.monotonic()) or None
+            return reading.take(await self._recorded(started), self.clock.monotonic()) or None
 
         return bool(await self._ask_until(until, ready)) or reading.is_fresh
 
@@ -532,17 +536,23 @@ class _Run(Struct, frozen=True):
 
     def _runs_of(self, started: _Started) -> int:
         """How many runs were started or joined together: one, but where each task is a run."""
-        is_repeated = self.measuring(started.trigger.address).repeated is not None
-        return max(1, len(started.tasks)) if is_repeated else 1
+        is_run = self.measuring(started.trigger.address).of_tasks is not None
+        return max(1, len(started.tasks)) if is_run else 1
 
-    async def _results(self, trigger: Trigger, runs: int = 1) -> tuple[Evaluation, ...]:
+    async def _recorded(self, started: _Started) -> tuple[Evaluation, ...]:
+        """What is recorded of what was started: of its very tasks where each of them is a run."""
+        trigger, of_tasks = started.trigger, self.measuring(started.trigger.address).of_tasks
+        if of_tasks is None or not started.tasks:
+            return await self._results(trigger)
+        return await self._read(trigger, of_tasks(trigger, started.tasks, self.wire))
+
+    async def _results(self, trigger: Trigger) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
         places = () if trigger.pipeline is None else (trigger.pipeline,)
-        measuring = self.measuring(trigger.address)
-        if runs > 1 and measuring.repeated is not None:
-            flow = measuring.repeated(trigger.address, trigger.remote_id, runs, places)
-        else:
-            flow = measuring.results(trigger.address, trigger.remote_id, trigger.range, places, self.wire)
+        results = self.measuring(trigger.address).results
+        return await self._read(trigger, results(trigger.address, trigger.remote_id, trigger.range, places, self.wire))
+
+    async def _read(self, trigger: Trigger, flow: Flow[tuple[Evaluation, ...]]) -> tuple[Evaluation, ...]:
         found = await self._in_time(drive(flow, self._send, self.clock.sleep, all_at_once(self._send)))
         named = [replace(each, pipeline=self._name(trigger, each.pipeline)) for each in found]
         wanted = self._name(trigger, trigger.pipeline)
@@ -630,14 +640,10 @@ def _parts(trigger: Trigger, there: Iterable[Evaluation]) -> tuple[Trigger, ...]
 
 
 class _Reading(Struct):
-    """Results read again and again, until there is something new, nothing of it runs, and it has settled.
-
-    ``runs`` is how many results there should be, where each belongs to a run.
-    """
+    """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
 
     seen: frozenset[str]
     settled_s: float
-    runs: int = 1
     results: tuple[Evaluation, ...] = ()
     is_fresh: bool = False
     is_read: bool = False

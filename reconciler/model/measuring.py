@@ -79,8 +79,8 @@ class Measuring(Struct, frozen=True):
     ``places``   all places that it runs on, of the given siblings: each must have a result.
     ``subject``  the address whose object is triggered and asked for results: mostly the resource itself.
     ``trigger``  starts an evaluation; not repeatable.  The vendor's tasks, of which it need not tell any; None where
-                 it says that there is nothing to evaluate.  Where results are ``repeated``, each task is one run, and
-                 those that are there already may be joined, as many as are still wanted.
+                 it says that there is nothing to evaluate.  Where each task is one run (``of_tasks``), those that are
+                 there already may be joined, as many as are still wanted.
     ``poll``     asks how a task is doing; raises NotFound or MethodMissing where the route does not exist.
     ``results``  (address, subject's remote id, range or None, remote ids of places, wire) -> what was recorded, newest
                  first.  It need not read those of other places; with none given, it reads those of all.
@@ -88,6 +88,8 @@ class Measuring(Struct, frozen=True):
                  ranges mean nothing, and results belong to a version of what is measured.
     ``repeated`` (address, subject's id, how many, remote ids of places as above) -> the latest results on each place
                  for what is measured as it is now.  None where ``results`` tells as much: results belong to windows.
+    ``of_tasks`` (trigger, tasks of it that are over) -> the result of each, whatever else was measured meanwhile.  None
+                 where a task is no run with a result of its own: then results are read as ``results`` tells them.
     ``there``    how many of the runs that a trigger asks for are there already, and would not be started.  None where
                  nobody can tell before.
     ``versions`` how what is not possible on demand is measured instead.
@@ -107,6 +109,7 @@ class Measuring(Struct, frozen=True):
     subject: Callable[[Address, Fields], Address] = lambda address, _: address
     window: Callable[[Fields], int] | None = None
     repeated: Callable[[Address, str, int, Collection[str]], Flow[tuple[Evaluation, ...]]] | None = None
+    of_tasks: Callable[[Trigger, Sequence[Task], Wire], Flow[tuple[Evaluation, ...]]] | None = None
     there: Callable[[Trigger, Wire], Flow[int]] | None = None
     versions: Versions | None = None
     latest: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]] | None = None

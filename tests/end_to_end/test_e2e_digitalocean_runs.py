@@ -298,6 +298,19 @@ def test_a_wait_that_was_given_up_is_taken_up_again(ready: Any, account: Any) ->
     assert account.writes == ["POST evaluation_runs"]
 
 
+def test_the_run_that_was_started_is_judged_and_not_a_newer_one_of_somebody_else(ready: Any, account: Any) -> None:
+    """Of the same version of everything, so that it would be joined by who comes later: it is theirs, and goes on."""
+    ready("evaluate", "--no-wait")
+    (ours,) = account.runs()
+    slow = {"name": "bot", "run_states": [RUNNING], "version_hash": ours["agent_version_hash"]}
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [slow]}]}))
+    case, agent = account.case()["test_case_uuid"], ours["agent_uuid"]
+    account.api("POST", "/evaluation_runs", {"test_case_uuid": case, "agent_uuids": [agent], "run_name": "theirs"})
+    (verdict,) = json.loads(ready("evaluate", "--format", "json").out)["verdicts"]
+    assert (verdict["level"], verdict["result"]["id"]) == ("pass", ours["evaluation_run_uuid"])
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_a_run_whose_answer_was_lost_is_found_by_its_name(ready: Any, account: Any) -> None:
     """The platform started it and answered 503: it is not sent again, and its result counts."""
     account.platform.fail(

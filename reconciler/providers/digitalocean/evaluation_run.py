@@ -219,10 +219,28 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
     for each in latest:
         run = yield from retrieve(str(each["evaluation_run_uuid"]))
         evaluation = _read(run, address)
-        if evaluation.status is EvaluationStatus.FAILING and not evaluation.message:
+        if _is_unexplained(evaluation):
             evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
         found.append(evaluation)
     return tuple(found)
+
+
+def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Evaluation, ...]]:
+    """Exactly these runs."""
+    case: Fields | None = None
+    found = []
+    for task in tasks:
+        run = yield from retrieve(task.task_id)
+        evaluation = _read(run, trigger.address)
+        if _is_unexplained(evaluation):
+            case = case or (yield from _test_case(trigger.remote_id))
+            evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
+        found.append(evaluation)
+    return tuple(found)
+
+
+def _is_unexplained(evaluation: Evaluation) -> bool:
+    return evaluation.status is EvaluationStatus.FAILING and not evaluation.message
 
 
 def _of_present_version(agent_id: str, runs: Sequence[Fields]) -> Flow[list[Fields]]:
@@ -425,6 +443,7 @@ EVALUATION_RUN = Kind(
         poll=_poll,
         results=_results,
         repeated=_repeated,
+        of_tasks=_of_tasks,
         there=_there,
         subject=_subject,
         past=_past,
