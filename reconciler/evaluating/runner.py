@@ -11,6 +11,9 @@ and holds the task ids before the wait, so that a killed wait can be taken up ag
     {"record": "task", ..., "over": true}      reads its results once more, if it takes up the whole run
     {"record": "task_over", ...}               knows nothing of it
 
+Where results belong to versions, the note says of which (``about``), and one about others than the trigger's ends.  In
+notes of older formats it is not said: only a doubt outlives them, for what is under way is joined without a note.
+
 A run that was cut short is judged as a whole when it is taken up, so its notes go together, when all of it is over.
 
 A window may have a result from before it was over, which says nothing of the rows that came in since.  The platform
@@ -120,7 +123,7 @@ async def run(
     known, deadline = tasks or {}, (clock.monotonic() + deadline_s if wait else math.inf)
     names = {(address.root, remote_id): address.name for address, remote_id in wire.ids.items()}
     here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait, resumed)
-    for key in _superseded(triggers, known):
+    for key in _superseded(triggers, known, resumed=resumed):
         await record({"record": "task_over", "key": key})
     done, over = 0, 0
 
@@ -151,15 +154,26 @@ def resume(triggers: Iterable[Trigger], tasks: Mapping[str, Fields], *, within_s
     ``--since 24h`` means another range a minute later; an unfinished one of the same length that began at most
     ``within_s`` earlier is meant to be the same.
     """
-    waiting = [_from_note(note) for note in tasks.values() if not note.get("over")]
-    known: dict[tuple[Address, str | None], list[Trigger]] = {}
-    for old in sorted(waiting, key=lambda each: each.range.start, reverse=True):
-        known.setdefault((old.address, old.pipeline), []).append(old)
+    waiting = [(_from_note(note), note) for note in tasks.values() if not note.get("over")]
+    known: dict[tuple[Address, str | None], list[tuple[Trigger, Fields]]] = {}
+    for old, note in sorted(waiting, key=lambda each: each[0].range.start, reverse=True):
+        known.setdefault((old.address, old.pipeline), []).append((old, note))
 
     def older(new: Trigger) -> Trigger | None:
-        return next((old for old in known.get((new.address, new.pipeline), ()) if _continues(old, new, within_s)), None)
+        before = [old for old, note in known.get((new.address, new.pipeline), ()) if _tells_of(note, new)]
+        return next((replace(old, about=new.about) for old in before if _continues(old, new, within_s)), None)
 
     return tuple(older(each) or each for each in triggers)
+
+
+def outdated(triggers: Iterable[Trigger], tasks: Mapping[str, Fields]) -> int:
+    """How many evaluations that an earlier run is waiting for are about other versions than these triggers."""
+    waiting: dict[object, list[Fields]] = {}
+    for note in tasks.values():
+        if note.get("about") and not note.get("over"):
+            waiting.setdefault((note["address"], note["pipeline"]), []).append(note)
+    found = ((each, note) for each in triggers for note in waiting.get((str(each.address), each.pipeline), ()))
+    return sum(not _tells_of(note, trigger) for trigger, note in found)
 
 
 def is_under_way(trigger: Trigger, tasks: Mapping[str, Fields]) -> bool:
@@ -189,7 +203,8 @@ def task_key(trigger: Trigger) -> str:
 class _Started(Struct, frozen=True):
     """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost.
 
-    ``number`` says which of its runs it is, from 1; ``earlier`` is what those before it measured.
+    ``number`` says which of its runs it is, from 1; ``earlier`` is what those before it measured.  ``about`` is what it
+    was about when it was sent, which may be older than what the trigger is about.
     """
 
     trigger: Trigger
@@ -199,6 +214,7 @@ class _Started(Struct, frozen=True):
     number: int = 1
     earlier: tuple[Evaluation, ...] = ()
     over: bool = False
+    about: tuple[str, ...] = ()
 
     @property
     def sent(self) -> Trigger:
@@ -240,6 +256,8 @@ def _note(started: _Started) -> Fields:
     if trigger.runs > 1:
         earlier: list[Json] = [_evaluation_to_json(each) for each in started.earlier]
         note |= {"op": trigger.op, "runs": trigger.runs, "number": started.number, "earlier": earlier}
+    if started.about:
+        note["about"] = list[Json](started.about)
     if started.over:
         note["over"] = True
     return note
@@ -254,12 +272,21 @@ def _from_note(note: Mapping[str, Any]) -> Trigger:
         overwrite=note["overwrite"],
         op=note.get("op", ""),
         runs=note.get("runs", 1),
+        about=tuple(note.get("about", ())),
     )
+
+
+def _tells_of(note: Mapping[str, Any], trigger: Trigger) -> bool:
+    """Whether what was noted is about the same versions as the trigger, or a doubt about what nobody knows."""
+    about = note.get("about")
+    return not trigger.about or (tuple(about) == trigger.about if about else "tasks" not in note)
 
 
 def _started_before(trigger: Trigger, tasks: Mapping[str, Any], *, resumed: bool) -> _Started | None:
     note = tasks.get(task_key(trigger))
-    if note is None or replace(_from_note(note), op=trigger.op) != trigger or (note.get("over") and not resumed):
+    if note is None or replace(_from_note(note), op=trigger.op, about=trigger.about) != trigger:
+        return None
+    if not resumed and (note.get("over") or not _tells_of(note, trigger)):
         return None
     return _Started(
         trigger,
@@ -269,6 +296,7 @@ def _started_before(trigger: Trigger, tasks: Mapping[str, Any], *, resumed: bool
         number=note.get("number", 1),
         earlier=tuple(_evaluation_from_json(each, trigger.address) for each in note.get("earlier", ())),
         over=note.get("over", False),
+        about=tuple(note.get("about", ())),
     )
 
 
@@ -289,16 +317,22 @@ def _evaluation_from_json(data: Mapping[str, Any], address: Address) -> Evaluati
     return Evaluation(**{**data, "address": address, "status": EvaluationStatus(data["status"])})
 
 
-def _superseded(triggers: Sequence[Trigger], tasks: Mapping[str, Any]) -> list[str]:
-    """Notes of the same targets over other ranges, which nobody will ask about any more."""
-    keys = {task_key(trigger) for trigger in triggers}
+def _superseded(triggers: Sequence[Trigger], tasks: Mapping[str, Any], *, resumed: bool) -> list[str]:
+    """Notes of the same targets over other ranges or of other versions, which nobody will ask about any more."""
+    asked = {task_key(trigger): trigger for trigger in triggers}
     targets = {(str(trigger.address), trigger.pipeline) for trigger in triggers}
-    return [key for key, note in tasks.items() if key not in keys and (note["address"], note["pipeline"]) in targets]
+
+    def is_past(key: str, note: Mapping[str, Any]) -> bool:
+        if key in asked:
+            return not resumed and not _tells_of(note, asked[key])
+        return (note["address"], note["pipeline"]) in targets
+
+    return [key for key, note in tasks.items() if is_past(key, note)]
 
 
 def _continues(old: Trigger, new: Trigger, within_s: int) -> bool:
     later = new.range.start - old.range.start
-    same = replace(old, range=new.range, op=new.op) == new  # each run names its triggers anew
+    same = replace(old, range=new.range, op=new.op, about=new.about) == new  # each run names its triggers anew
     return same and later == new.range.end - old.range.end and 0 <= later <= within_s
 
 
@@ -348,7 +382,9 @@ class _Run(Struct, frozen=True):
         try:
             # One subject may be measured for several resources: each sees what was started there before it starts more.
             async with self.starting.setdefault((trigger.remote_id, trigger.pipeline), asyncio.Lock()):
-                started = known or await self._start(_Started(trigger, number=number, earlier=earlier))
+                started = known or await self._start(
+                    _Started(trigger, number=number, earlier=earlier, about=trigger.about)
+                )
             if started is None:
                 return _End(trigger, await self._recorded_before(trigger), is_measured=False)
         except _TimeIsUp:

@@ -23,7 +23,8 @@ class Trigger(Struct, frozen=True):
     """One evaluation to be started: what, where (vendor's id of the place, None for all), over which range.
 
     ``op`` is an unguessable name for it, so that one whose answer was lost can be found again.  ``runs`` times it is
-    measured, one after another, over the same range; ``number`` says which of these it is about, from 1.
+    measured, one after another, over the same range; ``number`` says which of these it is, from 1.  ``about`` are the
+    versions that it measures, as ``Measuring.about`` tells them; empty where results are about the range alone.
     """
 
     address: Address
@@ -34,6 +35,7 @@ class Trigger(Struct, frozen=True):
     op: str = ""
     runs: int = 1
     number: int = 1
+    about: tuple[str, ...] = ()
 
 
 class Version(Struct, frozen=True):
@@ -88,8 +90,10 @@ class Measuring(Struct, frozen=True):
                  ranges mean nothing, and results belong to a version of what is measured.
     ``repeated`` (address, subject's id, how many, remote ids of places as above) -> the latest results on each place
                  for what is measured as it is now.  None where ``results`` tells as much: results belong to windows.
-    ``of_tasks`` (trigger, tasks of it that are over) -> the result of each, whatever else was measured meanwhile.  None
-                 where a task is no run with a result of its own: then results are read as ``results`` tells them.
+    ``of_tasks`` (trigger, tasks of it that are over) -> the result of each, whatever else was measured meanwhile; it is
+                 MISSING where it is about other versions than the trigger.  None where a task is no run with a result
+                 of its own: then results are read as ``results`` tells them.
+    ``about``    the versions of what a trigger measures, as they are now.  None where results belong to windows.
     ``there``    how many of the runs that a trigger asks for are there already, and would not be started.  None where
                  nobody can tell before.
     ``versions`` how what is not possible on demand is measured instead.
@@ -110,6 +114,7 @@ class Measuring(Struct, frozen=True):
     window: Callable[[Fields], int] | None = None
     repeated: Callable[[Address, str, int, Collection[str]], Flow[tuple[Evaluation, ...]]] | None = None
     of_tasks: Callable[[Trigger, Sequence[Task], Wire], Flow[tuple[Evaluation, ...]]] | None = None
+    about: Callable[[Trigger, Wire], Flow[tuple[str, ...]]] | None = None
     there: Callable[[Trigger, Wire], Flow[int]] | None = None
     versions: Versions | None = None
     latest: Callable[[str, Mapping[str, Address], Wire], Flow[tuple[Evaluation, ...]]] | None = None

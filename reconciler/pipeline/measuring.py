@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from reconciler.applying.journal import Journal
 from reconciler.concurrency import all_of
-from reconciler.errors import UsageInvalid
+from reconciler.errors import ApiError, NotAuthorized, UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
 from reconciler.evaluating.recent import RecentAnswers
-from reconciler.evaluating.runner import OnProgress, RunResult, noted, resume, run
+from reconciler.evaluating.runner import OnProgress, RunResult, noted, outdated, resume, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.criteria import name_of
@@ -130,14 +130,17 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
             announce_range(here, estimated_whole(planned, tests, expectations, ask.range))
         result = await look(here, planned, tests, ask.range)
     else:
-        triggers = _all_triggers(here, planned, tests, ask)
         recent = {name: RecentAnswers(here.clock) for name in here.providers}
-        estimate = None
+        triggers, unread = await _with_versions(here, planned, _all_triggers(here, planned, tests, ask), recent)
+        if not ask.resume:
+            _tell_of_outdated(here, outdated(triggers, planned.state.tasks))
+            triggers = resume(triggers, planned.state.tasks)
         if ask.range:
             sends = {name: recent[name].before(provider.send) for name, provider in here.providers.items()}
             estimate = await estimated(here, planned, tests, expectations, triggers, ask.range, sends)
         announce(here, estimate, triggers, ask.most)
         result = await _run(here, planned, triggers, ask, recent)
+        result = replace(result, evaluations=(*result.evaluations, *unread))
         _tell_of_unstarted(here, result.unstarted)
     ids = planned.ids
     looking = Looking(here, planned)
@@ -174,6 +177,13 @@ def _tell_of_unstarted(here: Session, count: int) -> None:
     if count:
         were, them = ("run that a gate asks for was", "it") if count == 1 else ("runs that gates ask for were", "them")
         here.hooks.note(f"{count:,} {were} not started; reconciler evaluate starts {them}")
+
+
+def _tell_of_outdated(here: Session, count: int) -> None:
+    """Note how many evaluations that are under way will not be judged."""
+    if count:
+        are = "evaluation under way is" if count == 1 else "evaluations under way are"
+        here.hooks.note(f"{count:,} {are} of an older version of test or place, and not waited for")
 
 
 def _warn_of_preliminary(here: Session, evaluations: Iterable[Evaluation]) -> None:
@@ -284,7 +294,7 @@ def _never_run(desired: Desired) -> str:
 
 
 def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], ask: Inquiry) -> tuple[Trigger, ...]:
-    """Everything to be measured; what an earlier run is still waiting for stands with the range that it asked for."""
+    """Everything to be measured; what is resumed stands with the range that was asked for."""
     tasks = planned.state.tasks
     if ask.resume:
         chosen = {resource.address for resource in tests}
@@ -295,8 +305,32 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
         return tuple(trigger for trigger in waiting if trigger.address in chosen)
     assert ask.range is not None
     ids = planned.ids
-    found = [each for resource in tests if subject_of(resource) in ids for each in _triggers(resource, ids, ask)]
-    return resume(found, tasks)
+    return tuple(each for resource in tests if subject_of(resource) in ids for each in _triggers(resource, ids, ask))
+
+
+async def _with_versions(
+    here: Session, planned: Planned, triggers: Sequence[Trigger], recent: Mapping[str, RecentAnswers]
+) -> tuple[tuple[Trigger, ...], tuple[Evaluation, ...]]:
+    """The triggers with the versions that they are about now; an ERROR for each of which nobody can tell."""
+
+    async def with_versions(trigger: Trigger) -> Trigger | Evaluation:
+        about, provider = measuring_of(trigger.address).about, here.providers[trigger.address.vendor]
+        if about is None:
+            return trigger
+        send = recent[trigger.address.vendor].before(provider.send)
+        try:
+            versions = await drive(about(trigger, Wire(planned.ids, provider.dialect)), send, here.clock.sleep)
+        except NotAuthorized:
+            raise
+        except ApiError as error:
+            return Evaluation(trigger.address, EvaluationStatus.ERROR, trigger.pipeline, message=str(error))
+        return replace(trigger, about=versions)
+
+    found = await all_of(with_versions(each) for each in triggers)
+    return (
+        tuple(each for each in found if isinstance(each, Trigger)),
+        tuple(each for each in found if isinstance(each, Evaluation)),
+    )
 
 
 async def _run(

@@ -311,6 +311,63 @@ def test_the_run_that_was_started_is_judged_and_not_a_newer_one_of_somebody_else
     assert account.writes == ["POST evaluation_runs"]
 
 
+def deploy(account: Any, **agent: Any) -> None:
+    """The agent ``bot`` of another version."""
+    seeded = {"name": "bot", "run_states": [DONE], **agent}
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [seeded]}]}))
+
+
+def test_a_run_of_an_older_test_case_is_not_taken_for_the_new_one(ready: Any, account: Any) -> None:
+    """An earlier command left it: what it says is about another threshold, and a good change stays."""
+    ready("evaluate", "--no-wait")
+    ready.edit("care.yaml", "82.4", "83")
+    ended = ready("apply", "--yes", "--evaluate", "--rollback")
+    assert "1 passed" in ended.out
+    assert "1 evaluation under way is of an older version of test or place, and not waited for" in ended.words
+    assert "will run 1 evaluation: 1 test × 1 place\n" in ended.err
+    assert sorted(run["test_case_version"] for run in account.runs()) == [1, 2]
+    assert "older version" not in ready("evaluate").words
+    assert len(account.runs()) == 2
+
+
+@pytest.mark.parametrize("is_worse", [True, False])
+def test_a_run_of_an_older_agent_is_not_taken_for_the_new_one(is_worse: bool, ready: Any, account: Any) -> None:
+    good, bad = "{expected_response}", "Well"
+    deploy(account, otherwise=good if is_worse else bad)
+    ready("evaluate", "--no-wait")
+    deploy(account, otherwise=bad if is_worse else good)
+    ended = ready("evaluate", code=5 if is_worse else 0)
+    assert "1 evaluation under way is of an older version of test or place, and not waited for" in ended.words
+    assert len({run["agent_version_hash"] for run in account.runs()}) == 2
+
+
+def test_what_is_resumed_and_is_of_an_older_version_is_no_result(ready: Any, account: Any) -> None:
+    """Nothing is started for it; the next evaluation does that."""
+    ready("evaluate", "--no-wait")
+    deploy(account, version_hash="newer")
+    older = "no result: the run is of another version of the agent than there is; reconciler evaluate starts a new one"
+    assert older in ready("evaluate", "--resume", code=5).words
+    assert "nothing to resume" in ready("evaluate", "--resume", code=64).words
+    ready("evaluate", "--no-wait")
+    ready.edit("care.yaml", "82.4", "83")
+    ready("apply", "--yes")
+    older = "no result: the run is of version 1 of the test case and not of version 2; reconciler evaluate starts a new"
+    assert older in ready("evaluate", "--resume", code=5).words
+    assert account.writes.count("POST evaluation_runs") == 2
+    ready("evaluate")
+    assert account.writes.count("POST evaluation_runs") == 3
+
+
+def test_where_versions_can_not_be_read_nothing_is_judged_or_forgotten(ready: Any, account: Any) -> None:
+    ready("evaluate", "--no-wait")
+    agent = account.api("GET", "/agents")["agents"][0]["uuid"]
+    account.platform.fail({"method": "GET", "path": f"/v2/gen-ai/agents/{agent}", "action": "status", "status": 404})
+    assert "could not be evaluated: GET " in ready("evaluate", code=5).words
+    account.platform.fail()
+    ready("evaluate", "--resume")
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_a_run_whose_answer_was_lost_is_found_by_its_name(ready: Any, account: Any) -> None:
     """The platform started it and answered 503: it is not sent again, and its result counts."""
     account.platform.fail(

@@ -23,7 +23,7 @@ from reconciler.errors import (
     RateLimited,
     ReadFailed,
 )
-from reconciler.evaluating.runner import RunResult, noted, resume, run, task_key
+from reconciler.evaluating.runner import RunResult, noted, outdated, resume, run, task_key
 from reconciler.model.call import Call, Flow, Reply, Wire, url_path
 from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
@@ -680,6 +680,53 @@ def test_a_new_trigger_for_the_same_target_drops_the_note_of_the_old_one() -> No
     platform = Platform({START: [["t1"]]}, records=records)
     platform.run(replace(trigger(), range=TimeRange(0, 60)), tasks=old, wait=False)
     assert records[0] == {"record": "task_over", "key": task_key(trigger())}
+
+
+# ------------------------------------------------------------------------------------------ versions
+
+
+def of_version(version: str, **more: Any) -> Trigger:
+    return replace(trigger(), about=(version,), **more)
+
+
+def test_a_note_of_another_version_ends_and_the_trigger_is_sent() -> None:
+    notes = notes_of(of_version("1"))
+    new = of_version("2", range=shifted(600).range)
+    assert outdated([new], notes) == 1
+    assert resume([new], notes) == (new,)
+    platform = Platform({START: [["t2"]], "/task/t2": [DONE], RESULTS: [[passing()]]})
+    platform.run(of_version("2"), tasks=notes)
+    assert platform.records[0] == {"record": "task_over", "key": task_key(trigger())}
+    assert platform.calls == [f"POST {START}", "GET /task/t2", f"GET {RESULTS}"]
+
+
+def test_a_note_of_the_same_version_is_taken_up() -> None:
+    notes = notes_of(of_version("1"))
+    assert outdated([of_version("1")], notes) == 0
+    assert resume([of_version("1", range=shifted(600).range)], notes) == (of_version("1"),)
+    platform = Platform({TASK: [DONE], RESULTS: [[passing()]]})
+    platform.run(of_version("1"), tasks=notes)
+    assert platform.calls == [f"GET {TASK}", f"GET {RESULTS}"]
+
+
+def test_of_a_note_without_a_version_only_the_doubt_is_kept() -> None:
+    """As older versions of this tool wrote them: a run that is under way can be joined, a lost one is paid twice."""
+    sent = Platform({START: [["t2"]], "/task/t2": [DONE], RESULTS: [[passing()]]})
+    sent.run(of_version("1"), tasks=notes_of(trigger()))
+    assert f"POST {START}" in sent.calls
+    lost = Platform({START: [failure(OutcomeUnknown)]})
+    lost.run(trigger(), wait=False)
+    looking = Platform({RESULTS: [[]]})
+    assert looking.run(*resume([of_version("1")], lost.tasks()), tasks=lost.tasks()).doubtful == (of_version("1"),)
+    assert set(looking.calls) == {f"GET {RESULTS}"}
+
+
+def test_a_run_that_is_only_taken_up_keeps_what_its_note_is_about() -> None:
+    notes = notes_of(of_version("1"))
+    platform = Platform({TASK: [BUSY]})
+    platform.run(of_version("2"), tasks=notes, resumed=True, deadline_s=5)
+    assert (platform.calls[0], platform.records) == (f"GET {TASK}", [])
+    assert outdated([of_version("2")], notes) == 1
 
 
 # ------------------------------------------------------------------------------------------ taking up a whole run

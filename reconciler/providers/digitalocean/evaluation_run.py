@@ -122,6 +122,18 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
         return (Task(str(found[0]["evaluation_run_uuid"]), agent_id),)
 
 
+def _about(trigger: Trigger, _: Wire) -> Flow[tuple[str, ...]]:
+    """The versions of the test case and of the agent."""
+    case = yield from _test_case(trigger.remote_id, recent=True)
+    agent = yield from _agent(str(trigger.pipeline), recent=True)
+    return _versions(case.get("version"), agent.get("version_hash"))
+
+
+def _versions(case: Json, agent: Json) -> tuple[str, str]:
+    number = whole_number(case)
+    return ("" if number is None else str(number), text_of(agent) or "")
+
+
 def _there(trigger: Trigger, _: Wire) -> Flow[int]:
     return len((yield from _at_hand(trigger))[1])
 
@@ -232,11 +244,27 @@ def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Ev
     for task in tasks:
         run = yield from retrieve(task.task_id)
         evaluation = _read(run, trigger.address)
+        if other := _of_other_versions(run, trigger.about):
+            found.append(Evaluation(trigger.address, EvaluationStatus.MISSING, evaluation.pipeline, message=other))
+            continue
         if _is_unexplained(evaluation):
             case = case or (yield from _test_case(trigger.remote_id))
             evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
         found.append(evaluation)
     return tuple(found)
+
+
+def _of_other_versions(run: Fields, about: tuple[str, ...]) -> str:
+    """Why a run says nothing of these versions; "" where it does, or does not show of which it is."""
+    case, agent = _versions(run.get("test_case_version"), run.get("agent_version_hash"))
+    wanted_case, wanted_agent = about or ("", "")
+    if case and wanted_case and case != wanted_case:
+        what = f"version {case} of the test case and not of version {wanted_case}"
+    elif agent and wanted_agent and agent != wanted_agent:
+        what = "another version of the agent than there is"
+    else:
+        return ""
+    return f"the run is of {what}; reconciler evaluate starts a new one"
 
 
 def _is_unexplained(evaluation: Evaluation) -> bool:
@@ -444,6 +472,7 @@ EVALUATION_RUN = Kind(
         results=_results,
         repeated=_repeated,
         of_tasks=_of_tasks,
+        about=_about,
         there=_there,
         subject=_subject,
         past=_past,
