@@ -22,6 +22,7 @@ from reconciler.model.criteria import name_of
 from reconciler.model.flow import drive
 from reconciler.model.kind import Criterion, Vendor
 from reconciler.model.measuring import Trigger
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.model.plan import Effect
@@ -463,14 +464,23 @@ def outdated(judged_by: Sequence[Criterion], criteria: Sequence[Criterion]) -> t
 
 
 def _unclear(planned: Planned, tests: Iterable[Resource]) -> Iterator[Evaluation]:
-    """What can be measured nowhere, because several places have the name of the one that is meant."""
+    """What cannot be measured, because no place has the name of the one that is meant, or several have it."""
     there = namesakes(planned.live, KINDS)
     for resource in tests:
         for place in _targets(resource):
             ids = there.get(place, ())
-            if len(ids) > 1:
-                why = KINDS[place.kind].alike(place.name, ids)
+            why = KINDS[place.kind].alike(place.name, ids) if len(ids) > 1 else "" if ids else _absent(planned, place)
+            if why:
                 yield Evaluation(resource.address, EvaluationStatus.ERROR, place.name, message=why)
+
+
+def _absent(planned: Planned, place: Address) -> str:
+    """Why there is no place of this name, where we never make one: ``the workspace has no agent "x"``; else ""."""
+    kind = KINDS[place.kind]
+    if kind.create is not None or kind.parent is None or Address(kind.parent, place.path[:-1]) not in planned.ids:
+        return ""
+    mean = did_you_mean(place.name, [each.name for each in planned.by_root[place.kind, place.root]], 0.5)
+    return f'the {KINDS[kind.parent].noun} has no {kind.noun} "{place.name}"{f"; {mean}" if mean else ""}'
 
 
 def _targets(resource: Resource) -> tuple[Address, ...]:
@@ -478,12 +488,12 @@ def _targets(resource: Resource) -> tuple[Address, ...]:
 
 
 def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
-    """One for each place where a resource runs; one without a place where there is none to be named."""
+    """One for each place where a resource runs or shall; one without a place where there is none to be named."""
     there = {item.address: item for item in planned.live.objects if not item.archived}
 
     def each(resource: Resource) -> list[Expectation]:
         kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
-        places = () if measuring.possible(resource.fields) else places_of(resource, planned)
+        places = () if measuring.possible(resource.fields) else (*_targets(resource), *places_of(resource, planned))
         beside = Neighbourhood(there, KINDS, resource.address)
         subject = planned.desired.resources.get(subject_of(resource), resource)
         criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
@@ -500,7 +510,7 @@ def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, 
             differs_there=any(each not in shown for each in criteria),
             unmeasured=tuple(each for each in criteria if each.key not in {every.key for every in shown}),
         )
-        return [replace(expectation, pipeline=place.name) for place in places] or [expectation]
+        return [replace(expectation, pipeline=place.name) for place in dict.fromkeys(places)] or [expectation]
 
     return {resource.address: each(resource) for resource in tests}
 

@@ -388,6 +388,23 @@ def test_a_run_that_nobody_knows_of_is_doubtful_and_not_sent_again(ready: Any, a
     assert verdict_of(ready).level is Level.PASS
 
 
+def test_an_agent_that_is_not_there_is_an_error_beside_those_that_are(ready: Any, account: Any) -> None:
+    """Misspelt, renamed or removed: it is named in the manifests, so that it gets a verdict."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [bot, canarry]")
+    for command in ("evaluate", "status"):
+        found = json.loads(ready(command, "--format", "json", code=5).out)["verdicts"]
+        assert [(each["pipeline"], each["level"], each["why"]) for each in found] == [
+            ("canarry", "fail",
+             'could not be evaluated: the workspace has no agent "canarry"; did you mean "canary"?'),
+            ("bot", "pass", ""),
+        ]  # fmt: skip
+    ready.edit("care.yaml", "[bot, canarry]", "[nobody]")
+    assert 'the workspace has no agent "nobody"' in ready("evaluate", code=5).words
+    ready.edit("care.yaml", "[nobody]", "[nobody]\n      gate: {onError: warn}")
+    assert "0 passed, 1 warned, 0 failed" in ready("status").out
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_an_agent_that_is_not_deployed_is_not_run(ready: Any, account: Any) -> None:
     account.renew(agents=[{"name": "bot", "deployment_status": "BUILDING"}])
     ready("state", "rm", "*")

@@ -483,6 +483,16 @@ def test_a_pipeline_that_is_not_ours_is_judged_by_its_name(bot: Any, platform: A
     assert gate_of(bot("status", *day(10)[:2], "--format", "json")).keys() == found.keys()
 
 
+def test_a_pipeline_that_somebody_deleted_is_no_pass(bot: Any, platform: Any, stream: Any) -> None:
+    bot("apply", "--yes")
+    stream(10, 3)
+    platform.api("DELETE", f"/inference-pipelines/{platform.pipelines('bot')['canary']['id']}")
+    for pipelines in ("", "pipelines: [live, canary]"):
+        bot.edit("bot.yaml", "subtype: rowCount", f"subtype: rowCount\n      {pipelines}".rstrip())
+        found = gate_of(bot("evaluate", *day(10), "--format", "json", code=5))
+        assert {name: each["level"] for name, each in found.items()} == {"live": "pass", "canary": "fail"}
+
+
 def test_a_pipeline_that_was_renamed_by_hand_is_judged_once(bot: Any, platform: Any, stream: Any) -> None:
     """By the name that the manifests have for it."""
     bot("apply", "--yes")
