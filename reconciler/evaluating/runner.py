@@ -6,13 +6,17 @@ An evaluation that runs twice costs money, so a trigger is sent at most once.  I
 and holds the task ids before the wait, so that a killed wait can be taken up again:
 
     note                                       a later run
-    {"record": "task", ..., no "tasks" yet}    may have been started: looks for results, never sends again
+    {"record": "task", ..., no "tasks" yet}    may have been started: looks for it before anything is sent again
     {"record": "task", ..., "tasks": [...]}    goes on waiting for them
     {"record": "task", ..., "over": true}      reads its results once more, if it takes up the whole run
     {"record": "task_over", ...}               knows nothing of it
 
 Where results belong to versions, the note says of which (``about``), and one about others than the trigger's ends.  In
 notes of older formats it is not said: only a doubt outlives them, for what is under way is joined without a note.
+
+A lost trigger that has a name of its own (``Measuring.lost``) is looked for by that, and certainly did not start when
+the uncertainty window is over without it; the next run sends it anew.  Without a name it is looked for in the results,
+which prove nothing, and not sent again as long as it is noted.
 
 A run that was cut short is judged as a whole when it is taken up, so its notes go together, when all of it is over.
 
@@ -67,7 +71,7 @@ SETTLED_S = 10.0
 LAG_S = 3.0
 """How long results may lag behind the end of their task."""
 DOUBT_S = 60.0
-"""How long to look for the results of a trigger that may have been lost."""
+"""How long a lost trigger can still turn up, unless it is said, and how long its results may take."""
 LAST_LOOK_S = 2.0
 """How long after the deadline the last look may take: what is over should not be called unfinished."""
 FAILED_READS = 3
@@ -104,12 +108,15 @@ async def run(
     tasks: Mapping[str, Fields] | None = None,
     wait: bool = True,
     resumed: bool = False,
+    doubt_s: float = DOUBT_S,
 ) -> RunResult:
     """Start every trigger, wait at most ``deadline_s`` for all of them together, and read the results.
 
     ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
     again (``resume`` and ``noted`` find the triggers to give), and when ``resumed`` not even one that is over, nor the
     runs of it that were never started: it stays noted for a run that may start them.
+    ``doubt_s`` is the uncertainty window: for how long a trigger whose reply was lost may still turn up.  What an
+    earlier process left in doubt counts from now, less what was spent on looking for it: nobody knows when it was sent.
     ``record`` must be durable when it returns.  ``on_progress`` is told (done, total, what) after each trigger.
     Without ``wait``, returns as soon as everything is started, however long that takes.
 
@@ -122,7 +129,10 @@ async def run(
     slots = asyncio.Semaphore(parallelism)
     known, deadline = tasks or {}, (clock.monotonic() + deadline_s if wait else math.inf)
     names = {(address.root, remote_id): address.name for address, remote_id in wire.ids.items()}
-    here = _Run(measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait, resumed)
+    here = _Run(
+        measuring, send, wire, clock, record, slots, known, names, deadline, deadline_s, wait, resumed,
+        doubt_s, clock.monotonic(),
+    )  # fmt: skip
     for key in _superseded(triggers, known, resumed=resumed):
         await record({"record": "task_over", "key": key})
     done, over = 0, 0
@@ -204,7 +214,8 @@ class _Started(Struct, frozen=True):
     """A trigger that was sent.  ``seen`` are the results that were there before; not ``sure``: the reply was lost.
 
     ``number`` says which of its runs it is, from 1; ``earlier`` is what those before it measured.  ``about`` is what it
-    was about when it was sent, which may be older than what the trigger is about.
+    was about when it was sent, which may be older than what the trigger is about.  It is in doubt ``since`` a monotonic
+    second of this run, None for one of an earlier process, and was looked for ``looked_s`` seconds before that.
     """
 
     trigger: Trigger
@@ -215,6 +226,8 @@ class _Started(Struct, frozen=True):
     earlier: tuple[Evaluation, ...] = ()
     over: bool = False
     about: tuple[str, ...] = ()
+    since: float | None = None
+    looked_s: float = 0.0
 
     @property
     def sent(self) -> Trigger:
@@ -255,7 +268,11 @@ def _note(started: _Started) -> Fields:
         note["tasks"] = [{"id": task.task_id, "pipeline": task.pipeline} for task in started.tasks]
     if trigger.runs > 1:
         earlier: list[Json] = [_evaluation_to_json(each) for each in started.earlier]
-        note |= {"op": trigger.op, "runs": trigger.runs, "number": started.number, "earlier": earlier}
+        note |= {"runs": trigger.runs, "number": started.number, "earlier": earlier}
+    if trigger.op:
+        note["op"] = trigger.op
+    if started.looked_s:
+        note["looked_s"] = started.looked_s
     if started.about:
         note["about"] = list[Json](started.about)
     if started.over:
@@ -289,7 +306,7 @@ def _started_before(trigger: Trigger, tasks: Mapping[str, Any], *, resumed: bool
     if not resumed and (note.get("over") or not _tells_of(note, trigger)):
         return None
     return _Started(
-        trigger,
+        replace(trigger, op=note.get("op", "")),
         tuple(Task(task["id"], task["pipeline"]) for task in note.get("tasks", ())),
         frozenset(note["seen"]),
         sure="tasks" in note,
@@ -297,6 +314,7 @@ def _started_before(trigger: Trigger, tasks: Mapping[str, Any], *, resumed: bool
         earlier=tuple(_evaluation_from_json(each, trigger.address) for each in note.get("earlier", ())),
         over=note.get("over", False),
         about=tuple(note.get("about", ())),
+        looked_s=note.get("looked_s", 0.0),
     )
 
 
@@ -354,6 +372,8 @@ class _Run(Struct, frozen=True):
     deadline_s: float
     wait: bool
     resumed: bool
+    doubt_s: float
+    began: float
     noted: dict[str, _Started] = field(default_factory=dict)
     starting: dict[tuple[str, str | None], asyncio.Lock] = field(default_factory=dict)
 
@@ -382,7 +402,8 @@ class _Run(Struct, frozen=True):
         try:
             # One subject may be measured for several resources: each sees what was started there before it starts more.
             async with self.starting.setdefault((trigger.remote_id, trigger.pipeline), asyncio.Lock()):
-                started = known or await self._start(
+                started = await self._taken_up(known) if known else None
+                started = started or await self._start(
                     _Started(trigger, number=number, earlier=earlier, about=trigger.about)
                 )
             if started is None:
@@ -416,7 +437,8 @@ class _Run(Struct, frozen=True):
         trigger, measuring = planned.sent, self.measuring(planned.trigger.address)
         if planned.number > 1 and measuring.of_tasks is None:
             trigger = replace(trigger, overwrite=True)
-        there = await self._results(trigger) if trigger.overwrite or measuring.window is not None else ()
+        tells_apart = trigger.overwrite and measuring.of_tasks is None
+        there = await self._results(trigger) if tells_apart or measuring.window is not None else ()
         parts = _parts(trigger, there)
         # Overwritten results are there before and after; only what was there before tells them apart.
         old = there if any(part.overwrite for part in parts) else planned.earlier
@@ -447,11 +469,11 @@ class _Run(Struct, frozen=True):
                 asked.append(await drive(start(part, self.wire), send, self.clock.sleep))
         except (NotApplied, Conflict):
             if lost:  # that the look for it was refused says nothing about the trigger
-                return unsure
+                return replace(unsure, since=self.clock.monotonic())
             await self._forget(planned.trigger)
             raise
         except ApiError:
-            return unsure
+            return replace(unsure, since=self.clock.monotonic())
         if not any(each is not None for each in asked):
             await self._forget(planned.trigger)
             return None
@@ -527,15 +549,88 @@ class _Run(Struct, frozen=True):
         running = self._running(started.trigger, started.trigger.pipeline)
         return _End(started.trigger, (running, *reading.results), over=False)
 
+    # ----------------------------------------------------------------------------------------- a lost reply
+
+    async def _taken_up(self, known: _Started) -> _Started | None:
+        """What an earlier run has started; None where it turns out that it has not, and somebody may send it."""
+        if known.sure or known.over or not self._has_name(known):
+            return known
+        try:
+            sought = await self._sought(known)
+        except NotAuthorized:
+            raise
+        except ApiError:
+            return known
+        if sought is None and not self.resumed:
+            await self._forget(known.trigger)
+            return None
+        return sought or known
+
     async def _look_for(self, started: _Started) -> _End:
-        """For a trigger whose reply was lost: whether results tell that it was started."""
-        trigger, reading = started.trigger, _Reading(started.seen, SETTLED_S)
-        until = min(self.deadline, self.clock.monotonic() + DOUBT_S)
-        if await self._read_until(until, started, reading):
+        """For a trigger whose reply was lost: whether it was started after all."""
+        if not self._has_name(started):
+            return await self._look_for_results(started)
+        sought = await self._sought(started)
+        if sought is not None and sought.sure:
+            return await self._wait_for(sought)
+        return self._in_doubt(started.trigger, over=sought is None)
+
+    async def _sought(self, started: _Started) -> _Started | None:
+        """With its task where that was found, as it was at the deadline; None where it certainly did not start."""
+        lost, until = self.measuring(started.trigger.address).lost, self._doubt_ends(started)
+        assert lost is not None
+        sent = replace(started.sent, about=started.about)
+
+        async def found() -> tuple[Task, ...] | None:
+            began = self.clock.monotonic()  # only a look that was begun after the window proves anything
+            tasks = await self._in_time(drive(lost(sent, self.wire), self._send, self.clock.sleep))
+            return tasks if tasks or began >= until else None
+
+        tasks = await self._ask_until(self.deadline, found)
+        if tasks is None:
+            return await self._still_in_doubt(started)
+        if not tasks:
+            return None
+        started = replace(started, tasks=tasks, sure=True)
+        await self._remember(started)
+        return started
+
+    async def _look_for_results(self, started: _Started) -> _End:
+        trigger, reading, until = started.trigger, _Reading(started.seen, SETTLED_S), self._doubt_ends(started)
+        if await self._read_until(min(self.deadline, until), started, reading):
             # Only one that writes over others, or follows them, knows what was there before; else they may be older.
             return _End(trigger, reading.results, doubtful=not trigger.overwrite and started.number == 1)
-        lost = self._failed(trigger, "may have been started: the reply was lost, and it is not sent a second time")
-        return _End(trigger, (lost, *reading.results), doubtful=True)
+        over = self.clock.monotonic() >= until
+        if not over:
+            await self._still_in_doubt(started)
+        end = self._in_doubt(trigger, over=over)
+        return replace(end, evaluations=(*end.evaluations, *reading.results))
+
+    def _has_name(self, started: _Started) -> bool:
+        """Whether what it started can be told from everything else."""
+        return self.measuring(started.trigger.address).lost is not None and bool(started.trigger.op)
+
+    def _doubt_ends(self, started: _Started) -> float:
+        """From when on it cannot turn up any more (monotonic seconds).  Results take longer than what is in a list."""
+        window = self.doubt_s if self._has_name(started) else max(self.doubt_s, DOUBT_S)
+        return self._since(started) + window - started.looked_s
+
+    def _since(self, started: _Started) -> float:
+        return self.began if started.since is None else started.since
+
+    async def _still_in_doubt(self, started: _Started) -> _Started:
+        """Note how long it was looked for, so that the next run need not begin again."""
+        now = self.clock.monotonic()
+        started = replace(started, since=now, looked_s=started.looked_s + now - self._since(started))
+        await self._remember(started)
+        return started
+
+    def _in_doubt(self, trigger: Trigger, *, over: bool) -> _End:
+        then = ", and it is not sent a second time" if over else "; the next evaluation goes on looking for it"
+        lost = self._failed(trigger, f"may have been started: the reply was lost{then}")
+        return _End(trigger, (lost,), over=over, doubtful=True)
+
+    # ----------------------------------------------------------------------------------------------- reading
 
     async def _read_until(self, until: float, started: _Started, reading: _Reading) -> bool:
         async def ready() -> bool | None:

@@ -360,6 +360,7 @@ async def _run(
             tasks=planned.state.tasks,
             wait=ask.wait,
             resumed=ask.resume,
+            doubt_s=here.window_s(provider),
         )
 
     try:

@@ -388,6 +388,80 @@ def test_a_run_that_nobody_knows_of_is_doubtful_and_not_sent_again(ready: Any, a
     assert verdict_of(ready).level is Level.PASS
 
 
+class Losing:
+    """The platform, which answers the first request for a run with 503 and keeps it for later."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.body: Doc | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.body is not None or (scope["method"], scope["path"]) != ("POST", RUNS):
+            await self._app(scope, receive, send)
+            return
+        message = await receive()
+        whole = message["body"]
+        while message.get("more_body"):
+            message = await receive()
+            whole += message["body"]
+        self.body = json.loads(whole)
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+def lost(ready: Any, account: Any) -> Losing:
+    """A request for a run whose answer was lost, by an evaluation that waited 10 of the 60 seconds."""
+    ready.environ["RECONCILER_UNCERTAINTY_WINDOW"] = "60s"
+    account.platform.door = losing = Losing(account.platform.door)
+    verdict = verdict_of(ready, deadline_s=10)
+    assert (verdict.level, account.writes) == (Level.FAIL, ["POST evaluation_runs"])
+    assert "may have been started: the reply was lost; the next evaluation goes on looking for it" in verdict.why
+    return losing
+
+
+def test_a_lost_run_that_is_carried_out_late_is_found_by_the_next_evaluation(
+    lost: Losing, ready: Any, account: Any
+) -> None:
+    """It is not paid twice, however little time the first one had."""
+    path = f"/v2/gen-ai/evaluation_test_cases/{account.case()['test_case_uuid']}/evaluation_runs"
+    account.platform.meanwhile("GET", path, lambda: account.api("POST", "/evaluation_runs", lost.body))
+    assert verdict_of(ready).level is Level.PASS
+    assert [run["run_name"] for run in account.runs()] == [lost.body and lost.body["run_name"]]
+    assert account.writes == ["POST evaluation_runs"]
+
+
+@pytest.mark.usefixtures("lost")
+def test_a_lost_run_is_sent_again_when_it_cannot_turn_up_any_more(ready: Any, account: Any) -> None:
+    """What several evaluations have looked counts together."""
+    assert verdict_of(ready, deadline_s=30).level is Level.FAIL
+    assert account.writes == ["POST evaluation_runs"]
+    clock, ask = VirtualClock(), Inquiry(TimeRange(0, 1), deadline_s=600)
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), clock).verdicts
+    assert (verdict.level, account.writes) == (Level.PASS, ["POST evaluation_runs"] * 2)
+    assert 20 <= clock.passed <= 40
+
+
+@pytest.mark.usefixtures("lost")
+def test_a_lost_run_is_not_sent_again_by_who_only_waits(ready: Any, account: Any) -> None:
+    ask = Inquiry(TimeRange(0, 1), resume=True, deadline_s=600)
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), VirtualClock()).verdicts
+    assert "may have been started: the reply was lost, and it is not sent a second time" in verdict.why
+    assert account.writes == ["POST evaluation_runs"]
+
+
+@pytest.mark.parametrize(("window", "least", "most"), [("0s", 0, 10), ("2m", 120, 135)])
+def test_how_long_a_lost_run_is_looked_for_is_a_setting(
+    window: str, least: float, most: float, ready: Any, account: Any
+) -> None:
+    ready.environ["RECONCILER_UNCERTAINTY_WINDOW"] = window
+    account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "drop-before"})
+    clock, ask = VirtualClock(), Inquiry(TimeRange(0, 1), deadline_s=600)
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), clock).verdicts
+    assert "may have been started" in verdict.why
+    assert least <= clock.passed <= most
+
+
 def test_an_agent_that_is_not_there_is_an_error_beside_those_that_are(ready: Any, account: Any) -> None:
     """Misspelt, renamed or removed: it is named in the manifests, so that it gets a verdict."""
     ready.edit("care.yaml", "agents: [bot]", "agents: [bot, canarry]")

@@ -523,6 +523,17 @@ def test_killed_between_request_and_reply_the_next_run_looks_and_does_not_send()
     assert set(second.calls) == {f"GET {RESULTS}"}
 
 
+def test_a_doubt_that_had_too_little_time_stays_noted_and_the_next_run_looks_for_the_rest() -> None:
+    first = Platform({START: [failure(OutcomeUnknown)], RESULTS: [[]]})
+    result = first.run(trigger(), deadline_s=20)
+    assert (result.doubtful, result.unfinished) == ((trigger(),), (trigger(),))
+    second = Platform({RESULTS: [[]]}, records=first.records)
+    result = second.run(trigger(), tasks=first.tasks(), doubt_s=60)
+    assert (result.doubtful, result.unfinished, second.tasks()) == ((trigger(),), (), {})
+    assert set(second.calls) == {f"GET {RESULTS}"}
+    assert second.at[-1] == pytest.approx(40, abs=1)
+
+
 async def cancelled_while_sending(platform: Platform) -> None:
     """One trigger, cancelled half way through its request."""
     running = asyncio.ensure_future(platform.evaluate([trigger()]))

@@ -102,11 +102,10 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     version, joined = yield from _at_hand(trigger)
     if joined:
         return tuple(Task(str(run["evaluation_run_uuid"]), agent_id) for run in joined)
-    name = f"reconciler {trigger.op}".strip()
     call = Call(
         "POST",
         at("evaluation_runs"),
-        body={"test_case_uuid": trigger.remote_id, "agent_uuids": [agent_id], "run_name": name},
+        body={"test_case_uuid": trigger.remote_id, "agent_uuids": [agent_id], "run_name": _run_name(trigger)},
         repeatable=False,
     )
     try:
@@ -116,10 +115,25 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
             return (Task(str(made[0]), agent_id),)
         raise OutcomeUnknown("the answer holds no run", method=call.method, path=call.path, status=reply.status)
     except OutcomeUnknown:
-        found = [run for run in (yield from _runs(trigger.remote_id, version)) if run.get("run_name") == name]
-        if not found or not trigger.op:
+        found = yield from _named(trigger, version)
+        if not found:
             raise
-        return (Task(str(found[0]["evaluation_run_uuid"]), agent_id),)
+        return found
+
+
+def _run_name(trigger: Trigger) -> str:
+    return f"reconciler {trigger.op}".strip()
+
+
+def _named(trigger: Trigger, version: int | None) -> Flow[tuple[Task, ...]]:
+    """The run that has the name of the trigger; nothing where it has no name of its own."""
+    runs = (yield from _runs(trigger.remote_id, version)) if trigger.op else []
+    found = [run for run in runs if run.get("run_name") == _run_name(trigger)]
+    return tuple(Task(str(run["evaluation_run_uuid"]), trigger.pipeline) for run in found[:1])
+
+
+def _lost(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
+    return _named(trigger, whole_number(trigger.about[0]) if trigger.about else None)
 
 
 def _about(trigger: Trigger, _: Wire) -> Flow[tuple[str, ...]]:
@@ -472,6 +486,7 @@ EVALUATION_RUN = Kind(
         results=_results,
         repeated=_repeated,
         of_tasks=_of_tasks,
+        lost=_lost,
         about=_about,
         there=_there,
         subject=_subject,
