@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReadFailed, ReconcilerError
 
 pytestmark = pytest.mark.usefixtures("uncounted")
 
@@ -275,6 +275,30 @@ def test_lists_of_any_shape_are_read_whole(shape: list[Doc], make_world: MakeWor
     assert applied.unsettled == ()
     assert world.plan().plan.is_empty
     world.check()
+
+
+FIRST_PAGES: list[Doc] = [{"action": "clamp-page", "perPage": 2}, {"action": "same-page"}]
+
+
+@pytest.mark.parametrize("begins", [1, 2, 3, 5])
+def test_a_list_that_shows_its_first_page_again_is_no_list(begins: int, make_world: MakeWorld) -> None:
+    """It says that there are more pages.  Nothing on them is taken for gone or made again, whenever it begins."""
+    world = make_world()
+    world.fail(*({"path": "*/tests", "method": "GET", "nth": list(range(begins, 99)), **rule} for rule in FIRST_PAGES))
+    for _ in range(3):
+        with suppress(ReconcilerError):
+            world.apply()
+    names = Counter(test["name"] for test in world.tests(world.projects()["bot"]) if not test["archived"])
+    assert set(names.values()) <= {1}
+    world.converges(within=2)
+
+
+def test_a_list_that_shows_its_first_page_again_stops_the_plan(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.fail(*({"path": "*/tests", "method": "GET", **rule} for rule in FIRST_PAGES))
+    with pytest.raises(ReadFailed, match=r"GET /projects/.*/tests: page 2 of 4 shows only") as stopped:
+        world.plan()
+    assert stopped.value.hint.startswith("run it again; if it stays so,")
 
 
 @pytest.mark.parametrize("seed", range(16))

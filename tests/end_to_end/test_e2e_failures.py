@@ -259,7 +259,8 @@ def test_a_platform_that_can_not_be_read_back_undoes_no_success(cli: Any, platfo
     cli("apply", "--yes")
     cli.write("bot.yaml", make_project("bot", 10, least=2))
     later = {"method": "GET", "path": "*/tests", "nth": list(range(2, 40))}
-    platform.fail({**later, "action": "clamp-page", "perPage": 1}, {**later, "action": "same-page"})
+    few: list[dict[str, Any]] = [{"action": "clamp-page", "perPage": 1}, {"action": "same-page"}, {"action": "no-meta"}]
+    platform.fail(*({**later, **rule} for rule in few))
     ended = cli("apply", "--yes")
     assert "could not read back what was written: the platform lists only" in ended.err
     assert "10 done." in ended.out

@@ -14,14 +14,18 @@ Page = tuple[list[int], int | None]
 """Numbers of the items on a page, and how many pages the server says there are."""
 
 
-def read(pages: list[Page], beyond: Page = ([], None)) -> tuple[list[str], list[list[int]]]:
-    """The ids that the flow found in these pages, and the pages that it asked for, wave by wave."""
+def read(pages: list[Page], beyond: Page = ([], None), items: int | None = None) -> tuple[list[str], list[list[int]]]:
+    """The ids that the flow found in these pages, and the pages that it asked for, wave by wave.
+
+    ``items`` is how many there are, as the server says.
+    """
 
     def answer(call: Call) -> Reply:
         number = int(call.query["page"])
-        items, total = pages[number - 1] if number <= len(pages) else beyond
-        body: dict[str, Json] = {"items": [{"id": str(item)} for item in items]}
-        return Reply(200, body if total is None else {**body, "_meta": {"totalPages": total}})
+        shown, total = pages[number - 1] if number <= len(pages) else beyond
+        body: dict[str, Json] = {"items": [{"id": str(item)} for item in shown]}
+        about: dict[str, Json] = {"totalPages": total} if items is None else {"totalPages": total, "totalItems": items}
+        return Reply(200, body if total is None else {**body, "_meta": about})
 
     flow, waves = every(PATH), []
     try:
@@ -48,6 +52,10 @@ def read(pages: list[Page], beyond: Page = ([], None)) -> tuple[list[str], list[
         pytest.param([([1], None), ([2], None)], ["1", "2"], [[1], [2], [3]], id="no total: until nothing is new"),
         pytest.param([([1], None), ([1], None), ([2], None)], ["1"], [[1], [2]], id="no total, and a repeated page"),
         pytest.param([([1], 2), ([2], None)], ["1", "2"], [[1], [2], [3]], id="the total is missing on a later page"),
+        pytest.param([([1], 2), ([], 2)], ["1"], [[1], [2]], id="the total counts what is not shown"),
+        pytest.param(
+            [([1], 3), ([2], 2), ([2], 2)], ["1", "2"], [[1], [2, 3]], id="it shrinks, and the last is repeated"
+        ),
     ],
 )
 def test_a_list_is_read_whole(pages: list[Page], ids: list[str], waves: list[list[int]]) -> None:
@@ -59,6 +67,25 @@ def test_a_long_list_is_read_64_pages_at_a_time() -> None:
     ids, waves = read(pages)
     assert ids == [str(number) for number in range(1, 101)]
     assert [len(wave) for wave in waves] == [1, 64, 35]
+
+
+@pytest.mark.parametrize(
+    ("pages", "items"),
+    [
+        pytest.param([([1, 2], 3)] * 3, None, id="always the first"),
+        pytest.param([([1, 2], 3)] * 3, 6, id="always the first, and the number of items"),
+        pytest.param([([1], 4), ([2], 4), ([2], 4), ([3], 4)], None, id="once in between"),
+        pytest.param([([1, 2], 2), ([2], 2)], 3, id="a part of the one before"),
+    ],
+)
+def test_a_page_of_what_was_shown_before_is_an_error(pages: list[Page], items: int | None) -> None:
+    """The server says that there are more pages, so something stands on them that it does not show."""
+    with pytest.raises(ReadFailed, match=r"^GET /projects/p/tests: page [23] of [234] shows only what stands on"):
+        read(pages, items=items)
+
+
+def test_a_server_that_gives_all_on_every_page_is_believed_once_all_is_there() -> None:
+    assert read([([1, 2, 3], 2)] * 2, items=3) == (["1", "2", "3"], [[1], [2]])
 
 
 def test_pages_without_end_are_an_error() -> None:

@@ -95,12 +95,21 @@ class _Shapes(FaultScript):
         self._always = self._chance.choice(_ODD_LISTS)
         if self._always and not schedule.strikes("odd lists", "+".join(rule.action for rule in self._always)):
             self._always = ()
+        self._lists, self._stuck = 0, range(0)
+
+    def get_stuck(self) -> None:
+        """For a while, lists show their first page for any: where pages are counted, else nobody could tell."""
+        chance = self.schedule.stream("first pages")
+        begin = self._lists + chance.randrange(60)
+        if self._always == (_SHORT,) and chance.random() < 0.5 and self.schedule.strikes("first pages"):
+            self._stuck = range(begin, begin + chance.randrange(10, 100))
 
     def hitting(self, method: str, path: str) -> tuple[FaultRule, ...]:
         if self.is_well:
             return ()
         if method == "GET":
-            return self._always
+            self._lists += 1
+            return (*self._always, _SAME) if self._lists in self._stuck else self._always
         dice, which = self._chance.random(), self._chance.choice(("task-never", "task-fails"))
         starts_task = (method == "PUT" and path.endswith("/tests")) or path.endswith("/evaluate")
         if starts_task and dice < self.often and self.schedule.strikes(which, path):

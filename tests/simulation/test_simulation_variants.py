@@ -18,6 +18,7 @@ SOON: dict[Variant, tuple[int, str]] = {
     variants.no_fence: (20, "lost the lock"),
     variants.torn_line_is_damage: (0, "StateUnreadable"),
     variants.snapshot_in_place: (20, "this is not JSON"),
+    variants.first_pages_are_believed: (510, "is there 2 times"),
 }
 """Variant -> the seed to begin with, which is near one that catches it, and how it is caught."""
 

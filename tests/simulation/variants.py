@@ -20,7 +20,7 @@ from reconciler.errors import NotApplied
 from reconciler.model.state import Record
 from reconciler.pipeline import applying
 from reconciler.pipeline.session import Session
-from reconciler.providers import answers, http
+from reconciler.providers import answers, http, paging
 from reconciler.storage import encoding, file
 from tests.simulation.world import Broken, live_through
 
@@ -161,6 +161,17 @@ def lists_are_believed() -> AbstractContextManager[Any]:
         return None
 
     return patch.object(creating.Creating, "still_there", gone)
+
+
+def first_pages_are_believed() -> AbstractContextManager[Any]:
+    """A page that shows what was shown before is taken for the end of the list, whatever number of pages it tells."""
+    take = paging.Paging._repeats
+
+    def believing(*arguments: Any) -> bool:
+        take(*arguments)
+        return False
+
+    return patch.object(paging.Paging, "_repeats", believing)
 
 
 @dataclass(frozen=True)

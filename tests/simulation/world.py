@@ -422,6 +422,7 @@ async def _live(world: World) -> None:
     world.parallelism = chance.choice((1, 1, 2, 4, 16))
     world.often = chance.choice((0.0, 0.01, 0.03, 0.08, 0.2))
     world.platform.shapes.often = world.often
+    world.platform.shapes.get_stuck()
     if chance.random() < 0.4 and world.schedule.strikes("lists lag"):
         world.platform.lag_s = chance.uniform(0.5, LONGEST_LAG_S)
     for number in range(chance.choice((1, 1, 2, 2, 3))):

@@ -29,6 +29,7 @@ from reconciler.providers.bodies import listed, whole_seconds
 from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
+    all_items,
     at,
     items_of,
     last_page,
@@ -443,6 +444,7 @@ def _prompts(run_id: str) -> Flow[list[Fields]]:
         items=lambda body, where: items_of(body, "prompts", where),
         key=_number_of_prompt,
         last=_last_page_of_prompts,
+        total=all_items,
         most=MOST_PROMPTS + 1,
     )
     path = at("evaluation_runs", run_id, "results")

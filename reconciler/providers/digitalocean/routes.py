@@ -41,6 +41,7 @@ def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
         items=lambda body, where: items_of(body, key, where),
         key=lambda item: str(item.get(id_key)),
         last=last_page,
+        total=all_items,
         most=MOST_PAGES,
     )
     return (yield from paging.every(path))
@@ -92,5 +93,14 @@ def number_of(value: Json) -> float | None:
 
 def last_page(body: Json) -> int | None:
     """The number of the last page, None where the answer does not tell it."""
+    return _told(body, "pages")
+
+
+def all_items(body: Json) -> int | None:
+    """How many items the list has on all of its pages, None where the answer does not tell it."""
+    return _told(body, "total")
+
+
+def _told(body: Json, name: str) -> int | None:
     meta = body.get("meta") if isinstance(body, dict) else None
-    return whole_number(meta.get("pages")) if isinstance(meta, dict) else None
+    return whole_number(meta.get(name)) if isinstance(meta, dict) else None

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reconciler.errors import ReadFailed
 from reconciler.model.values import Fields
 from reconciler.providers.paging import Paging
@@ -21,11 +23,23 @@ def _items(body: object, path: str) -> list[Fields]:
     return items
 
 
-def _last_page(body: object) -> int | None:
-    meta = body.get("_meta") if isinstance(body, dict) else None
-    total = meta.get("totalPages") if isinstance(meta, dict) else None
-    return total if isinstance(total, int) and not isinstance(total, bool) else None
+def _told(name: str) -> Callable[[object], int | None]:
+    """Reads a number that a page tells of its list, None where it tells none."""
+
+    def read(body: object) -> int | None:
+        meta = body.get("_meta") if isinstance(body, dict) else None
+        number = meta.get(name) if isinstance(meta, dict) else None
+        return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+    return read
 
 
-every = Paging(("perPage", PER_PAGE), _items, lambda item: str(item["id"]), _last_page, MOST_PAGES).every
+every = Paging(
+    ("perPage", PER_PAGE),
+    _items,
+    key=lambda item: str(item["id"]),
+    last=_told("totalPages"),
+    total=_told("totalItems"),
+    most=MOST_PAGES,
+).every
 """Every item of the list at a path, each id once, in the server's order."""
