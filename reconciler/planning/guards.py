@@ -46,10 +46,16 @@ def check_kinds(state: State, kinds: Mapping[str, AnyKind]) -> None:
 def check_outage(world: World) -> None:
     """Refuse to act on a platform that suddenly lists nothing, or far less than we own.
 
-    What is missing inside a missing root says nothing more: roots are compared with roots, the rest with the rest.
+    Each vendor is judged by itself: what another one lists does not make up for it.
     """
     remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None and not m.also]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
+    for vendor in sorted({address.vendor for address in owned}):
+        _check_outage_of([address for address in owned if address.vendor == vendor], world)
+
+
+def _check_outage_of(owned: Sequence[Address], world: World) -> None:
+    """Compare roots with roots, the rest with the rest: what is missing inside a missing root says nothing more."""
     missing = [a for a in owned if _is_missing(a, world)]
     if not missing:
         return

@@ -42,7 +42,7 @@ RULES: dict[str, dict[str, Any]] = {
 
 
 def problems_sarif(problems: Sequence[Problem], *, version: str, most: int = MOST_RESULTS) -> str:
-    """One result for each mistake or warning, at most ``most``, and none where nothing is odd; ``version`` is our own."""
+    """One result for each mistake or warning, at most ``most``, none where nothing is odd; ``version`` is ours."""
     if len(problems) > most:
         problems = sorted(problems, key=lambda each: each.level)
         first, left = problems[: most - 1], problems[most - 1 :]

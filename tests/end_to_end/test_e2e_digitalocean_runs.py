@@ -712,6 +712,20 @@ def test_one_plan_one_apply_and_one_evaluation_over_both_vendors(care: Any, bot:
     assert levels(care("status", "--select", "care/*", "--format", "json")) == {"bot": "pass"}
 
 
+def test_one_vendor_that_lists_nothing_looks_like_an_outage_beside_another_that_is_well(
+    care: Any, bot: Any, platform: Any
+) -> None:
+    """What the other one lists says nothing of it: nothing is made again."""
+    bot("apply", "--yes")
+    for item in platform.projects().values():
+        platform.api("DELETE", f"/projects/{item['id']}")
+    platform.seen.clear()
+    ended = care("apply", "--yes", code=1)
+    assert "the platform lists nothing of 5 resources that are ours; this looks like an outage" in ended.words
+    assert "missing: openlayer.Project/bot, openlayer.InferencePipeline/bot/canary, " in ended.words
+    assert platform.writes == []
+
+
 def test_one_limit_of_time_is_for_both_vendors_together(care: Any, bot: Any, account: Any) -> None:
     """Both hang: each is triggered at once, and a minute is a minute.  What is under way can be resumed."""
     account.renew(agents=[{"name": "bot", "run_states": [RUNNING]}])
