@@ -30,6 +30,7 @@ class Mark(Enum):
     NULL_IS_UNWRITTEN = "null is never sent: it takes off a default of the manifest, and says nothing to the vendor"
     REDEFINES = "changes what is measured, so past values say nothing about the new test"
     SCOPE = "a list of places where it applies; naming fewer loosens, 'all' is everywhere"
+    EXCEPT = "a list of places where it does not apply; naming more loosens, nothing written is none"
     FILE = "a path beside the manifest; compared by what the vendor shows of the file's digest and size"
     PROSE = "any text will do, and no rule of the kind looks at it, but that a name is not empty"
     KEY = "tells the items of a list apart; an override names an item by it"

@@ -28,6 +28,7 @@ from reconciler.providers import KINDS
 
 MOST_RESULTS = 10_000
 """Results read of one test: a month of hours on a dozen pipelines."""
+_PLACES = {Mark.SCOPE, Mark.EXCEPT}
 _JUDGED_ALREADY = (Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.RENAME)
 
 
@@ -150,7 +151,7 @@ def _notes(step: Step, past: Past) -> list[str]:
     if not past.whole:
         notes.append(f"only the first {MOST_RESULTS:,} results that the platform lists were read")
     shapes = KINDS[step.address.kind].shapes
-    scope = [c.path for c in step.changes if c.path in shapes and Mark.SCOPE in shapes[c.path].marks]
+    scope = [c.path for c in step.changes if c.path in shapes and _PLACES & shapes[c.path].marks]
     if scope:
         notes.append(f"{', '.join(scope)} changes too: windows are counted wherever they were measured")
     return notes

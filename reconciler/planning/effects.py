@@ -50,6 +50,8 @@ def _effect(
         return None
     if Mark.SCOPE in shape.marks:
         return scope_effect(change.before, change.after)
+    if Mark.EXCEPT in shape.marks:
+        return scope_effect(change.after or [], change.before or [])
     if Mark.REDEFINES in shape.marks:
         return Effect.REDEFINED
     if name not in judging:

@@ -32,9 +32,7 @@ def definition(kind: AnyKind, fields: Fields, criterion: Criterion) -> str:
     Two criteria with the same digest measure the same, so that a value of the one says something of the other.
     """
     shapes, written = kind.shapes, kind.tidy(fields)
-    place = kind.measuring.place if kind.measuring else None
-    marked = [name for name in written if name in shapes and Mark.REDEFINES in shapes[name].marks]
-    names = sorted(name for name in marked if getattr(shapes[name].ref, "kind", None) != place or place is None)
+    names = sorted(name for name in written if name in shapes and Mark.REDEFINES in shapes[name].marks)
     around = {name: written[name] for name in names if written[name] not in (None, "", [], {})}
     text = json.dumps([criterion.key, around], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]

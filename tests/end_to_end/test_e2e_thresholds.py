@@ -144,6 +144,10 @@ def test_a_replaced_test_is_replayed_where_it_measures_the_same(measured: Any) -
     found = replay_of(measured("plan", "--replay", "365d", "--format", "json"))
     assert (found["state"], found["only_before"]) == ("calibrated", 1)
     assert found["notes"] == ["pipelines changes too: windows are counted wherever they were measured"]
+    measured.edit("bot.yaml", "pipelines: [live, canary]", "excludePipelines: [canary]")
+    found = replay_of(measured("plan", "--replay", "365d", "--format", "json"))
+    assert (found["state"], found["only_before"]) == ("calibrated", 1)
+    assert found["notes"][0].startswith("pipelines, excludePipelines changes too")
 
 
 def test_a_past_that_can_not_be_read_is_told_and_the_plan_stands(measured: Any, platform: Any) -> None:

@@ -167,7 +167,7 @@ class Test(Spec):
         Mark.CREATE_ONLY,
         Mark.UNORDERED,
         Mark.BLANK_IS_ABSENT,
-        Mark.REDEFINES,
+        Mark.EXCEPT,
         RefTo("openlayer.InferencePipeline"),
         Field(description="Names of pipelines it does not run on."),
     ] = Field(default_factory=no_items)
