@@ -69,14 +69,13 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
         reason = "it was un-archived at the platform, and is in no manifest"
     if kind.removal is Removal.FORGET or kind.remove is None:
         note = f"the platform cannot remove {kind.noun}s; {live.remote_id} stays there"
-        return replace(removal(Action.FORGET, address, found, reason), notes=(note,))
+        return replace(removal(Action.FORGET, address, found, reason), notes=(note,), effect=_effect(live, world))
     if kind.removal is Removal.ARCHIVE and live.archived:
         return removal(Action.FORGET, address, found, f"{reason}, and archived at the platform already")
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
-        loosens = kind.criteria(live.fields, world.around(address))
         cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
-        return replace(step, effect=Effect.LOOSENED if loosens else None, cause=cause)
+        return replace(step, effect=_effect(live, world), cause=cause)
     note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
     if needed := _needed_by(address, live, world):
         note = f"it cannot go while this stays: {_first(needed, 1)}"
@@ -91,6 +90,12 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
             notes=(*_taken_along(live), *_archived_with_it(address, world), *_left_without(live, world)),
         )
     )
+
+
+def _effect(live: LiveObject, world: World) -> Effect | None:
+    """What it means that an object judges nothing any more."""
+    is_judging = not live.archived and world.kinds[live.address.kind].criteria(live.fields, world.around(live.address))
+    return Effect.LOOSENED if is_judging else None
 
 
 def _needed_by(address: Address, live: LiveObject, world: World) -> list[str]:

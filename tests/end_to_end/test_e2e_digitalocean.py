@@ -900,6 +900,17 @@ def test_nothing_is_deleted_that_a_forgotten_test_case_needs(care: Any, account:
     assert account.workspace("ours")
 
 
+def test_a_forgotten_test_case_loosens_as_an_archived_test_does(care: Any) -> None:
+    """It stays at the platform, and holds nobody to anything any more."""
+    care("apply", "--yes")
+    care.write("care.yaml", text_of(care, "care.yaml").partition("  testCases:")[0])
+    words = care("plan", "--deny", "loosened", code=3).words
+    assert "digitalocean.EvaluationTestCase/care/Answers are correct" in words
+    assert "forget: loosened, which is denied here" in words
+    assert "1 to forget (1 loosened)" in words
+    assert "1 forgotten" in care("apply", "--yes", "--ack", "loosen=1").words
+
+
 def test_a_dataset_that_another_workspace_uses_is_not_deleted(care: Any, account: Any) -> None:
     """Datasets belong to the account, so somebody whom we never look at may use one."""
     care("apply", "--yes")
