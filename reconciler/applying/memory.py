@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.applying.means import Known, Means
 from reconciler.model.checkout import from_top
-from reconciler.model.kind import Replace, root_of
+from reconciler.model.kind import AnyKind, Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address, Resource
@@ -110,7 +110,8 @@ class Memory:
         """What there is to remember of the step's resource once it is at the platform as wanted."""
         resource = self._known.resources[step.address]
         before = (self.entries.get(step.former) if step.former else None) or self.of(step.address)
-        return remembered(resource, remote_id, op, retiring, known=before, home=self._known.home)
+        kind = self._means.kinds[step.address.kind]
+        return remembered(resource, kind, remote_id, op, retiring, known=before, home=self._known.home)
 
 
 def _remembered_as(step: Step) -> Address:
@@ -121,6 +122,7 @@ def _remembered_as(step: Step) -> Address:
 
 def remembered(
     resource: Resource,
+    kind: AnyKind,
     remote_id: str,
     op: str | None,
     retiring: Sequence[str] = (),
@@ -141,4 +143,5 @@ def remembered(
         on_removal=resource.lifecycle.onRemoval,
         source=from_top(home, resource.source.file),
         retiring=tuple(retiring),
+        gate=resource.gate if kind.gate is not None else None,
     )

@@ -5,7 +5,7 @@ A plan can be printed, saved, compared and applied by somebody else: no step hol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -173,12 +173,26 @@ class Refusal(Struct, frozen=True):
 
 
 class LifecycleChange(Struct, frozen=True):
-    """A rule about a resource of ours that an apply remembers from then on; nothing at the platform changes for it."""
+    """A rule about a resource of ours that an apply remembers from then on; nothing at the platform changes for it.
+
+    ``effect`` is what it means for what a build lets pass, and ``source`` where that is written; None for a rule that
+    is not about results.
+    """
 
     address: Address
     path: str
     before: Json
     after: Json
+    effect: Effect | None = None
+    source: Source | None = None
+
+
+def loosenings(steps: Iterable[Step], changes: Iterable[LifecycleChange]) -> int:
+    """How many resources let more pass afterwards; one that does so in both ways counts once."""
+    loosened = [step.address for step in steps if step.effect is Effect.LOOSENED]
+    return len(loosened) + len(
+        {each.address for each in changes if each.effect is Effect.LOOSENED}.difference(loosened)
+    )
 
 
 class Base(Struct, frozen=True):
@@ -241,6 +255,11 @@ class Plan(Struct, frozen=True):
         return bool(self.pending or self.lifecycle)
 
     @property
+    def loosened(self) -> int:
+        """How many resources let more pass, at the platform or in a build."""
+        return loosenings(self.pending, self.lifecycle)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do and nothing to refuse."""
         return not self.has_changes and not self.refusals
@@ -295,6 +314,7 @@ def _lifecycle_to_json(change: LifecycleChange) -> dict[str, Any]:
         "path": change.path,
         "before": change.before,
         "after": change.after,
+        **({"effect": change.effect.value, "source": _source_to_json(change.source)} if change.effect else {}),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field
@@ -112,7 +112,7 @@ class Gate(Struct, frozen=True):
     on_skipped: OnUnusual = "fail"
     on_error: OnUnusual = "fail"
     on_missing: OnUnusual = "fail"
-    warn: Fields = field(default_factory=dict)
+    warn: dict[str, Any] = field(default_factory=dict)  # Fields, in words that msgspec checks what it decodes by
     runs: int = 1
     min_pass: int | None = None
     flaky: bool = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
-from reconciler.model.resource import Address
+from reconciler.model.resource import Address, Gate
 from reconciler.model.values import Fields
 
 STATE_FORMAT = 1
@@ -25,7 +25,8 @@ class Entry(Struct, frozen=True):
     ``applied`` is what the user had written when we last wrote or confirmed it.  ``op`` is the operation id in
     the marker, None when the object carries none.  ``retiring`` are older objects of the same address that a
     replace still has to archive.  ``archived`` keeps a removed resource, so that it is un-archived when it
-    returns.  ``unlisted``: we made it, and have seen it in no list yet.
+    returns.  ``unlisted``: we made it, and have seen it in no list yet.  ``gate`` is how its results counted by then;
+    None where nobody has written that down: it has none, or an older version, or a person, made the entry.
     """
 
     remote_id: str
@@ -37,6 +38,7 @@ class Entry(Struct, frozen=True):
     archived: bool = False
     retiring: tuple[str, ...] = ()
     unlisted: bool = False
+    gate: Gate | None = None
 
 
 class Intent(Struct, frozen=True):
@@ -315,6 +317,8 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
         record["retiring"] = list(entry.retiring)
     if entry.unlisted:
         record["unlisted"] = True
+    if entry.gate is not None:
+        record["gate"] = _gate_to_json(entry.gate)
     return record
 
 
@@ -330,7 +334,19 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
         archived=bool(record.get("archived", False)),
         retiring=_texts(record.get("retiring", [])),
         unlisted=bool(record.get("unlisted", False)),
+        gate=None if record.get("gate") is None else convert(record["gate"], Gate),
     )
+
+
+_USUAL_GATE = Gate()
+
+
+def _gate_to_json(gate: Gate) -> dict[str, Any]:
+    """Plain data for a gate; what is at its default is left out, which is all for nearly every one."""
+    if gate == _USUAL_GATE:
+        return {}
+    usual = to_builtins(_USUAL_GATE)
+    return {name: value for name, value in to_builtins(gate).items() if value != usual[name]}
 
 
 def intent_to_json(intent: Intent) -> dict[str, Any]:

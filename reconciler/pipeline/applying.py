@@ -310,11 +310,15 @@ def _refreshed(planned: Planned, after: Sequence[_Seen], state: State) -> list[R
     others = planned.desired.resources.keys() - pending
     before = compared(planned.desired, planned.live, planned.state, ALL_KINDS, without=pending) if others else ()
     agreed = {seen[0].address: seen for seen in (*before, *after) if not seen[2]}
+    told = {change.address for change in planned.plan.lifecycle if change.effect}
     records: list[Record] = []
     listed: list[str] = []
     for address, (resource, entry, _) in agreed.items():
         home = planned.desired.home
-        wanted = remembered(resource, entry.remote_id, entry.op, entry.retiring, known=entry, home=home)
+        kind = KINDS[address.kind]
+        wanted = remembered(resource, kind, entry.remote_id, entry.op, entry.retiring, known=entry, home=home)
+        if entry.gate is not None and entry.gate != wanted.gate and address not in told:
+            wanted = replace(wanted, gate=entry.gate)  # left out by --select: nobody was told of it
         if entry.unlisted and wanted == replace(entry, unlisted=False):
             listed.append(str(address))
         elif wanted != entry:

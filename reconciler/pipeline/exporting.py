@@ -19,7 +19,7 @@ from reconciler.manifests.validator import roots_declared
 from reconciler.model.checkout import from_home, from_top
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
-from reconciler.model.resource import Address, LiveObject
+from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
@@ -215,8 +215,11 @@ def _taken_over(
         if known is None or known.remote_id != item.remote_id:
             known = Entry(item.remote_id, op=item.op)
         source = from_top(home, f"{folder.rstrip('/').removeprefix('./')}/{file}")
+        gate = Gate() if KINDS[address.kind].gate is not None else None
         # A manifest that says nothing of it wants it kept; protection is given up by saying so only.
-        entry = replace(known, applied=fields, source=source, on_removal="keep", archived=False, unlisted=False)
+        entry = replace(
+            known, applied=fields, source=source, on_removal="keep", archived=False, unlisted=False, gate=gate
+        )
         records.append(
             done(address, entry, moved.in_doubt.get(address) if address in moved.entries or item.op else None)
         )

@@ -120,7 +120,9 @@ def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
     renamed = {former: address for former, address in named if former in looked_up and former not in owned}
     if renamed:
         objects = [_inside(renamed, item) for item in objects if item.address not in renamed]
-    entries: dict[Address, Entry] = {a: remembered(r, str(a), None, home=after.home) for a, r in owned.items()}
+    entries: dict[Address, Entry] = {
+        a: remembered(r, KINDS[a.kind], str(a), None, home=after.home) for a, r in owned.items()
+    }
     return Live(tuple(objects)), State(entries=entries)
 
 

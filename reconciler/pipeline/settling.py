@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-
-from msgspec.structs import replace
+from collections.abc import Collection
 
 from reconciler.model.kind import root_of
-from reconciler.model.plan import LifecycleChange
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.state import Record, State, fold
 from reconciler.model.values import Fields, Json
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import meant_by_any
 from reconciler.providers import KINDS
-
-_REMEMBERED_AS = {"lifecycle.protect": "protect", "lifecycle.onRemoval": "on_removal"}
-"""The field of an entry by the path of what is declared."""
 
 
 def settle(here: Session) -> None:
@@ -26,20 +20,6 @@ def settle(here: Session) -> None:
     kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
     here.store.append([kept])
     here.store.commit(fold(state, [kept]))
-
-
-def remember_as_before(here: Session, changes: Iterable[LifecycleChange]) -> None:
-    """Give up what an apply has remembered of lifecycles: it was rolled back, and nothing but we knew of it."""
-    state = here.store.load()
-    entries: dict[Address, Entry] = {}
-    for each in changes:
-        entry = entries.get(each.address) or state.entries.get(each.address)
-        if entry is not None:
-            entries[each.address] = replace(entry, **{_REMEMBERED_AS[each.path]: each.before})
-    records = [done(a, entry, state.in_doubt.get(a)) for a, entry in entries.items() if entry != state.entries[a]]
-    if records:
-        here.store.append(records)
-        here.store.commit(fold(state, records))
 
 
 def never_held(here: Session, state: State) -> tuple[Address, ...]:

@@ -1,34 +1,36 @@
 """What a change of the manifests means that no plan shows, because it is not at the platform.  Pure.
 
-Gates and protection, what is only measured, pins, and what the environment asks for.
+Protection, what is only measured and how it counts, pins, and what the environment asks for.  What gates of resources
+become stands in the plan itself.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from decimal import Decimal
-
-from msgspec.structs import fields
 
 from reconciler.manifests.cache import Loaded
 from reconciler.manifests.environment import Policy
 from reconciler.model.criteria import value_text
-from reconciler.model.resource import Address, Desired, Evidence, Gate, Pin, Regress, Resource
+from reconciler.model.neighbourhood import Neighbourhood
+from reconciler.model.resource import Address, Desired, Evidence, Pin, Resource
 from reconciler.model.values import Json
 from reconciler.planning.differ import same
+from reconciler.planning.gating import GateChange, gate_changes
 from reconciler.providers import KINDS
 
 
 def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
-    """What a change of the manifests means beyond the platform: gates, protection, runs, pins and the policy."""
+    """What a change of the manifests means beyond the platform: protection, runs, pins and the policy."""
     for address, resource in after.desired.resources.items():
         former = _former(resource, before.desired, after.desired)
-        if former is not None:
-            yield from (f"{address}: {change}" for change in _gate_changes(former.gate, resource.gate))
-            if former.lifecycle.protect and resource.lifecycle.protect is False:
-                yield f"{address}: it is not protected any more"
+        if former is None:
+            continue
+        kind = KINDS[address.kind]
+        if kind.virtual:
+            found = gate_changes(former.gate, resource.gate, kind, Neighbourhood({}, KINDS, address))
+            yield from (f"{address}: {_spelled(each)}" for each in found)
+        if former.lifecycle.protect and resource.lifecycle.protect is False:
+            yield f"{address}: it is not protected any more"
     yield from _run_changes(before.desired, after.desired)
     yield from _pin_changes(before.desired, after.desired)
     was, now = _policy(before), _policy(after)
@@ -121,24 +123,6 @@ def _policy(loaded: Loaded) -> Policy:
     return loaded.environment.policy if loaded.environment else Policy()
 
 
-def _gate_changes(before: Gate, after: Gate) -> Iterator[str]:
-    """How results will count otherwise, by the manifest's names."""
-    for each in fields(Gate):
-        was, now = getattr(before, each.name), getattr(after, each.name)
-        if was != now:
-            yield f"{_manifest_name(each.name)}: {_spelled(was)} -> {_spelled(now)}"
-
-
-def _manifest_name(name: str) -> str:
-    return re.sub("_(.)", lambda found: found[1].upper(), name)
-
-
-def _spelled(value: object) -> str:
-    return _regress_text(value) if isinstance(value, Regress) else json.dumps(value)
-
-
-def _regress_text(value: Regress) -> str:
-    """As a manifest says it: ``{maxDrop: 5%, against: mean(5)}``."""
-    drop = Decimal(str(value.max_drop)) * 100 if value.relative else value.max_drop
-    against = f"mean({value.against})" if value.against else "lastPassing"
-    return f"{{maxDrop: {value_text(float(drop))}{'%' if value.relative else ''}, against: {against}}}"
+def _spelled(change: GateChange) -> str:
+    before, after = ("unset" if side is None else value_text(side) for side in (change.before, change.after))
+    return f"{change.path}: {before} -> {after}, {change.effect}"

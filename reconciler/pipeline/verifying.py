@@ -20,7 +20,7 @@ from reconciler.pipeline.measuring import Evaluated, Inquiry, expected_cost, hol
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
-from reconciler.pipeline.settling import never_held, remember_as_before, remember_measured, settle
+from reconciler.pipeline.settling import never_held, remember_measured, settle
 
 
 class Watch(Struct, frozen=True):
@@ -90,9 +90,7 @@ async def apply_and_verify(
                 settle(here)
             remember_measured(here, judged)
         elif rollback and state.before:
-            put_back = await _roll_back(here, watch)
-            remember_as_before(here, applied.planned.plan.lifecycle)
-            return Verified(applied, evaluated, put_back, left)
+            return Verified(applied, evaluated, await _roll_back(here, watch), left)
         return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
 
 

@@ -14,6 +14,7 @@ from reconciler.model.plan import (
     Action,
     Effect,
     FieldChange,
+    LifecycleChange,
     Refusal,
     Step,
 )
@@ -105,7 +106,8 @@ def _first(missing: Sequence[Address]) -> str:
     return ", ".join(map(str, named)) + (f" and {more} more" if more else "")
 
 
-def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
+def risks_of(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: World) -> tuple[Refusal, ...]:
+    """A refusal for each risk that needs an acknowledgement it does not have; ``changes`` are only remembered."""
     matches = ((step.address, world.matches.by_address.get(step.address)) for step in steps)
     known = {address: found for address, found in matches if found is not None}
     entries = {address: found.entry for address, found in known.items() if found.entry is not None}
@@ -115,22 +117,29 @@ def risks_of(steps: Sequence[Step], world: World) -> tuple[Refusal, ...]:
         owned=sum(not entry.archived for entry in world.state.entries.values()),
         deletes_allowed=_deletes_asked_for(steps, entries, world),
         archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, known) for step in steps),
+        changes=changes,
     )
     where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
 
 
-def denied(steps: Sequence[Step], world: World) -> Iterator[Refusal]:
-    """A refusal for each change whose effect must not happen here, where it is written; none while destroying."""
+def denied(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: World) -> Iterator[Refusal]:
+    """A refusal for each change whose effect must not happen here, where it is written; none while destroying.
+
+    ``changes`` are those of what is only remembered.
+    """
     policy = world.options.policy
     for step in steps if policy.deny and not policy.destroy else ():
         found = [change for change in step.changes if change.effect in policy.deny]
         for name, group in groupby(found, lambda change: change.path.partition(".")[0]):
             inside = list(group)
-            reason = "; ".join(f"{_words(change)}: {change.effect}" for change in inside)
-            yield _denial(step, reason, [str(change.effect) for change in inside], _line_of(name, step, world.desired))
+            yield _denial(step.address, inside, _line_of(name, step, world.desired))
         if not found and step.effect in policy.deny:
-            yield _denial(step, f"{step.action}: {step.effect}", [str(step.effect)], step.source)
+            yield _denied(step.address, f"{step.action}: {step.effect}", [str(step.effect)], step.source)
+    remembered = [each for each in changes if each.effect in policy.deny] if not policy.destroy else ()
+    for _, rules in groupby(remembered, lambda rule: (rule.address, rule.path.partition(".")[0])):
+        among = list(rules)
+        yield _denial(among[0].address, among, among[0].source)
 
 
 def perhaps_denied(step: Step, desired: Desired, deny: Collection[Effect]) -> Iterator[Refusal]:
@@ -160,16 +169,22 @@ def _line_of(field: str, step: Step, desired: Desired) -> Source | None:
     return replace(step.source, line=resource.line_of(field))
 
 
-def _denial(step: Step, reason: str, effects: Sequence[str], source: Source | None) -> Refusal:
+def _denial(address: Address, changes: Sequence[FieldChange | LifecycleChange], source: Source | None) -> Refusal:
+    reason = "; ".join(f"{_words(change)}: {change.effect}" for change in changes)
+    return _denied(address, reason, [str(change.effect) for change in changes], source)
+
+
+def _denied(address: Address, reason: str, effects: Sequence[str], source: Source | None) -> Refusal:
     names = ", ".join(sorted(set(effects)))
     hint = f"take the change back: the Environment's policy.deny, or --deny, forbids what is {names}"
-    return Refusal(step.address, f"{reason}, which is denied here", hint, source, by_rule=True)
+    return Refusal(address, f"{reason}, which is denied here", hint, source, by_rule=True)
 
 
-def _words(change: FieldChange) -> str:
+def _words(change: FieldChange | LifecycleChange) -> str:
     """``thresholds.0.value 0.9 -> 0.85``, without values that must not be shown or are too long to help."""
     sides = [value_text(side) for side in (change.before, change.after)]
-    if change.sensitive or max(map(len, sides)) > LONGEST_VALUE:
+    is_hidden = isinstance(change, FieldChange) and change.sensitive
+    if is_hidden or max(map(len, sides)) > LONGEST_VALUE:
         return change.path
     before, after = ("unset" if side == "null" else side for side in sides)
     return f"{change.path} {before} -> {after}"

@@ -39,10 +39,11 @@ from reconciler.model.plan import (
     plan_to_json,
     worst,
 )
-from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource
+from reconciler.model.resource import Address, Desired, Gate, Live, LiveObject, Resource
 from reconciler.model.state import Entry, State
 from reconciler.model.values import compact
 from reconciler.planning.differ import hides, unseen
+from reconciler.planning.gating import gate_changes
 from reconciler.planning.graph import linked
 from reconciler.planning.guards import POLICY, check_kinds, check_outage, denied, risks_of
 from reconciler.planning.matcher import match
@@ -77,13 +78,14 @@ def make_plan(
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
     owned = list(_owned(world))
+    lifecycle = tuple(_lifecycle(world, {step.address for step in steps}))
     plan = Plan(
         basis=basis,
         steps=linked(steps, by_id, references),
         refusals=(
             *sorted(refusals, key=lambda refusal: refusal.address),
-            *denied(steps, world),
-            *risks_of(steps, world),
+            *denied(steps, lifecycle, world),
+            *risks_of(steps, lifecycle, world),
         ),
         unchanged=_unchanged(world, {item.address for item in decisions}),
         outside=sum(1 for _ in outside(world)),
@@ -92,7 +94,7 @@ def make_plan(
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
         warnings=(*desired.warnings, *_told(world), *_namesakes(world)),
-        lifecycle=tuple(_lifecycle(world)),
+        lifecycle=lifecycle,
     )
     return replace(plan, digest=digest(plan))
 
@@ -243,17 +245,36 @@ def _unchanged(world: World, decided: set[Address]) -> int:
     return sum(not world.kinds[a.kind].virtual and a not in decided for a in world.desired.resources)
 
 
-def _lifecycle(world: World) -> Iterator[LifecycleChange]:
-    """What is declared about what is ours otherwise than we remember."""
-    for address, found in world.matches.by_address.items():
+def _lifecycle(world: World, changing: Container[Address]) -> Iterator[LifecycleChange]:
+    """What is declared about what is ours otherwise than we remember.
+
+    Of gates only those that an apply settles: what is selected, and what it changes anyway.
+    """
+    patterns, known = world.options.select, world.matches.by_address
+    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns else known
+    for address, found in known.items():
         resource, entry = world.desired.resources.get(address), found.entry
-        if resource is None or entry is None or found.live is None or not found.ours:
+        if resource is None or entry is None:
+            continue
+        is_here = found.live is not None and found.ours
+        is_settled = address in changing or (is_here and address in chosen)
+        if entry.gate is not None and entry.gate != resource.gate and is_settled:
+            yield from _of_gate(resource, entry.gate, world)
+        if not is_here:
             continue
         protect, on_removal = resource.lifecycle.protect, resource.lifecycle.onRemoval
         if protect is not None and protect != entry.protect:
             yield LifecycleChange(address, "lifecycle.protect", entry.protect, protect)
         if on_removal != entry.on_removal:
             yield LifecycleChange(address, "lifecycle.onRemoval", entry.on_removal, on_removal)
+
+
+def _of_gate(resource: Resource, before: Gate, world: World) -> Iterator[LifecycleChange]:
+    address = resource.address
+    for each in gate_changes(before, resource.gate, world.kinds[address.kind], world.around(address)):
+        line = resource.line_of(each.path.partition(".")[0])
+        source = replace(resource.source, line=line)
+        yield LifecycleChange(address, each.path, each.before, each.after, each.effect, source)
 
 
 def _namesakes(world: World) -> Iterator[str]:

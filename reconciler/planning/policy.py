@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from reconciler.model.plan import Action, Effect, Step
+from reconciler.model.plan import Action, Effect, LifecycleChange, Step, loosenings
 
 RISKS = ("archive", "delete", "replace", "loosen")
 FREE_ARCHIVES = 5
@@ -34,27 +34,34 @@ class Policy(Struct, frozen=True):
     resumed: bool = False
 
 
-def risks(steps: Sequence[Step]) -> dict[str, int]:
-    """How many steps carry each risk."""
+def risks(steps: Sequence[Step], changes: Sequence[LifecycleChange] = ()) -> dict[str, int]:
+    """How many steps carry each risk; ``changes`` of what is only remembered can loosen, too."""
     return {
         "archive": sum(step.action is Action.ARCHIVE for step in steps),
         "delete": sum(step.action is Action.DELETE for step in steps),
         "replace": sum(step.action is Action.REPLACE for step in steps),
-        "loosen": sum(step.effect is Effect.LOOSENED for step in steps),
+        "loosen": loosenings(steps, changes),
     }
 
 
 def unacknowledged(
-    steps: Sequence[Step], policy: Policy, *, owned: int, deletes_allowed: int = 0, archives_allowed: int = 0
+    steps: Sequence[Step],
+    policy: Policy,
+    *,
+    owned: int,
+    deletes_allowed: int = 0,
+    archives_allowed: int = 0,
+    changes: Sequence[LifecycleChange] = (),
 ) -> tuple[tuple[str, str], ...]:
     """(reason, hint) for every risk that needs an acknowledgement it does not have, in the order of ``RISKS``.
 
     ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps that ``onRemoval:
-    delete`` asks for, ``archives_allowed`` the archive steps that only end what was begun.
+    delete`` asks for, ``archives_allowed`` the archive steps that only end what was begun.  ``changes`` are those of
+    what is only remembered.
     """
     if policy.destroy:
         return ()
-    counts = risks(steps)
+    counts = risks(steps, changes)
     archives = counts["archive"] - archives_allowed
     needed = {
         "archive": archives > FREE_ARCHIVES and archives > FREE_SHARE * owned,

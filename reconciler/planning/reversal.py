@@ -26,7 +26,7 @@ from reconciler.model.checkout import from_home
 from reconciler.model.kind import AnyKind, Removal, Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.records import removed
-from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
+from reconciler.model.resource import Address, Desired, Gate, Lifecycle, Live, LiveObject, Resource, Source
 from reconciler.model.spec import Mark
 from reconciler.model.state import Entry, Record, State, done, entry_from_json, entry_to_json
 from reconciler.model.values import Fields
@@ -75,13 +75,13 @@ def before_from_json(data: Mapping[str, Any]) -> Before:
 
 
 def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind]) -> dict[Address, Before]:
-    """What is there now, by the address that each step of the plan leaves it at.
+    """What is there now, by the address that each step of the plan leaves it at; also where only our memory changes.
 
     What ends an earlier replace, or the doubt about one, is left out: it does not come back.  Nor does the former name
     of a root that is not ours: what stands in it was there under its new one.
     """
     there = live.by_id()
-    befores = {
+    befores = _only_remembered(plan, there, state, kinds) | {
         step.address: _before(step, there.get(step.remote_id or ""), state, kinds[step.address.kind])
         for step in plan.pending
         if not (_is_leftover(step, state) or step.changes_memory_only or step.ends_doubt)
@@ -89,6 +89,22 @@ def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind])
     followed = [(step.former, step.address) for step in plan.pending if step.changes_memory_only]
     homes = {former: address for former, address in followed if former is not None}
     return {address: replace(each, address=moved_back(each.address, homes, kinds)) for address, each in befores.items()}
+
+
+def _only_remembered(
+    plan: Plan, there: Mapping[str, LiveObject], state: State, kinds: Mapping[str, AnyKind]
+) -> dict[Address, Before]:
+    """What is remembered so far of whatever an apply remembers otherwise, steps or none."""
+    pending = [step for step in plan.pending if len(step.address.path) == 1]
+    roots = {step.address: step.former for step in pending if step.former is not None}
+    befores = {}
+    for address in dict.fromkeys(change.address for change in plan.lifecycle):
+        former = moved_back(address, roots, kinds)
+        entry = state.entries.get(former)
+        live = there.get(entry.remote_id) if entry is not None else None
+        if live is not None:
+            befores[address] = _noted(former, entry, live, {}, kinds[address.kind])
+    return befores
 
 
 def _is_leftover(step: Step, state: State) -> bool:
@@ -103,10 +119,13 @@ def _before(step: Step, live: LiveObject | None, state: State, kind: AnyKind) ->
     entry = state.entries.get(address)
     if live is None:
         return Before(address, entry=entry)
-    if step.action is Action.ADOPT:
-        entry = None
+    return _noted(address, None if step.action is Action.ADOPT else entry, live, step.fields, kind)
+
+
+def _noted(address: Address, entry: Entry | None, live: LiveObject, written: Fields, kind: AnyKind) -> Before:
+    """What is there of what was written, or is about to be."""
     applied = entry.applied if entry else {}
-    names = [name for name in {**applied, **step.fields} if name in kind.shapes]
+    names = [name for name in {**applied, **written} if name in kind.shapes]
     hidden = {name for name in names if Mark.WRITE_ONLY in kind.shapes[name].marks or name not in live.fields}
     fields = {name: applied[name] if name in hidden else live.fields[name]
               for name in names if name not in hidden or name in applied}  # fmt: skip
@@ -274,6 +293,7 @@ def _resource(
     """The resource as it was; ``address`` is where it stands now, but for its root."""
     entry, kind = before.entry, kinds[before.address.kind]
     lifecycle = Lifecycle(protect=entry.protect, onRemoval=entry.on_removal) if entry else Lifecycle()  # type: ignore[arg-type]
+    gate = (entry.gate if entry else None) or (written.gate if written else Gate())
     parent = kind.parent_of(before.address)
     fields = {**before.fields, **dict(zip(kind.identity, before.address.path[-len(kind.identity) :], strict=True))}
     return Resource(
@@ -281,6 +301,7 @@ def _resource(
         fields={name: value for name, value in fields.items() if name in kind.shapes},
         source=written.source if written else Source(from_home(home, entry.source) if entry else "", 0, 0),
         lifecycle=lifecycle,
+        gate=gate,
         references=_references(written.references, homes, kinds) if written else (parent,) if parent else (),
         renamed_from=(address,) if address != before.address else (),
         files=written.files if written else {},

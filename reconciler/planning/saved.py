@@ -16,6 +16,7 @@ from reconciler.model.plan import FORMAT_VERSION, LOST_REPLY, Action, Plan, plan
 from reconciler.model.values import compact
 
 _SAME = ("action", "address", "remote_id", "changes")
+_RULE = ("address", "path", "before", "after")
 
 
 def check_untouched(saved: Mapping[str, Any]) -> None:
@@ -40,6 +41,7 @@ def check_untouched(saved: Mapping[str, Any]) -> None:
 def _is_whole(saved: Mapping[str, Any]) -> bool:
     """Whether everything that is read of a plan is there.  Whoever edits a plan can make its digest too."""
     basis, steps, refusals = saved.get("basis"), saved.get("steps"), saved.get("refusals")
+    lifecycle = saved.get("lifecycle", [])
     return (
         _holds(basis, origins=dict, manifests=str, lineage=str, state_serial=int, options=dict)
         and all(isinstance(origin, str) for origin in basis["origins"].values())  # type: ignore[index]  # _holds
@@ -47,6 +49,8 @@ def _is_whole(saved: Mapping[str, Any]) -> bool:
         and all(_holds(step, id=str, action=str, address=str, reason=str, fingerprint=str) for step in steps)
         and all(step.keys() >= {*_SAME, "former"} for step in steps)
         and isinstance(refusals, list)
+        and isinstance(lifecycle, list)
+        and all(_holds(each, address=str, path=str) and each.keys() >= {*_RULE} for each in lifecycle)
     )
 
 
@@ -72,6 +76,7 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
         *((f"the environment: planned for {saved.get('environment')}, now {now['environment']}",) if elsewhere else ()),
         *_basis(saved["basis"], now["basis"], resumed=resumed),
         *_steps(saved, now, resumed=resumed),
+        *_remembered(saved, now, resumed=resumed),
         *(f"{each['address']}: {each['reason']}" for each in refused),
     )
 
@@ -109,6 +114,17 @@ def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -
                 yield f"{before['address']}: somebody changed it at the platform"
             elif any(before[key] != after[key] for key in (_SAME if resumed else (*_SAME, "former"))):
                 yield f"{before['address']}: {before['action']} means something else now"
+
+
+def _remembered(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
+    """What would be remembered otherwise than the plan says, or with ``resumed`` beyond what it says."""
+    planned, fresh = (
+        [{key: each[key] for key in _RULE} for each in plan.get("lifecycle", ())] for plan in (saved, now)
+    )
+    yield from (f"{each['address']}: its {each['path']} changes now" for each in fresh if each not in planned)
+    if not resumed:
+        unsaid = (each for each in planned if each not in fresh)
+        yield from (f"{each['address']}: its {each['path']} does not change any more, or otherwise" for each in unsaid)
 
 
 def _is_carried_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

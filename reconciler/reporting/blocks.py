@@ -12,10 +12,21 @@ from itertools import chain
 
 from msgspec import Struct
 
-from reconciler.model.plan import MATCHES_NOT_OURS, NOT_IN_BASE, NOT_THERE, Action, Cause, Effect, Plan, Refusal, Step
+from reconciler.model.plan import (
+    MATCHES_NOT_OURS,
+    NOT_IN_BASE,
+    NOT_THERE,
+    Action,
+    Cause,
+    Effect,
+    Plan,
+    Refusal,
+    Step,
+)
 from reconciler.model.resource import Address, Source
 from reconciler.model.values import counted
-from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, shown, value_lines
+from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, rule_text, value_lines
+from reconciler.reporting.gate_changes import count_gates, gate_lines, named
 from reconciler.reporting.lines import Line, Span, Tint, line
 from reconciler.reporting.replays import replay_lines
 
@@ -42,9 +53,6 @@ _VERBS = {
 }
 _REMOVING = (Action.DELETE, Action.ARCHIVE, Action.REPLACE)
 
-MOST_NAMED = 3
-"""How many resources are named for which the same changes, unless somebody wants them all."""
-
 Group = tuple[Line, ...]
 
 
@@ -62,9 +70,12 @@ def plan_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
     rest = [step for step in plan.pending if not _is_risky(step)]
     stays = [step for step in plan.steps if step.idle and step.reason != MATCHES_NOT_OURS]
     strange = [step for step in plan.steps if step.idle and step.reason == MATCHES_NOT_OURS]
+    gates = gate_lines(plan, verbose=verbose)
+    tint: Tint = "bad" if any(each.effect is Effect.LOOSENED for each in plan.lifecycle) else "title"
     blocks = [
         Block("Refused: nothing is applied until this is settled", tuple(map(_refusal, plan.refusals)), "bad"),
         Block("Removes, replaces or loosens", _steps(sorted(first, key=_risk), verbose), "bad"),
+        Block("Gates: results will count otherwise in a build", gates, tint),
         Block("Other changes" if first else "Changes", _steps(rest, verbose)),
         Block("Left alone", _steps(stays, verbose)),
         Block("As the manifests want it, but not ours: --adopt takes over", _steps(strange, verbose)),
@@ -173,17 +184,15 @@ def hint_lines(hint: str, *, indent: int) -> tuple[Line, ...]:
 
 def _lifecycle(plan: Plan, verbose: bool) -> list[Group]:
     """What an apply will remember, one line for all resources of which the same changes."""
-    alike: dict[tuple[str, str], list[Address]] = defaultdict(list)
+    alike: dict[str, list[Address]] = defaultdict(list)
     for each in plan.lifecycle:
-        before, after = (shown(value, verbose=False) for value in (each.before, each.after))
-        alike[each.path, f"{before} -> {after}"].append(each.address)
+        if each.effect is None:
+            alike[rule_text(each, verbose=False)].append(each.address)
     if not alike:
         return []
     lines = [line("nothing changes at the platform for this, but apply will remember:")]
-    for (path, change), addresses in sorted(alike.items()):
-        named = sorted(addresses) if verbose else sorted(addresses)[:MOST_NAMED]
-        more = f" and {len(addresses) - len(named):,} more" if len(addresses) > len(named) else ""
-        lines.append(line(Span(f"{path}: {change}"), f"  of {', '.join(map(str, named))}{more}", indent=4))
+    for change, addresses in sorted(alike.items()):
+        lines.append(line(Span(change), f"  of {named(sorted(addresses), verbose=verbose)}", indent=4))
     return [tuple(lines)]
 
 
@@ -213,8 +222,11 @@ def summary_line(plan: Plan) -> str:
     if plan.is_empty:
         return _nothing_to_remove(plan) if plan.basis.options.get("destroy") else f"No changes. {_matching(plan)}"
     if not plan.pending and not plan.refusals:
-        return f"No changes at the platform, {len(plan.lifecycle):,} to remember. {_matching(plan)}"
+        rules = sum(each.effect is None for each in plan.lifecycle)
+        ours = ", ".join(part for part in (f"{rules:,} to remember" if rules else "", count_gates(plan)) if part)
+        return f"No changes at the platform, {ours}. {_matching(plan)}"
     parts = [part for action in _VERBS if (part := _count(plan, action))]
+    parts += [part for part in [count_gates(plan)] if part]
     if plan.refusals:
         parts.append(f"{len(plan.refusals):,} refused")
     return f"Plan: {', '.join(parts)}. {plan.unchanged:,} unchanged{_left_alone(plan)}."

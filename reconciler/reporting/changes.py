@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from reconciler.model.plan import Cause, Effect, FieldChange, Step
+from reconciler.model.plan import Cause, Effect, FieldChange, LifecycleChange, Step
 from reconciler.model.values import Fields, Json, counted
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.lines import Line, Span, Tint, line
@@ -58,6 +58,12 @@ def badge(effect: Effect | None) -> tuple[Span, ...]:
 def cause_words(cause: Cause) -> str:
     """Who changed it, unless it was the manifests."""
     return _CAUSE_WORDS[cause]
+
+
+def rule_text(change: LifecycleChange, *, verbose: bool) -> str:
+    """What is remembered and what is declared, on one line."""
+    before, after = (shown(value, verbose=verbose) for value in (change.before, change.after))
+    return f"{change.path}: {before} -> {after}"
 
 
 def changes_lines(step: Step, *, verbose: bool) -> Iterator[list[Line]]:

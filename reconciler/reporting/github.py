@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Doubt, Level, StepOutcome, StepStatus, Verdict
-from reconciler.model.plan import Cause, Effect, Plan, Step
-from reconciler.model.resource import Source
+from reconciler.model.plan import Cause, Effect, LifecycleChange, Plan, Step
+from reconciler.model.resource import Address, Source
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import drifted
-from reconciler.reporting.changes import change_lines
+from reconciler.reporting.changes import change_lines, rule_text
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.tables import FLAKY, doubt_words, level_word, short_address, verdict_words, worst_first
@@ -62,7 +62,7 @@ def of_problems(problems: Iterable[Problem]) -> list[Annotation]:
 
 
 def of_plan(plan: Plan) -> list[Annotation]:
-    """An error for each refusal, a warning for each step that lets more pass."""
+    """An error for each refusal, a warning for each step that lets more pass, and for each gate."""
     refused = [
         _at(each.source, "error", f"{short_address(each.address)}: {_with_hint(each.reason, each.hint)}", "Refused")
         for each in plan.refusals
@@ -72,7 +72,14 @@ def of_plan(plan: Plan) -> list[Annotation]:
         for step in plan.pending
         if step.effect is Effect.LOOSENED
     ]
-    return [*refused, *loosened]
+    changes = [each for each in plan.lifecycle if each.effect is Effect.LOOSENED]
+    gates = [_of_gate(address, list(group)) for address, group in groupby(changes, lambda each: each.address)]
+    return [*refused, *loosened, *gates]
+
+
+def _of_gate(address: Address, changes: Sequence[LifecycleChange]) -> Annotation:
+    words = "; ".join(f"{rule_text(each, verbose=False)}  LOOSENED" for each in changes)
+    return _at(changes[0].source, "warning", f"{short_address(address)}: {words}", "Loosened")
 
 
 def of_drift(plan: Plan) -> list[Annotation]:
@@ -193,11 +200,10 @@ def plan_outputs(plan: Plan) -> dict[str, str]:
     """``has-changes``, and how many steps of each action, as names and values of outputs."""
     counts = Counter(step.action.value for step in plan.pending)
     summary = {name: str(counts[name]) for name in plan.summary() if name not in ("keep", "refused")}
-    loosened = sum(step.effect is Effect.LOOSENED for step in plan.pending)
     return {
         "has-changes": _truth(plan.has_changes),
         **summary,
-        "loosened": str(loosened),
+        "loosened": str(plan.loosened),
         "refused": str(len(plan.refusals)),
         "digest": plan.digest,
     }

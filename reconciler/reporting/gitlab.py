@@ -55,7 +55,9 @@ _WIDGET: dict[Action, tuple[str, ...]] = {
 def plan_gitlab(plan: Plan) -> str:
     """What the widget for Terraform plans counts: ``{"create":1,"update":0,"delete":2}``.
 
-    A replace counts as a create and a delete, as Terraform's own do.
+    A replace counts as a create and a delete, as Terraform's own do; a gate that counts otherwise as an update.
     """
     counts = Counter(what for step in plan.pending for what in _WIDGET[step.action])
+    gates = {each.address for each in plan.lifecycle if each.effect is not None}
+    counts["update"] += len(gates.difference(step.address for step in plan.pending))
     return json.dumps({what: counts[what] for what in ("create", "update", "delete")}, separators=(",", ":")) + "\n"

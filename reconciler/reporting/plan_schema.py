@@ -45,7 +45,16 @@ def _lifecycle() -> _Schema:
         "before": {"description": "What is remembered."},
         "after": {"description": "What is declared."},
     }
-    return _list_of(_closed(change), "Only where an apply will remember something for which nothing else changes.")
+    schema = _closed(change)
+    schema["properties"] = {
+        **change,
+        "effect": {
+            "enum": [effect.value for effect in Effect],
+            "description": "What it means for what a build lets pass; only where it is about a gate.",
+        },
+        "source": _source(),
+    }
+    return _list_of(schema, "Only where an apply will remember something for which nothing else changes.")
 
 
 def _offline() -> _Schema:

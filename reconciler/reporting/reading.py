@@ -110,7 +110,9 @@ def _plan(document: Document) -> Plan:
 
 def _lifecycle(document: Document) -> LifecycleChange:
     address = Address.parse(document["address"])
-    return LifecycleChange(address, str(document["path"]), document["before"], document["after"])
+    effect, source = document.get("effect"), _source(document.get("source"))
+    path, before, after = str(document["path"]), document["before"], document["after"]
+    return LifecycleChange(address, path, before, after, Effect(effect) if effect else None, source)
 
 
 def _step(document: Document) -> Step:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
-from reconciler.model.resource import Address
+from reconciler.model.resource import Address, Gate, Regress
 from reconciler.model.state import (
     Entry,
     Intent,
     Record,
     State,
     done,
+    entry_from_json,
     entry_to_json,
     fold,
     intent_to_json,
@@ -69,6 +70,20 @@ def test_an_intent_says_what_is_to_become_of_its_object() -> None:
     assert fold(State(), [record]) == State(in_doubt={PROJECT: intent})
     assert state_from_json(state_to_json(State(in_doubt={PROJECT: intent}))).in_doubt == {PROJECT: intent}
     assert intent_to_json(Intent("0a")) == {"op": "0a", "attempts": 1}
+
+
+def test_how_results_count_is_remembered_or_unknown() -> None:
+    """Only what is not as usual is written of a gate; an older version, which wrote nothing, claims nothing."""
+    gate = Gate(severity="warn", runs=3, min_pass=2, warn={"thresholds": [{"value": 4}]}, regress=Regress(0.05))
+    told = {"severity": "warn", "runs": 3, "min_pass": 2, "warn": {"thresholds": [{"value": 4}]}}
+    regress = {"max_drop": 0.05, "relative": True, "against": 0}
+    assert entry_to_json(Entry("t1", gate=gate))["gate"] == {**told, "regress": regress}
+    assert entry_to_json(Entry("t1", gate=Gate()))["gate"] == {}
+    assert "gate" not in entry_to_json(Entry("t1"))
+    for known in (gate, Gate(), None):
+        assert entry_from_json(json.loads(json.dumps(entry_to_json(Entry("t1", gate=known))))).gate == known
+    with pytest.raises(StateUnreadable):
+        fold(State(), [{"record": "done", "address": str(TEST), "entry": {"remote_id": "t1", "gate": {"runs": "3"}}}])
 
 
 def test_not_applied_settles_the_doubt_and_keeps_what_was_known() -> None:
@@ -381,6 +396,7 @@ ENTRIES = st.builds(
     archived=st.booleans(),
     unlisted=st.booleans(),
     retiring=st.lists(st.text(max_size=4), max_size=2).map(tuple),
+    gate=st.none() | st.builds(Gate, st.sampled_from(["error", "warn"]), flaky=st.booleans(), warn=FIELDS),
 )
 STATES = st.builds(
     lambda **fields: State(**fields),

@@ -448,9 +448,11 @@ def test_what_no_plan_shows_is_said(repository: Any) -> None:
     (repository.folder / "prod.yaml").write_text(kept)
     plan = json.loads(repository(*AGAINST_MAIN, "--env", "prod", "--format", "json").out)
     assert plan["steps"] == []
+    assert gates(plan) == [
+        ("openlayer.Test/bot/monitoring/Rows arrive", "severity", "info", "loosened"),
+        ("openlayer.Test/bot/monitoring/Rows arrive", "gate.onMissing", "pass", "loosened"),
+    ]
     assert plan["warnings"] == [
-        'openlayer.Test/bot/monitoring/Rows arrive: severity: "error" -> "info"',
-        'openlayer.Test/bot/monitoring/Rows arrive: onMissing: "fail" -> "pass"',
         "openlayer.Test/bot/monitoring/Rows arrive: it is not protected any more",
         "the pin incident-812 is gone: openlayer.Test/bot/monitoring/Rows arrive need not flag that any more",
         "the environment asks for no acknowledgement any more: loosen",
@@ -474,10 +476,25 @@ def test_what_no_plan_shows_is_said_of_what_is_renamed(renamed: str, repository:
         repository.edit("bot.yaml", "{name: bot}", "{name: help, renamedFrom: bot}")
     plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
     assert {step["action"] for step in plan["steps"]} == {"rename"}
-    assert plan["warnings"] == [
-        f'openlayer.Test/{project}/monitoring/{test}: severity: "error" -> "info"',
-        f"openlayer.Test/{project}/monitoring/{test}: it is not protected any more",
-    ]
+    address = f"openlayer.Test/{project}/monitoring/{test}"
+    assert gates(plan) == [(address, "severity", "info", "loosened")]
+    assert plan["warnings"] == [f"{address}: it is not protected any more"]
+
+
+def test_a_gate_that_fails_less_is_denied_as_in_a_plan(repository: Any) -> None:
+    """Exit 3 at its line, and exit 2 where only that is asked for."""
+    repository.edit("bot.yaml", "subtype: rowCount", "subtype: rowCount\n      flaky: true")
+    repository(*AGAINST_MAIN, "--detailed-exitcode", code=2)
+    assert (
+        "flaky false -> true: loosened, which is denied"
+        in repository(*AGAINST_MAIN, "--deny", "loosened", code=3).words
+    )
+
+
+def gates(plan: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
+    """What becomes of gates: address, field, what it is then, and what that means."""
+    changes = [each for each in plan["lifecycle"] if "effect" in each]
+    return [(each["address"], each["path"], each["after"], each["effect"]) for each in changes]
 
 
 PIN = """

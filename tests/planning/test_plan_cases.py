@@ -141,7 +141,11 @@ def _entry(address: Address, value: str | dict[str, Any], desired: Desired) -> E
     known: dict[str, Any] = {"id": value} if isinstance(value, str) else dict(value)
     remote_id, was, not_yet = known.pop("id"), known.pop("was", {}), known.pop("not_yet", [])
     resource = desired.resources.get(address)
-    today = remembered(resource, remote_id, None) if resource else Entry(remote_id, source="manifests.yaml")
+    today = (
+        remembered(resource, OPENLAYER.kind(address.kind), remote_id, None)
+        if resource
+        else Entry(remote_id, source="manifests.yaml")
+    )
     applied = {name: field for name, field in {**today.applied, **was}.items() if name not in not_yet}
     return entry_from_json({**entry_to_json(today), "applied": applied, **known})
 

@@ -343,7 +343,8 @@ def _renamed(step: Step) -> dict[str, Any]:
 
 
 def _entry(step: Step, world: World, remote_id: str) -> dict[str, Any]:
-    return _remembered(step, remembered(world.desired.resources[step.address], remote_id, None))
+    resource = world.desired.resources[step.address]
+    return _remembered(step, remembered(resource, KINDS[step.address.kind], remote_id, None))
 
 
 def _remembered(step: Step, entry: Entry) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.model.plan import Action, Basis, FieldChange, Plan, Step
-from reconciler.model.resource import Address, Desired, Lifecycle, Live, LiveObject, Resource, Source
+from reconciler.model.plan import Action, Basis, Effect, FieldChange, LifecycleChange, Plan, Step
+from reconciler.model.resource import Address, Desired, Gate, Lifecycle, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, State, entry_from_json
 from reconciler.model.values import Fields
 from reconciler.planning.reversal import (
@@ -88,6 +89,30 @@ def test_a_create_an_adoption_and_a_leftover() -> None:
     assert adopted == {TEST: Before(TEST, "t1", None, OLD)}
     leftover = step(Action.ARCHIVE, remote_id="t0")
     assert taken(leftover, entries={TEST: Entry("t1", OLD, retiring=("t0",))}) == {}
+
+
+def test_what_is_only_remembered_otherwise_is_noted_too() -> None:
+    """Under its former name, where the project around it is renamed; with a step of its own it is noted once."""
+    robot = Address("openlayer.Project", ("robot",))
+    inside = Address("openlayer.Test", ("robot", "monitoring", "Faithful"))
+    rename = step(Action.RENAME, robot, former=PROJECT, remote_id="p1", fields={"name": "robot"})
+    entries = {PROJECT: Entry("p1"), TEST: replace(OURS, gate=Gate())}
+    weaker = replace(plan(rename), lifecycle=(LifecycleChange(inside, "severity", "error", "warn", Effect.LOOSENED),))
+    live = Live((LIVE, LiveObject(PROJECT, "p1", {"name": "bot"})))
+    noted = snapshot(weaker, live, State(entries=entries), KINDS)
+    assert noted[inside] == Before(TEST, "t1", entries[TEST], OLD)
+    update = step(Action.UPDATE, fields=NEW, remote_id="t1")
+    both = replace(plan(update), lifecycle=(LifecycleChange(TEST, "severity", "error", "warn", Effect.LOOSENED),))
+    assert snapshot(both, live, State(entries=entries), KINDS) == {TEST: Before(TEST, "t1", entries[TEST], OLD)}
+
+
+def test_a_gate_is_wanted_as_it_was() -> None:
+    """As it was remembered; where nobody knows it, as it is written now."""
+    flaky, usual = Gate(flaky=True), Gate()
+    now = desired(wanted(TEST, NEW, gate=flaky))
+    for known, then in ((usual, usual), (None, flaky)):
+        befores = {TEST: Before(TEST, "t1", replace(OURS, gate=known), OLD)}
+        assert as_it_was(befores, now, KINDS).resources[TEST].gate == then
 
 
 def test_notes_survive_json() -> None:

@@ -9,7 +9,18 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.errors import StalePlan
-from reconciler.model.plan import LOST_REPLY, Action, Basis, FieldChange, Plan, Refusal, Step, plan_to_json
+from reconciler.model.plan import (
+    LOST_REPLY,
+    Action,
+    Basis,
+    Effect,
+    FieldChange,
+    LifecycleChange,
+    Plan,
+    Refusal,
+    Step,
+    plan_to_json,
+)
 from reconciler.model.resource import Address
 from reconciler.planning.planner import digest
 from reconciler.planning.saved import check_untouched, what_moved
@@ -149,6 +160,19 @@ def test_a_refusal_that_came_is_named() -> None:
         "openlayer.Project/bot: taskType cannot be changed in place",
     )
     assert what_moved(saved(plan(CREATE, refusals=(refusal,))), plan(CREATE, refusals=(refusal,))) == ()
+
+
+def test_a_gate_that_would_count_otherwise_is_named() -> None:
+    """A plan that hides it, or says something else of it, is not what somebody agreed to."""
+    weaker = LifecycleChange(TEST, "severity", "error", "warn", Effect.LOOSENED)
+    other = replace(weaker, after="info")
+    with_gate, with_other, without = (replace(plan(UPDATE), lifecycle=some) for some in ((weaker,), (other,), ()))
+    assert what_moved(saved(with_gate), with_gate) == ()
+    assert what_moved(saved(without), with_gate) == (f"{TEST}: its severity changes now",)
+    assert what_moved(saved(with_gate), without) == (f"{TEST}: its severity does not change any more, or otherwise",)
+    assert f"{TEST}: its severity changes now" in what_moved(saved(with_gate), with_other)
+    assert what_moved(saved(with_gate), without, resumed=True) == ()
+    assert what_moved(saved(without), with_gate, resumed=True) == (f"{TEST}: its severity changes now",)
 
 
 def test_what_only_reads_differently_has_not_moved() -> None:
