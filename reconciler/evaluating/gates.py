@@ -338,7 +338,7 @@ def _as_evaluation(each: Observation, criteria: Sequence[Criterion]) -> Evaluati
         starts=each.starts,
         ends=each.ends,
         recorded=each.recorded,
-        outdated=() if same else tuple(criterion.key for criterion in criteria),
+        laxer_then=() if same else tuple(criterion.key for criterion in criteria),
     )
 
 
@@ -500,7 +500,7 @@ def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Comp
     if loosened:
         return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
     missed = _missed(evaluation, criteria)
-    if any(criterion.key in evaluation.outdated for criterion in missed):
+    if any(criterion.key in evaluation.laxer_then for criterion in missed):
         why = f"recorded by another threshold, and misses the one that is written now; {_anew(evaluation)}"
         return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
     if (unmeasured := _unmeasured(evaluation, criteria)) is not None:

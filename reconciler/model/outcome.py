@@ -73,7 +73,7 @@ class Evaluation(Struct, frozen=True):
     id if we do not know the name, or None where there are no pipelines.  Times are Unix seconds.  ``item`` is what was
     measured as it was then, as the kind's ``read`` takes it; None where the vendor keeps no such thing.  ``unmeasured``
     names what the manifests limit and the resource did not measure then; "" where there is nothing, or nobody can tell.
-    ``outdated`` are the keys of the criteria in the manifests that were others then, by which more values passed.
+    ``laxer_then`` are the keys of the criteria in the manifests that were others then, by which more values passed.
     """
 
     address: Address
@@ -87,7 +87,7 @@ class Evaluation(Struct, frozen=True):
     recorded: str = ""
     item: Fields | None = None
     unmeasured: str = ""
-    outdated: tuple[str, ...] = ()
+    laxer_then: tuple[str, ...] = ()
 
     @property
     def is_preliminary(self) -> bool:

@@ -450,11 +450,11 @@ def _with_differences(
     return replace(
         evaluation,
         unmeasured=next((name_of(each) for each in criteria if each.key not in then), ""),
-        outdated=outdated(judged_by, criteria),
+        laxer_then=laxer_then(judged_by, criteria),
     )
 
 
-def outdated(judged_by: Sequence[Criterion], criteria: Sequence[Criterion]) -> tuple[str, ...]:
+def laxer_then(judged_by: Sequence[Criterion], criteria: Sequence[Criterion]) -> tuple[str, ...]:
     """The keys of what was judged, and by others than ``criteria``, so that a pass says nothing about these.
 
     What passed by stricter ones passes by these, too: whoever finds that it does not, judges otherwise than the vendor.

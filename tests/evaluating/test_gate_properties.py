@@ -15,7 +15,7 @@ from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Regress
 from reconciler.model.values import Json
-from reconciler.pipeline.measuring import outdated
+from reconciler.pipeline.measuring import laxer_then
 
 SEVERITY = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 WORST_FIRST = list(Level)
@@ -187,7 +187,7 @@ def test_a_tightened_threshold_never_improves_a_verdict(
         gate_of_one = replace(gate, runs=1, min_pass=None, regress=None)
         stricter = at_least(warn) if warn is not None else ()
         results = [
-            each if then is None else replace(each, outdated=outdated(at_least(then), at_least(limit)))
+            each if then is None else replace(each, laxer_then=laxer_then(at_least(then), at_least(limit)))
             for each, then in found
         ]
         one = Expectation(ADDRESSES[0], None, gate_of_one, None, at_least(limit), stricter, differs_there=differs)

@@ -147,7 +147,7 @@ def test_a_result_that_passed_by_another_threshold_and_misses_the_present_one_fa
     severity: Severity, level: Level
 ) -> None:
     """Even where it misses a stricter warning threshold, too."""
-    old = replace(result(PASSING, 0.75), outdated=("metrics|faithfulness",))
+    old = replace(result(PASSING, 0.75), laxer_then=("metrics|faithfulness",))
     for warn in ((), (limit(">=", 0.9),)):
         verdict = one(expect(gate=Gate(severity=severity), warn_criteria=warn), old)
         assert (verdict.level, verdict.measured, verdict.wanted, verdict.margin) == (level, "0.75", ">= 0.8", -0.05)
@@ -161,7 +161,7 @@ def test_only_the_threshold_that_was_another_one_makes_an_old_result_fail() -> N
     """The platform judged by the other one as it is now, and our judgement merely disagrees."""
     both = expect(criteria=(limit(">=", 0.8), limit("<=", 0.1, "toxicity")))
     shown = Evaluation(
-        FAITHFUL, PASSING, "live", {"faithfulness": 0.75, "toxicity": 0.05}, "", "r1", outdated=("metrics|toxicity",)
+        FAITHFUL, PASSING, "live", {"faithfulness": 0.75, "toxicity": 0.05}, "", "r1", laxer_then=("metrics|toxicity",)
     )
     assert one(both, shown).level is WARN
 
@@ -169,13 +169,13 @@ def test_only_the_threshold_that_was_another_one_makes_an_old_result_fail() -> N
 def test_a_value_that_belongs_to_nobody_for_certain_makes_no_old_result_fail() -> None:
     """Two columns of one measurement, of which one had another threshold."""
     score, delay = (Criterion(f"average|{name}", ">=", 0.5, label="average") for name in ("score", "delay"))
-    shown = Evaluation(FAITHFUL, PASSING, "live", {"average": 0.1}, "", "r1", outdated=("average|score",))
+    shown = Evaluation(FAITHFUL, PASSING, "live", {"average": 0.1}, "", "r1", laxer_then=("average|score",))
     assert one(expect(criteria=(score, delay)), shown).level is PASS
 
 
 def test_an_old_result_of_a_commit_asks_for_another_commit() -> None:
     """It is about no range of time, so nothing can evaluate it again."""
-    old = replace(result(PASSING, 0.75), starts=None, ends=None, outdated=("metrics|faithfulness",))
+    old = replace(result(PASSING, 0.75), starts=None, ends=None, laxer_then=("metrics|faithfulness",))
     assert one(expect(), old).why.endswith("; push a commit, which is judged anew")
 
 
