@@ -124,7 +124,8 @@ def test_a_rename_over_several_releases_is_one(repository: Any) -> None:
         "rename:openlayer.Test/bot/monitoring/Rows come in",
         "openlayer.Test/bot/monitoring/Rows arrive",
     )
-    assert "Rows come in: flaky: false -> true" in repository(*AGAINST_MAIN).out
+    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
+    assert gates(plan) == [("openlayer.Test/bot/monitoring/Rows come in", "flaky", True, "loosened")]
 
 
 def test_a_removed_test_is_archived_and_loosens(repository: Any) -> None:
@@ -404,18 +405,31 @@ def test_all_runs_gone_with_their_agents(empty: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "now"),
+    ("was", "now", "told"),
     [
-        ("{maxDrop: 5%, against: lastPassing}", "null"),
-        ("{maxDrop: 2.5%, against: mean(5)}", "{maxDrop: 0.1, against: lastPassing}"),
+        (
+            "{maxDrop: 5%, against: lastPassing}",
+            "null",
+            ['regress: {"maxDrop": "5%", "against": "lastPassing"} -> unset  LOOSENED'],
+        ),
+        (
+            "{maxDrop: 2.5%, against: mean(5)}",
+            "{maxDrop: 0.1, against: lastPassing}",
+            [
+                'regress.maxDrop: "2.5%" -> 0.1  MOVED',
+                'regress.against: "mean(5)" -> "lastPassing"  MOVED',
+            ],
+        ),
     ],
 )
-def test_what_is_compared_with_the_past_is_told_as_the_manifest_says_it(was: str, now: str, repository: Any) -> None:
+def test_what_is_compared_with_the_past_is_told_as_the_manifest_says_it(
+    was: str, now: str, told: list[str], repository: Any
+) -> None:
     repository.edit("bot.yaml", "subtype: rowCount", f"subtype: rowCount\n      regress: {was}")
     repository.commit()
     repository.edit("bot.yaml", f"regress: {was}", f"regress: {now}")
-    plan = json.loads(repository(*AGAINST_MAIN, "--format", "json").out)
-    assert plan["warnings"] == [f"openlayer.Test/bot/monitoring/Rows arrive: regress: {was} -> {now}"]
+    lines = repository(*AGAINST_MAIN).out.splitlines()
+    assert [line.strip() for line in lines if line.strip().startswith("regress")] == told
 
 
 def test_what_no_plan_shows_is_said(repository: Any) -> None:
