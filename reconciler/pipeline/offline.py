@@ -24,7 +24,7 @@ from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, P
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
-from reconciler.pipeline.checking import check_manifests
+from reconciler.pipeline.checking import Asked, check_manifests, judgeable
 from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
 from reconciler.pipeline.unplanned import unplanned
 from reconciler.planning.guards import perhaps_denied
@@ -33,6 +33,8 @@ from reconciler.planning.world import Options
 from reconciler.providers import KINDS
 from reconciler.reporting.declarations import Declared
 from reconciler.settings import Settings
+
+_UNTOLD = "whether more or less is better is not known offline"
 
 
 class Summary(Struct, frozen=True):
@@ -83,9 +85,12 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
         kinds = tuple(map(_offline, KINDS.values()))
         options = Options(select=request.select, policy=policy_of(environment, request))
         live, state = _as_applied(before, loaded.desired)
-        made = make_plan(loaded.desired, live, state, kinds, options, basis)
+        judged = judgeable(loaded.desired)
+        left = (pin for pin in loaded.desired.pins if pin not in judged)
+        unjudged = (f"the pin {pin.name} is not judged: {_UNTOLD}" for pin in left)
+        made = make_plan(replace(loaded.desired, pins=judged), live, state, kinds, options, basis)
         refusals = (*made.refusals, *_perhaps_denied(made.steps, loaded.desired, options))
-        warnings = (*made.warnings, *(unplanned(former, loaded) if former else ()))
+        warnings = (*made.warnings, *unjudged, *(unplanned(former, loaded) if former else ()))
         steps = tuple(map(_told, made.steps))
         return replace(made, steps=steps, refusals=refusals, warnings=warnings, unseen=(), digest="")
 
@@ -151,7 +156,7 @@ def _criteria(kind: AnyKind) -> Callable[[Fields, LookUp], tuple[Criterion, ...]
     """The kind's criteria; where only the platform knows which direction is the stricter one, it is left open."""
 
     def criteria(written: Fields, find: LookUp) -> tuple[Criterion, ...]:
-        asked = _Asked(find)
+        asked = Asked(find)
         found = kind.criteria(written, asked)
         return tuple(replace(each, operator="is") for each in found) if asked.in_vain else found
 
@@ -162,26 +167,10 @@ def _perhaps_denied(steps: Iterable[Step], desired: Desired, options: Options) -
     """What is refused because nobody can tell from here whether it is denied."""
     for step in steps:
         resource = desired.resources.get(step.address)
-        asked = _Asked(Neighbourhood({}, KINDS, step.address))
+        asked = Asked(Neighbourhood({}, KINDS, step.address))
         KINDS[step.address.kind].criteria(resource.fields if resource else {}, asked)
         if asked.in_vain:
             yield from perhaps_denied(step, desired, options.policy.deny)
-
-
-class _Asked:
-    """A look-up that notes whether something was asked for that is not there."""
-
-    def __init__(self, find: LookUp) -> None:
-        self._find, self.in_vain = find, False
-
-    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
-        found = self._find(kind_id, name)
-        self.in_vain = self.in_vain or found is None
-        return found
-
-    def names(self, kind_id: str) -> list[str]:
-        self.in_vain = True
-        return self._find.names(kind_id)
 
 
 def _told(step: Step) -> Step:

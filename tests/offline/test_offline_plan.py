@@ -566,6 +566,53 @@ def test_an_edited_pin_is_said(old: str, new: str, told: str | None, code: int, 
     assert plan["warnings"] == ([] if told is None else [f"the pin incident-812 is not what it was: {told}"])
 
 
+def test_a_pin_is_judged_by_whoever_checks_the_manifests(repository: Any) -> None:
+    """In each environment by its own thresholds; nothing is asked of a platform, nor of git."""
+    repository.write("pin.yaml", PIN)
+    repository("validate")
+    repository.edit("bot.yaml", "value: 20}", "value: 3}")
+    told = "pin.yaml:2:1: pin incident-812: rowCount 3 would not be flagged by >= 3; tighten the threshold, or delete"
+    for command in (("validate",), ("plan", "--offline")):
+        assert told in repository(*command, code=1).words
+    assert "::error file=pin.yaml,line=2" in repository("validate", "--format", "github", code=1).out
+    repository("validate", "bot.yaml")
+    repository.edit("bot.yaml", "value: 3}", "value: 20}")
+    repository.write(
+        "prod.yaml",
+        """
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: prod}
+        spec:
+          overrides:
+            - match: {project: bot, test: Rows arrive}
+              set: {thresholds: [{measurement: rowCount, value: 2}]}
+        ---
+        apiVersion: reconciler/v1
+        kind: Environment
+        metadata: {name: staging}
+        spec: {}
+        """,
+    )
+    assert "in environment prod: pin incident-812: rowCount 3 would not" in repository("validate", code=1).words
+    repository("validate", "--env", "staging")
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(90, "passes"), (70, "flagged"), (70, "passes")])
+def test_what_only_the_platform_can_judge_is_left_to_it(value: int, verdict: str, empty: Any) -> None:
+    """Of which metrics less is better."""
+    with_a_tone(empty)
+    more = PIN.replace("project: bot", "project: care").replace("test: Rows arrive", "test: Right")
+    more = more.replace("      pipeline: live\n", "").replace("rowCount, value: 3", f"Tone, value: {value}")
+    empty.write("pin.yaml", more.replace("flagged", verdict))
+    empty("validate")
+    empty.commit()
+    plan = json.loads(empty(*AGAINST_MAIN, "--format", "json").out)
+    assert plan["refusals"] == []
+    told = "the pin incident-812 is not judged: whether more or less is better is not known offline"
+    assert plan["warnings"] == [told]
+
+
 def test_a_pin_follows_its_test(repository: Any) -> None:
     """A new name of the test is no other test."""
     repository.write("pin.yaml", PIN)
