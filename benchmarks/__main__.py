@@ -1,6 +1,7 @@
 """``python -m benchmarks``: whole processes against peers, in ratios.
 
     python -m benchmarks                                  1,000 tests without latency
+    python -m benchmarks --projects 2 --pipelines 3 --tests 500 --peers   a shape of your own, and no peers
     python -m benchmarks --tests 1000 10000 100000 --latency 0 50 --in-flight 32 --sweep
     python -m benchmarks --write                          also benchmarks/results/*.json, the tables and the picture;
                                                           runs of one day are kept together
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from benchmarks.world import Size
 
 TESTS_IN_A_PROJECT = 100
 PEERS = ("floor", "sdk", "octodns")
+LIBRARIES = {"floor": ("aiohttp",), "sdk": ("openlayer",), "octodns": ("octodns", "octodns_digitalocean")}
 SEQUENTIAL_UP_TO = {False: 10_000, True: 1_000}
 """Tests, without and with latency: a sequential peer needs minutes for more."""
 ROUNDS_UP_TO = 10_000
@@ -47,8 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.url and (asked.write or asked.sweep or any(asked.latency)):
         parser.error("--url goes without --write, --sweep and --latency: its figures are of another platform")
+    if asked.projects and (asked.write or asked.sweep):
+        parser.error("--projects goes without --write and --sweep: kept results are of projects of 100 tests")
+    for tests in asked.tests if asked.projects else ():
+        if tests % asked.projects:
+            parser.error(f"--projects {asked.projects} does not divide --tests {tests}: each project has as many")
     if asked.url and not os.environ.get("OPENLAYER_API_KEY"):
         parser.error("--url needs the platform's key in OPENLAYER_API_KEY")
+    if missing := _missing(asked):
+        parser.error(f"{missing}: pip install '.[benchmark]', or name the peers that are there with --peers")
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Path(folder), asked, _Teller())
     print(_tables(results))
@@ -56,27 +66,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _write(results)
 
 
+def _missing(asked: argparse.Namespace) -> str:
+    """What needs a library that is not there, and which; empty where all of them are."""
+    needed = {f"the peer {peer}": LIBRARIES[peer] for peer in asked.peers}
+    needed |= {"--write": ("matplotlib",)} if asked.write else {}
+    lacking = {what: [name for name in names if find_spec(name) is None] for what, names in needed.items()}
+    return "; ".join(f"{what} needs {' and '.join(names)}" for what, names in lacking.items() if names)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--tests", type=int, nargs="+", default=[1000], metavar="N", help="how many tests, in projects of 100"
+        "--tests", type=_positive, nargs="+", default=[1000], metavar="N", help="how many tests, all together"
     )
-    parser.add_argument("--pipelines", type=int, default=2, metavar="L", help="in each project")
+    parser.add_argument(
+        "--projects", type=_positive, metavar="P", help="with as many tests each; by default projects of 100 tests"
+    )
+    parser.add_argument("--pipelines", type=_positive, default=2, metavar="L", help="in each project")
     parser.add_argument("--latency", type=int, nargs="+", default=[0], metavar="MS", help="of the emulator's answers")
     parser.add_argument(
         "--url", metavar="URL", help="measure a platform in place of the emulator: one round, in an empty workspace"
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--in-flight", type=int, default=16, metavar="N")
+    parser.add_argument("--rounds", type=_positive, default=3)
+    parser.add_argument("--in-flight", type=_positive, default=16, metavar="N")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     parser.add_argument("--dbt", metavar="COMMAND", help="dbt-jobs-as-code as one more peer")
     parser.add_argument(
         "--dbt-up-to", type=int, default=1000, metavar="N", help="tests; it needs a minute for each 10,000"
     )
     parser.add_argument("--sweep", action="store_true", help="creates at 50 ms with 8 to 100 requests in flight")
-    parser.add_argument("--sweep-tests", type=int, nargs="+", default=[10_000], metavar="N", help="how many of them")
+    parser.add_argument(
+        "--sweep-tests", type=_positive, nargs="+", default=[10_000], metavar="N", help="how many of them"
+    )
     parser.add_argument("--write", action="store_true", help="keep the results, and draw them")
     return parser
 
@@ -108,6 +138,8 @@ def measure(folder: Path, asked: argparse.Namespace, say: scenarios.Say) -> dict
 
 
 def _size(asked: argparse.Namespace, tests: int) -> Size:
+    if asked.projects:
+        return Size(asked.projects, asked.pipelines, tests // asked.projects)
     return Size(max(1, tests // TESTS_IN_A_PROJECT), asked.pipelines, min(tests, TESTS_IN_A_PROJECT))
 
 
