@@ -42,6 +42,7 @@ from reconciler.model.criteria import (
     meets,
     name_of,
     no_number_for,
+    rounded,
     undirected,
     value_text,
     values_of,
@@ -609,7 +610,7 @@ def _rounded(value: Json, criteria: Sequence[Criterion]) -> str:
     """The value with four digits after the point, or all of them where rounding would hide or turn the decision."""
     if not isinstance(value, float):
         return value_text(value)
-    short = round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")
+    short = rounded(value)
     limits = [criterion.value for criterion in criteria]
     turns = any(meets(short, c) != meets(value, c) for c in criteria)
     hides = short != value and (turns or short in limits or value in limits)

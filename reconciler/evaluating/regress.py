@@ -16,7 +16,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from reconciler.model.criteria import less_is_better, value_text, values_of
+from reconciler.model.criteria import less_is_better, rounded, value_text, values_of
 from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Baseline, Evaluation, EvaluationStatus, Level
@@ -207,7 +207,7 @@ def _beyond(value: Fraction, limit: Fraction) -> str:
 
 
 def _short(value: Fraction) -> str:
-    return value_text(float(f"{float(value):.4g}") if abs(value) < 1 else round(float(value), 4))
+    return value_text(rounded(float(value)))
 
 
 def _full(value: Fraction) -> str:

@@ -224,6 +224,14 @@ def value_text(value: Json) -> str:
     return json.dumps(as_written(value), ensure_ascii=False)
 
 
+def rounded(value: float) -> float:
+    """A number as a person reads it: four digits after the point, or four that count of what is less than one.
+
+    What stands beside each other is rounded alike: a margin that is rounded further contradicts its value and limit.
+    """
+    return round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")
+
+
 def as_written(value: Json) -> Json:
     """The value with the type that a person gives it: 1 for 1.0."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

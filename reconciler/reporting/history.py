@@ -18,7 +18,7 @@ from itertools import groupby
 
 from msgspec.structs import asdict
 
-from reconciler.model.criteria import family, value_text
+from reconciler.model.criteria import family, rounded, value_text
 from reconciler.model.history import Observation
 from reconciler.model.outcome import Level
 from reconciler.model.plan import FORMAT_VERSION
@@ -270,9 +270,9 @@ def _values(each: Observation) -> str:
 
 
 def _rounded(value: Json, margin: float | None) -> str:
-    """Four digits, or all of them where the decision lies within the rounding."""
+    """The value as a person reads it, or with all its digits where the decision lies within the rounding."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value_text(value)
-    short = float(f"{value:.4g}")
+    short = rounded(value)
     hides = margin is not None and short != value and abs(short - value) >= abs(margin)
     return value_text(value if hides else short)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.model.criteria import value_text
+from reconciler.model.criteria import rounded, value_text
 from reconciler.model.replay import Near, Replay, ReplayState, Share
 from reconciler.model.values import counted, format_duration
 from reconciler.reporting.lines import Line, Span, Tint, line
@@ -39,7 +39,7 @@ def _tint(replay: Replay) -> Tint:
 
 
 def _near_line(near: Near) -> Line:
-    by = f"{abs(near.margin):.4g}"
+    by = f"{abs(rounded(near.margin)):.15g}"
     verdict = f"passes by {by}" if near.margin > 0 else f"misses by {by}" if near.margin else "right on the limit"
     where = Span(f"  {near.pipeline or near.result_id} {when(near)}", "dim")
     value = f"{near.value:.6g}" if isinstance(near.value, float) else value_text(near.value)

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from reconciler.model.criteria import rounded, value_text
 from reconciler.model.outcome import Baseline, Doubt, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, State
@@ -83,7 +84,7 @@ def baseline_remark(baseline: Baseline) -> str:
     """How a value stands to the past: ``no baseline yet``, ``as good as 0.88``, ``2.3 % worse than 0.88``."""
     if baseline.value is None:
         return "no baseline yet"
-    before = f"{baseline.value:.4g}"
+    before = value_text(rounded(baseline.value))
     if not baseline.drop:
         return f"compared with {before}" if baseline.drop is None else f"as good as {before}"
     size = f"{abs(baseline.drop) * 100:.3g} %" if baseline.relative else f"{abs(baseline.drop):.3g}"
@@ -103,7 +104,7 @@ def doubt_words(doubt: Doubt) -> str:
 
 def margin_text(margin: float | None) -> str:
     """``+0.05`` on the right side of the limit, ``-0.18`` on the wrong one; empty where there is no number."""
-    return "" if margin is None else f"{margin:+.4g}"
+    return "" if margin is None else f"{rounded(margin):+.15g}"
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from reconciler.model.outcome import EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Intent, State
-from reconciler.reporting.tables import state_table, verdict_summary, verdict_table
+from reconciler.reporting.tables import margin_text, state_table, verdict_summary, verdict_table
 
 PROJECT = Address("openlayer.Project", ("bot",))
 FAITHFUL = Address("openlayer.Test", ("bot", "monitoring", "Faithful"))
@@ -136,3 +137,13 @@ openlayer.Project/new
 
 def test_no_state_yet_is_a_sentence() -> None:
     assert state_table(State(), width=80, color=False) == "No state yet.\n"
+
+
+@pytest.mark.parametrize(
+    ("margin", "text"),
+    [(1681.5, "+1681.5"), (1123.1, "+1123.1"), (0.05, "+0.05"), (-1 / 30, "-0.03333"), (-2 / 3 - 1, "-1.6667"),
+     (3000.0, "+3000"), (0.0, "+0"), (1.23e-7, "+1.23e-07"), (float("inf"), "+inf")],
+)  # fmt: skip
+def test_a_margin_does_not_contradict_the_numbers_beside_it(margin: float, text: str) -> None:
+    """1318.5 is 1681.5 below 3000, and not 1682."""
+    assert margin_text(margin) == text
