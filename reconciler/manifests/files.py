@@ -101,7 +101,7 @@ def beside(named: str, manifest: str, root: Path) -> File:
     if Path(named).is_absolute():
         raise ValueError("is not relative to this manifest", "keep the file beside it")
     if limit is None:
-        raise ValueError("leads out of the root of this run", "keep it beside")
+        raise ValueError("leads out of the root of this run", "keep it beside this manifest")
     if any(part.startswith(".") and not part.startswith("..") for part in real.relative_to(limit).parts):
         raise ValueError("is hidden, and hidden files are not read", "rename it")
     if not os.path.isfile(real):  # noqa: PTH113 - Path.is_file raises for a name that is too long

@@ -87,9 +87,9 @@ class Expander(Struct):
         return items
 
     def _spec_scope(self, document: Document) -> Scope:
-        if not document.is_set or document.spec.get("params") is None:
+        if not document.is_set:
             return self.scope
-        params, spot = document.spec["params"], document.spec.value_spot("params")
+        params, spot = document.spec.get("params"), document.spec.value_spot("params")
         if not isinstance(params, Map):
             return self.scope.with_params(Map.of(spot, {}))
         return self.scope.with_params(resolve(params, spot, self.scope, self.problems))

@@ -291,7 +291,8 @@ class _Builder:
             value = self.known[value] if value in self.known else self._plain(value, spot, is_key)
         elif event.style in (">", "|") and not value:
             message = f"YAML reads an unquoted {event.style} as the start of a text, and this text is empty"
-            self._problem(spot, message, _quote_operator(">") if event.style == ">" else 'write "" for an empty text')
+            is_operator = event.style == ">" and self.path[-1:] == ["operator"]
+            self._problem(spot, message, _quote_operator(">") if is_operator else 'write "" for an empty text')
             self.parsed.doubtful.add(spot)
         elif event.style == '"' and not value.isprintable() and (found := _FORBIDDEN_IN_VALUE.search(value)):
             self._problem(spot, f"U+{ord(found[0]):04X} is a character that nobody can see", "remove it")
@@ -447,19 +448,31 @@ def _character(text: str, line: int, column: int) -> str:
 
 
 def _operator(text: str, line: int, column: int) -> str:
-    """The operator that somebody wrote at a position: the character there, and an equals sign after it."""
+    """The operator that somebody wrote at a position: the character there, and an equals sign after it.
+
+    "" where the key before it asks for something else.
+    """
+    before = text.split("\n", line + 1)[line][:column] if column > 0 else ""
+    if not _ASKS_OPERATOR.search(before):
+        return ""
     equals = "=" if _character(text, line, column + 1) == "=" else ""
     return _character(text, line, column) + equals
+
+
+_ASKS_OPERATOR: Final = re.compile(r"""operator["']?[ ]*:[ ]*$""")
 
 
 def _in_our_words(what: str, context: str, character: str, operator: str) -> tuple[str, str]:
     """(message, hint) for a complaint of libyaml's or PyYAML's scanner; theirs where we have no better one."""
     if "block scalar" in context and character in (">", "|"):
-        return f"YAML reads an unquoted {character} as the start of a text", _quote_operator(operator)
+        hint = _quote_operator(operator) if operator else "put the text in quotes, or begin it on the next line"
+        return f"YAML reads an unquoted {character} as the start of a text", hint
     if "\t" in what or "tab" in what or character == "\t":
         return "there is a tab where YAML wants spaces", "indent with spaces"
     if "cannot start any token" in what and character in (">", "|"):
-        return f"{character} has a meaning in YAML", _quote_operator(operator)
+        if operator:
+            return f"{character} has a meaning in YAML", _quote_operator(operator)
+        return f"a text that begins with {character} cannot stand in brackets", "put the text itself in quotes"
     if "cannot start any token" in what:
         return f"a value cannot start with {character}", "put it in quotes"
     if "mapping values are not allowed" in what:

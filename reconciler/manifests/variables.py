@@ -229,4 +229,6 @@ def _where_to_define(source: str, key: str, known: Mapping[str, Any]) -> str:
         return close
     if source == "var":
         return f"give --var {key}=..., {ENVIRON_PREFIX}{key}, or vars in the Environment"
-    return "it is not among the params" if source == "param" else "set it in the process environment"
+    if source == "param":
+        return "it is not among the params" if known else f"give the set params: {{{key}: ...}}"
+    return "set it in the process environment"

@@ -156,7 +156,7 @@ def test_a_link_out_of_the_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_bytes(b"bad")
     (root / "shelves" / "link.txt").symlink_to(tmp_path / "secret.txt")
     assert problems(root) == [
-        "shelves/top.yaml:6:27: spec.boxes[0].file: leads out of the root of this run; keep it beside"
+        "shelves/top.yaml:6:27: spec.boxes[0].file: leads out of the root of this run; keep it beside this manifest"
     ]
 
 
@@ -202,7 +202,7 @@ def test_a_file_beside_a_manifest_outside_of_the_root_is_read(tmp_path: Path) ->
     assert resources[Address("acme.Box", ("top", "first"))].files == {"file": "../other/shelves/rows.txt"}
     write(other)
     assert problems(root, "../other/shelves") == [
-        "../other/shelves/top.yaml:6:27: spec.boxes[0].file: leads out of the root of this run; keep it beside"
+        "../other/shelves/top.yaml:6:27: spec.boxes[0].file: leads out of the root of this run; keep it beside this manifest"
     ]
 
 
