@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -54,12 +54,13 @@ class Snapshot(Struct, frozen=True):
 
 
 class Lines(Struct, frozen=True):
-    """A journal as read: the snapshot it continues, its whole records in order, and its tip."""
+    """A journal as read: the snapshot it continues, its whole records in order, its tip, and whose it says it is."""
 
     lineage: str
     serial: int
     records: tuple[Record, ...]
     tip: str
+    environment: str = ""
 
 
 def canonical(data: object) -> bytes:
@@ -205,12 +206,13 @@ def parse_journal(content: bytes) -> Lines:
     with it, in one piece.
     """
     first, *rest = _whole_lines(content)
-    lineage, serial = _header(first)
+    header = parse_header(first)
+    lineage, serial = _position(header)
     records, tip = [], empty_tip(lineage, serial)
     for number, line in enumerate(rest, start=2):
         record, tip = _data(line, tip, number)
         records.append(record)
-    return Lines(lineage, serial, tuple(records), tip)
+    return Lines(lineage, serial, tuple(records), tip, str(header.get("environment", "")))
 
 
 def stands(content: bytes) -> tuple[str, int, str] | None:
@@ -222,16 +224,15 @@ def stands(content: bytes) -> tuple[str, int, str] | None:
         return None
     first, _, rest = content.partition(b"\n")
     try:
-        lineage, serial = _header(first)
+        lineage, serial = _position(parse_header(first))
         last = rest[rest.rfind(b"\n", 0, -1) + 1 :]
         return lineage, serial, str(_decoded(last)["sum"]) if last else empty_tip(lineage, serial)
     except (KeyError, TypeError, StateUnreadable):
         return None
 
 
-def _header(line: bytes) -> tuple[str, int]:
+def _position(header: Mapping[str, Any]) -> tuple[str, int]:
     """Lineage and serial."""
-    header = parse_header(line)
     return str(header.get("lineage")), int(header.get("serial", -1))
 
 

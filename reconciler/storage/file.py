@@ -87,7 +87,7 @@ class FileStore:
 
     def __init__(self, folder: Path, environment: str, *, now: Callable[[], datetime], job: str = "") -> None:
         require_environment_name(environment)
-        self._folder = folder
+        self._folder, self._environment = folder, environment
         self._snapshot = folder / f"{environment}.state.json"
         self._backup = folder / f"{environment}.state.json.backup"
         self._journal = folder / f"{environment}.journal.jsonl"
@@ -206,10 +206,20 @@ class FileStore:
             with _named(self._snapshot, self._snapshot_hint()):
                 snapshot = parse_snapshot(snapshot_content)
         with _named(self._journal, JOURNAL_HINT if snapshot_content is not None else self._lost_snapshot_hint()):
-            lines = _continuation(snapshot, journal_content)
+            journal = parse_journal(journal_content) if journal_content is not None else None
+            self._require_ours(journal)
+            lines = _continuation(snapshot, journal)
             state = fold(snapshot.state, lines.records)
         position = Position(lines.lineage, lines.serial, lines.tip)
         return OnDisk(state, position, lines.records, snapshot_content)
+
+    def _require_ours(self, journal: Lines | None) -> None:
+        """Raise StateUnreadable for what was copied from another environment; older versions did not say."""
+        if journal is not None and journal.environment not in ("", self._environment):
+            raise StateUnreadable(
+                f"it belongs to the environment {journal.environment}, not to {self._environment}",
+                hint="put the files of this environment back; or, where it was renamed, leave this one out",
+            )
 
     def _lost_snapshot_hint(self) -> str:
         is_gone = f"{self._snapshot} is not there"
@@ -278,7 +288,8 @@ class FileStore:
     def _begin_journal(self, position: Position, records: Sequence[Record]) -> int:
         """Replace the journal file by one of this lock, and keep it open."""
         lines, _ = record_lines(empty_tip(position.lineage, position.serial), records)
-        journal = self._placed(self._journal, header_line(position.lineage, position.serial, self._writer) + lines)
+        header = header_line(position.lineage, position.serial, self._writer, environment=self._environment)
+        journal = self._placed(self._journal, header + lines)
         self._close_journal()
         self._open_journal = journal
         return journal
@@ -328,13 +339,12 @@ class FileStore:
                     path.unlink(missing_ok=True)
 
 
-def _continuation(snapshot: Snapshot, journal: bytes | None) -> Lines:
+def _continuation(snapshot: Snapshot, lines: Lines | None) -> Lines:
     """What came after the snapshot: the journal, unless the snapshot was made from it and it only outlived a crash."""
     lineage, serial = snapshot.state.lineage, snapshot.state.serial
     nothing = Lines(lineage, serial, (), empty_tip(lineage, serial))
-    if journal is None:
+    if lines is None:
         return nothing
-    lines = parse_journal(journal)
     if (lines.lineage, lines.serial) == (lineage, serial):
         return lines
     if lines.tip == snapshot.absorbed:

@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -79,7 +80,7 @@ def test_after_a_commit_the_journal_names_its_snapshot_and_holds_no_record(
         written = store.commit(store.load())
     [line] = (folder / "production.journal.jsonl").read_text().splitlines()
     header = {"journal": 1, "lineage": written.lineage, "serial": 1, "writer": holder.lock_id}
-    assert json.loads(line)["data"] == header
+    assert json.loads(line)["data"] == {**header, "environment": "production"}
 
 
 def test_a_state_without_its_journal_is_the_snapshot(folder: Path, open_file_store: OpenFileStore) -> None:
@@ -615,6 +616,22 @@ def test_a_journal_without_its_snapshot_is_refused(folder: Path, open_file_store
         open_file_store().load()
     assert "without the journal file nothing is remembered" in caught.value.hint
     assert "backup" not in caught.value.hint.replace("a backup of yours", "")
+
+
+def test_the_files_of_another_environment_are_refused(folder: Path, open_file_store: OpenFileStore) -> None:
+    """Copied by mistake; the snapshot alone is taken: an environment that was renamed takes its state along."""
+    with open_file_store().lock("apply"):
+        pass
+    other = FileStore(folder, "staging", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    with other.lock("apply"):
+        written = other.commit(State(entries={BOT: Entry("p1")}))
+    for name in ("state.json", "journal.jsonl"):
+        shutil.copy(folder / f"staging.{name}", folder / f"production.{name}")
+    with pytest.raises(StateUnreadable, match="belongs to the environment staging, not to production") as caught:
+        open_file_store().load()
+    assert caught.value.message.startswith(str(folder / "production.journal.jsonl"))
+    (folder / "production.journal.jsonl").unlink()
+    assert open_file_store().load() == written
 
 
 def test_a_lost_snapshot_names_the_version_before_it(folder: Path, open_file_store: OpenFileStore) -> None:
