@@ -428,15 +428,15 @@ class Account:
     def datasets(self) -> list[Doc]:
         return list(self.api("GET", "/evaluation_datasets")["evaluation_datasets"])
 
-    def upload(self, name: str, content: str) -> str:
-        """A person uploads a dataset; its uuid."""
+    def upload(self, name: str, content: str, **more: str) -> str:
+        """A person uploads a dataset; its uuid.  ``more`` may say of which type and paradigm it is."""
         size = len(content.encode())
         files = {"files": [{"file_name": "rows.csv", "file_size": size}]}
         (put,) = self.api("POST", "/evaluation_datasets/file_upload_presigned_urls", files)["uploads"]
         headers = {"User-Agent": "by-hand"}
         assert httpx.put(put["presigned_url"], content=content.encode(), headers=headers, **PLAIN).is_success
         file = {"original_file_name": "rows.csv", "stored_object_key": put["object_key"], "size_in_bytes": size}
-        made = self.api("POST", "/evaluation_datasets", {"name": name, "file_upload_dataset": file})
+        made = self.api("POST", "/evaluation_datasets", {"name": name, "file_upload_dataset": file, **more})
         return str(made["evaluation_dataset_uuid"])
 
     def cases(self) -> dict[str, Doc]:

@@ -529,6 +529,31 @@ def test_a_dataset_made_by_hand_is_adopted_by_name_and_size(care: Any, account: 
     care("plan", "--detailed-exitcode")
 
 
+MODEL = "input,query\nAsked?,Where is my order?\n"
+
+
+@pytest.mark.parametrize("name", ["faq", f"faq-{hashlib.sha256(FAQ.encode()).hexdigest()[:12]}"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (MODEL + "x" * (len(FAQ) - len(MODEL) - 3) + ",y\n", {"dataset_type": "EVALUATION_DATASET_TYPE_MODEL"}),
+        (FAQ, {"dataset_paradigm": "EVALUATION_DATASET_PARADIGM_MULTI_TURN"}),
+    ],
+    ids=["of models", "of conversations"],
+)
+def test_a_dataset_of_another_type_is_none_of_ours(
+    name: str, content: str, kind: dict[str, str], care: Any, account: Any
+) -> None:
+    """A test case cannot use it, whatever its name and size."""
+    account.upload(name, content, **kind)
+    assert {each["file_size"] for each in account.datasets()} == {str(len(FAQ))}
+    assert "Plan: 2 to create." in care("plan").out
+    care("apply", "--yes", "--adopt")
+    account.upload(name, content, **kind)
+    care("plan", "--detailed-exitcode")
+    assert len(account.datasets()) == 3
+
+
 def test_a_dataset_made_by_hand_with_other_content_is_not_taken_for_ours(care: Any, account: Any) -> None:
     by_hand = account.upload("faq", MORE)
     ended = care("apply", "--yes", code=3)
