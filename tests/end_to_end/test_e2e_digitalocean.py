@@ -204,6 +204,14 @@ def test_two_metrics_of_one_name_are_not_guessed_between(care: Any, account: Any
 # ------------------------------------------------------------------------------------------------ datasets
 
 
+def test_a_cell_may_be_as_long_as_a_file(care: Any, account: Any) -> None:
+    """The platform limits rows and bytes: 1,000, and 1 GB."""
+    care.write("faq.csv", f"query,expected_response\n{'x' * 140_000},Yes\n")
+    care("apply", "--yes")
+    care("plan", "--detailed-exitcode")
+    assert account.case()["dataset"]["row_count"] == 1
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -218,8 +226,14 @@ def test_two_metrics_of_one_name_are_not_guessed_between(care: Any, account: Any
         ),
         ("", 'faq.csv:1:1: the header has no column "query"'),
         ("query\n" + "Where?\n" * 1001, "faq.csv:1002:1: 1,001 rows; the platform takes 1,000"),
+        (
+            'query\nWhen?\n"Where?\nWho?\n',
+            "faq.csv:3:1: this is not CSV: a cell begins with a quotation mark that nothing closes",
+        ),
+        ('query\n"Where" is it?\n', "faq.csv:2:1: this is not CSV: ',' expected after '\"'"),
+        ("query,x,query\nWhere?,,Who?\n", 'faq.csv:1:1: the header has the column "query" more than once'),
     ],
-    ids=["header", "empty", "cells", "line", "rows", "mark", "nothing", "many"],
+    ids=["header", "empty", "cells", "line", "rows", "mark", "nothing", "many", "open", "quoted", "twice"],
 )
 def test_what_is_wrong_with_a_file_is_said_before_any_request(content: str, said: str, care: Any, account: Any) -> None:
     care.write("faq.csv", content)

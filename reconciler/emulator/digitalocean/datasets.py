@@ -14,6 +14,7 @@ from reconciler.emulator.digitalocean.wire import Call, found
 from reconciler.emulator.rest import ApiError, moment
 
 MOST_ROWS = 1000
+csv.field_size_limit(2**30)  # of the file's size: no other limit of a cell is known
 
 # The column that must be there and the one that may, by the type of dataset.
 _COLUMNS = {
@@ -95,6 +96,9 @@ def read_rows(content: bytes, dataset_type: str) -> list[Row]:
     header, *lines = [line for line in table if line] or [[]]
     if needed not in header:
         raise ApiError(422, f'The file has no column "{needed}".')
+    for name in header:
+        if header.count(name) > 1:
+            raise ApiError(422, f'The file has the column "{name}" more than once.')
     if not 1 <= len(lines) <= MOST_ROWS:
         raise ApiError(422, f"The file has {len(lines)} rows; it must have 1 to {MOST_ROWS}.")
     for number, line in enumerate(lines, 1):

@@ -26,6 +26,7 @@ from reconciler.providers.digitalocean.routes import at, items_of, text_of, whol
 from reconciler.providers.digitalocean.workspace import uuid_in
 
 MOST_ROWS = 1_000
+csv.field_size_limit(2**30)  # that of a whole file: the platform has no other for a cell
 _OTHER_TYPES = ("EVALUATION_DATASET_TYPE_MODEL", "EVALUATION_DATASET_TYPE_ADK")
 _OTHER_PARADIGMS = tuple(f"EVALUATION_DATASET_PARADIGM_{each}" for each in ("MULTI_TURN", "CODING", "N_PLUS_1"))
 """Of what no test case takes.  What is new there may be what ours are called one day, and is not ruled out."""
@@ -55,16 +56,19 @@ def check_csv(content: bytes) -> Sequence[tuple[int, str]]:
 
 
 def _check_rows(text: str) -> Iterator[tuple[int, str]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
+    # Not strict, what follows a quotation mark that nothing closes would be one cell, however many lines it has.
+    reader, begins = csv.reader(io.StringIO(text, newline=""), strict=True), 1
     try:
         header = next(reader, [])
         if "query" not in header:
             shown = ", ".join(header) or "nothing"
             yield 1, f'the header has no column "query" (it has {shown}); the name is case-sensitive'
             return
-        place, count = header.index("query"), 0
+        for name in sorted({name for name in header if header.count(name) > 1}):
+            yield 1, f'the header has the column "{name}" more than once'
+        place, count, begins = header.index("query"), 0, reader.line_num + 1
         for row in reader:
-            count += 1
+            count, begins = count + 1, reader.line_num + 1
             if not row:
                 yield reader.line_num, "the line is empty; remove it"
             elif len(row) != len(header):
@@ -72,7 +76,9 @@ def _check_rows(text: str) -> Iterator[tuple[int, str]]:
             elif not row[place].strip():
                 yield reader.line_num, "the query is empty"
     except csv.Error as error:
-        yield reader.line_num, f"this is not CSV: {error}"
+        is_open = "end of data" in str(error)
+        why = "a cell begins with a quotation mark that nothing closes" if is_open else str(error)
+        yield begins, f"this is not CSV: {why}"
         return
     if not count:
         yield 1, "there are no rows"

@@ -142,6 +142,7 @@ def test_the_size_that_is_registered_is_the_size_of_the_file(account: Account) -
         (b"query,x\nWho?,1\n ,2\n", 'Row 2 has no "query".'),
         (b"query,x\nWho?\n", "Row 1 has 1 cells; the header has 2."),
         (b"query\n\xff\n", "The file is not UTF-8."),
+        (b"query,x,query\nWho?,1,Me?\n", 'The file has the column "query" more than once.'),
         (b'query\n"Who?" me\n', "The file is not CSV: ',' expected after '\"'."),
     ],
 )
