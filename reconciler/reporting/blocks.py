@@ -144,8 +144,9 @@ def _reasons(step: Step, *, verbose: bool) -> list[Span]:
     sentence = "; ".join(part for part in (reason, cause) if part)
     if step.action is Action.CREATE and not sentence and not verbose:
         return []  # a new environment is a page of these: one line each
-    # Two objects can look alike; what is taken away is named by the platform's own id.
-    identity = f"id {step.remote_id}" if step.remote_id and step.action in _REMOVING else ""
+    # Two objects can look alike; what is taken away or left there is named by the platform's own id.
+    is_named = step.action in (*_REMOVING, Action.KEEP)
+    identity = f"id {step.remote_id}" if step.remote_id and is_named else ""
     place = ", ".join(part for part in (identity, _place(step.source)) if part)
     return [Span(sentence), Span(" " if sentence and place else ""), Span(f"({place})" if place else "", "dim", True)]
 

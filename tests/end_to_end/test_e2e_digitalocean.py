@@ -319,7 +319,9 @@ def test_the_older_generation_goes_when_somebody_says_so(care: Any, account: Any
     assert "the older one stays at the platform" in care("plan").words
     care("apply", "--yes")
     assert len(account.datasets()) == 2
-    assert "--ack delete=N" in care("plan", "--verbose").words
+    kept = care("plan", "--verbose").words
+    assert f"the older one stays at the platform (id {first['dataset_uuid']}, care.yaml:7)" in kept
+    assert "--ack delete=N" in kept
     care("apply", "--yes", "--ack", "delete=2", code=3)
     assert len(account.datasets()) == 2
     assert "Apply: 1 done.  (1 deleted)" in care("apply", "--yes", "--ack", "delete=1").out
