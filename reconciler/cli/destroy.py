@@ -11,6 +11,7 @@ from reconciler.cli.options import (
     RUNS,
     Common,
     Report,
+    ack_option,
     common,
     example,
     lock_option,
@@ -19,6 +20,8 @@ from reconciler.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.model.plan import Plan
 
 
@@ -28,15 +31,16 @@ if TYPE_CHECKING:
 )
 @common(*RUNS, lock_option)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
+@ack_option
 @output_format("text", "json", "markdown")
 @report_option(*PLAN_FORMS)
-def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) -> int:
+def command(common: Common, yes: bool, acks: Mapping[str, int], style: str, reports: tuple[Report, ...]) -> int:
     """Delete our projects and pipelines and archive our tests in an environment; nothing that is not ours.
 
     With a PATH only what was declared there, else everything, also what no manifest declares any more.
 
     Asks for the environment's name.  Refuses (exit 3) while anything is protected, or while a project holds objects
-    that are not ours.
+    that are not ours; where these are archived, --ack delete=N takes them along.
     """
     import os
 
@@ -70,7 +74,7 @@ def command(common: Common, yes: bool, style: str, reports: tuple[Report, ...]) 
             event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
             note=console.story,
         )  # fmt: skip
-        async with session(common.request(), settings, hooks) as here:
+        async with session(common.request(acks=acks), settings, hooks) as here:
             signals.gently = here.stop.set
             applied = await apply(here, destroy=True)
             console.end_progress()

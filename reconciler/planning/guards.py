@@ -118,6 +118,7 @@ def risks_of(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: W
         deletes_allowed=_deletes_asked_for(steps, entries, world),
         archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, known) for step in steps),
         changes=changes,
+        along=_going_along(steps, world),
     )
     where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
@@ -206,6 +207,13 @@ def _deletes_asked_for(steps: Sequence[Step], entries: Mapping[Address, Entry], 
 
     meant = {address for address in deletes if asks(address)}
     return sum(address in meant or root_of(address, world.kinds) in meant for address in deletes)
+
+
+def _going_along(steps: Sequence[Step], world: World) -> str:
+    """What is archived, not known as ours, and stands in what is deleted; "" for nothing."""
+    roots = (step.address for step in steps if step.action is Action.DELETE)
+    names = sorted(each for root in roots for each in world.archived_strangers.get(root, ()))
+    return _first(names) if names else ""
 
 
 def _is_leftover(step: Step, known: Mapping[Address, Match]) -> bool:

@@ -52,37 +52,39 @@ def unacknowledged(
     deletes_allowed: int = 0,
     archives_allowed: int = 0,
     changes: Sequence[LifecycleChange] = (),
+    along: str = "",
 ) -> tuple[tuple[str, str], ...]:
     """(reason, hint) for every risk that needs an acknowledgement it does not have, in the order of ``RISKS``.
 
     ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps that ``onRemoval:
     delete`` asks for, ``archives_allowed`` the archive steps that only end what was begun.  ``changes`` are those of
-    what is only remembered.
+    what is only remembered.  ``along`` names what is not known as ours and goes with what is deleted: neither
+    ``onRemoval: delete`` nor to destroy says that this is meant.
     """
-    if policy.destroy:
-        return ()
     counts = risks(steps, changes)
     archives = counts["archive"] - archives_allowed
     needed = {
-        "archive": archives > FREE_ARCHIVES and archives > FREE_SHARE * owned,
-        "delete": counts["delete"] > deletes_allowed,
+        "archive": archives > FREE_ARCHIVES and archives > FREE_SHARE * owned and not policy.destroy,
+        "delete": bool(along) or (counts["delete"] > deletes_allowed and not policy.destroy),
         "replace": False,
         "loosen": False,
     }
+    required = frozenset[str]() if policy.destroy else policy.require
     found = []
     for risk in RISKS:
         count, given = counts[risk], policy.acks.get(risk)
         if given is not None and (count > given if policy.resumed else count != given):
             found.append((f"--ack {risk}={given} was given, but the plan holds {count}", _hint(risk, count)))
-        elif given is None and count and (needed[risk] or risk in policy.require):
-            found.append((_reason(risk, count, owned, required=risk in policy.require), _hint(risk, count)))
+        elif given is None and count and (needed[risk] or risk in required):
+            found.append((_reason(risk, count, owned, along, required=risk in required), _hint(risk, count)))
     return tuple(found)
 
 
-def _reason(risk: str, count: int, owned: int, *, required: bool) -> str:
+def _reason(risk: str, count: int, owned: int, along: str, *, required: bool) -> str:
+    with_it = f", and with that what is archived and not known as ours: {along}" if along else ""
     what = {
         "archive": f"{count} of {owned} resources would be archived",
-        "delete": f"{count} would be deleted for good",
+        "delete": f"{count} would be deleted for good{with_it}",
         "replace": f"{count} would be replaced, and history stays with the old ones",
         "loosen": f"{count} would be loosened",
     }[risk]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
@@ -76,18 +77,22 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
         step = removal(Action.ARCHIVE, address, found, reason)
         cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
         return replace(step, effect=_effect(live, world), cause=cause)
-    note = "to delete it for good: --ack delete=N, or lifecycle.onRemoval: delete"
+    unknown = _archived_with_it(address, world)
+    notes = (
+        "to delete it for good: --ack delete=N" + ("" if unknown else ", or lifecycle.onRemoval: delete"),
+        *unknown,
+    )
     if needed := _needed_by(address, live, world):
-        note = f"it cannot go while this stays: {_first(needed, 1)}"
+        notes = (f"it cannot go while this stays: {_first(needed, 1)}",)
     if needed or not _may_be_deleted(address, entry, world, going):
         step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
-        return replace(step, idle=True, notes=(note,))
+        return replace(step, idle=True, notes=notes)
     return (
         _would_take_along(address, world)
         or _would_leave_without(address, live, world)
         or replace(
             removal(Action.DELETE, address, found, reason),
-            notes=(*_taken_along(live), *_archived_with_it(address, world), *_left_without(live, world)),
+            notes=(*_taken_along(address, live, world), *unknown, *_left_without(live, world)),
         )
     )
 
@@ -183,7 +188,7 @@ def _would_leave_without(address: Address, live: LiveObject, world: World) -> Re
 
 def _archived_with_it(address: Address, world: World) -> tuple[str, ...]:
     names = sorted(map(str, world.archived_strangers.get(address, ())))
-    return (f"takes along what is archived and not known as ours: {_first(names)}",) if names else ()
+    return (f"deleting it takes along what is archived and not known as ours: {_first(names)}",) if names else ()
 
 
 def _left_without(live: LiveObject, world: World) -> tuple[str, ...]:
@@ -196,7 +201,9 @@ def _first(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _taken_along(live: LiveObject) -> tuple[str, ...]:
+def _taken_along(address: Address, live: LiveObject, world: World) -> tuple[str, ...]:
     found = {name: value for name, value in live.details.items() if isinstance(value, int) and value > 0}
+    archived = Counter(world.kinds[each.kind].noun for each in world.archived_ours.get(address, ()))
     counts = [counted(value, name.removesuffix("s"), name) for name, value in found.items()]
+    counts += [f"{counted(number, f'archived {noun}')} of ours" for noun, number in sorted(archived.items())]
     return (f"takes along at the platform: {', '.join(counts)}",) if counts else ()

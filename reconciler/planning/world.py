@@ -127,6 +127,14 @@ class World(Struct, frozen=True, dict=True):
         return self._by_root(known for known, item in self.matches.strangers if item.archived and item.op is None)
 
     @cached_property
+    def archived_ours(self) -> Inside:
+        """What is archived and ours: remembered so, or left by a replace and marked."""
+        matches = self.matches.by_address.items()
+        remembered = (known for known, found in matches if found.live and found.ours and found.live.archived)
+        replaced = (known for known, item in self.matches.strangers if item.archived and item.op is not None)
+        return self._by_root([*remembered, *replaced])
+
+    @cached_property
     def elsewhere(self) -> Inside:
         """What is ours and declared outside the given paths."""
         return self._by_root(outside(self))

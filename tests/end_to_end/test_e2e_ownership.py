@@ -197,6 +197,27 @@ def test_who_has_the_name_of_ours_is_told_and_left_alone(bot: Any, platform: Any
     assert platform.writes == []
 
 
+@pytest.mark.parametrize("way", ["apply", "destroy"])
+def test_a_project_with_what_a_stranger_archived_goes_only_where_that_is_acknowledged(
+    way: str, bot: Any, platform: Any
+) -> None:
+    """Neither that the project may be deleted, nor the environment's name, says that their history may go."""
+    bot.edit("bot.yaml", "spec:\n", "spec:\n  lifecycle: {onRemoval: delete}\n")
+    bot("apply", "--yes")
+    tests = f"/projects/{platform.projects()['bot']['id']}/tests"
+    theirs = platform.api("POST", tests, {**PII, "name": "theirs", "usesReferenceDataset": False})
+    platform.api("PUT", f"/tests/{theirs['id']}", {"archived": True})
+    bot.write(
+        "bot.yaml", "apiVersion: openlayer/v1\nkind: Project\nmetadata: {name: other}\nspec: {taskType: llm-base}\n"
+    )
+    words = bot(way, "--yes", code=3).words
+    assert "3 would be deleted for good, and with that what is archived and not known as ours:" in words
+    assert "openlayer.Test/bot/monitoring/theirs hint: if that is meant: --ack delete=3" in words
+    assert platform.tests("bot")["theirs"]["id"] == theirs["id"]
+    bot(way, "--yes", "--ack", "delete=3")
+    assert "bot" not in platform.projects()
+
+
 def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
     """And the next apply brings it back, as itself."""
     bot("apply", "--yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.cli import options
 from reconciler.manifests import environment
@@ -21,9 +22,13 @@ def steps(action: Action, count: int, effect: Effect | None = None) -> list[Step
     return made
 
 
-def missing(found: list[Step], policy: Policy, owned: int = 100, deletes: int = 0, archives: int = 0) -> list[str]:
+def missing(
+    found: list[Step], policy: Policy, owned: int = 100, deletes: int = 0, archives: int = 0, along: str = ""
+) -> list[str]:
     """The hints of what is not acknowledged."""
-    refused = unacknowledged(found, policy, owned=owned, deletes_allowed=deletes, archives_allowed=archives)
+    refused = unacknowledged(
+        found, policy, owned=owned, deletes_allowed=deletes, archives_allowed=archives, along=along
+    )
     return [hint for _, hint in refused]
 
 
@@ -121,3 +126,13 @@ def test_the_command_line_and_an_environment_name_the_risks_and_effects_that_the
     """Each has its own list: the command line starts without the planner, and manifests need a type."""
     assert tuple(risks([])) == RISKS == options.RISKS == get_args(environment.Risk)
     assert [*options.DENIABLE, "same"] == [*get_args(environment.Deniable), "same"] == [str(each) for each in Effect]
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(destroy=True)])
+def test_what_is_not_known_as_ours_goes_along_only_where_that_is_acknowledged(policy: Policy) -> None:
+    """Whatever ``onRemoval`` says; with the number of all deletes, as ever."""
+    found = [*steps(Action.DELETE, 2), *steps(Action.ARCHIVE, 9)]
+    assert missing(found, policy, deletes=2, along="theirs") == ["if that is meant: --ack delete=2"]
+    assert missing(found, replace(policy, acks={"delete": 2}), deletes=2, along="theirs") == []
+    assert missing(found, replace(policy, acks={"delete": 1}), deletes=2) == ["if that is meant: --ack delete=2"]
+    assert missing(found, policy, deletes=2) == []
