@@ -90,6 +90,11 @@ class Effect(StrEnum):
     TIGHTENED = "tightened"
     SAME = "same"
 
+    @property
+    def opposite(self) -> Effect:
+        """What the way back means."""
+        return {Effect.LOOSENED: Effect.TIGHTENED, Effect.TIGHTENED: Effect.LOOSENED}.get(self, self)
+
 
 def worst(effects: list[Effect]) -> Effect | None:
     """The effect of a whole made of parts: the first in the order of ``Effect``; None for no parts."""

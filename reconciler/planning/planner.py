@@ -150,15 +150,20 @@ def digest(plan: Plan) -> str:
 def only_drift(plan: Plan) -> Plan:
     """The part of a plan that somebody at the platform caused, without what the manifests ask for.
 
-    What is refused stays: whether that has drifted cannot be told.
+    A step leads back to the manifests, and its effects are told the other way round, as what was changed at the
+    platform means: what the step would tighten has been loosened there.  What is refused stays: whether that has
+    drifted cannot be told.
     Raises NothingOurs when nothing drifted because nothing that is declared was ever ours, or is remembered as ours.
     """
     steps = []
     for step in plan.steps:
-        changes = tuple(change for change in step.changes if change.cause is not Cause.MANIFEST)
-        if step.cause is Cause.MANIFEST or (step.changes and not changes):
+        caused = [change for change in step.changes if change.cause is not Cause.MANIFEST]
+        if step.cause is Cause.MANIFEST or (step.changes and not caused):
             continue
-        effect = worst([change.effect for change in changes if change.effect]) if changes else step.effect
+        changes = tuple(replace(each, effect=each.effect.opposite) if each.effect else each for each in caused)
+        effect = worst([each.effect for each in changes if each.effect])
+        if not changes and step.effect:
+            effect = step.effect.opposite
         steps.append(replace(step, changes=changes, effect=effect))
     unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
     if plan.unowned and not plan.owned and not steps:

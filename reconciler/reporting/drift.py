@@ -9,15 +9,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from reconciler.model.plan import Cause, Effect, FieldChange, Plan, Step
+from reconciler.model.plan import Cause, FieldChange, Plan, Step
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
 from reconciler.reporting.changes import badge, is_item, item_text, shown
 from reconciler.reporting.lines import Line, Span, line
 
 DriftAnswer = Literal["clean", "drifted", "unknown"]
-# A step leads back to the manifests: what it would tighten has been loosened at the platform.
-_REVERSED = {Effect.LOOSENED: Effect.TIGHTENED, Effect.TIGHTENED: Effect.LOOSENED}
 
 
 def drift_answer(plan: Plan) -> DriftAnswer:
@@ -51,17 +49,16 @@ def _group(step: Step) -> Group:
 
 def _line(change: FieldChange) -> Line:
     head = Span(f"{change.path}: ", solid=True)
-    effect = _REVERSED.get(change.effect, change.effect) if change.effect else None
     if change.sensitive:
         return line(head, "(sensitive, not shown)", indent=4)
     if is_item(change):
         gone = change.before is None  # the step would put it back
         item = Span(item_text(change, verbose=False), "remove" if gone else "add")
         what = f"  {'gone' if gone else 'added'} at the platform"
-        return line("- " if gone else "+ ", head, item, what, *badge(effect), indent=4)
+        return line("- " if gone else "+ ", head, item, what, *badge(change.effect), indent=4)
     there = Span(f"{shown(change.before, verbose=False)} at the platform", "remove")
     here = Span(f"{shown(change.after, verbose=False)} in the manifests", "add")
-    return line(head, there, ", ", here, *badge(effect), indent=4)
+    return line(head, there, ", ", here, *badge(change.effect), indent=4)
 
 
 def drift_sentence(plan: Plan) -> str:

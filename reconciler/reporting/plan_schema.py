@@ -105,7 +105,8 @@ def _one_of(words: type[Action] | type[Cause], description: str) -> _Schema:
 def _effect() -> _Schema:
     return {
         "enum": [*(effect.value for effect in Effect), None],
-        "description": "What it means for the values that pass; null where it means nothing.",
+        "description": "What the way from before to after means for the values that pass; in what drift writes, the "
+        "way from after to before, as the platform went. null where it means nothing.",
     }
 
 

@@ -194,6 +194,20 @@ def test_drift_is_told_in_every_form(bot: Any, platform: Any) -> None:
     assert bot("drift", "--format", "github", code=2).out.startswith("::warning file=bot.yaml,line=")
 
 
+def test_every_form_tells_what_was_done_to_a_threshold_at_the_platform(bot: Any, platform: Any) -> None:
+    """At least 2 rows became at least 1: that is loosened, though the next apply will tighten it again."""
+    bot("apply", "--yes")
+    project, test = platform.projects()["bot"]["id"], platform.tests("bot")["Rows arrive"]["id"]
+    limit = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 1}
+    platform.api("PUT", f"/projects/{project}/tests", {"payloads": [{"id": test, "thresholds": [limit]}]})
+    assert "thresholds.0.value: 1 at the platform, 2 in the manifests  LOOSENED" in bot("drift", code=2).out
+    (step,) = json.loads(bot("drift", "--format", "json", code=2).out)["steps"]
+    (change,) = step["changes"]
+    assert (step["effect"], change["effect"]) == ("loosened", "loosened")
+    (step,) = json.loads(bot("plan", "--format", "json").out)["steps"]
+    assert step["effect"] == "tightened"
+
+
 @pytest.mark.parametrize(
     ("command", "report", "words"),
     [

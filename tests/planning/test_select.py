@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address
@@ -75,18 +76,28 @@ def step(address: Address, *changes: FieldChange, cause: Cause, effect: Effect |
 
 
 def test_only_what_somebody_changed_at_the_platform_is_drift() -> None:
-    """A step that has both keeps the changes of the platform, and their effect."""
+    """A step that has both keeps the changes of the platform.  What it would tighten was loosened there."""
     by_hand = FieldChange("thresholds.0.value", 0.5, 0.9, Effect.TIGHTENED, Cause.DRIFT)
     ours = FieldChange("thresholds.1.value", 0.9, 0.5, Effect.LOOSENED, Cause.MANIFEST)
     both = step(TEST, by_hand, ours, cause=Cause.BOTH, effect=Effect.LOOSENED)
     plain = step(PROJECT, FieldChange("description", "a", "b"), cause=Cause.MANIFEST)
     found = only_drift(Plan(Basis("", {}, "", "", 0), (plain, both)))
-    assert found.steps == (step(TEST, by_hand, cause=Cause.BOTH, effect=Effect.TIGHTENED),)
+    done = replace(by_hand, effect=Effect.LOOSENED)
+    assert found.steps == (step(TEST, done, cause=Cause.BOTH, effect=Effect.LOOSENED),)
 
 
 def test_a_removal_at_the_platform_is_drift_without_fields() -> None:
     again = step(TEST, cause=Cause.DRIFT)
     assert only_drift(Plan(Basis("", {}, "", "", 0), (again,))).steps == (again,)
+
+
+@pytest.mark.parametrize("effect", Effect)
+def test_the_way_back_of_the_way_back_is_the_way(effect: Effect) -> None:
+    """What was un-archived at the platform and would be archived again, a loosening, was tightened there."""
+    back = step(TEST, cause=Cause.DRIFT, effect=effect)
+    (found,) = only_drift(Plan(Basis("", {}, "", "", 0), (back,))).steps
+    assert found.effect is effect.opposite
+    assert effect.opposite.opposite is effect
 
 
 def test_what_is_refused_stays_for_it_can_not_be_told() -> None:

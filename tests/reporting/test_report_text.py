@@ -84,8 +84,8 @@ def _drift(*changes: FieldChange, **more: object) -> Plan:
 
 
 def test_drift_is_told_from_the_platform() -> None:
-    """The step would tighten; so what somebody did at the platform was to loosen."""
-    plan = _drift(FieldChange("thresholds.0.value", 0.6, 0.7, Effect.TIGHTENED, Cause.DRIFT))
+    """Whose effects are those of what somebody did there."""
+    plan = _drift(FieldChange("thresholds.0.value", 0.6, 0.7, Effect.LOOSENED, Cause.DRIFT))
     assert (
         drift_text(plan, width=100, color=False)
         == """\
@@ -103,8 +103,8 @@ def test_a_threshold_that_came_or_went_at_the_platform() -> None:
     """One line each, told from the platform, where what the plan would take away was added."""
     limit: Json = {"insightName": "metrics", "measurement": "faithfulness", "operator": ">=", "value": 0.9}
     plan = _drift(
-        FieldChange("thresholds.0", None, limit, Effect.TIGHTENED, Cause.DRIFT),
-        FieldChange("thresholds.1", limit, None, Effect.LOOSENED, Cause.DRIFT),
+        FieldChange("thresholds.0", None, limit, Effect.LOOSENED, Cause.DRIFT),
+        FieldChange("thresholds.1", limit, None, Effect.TIGHTENED, Cause.DRIFT),
     )
     text = drift_text(plan, width=100, color=False)
     assert "- thresholds.0: metrics faithfulness >= 0.9  gone at the platform  LOOSENED\n" in text
