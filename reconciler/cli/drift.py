@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @output_format(*PLAN_FORMS)
 @report_option(*PLAN_FORMS)
 def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
-    """Compare the platform with what we last applied to the resources under PATH (default: this folder).
+    """Show what was changed at the platform since the last apply and differs from the resources under PATH.
 
-    Changes nothing.  Exits 0 when clean, 2 when drifted, and 1 when it cannot be told.  Names the fields that the
-    platform does not show: drift in those cannot be known.
+    PATH is this folder by default.  What the manifests say by now as well is no drift.  Changes nothing.  Exits 0
+    when clean, 2 when drifted, and 1 when it cannot be told.  Names the fields that the platform does not show: drift
+    in those cannot be known.
     """
     import os
 

@@ -74,4 +74,4 @@ def drift_sentence(plan: Plan) -> str:
         case "unknown":
             return f"Unknown: no drift found, but {unknown}.{rest}"
         case "clean":
-            return f"Clean: {counted(plan.unchanged, 'resource')} as applied.{rest}"
+            return f"Clean: {counted(plan.unchanged, 'resource matches', 'resources match')} the manifests.{rest}"

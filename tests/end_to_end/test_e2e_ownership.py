@@ -218,6 +218,16 @@ def test_a_project_with_what_a_stranger_archived_goes_only_where_that_is_acknowl
     assert "bot" not in platform.projects()
 
 
+def test_what_the_manifests_say_by_now_as_well_is_no_drift(bot: Any, platform: Any) -> None:
+    """Nothing would be put back, so it is clean; and said to match the manifests, not what was applied."""
+    bot("apply", "--yes")
+    canary = platform.pipelines("bot")["canary"]["id"]
+    platform.api("PUT", f"/inference-pipelines/{canary}", {"description": "By hand"})
+    bot("drift", code=2)
+    bot.edit("bot.yaml", "A tenth of the traffic", "By hand")
+    assert bot("drift").out == "Clean: 5 resources match the manifests.\n"
+
+
 def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
     """And the next apply brings it back, as itself."""
     bot("apply", "--yes")
@@ -255,7 +265,7 @@ def test_drift_says_what_it_did_not_look_at(bot: Any) -> None:
     bot("apply", "--yes")
     bot("state", "rm", "*/Rows arrive")
     told = bot("drift")
-    assert "Clean: 4 resources as applied." in told.out
+    assert "Clean: 4 resources match the manifests." in told.out
     assert "1 declared resource is not ours, so drift in it is not looked for" in told.words
     assert "is not ours" in json.loads(bot("drift", "--format", "json").out)["warnings"][0]
     assert "not ours" not in bot("drift", "--select", "*.InferencePipeline/*").text

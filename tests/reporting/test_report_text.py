@@ -115,7 +115,7 @@ def test_what_the_manifests_changed_is_not_drift() -> None:
     plan = replace(_drift(), steps=(Step("1", Action.UPDATE, FAITHFUL, "changed in the manifests"),))
     assert drift_answer(plan) == "clean"
     assert drift_text(plan, width=100, color=False) == (
-        "Clean: 3 resources as applied. 1 change from the manifests not applied yet.\n"
+        "Clean: 3 resources match the manifests. 1 change from the manifests not applied yet.\n"
     )
 
 
