@@ -71,6 +71,7 @@ class State(Struct, frozen=True):
     may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it).
     ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
     ``measured`` is what is no object at the platform, as it was declared when its gate held after an apply.
+    ``declared`` is the same, with its gate, as the last apply settled it (``planning.virtual`` reads it).
     """
 
     lineage: str = ""
@@ -86,6 +87,7 @@ class State(Struct, frozen=True):
     unverified: bool = False
     before: Mapping[Address, Fields] = field(default_factory=dict)
     measured: Mapping[Address, Fields] = field(default_factory=dict)
+    declared: Mapping[Address, Fields] = field(default_factory=dict)
 
 
 Record = dict[str, Any]
@@ -127,7 +129,7 @@ class _Folding:
         self._consumed, self._started = state.consumed, state.started
         self._touched, self._before = dict.fromkeys(state.touched), dict(state.before)
         self._unsettled, self._unverified = state.unsettled, state.unverified
-        self._measured = dict(state.measured)
+        self._measured, self._declared = dict(state.measured), dict(state.declared)
 
     def state(self) -> State:
         return replace(
@@ -143,6 +145,7 @@ class _Folding:
             unverified=self._unverified,
             before=self._before,
             measured=self._measured,
+            declared=self._declared,
         )
 
     def take(self, record: Record) -> None:
@@ -170,7 +173,8 @@ class _Folding:
             case "renamed":
                 self._inside = _Inside(self._entries)
                 former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))
-                for table in (self._entries, self._in_doubt, self._touched, self._before, self._measured):
+                tables = (self._entries, self._in_doubt, self._touched, self._before, self._measured, self._declared)
+                for table in tables:
                     _move(table, former, address, is_alone=is_alone)
             case unknown:
                 raise _not_known(unknown)
@@ -202,6 +206,8 @@ class _Folding:
                 self._settle(record)
             case "measured":
                 self._measured = {self._addresses[key]: _mapping(told) for key, told in record["declared"].items()}
+            case "declared":
+                self._declared = {self._addresses[key]: _mapping(told) for key, told in record["declared"].items()}
             case unknown:
                 raise _not_known(unknown)
 
@@ -318,7 +324,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
     if entry.unlisted:
         record["unlisted"] = True
     if entry.gate is not None:
-        record["gate"] = _gate_to_json(entry.gate)
+        record["gate"] = gate_to_json(entry.gate)
     return record
 
 
@@ -341,7 +347,7 @@ def entry_from_json(record: Mapping[str, Any]) -> Entry:
 _USUAL_GATE = Gate()
 
 
-def _gate_to_json(gate: Gate) -> dict[str, Any]:
+def gate_to_json(gate: Gate) -> dict[str, Any]:
     """Plain data for a gate; what is at its default is left out, which is all for nearly every one."""
     if gate == _USUAL_GATE:
         return {}
@@ -420,6 +426,8 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["before"] = {str(address): state.before[address] for address in sorted(state.before)}
     if state.measured:
         data["measured"] = {str(address): state.measured[address] for address in sorted(state.measured)}
+    if state.declared:
+        data["declared"] = {str(address): state.declared[address] for address in sorted(state.declared)}
     return data
 
 
@@ -451,6 +459,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             unverified=bool(data.get("unverified", False)),
             before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
             measured={addresses[key]: _mapping(value) for key, value in data.get("measured", {}).items()},
+            declared={addresses[key]: _mapping(value) for key, value in data.get("declared", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateUnreadable(f"the state is damaged: {error!r:.200}") from error

@@ -33,6 +33,7 @@ from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.reading_back import ReadingBack
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
+from reconciler.pipeline.settling import remember_declared
 from reconciler.planning.found import lacking
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
@@ -110,9 +111,12 @@ async def apply_under_lock(
         here.hooks.confirm(planned.plan)
     ended: list[StepOutcome] = []
     try:
-        return await _apply_planned(here, planned, saved, trial, ended)
+        applied = await _apply_planned(here, planned, saved, trial, ended)
     except StateUnreadable as error:
         raise _cut_short(error, planned.plan, ended) from error
+    if trial is None:
+        remember_declared(here, planned)
+    return applied
 
 
 class Trial(Struct, frozen=True):

@@ -29,6 +29,7 @@ from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_
 from reconciler.pipeline.unplanned import unplanned
 from reconciler.planning.guards import perhaps_denied
 from reconciler.planning.planner import make_plan
+from reconciler.planning.virtual import as_settled
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
 from reconciler.reporting.declarations import Declared
@@ -128,7 +129,8 @@ def _as_applied(before: Desired, after: Desired) -> tuple[Live, State]:
     entries: dict[Address, Entry] = {
         a: remembered(r, KINDS[a.kind], str(a), None, home=after.home) for a, r in owned.items()
     }
-    return Live(tuple(objects)), State(entries=entries)
+    settled = {a: as_settled(r, after.home) for a, r in before.resources.items() if KINDS[a.kind].virtual}
+    return Live(tuple(objects)), State(entries=entries, declared=settled)
 
 
 def _inside(renamed: Mapping[Address, Address], item: LiveObject) -> LiveObject:

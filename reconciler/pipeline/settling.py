@@ -8,8 +8,10 @@ from reconciler.model.kind import root_of
 from reconciler.model.resource import Address, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import Fields, Json
+from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import meant_by_any
+from reconciler.planning.virtual import as_settled, virtuals
 from reconciler.providers import KINDS
 
 
@@ -46,6 +48,29 @@ def remember_measured(here: Session, judged: Collection[Address]) -> None:
     told: Record = {"record": "measured", "declared": {str(address): measured[address] for address in sorted(measured)}}
     here.store.append([told])
     here.store.commit(fold(state, [told]))
+
+
+def remember_declared(here: Session, planned: Planned) -> None:
+    """Remember what an apply has settled of virtual resources: what its plan said, and what nobody knew of before."""
+    if not (planned.state.declared or any(KINDS[each.address.kind].virtual for each in here.desired)):
+        return
+    state, told = here.store.load(), {change.address for change in planned.plan.lifecycle}
+    # Nobody was told of what --select leaves out, or what was declared outside the given paths.
+    found = [
+        each
+        for each in virtuals(here.desired, state.declared, KINDS, {})
+        if each.address in told or not (each.changes or each.resource is None)
+    ]
+    former = {each.former for each in found}
+    settled = {address: was for address, was in state.declared.items() if address not in former}
+    settled |= {each.address: as_settled(each.resource, here.desired.home) for each in found if each.resource}
+    if planned.plan.basis.options.get("destroy"):
+        settled = {address: was for address, was in settled.items() if address not in here.desired.resources}
+    if settled == state.declared:
+        return
+    now: Record = {"record": "declared", "declared": {str(address): settled[address] for address in sorted(settled)}}
+    here.store.append([now])
+    here.store.commit(fold(state, [now]))
 
 
 def _known(resource: Resource, state: State) -> Fields | None:

@@ -1,7 +1,6 @@
 """What a change of the manifests means that no plan shows, because it is not at the platform.  Pure.
 
-Protection, what is only measured and how it counts, pins, and what the environment asks for.  What gates of resources
-become stands in the plan itself.
+Protection, pins, and what the environment asks for.  What becomes of gates and of runs stands in the plan itself.
 """
 
 from __future__ import annotations
@@ -11,60 +10,22 @@ from collections.abc import Iterator
 from reconciler.manifests.cache import Loaded
 from reconciler.manifests.environment import Policy
 from reconciler.model.criteria import value_text
-from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.resource import Address, Desired, Evidence, Pin, Resource
-from reconciler.model.values import Json
-from reconciler.planning.differ import same
-from reconciler.planning.gating import GateChange, gate_changes
 from reconciler.providers import KINDS
 
 
 def unplanned(before: Loaded, after: Loaded) -> Iterator[str]:
-    """What a change of the manifests means beyond the platform: protection, runs, pins and the policy."""
+    """What a change of the manifests means beyond the platform: protection, pins and the policy."""
     for address, resource in after.desired.resources.items():
         former = _former(resource, before.desired, after.desired)
-        if former is None:
-            continue
-        kind = KINDS[address.kind]
-        if kind.virtual:
-            found = gate_changes(former.gate, resource.gate, kind, Neighbourhood({}, KINDS, address))
-            yield from (f"{address}: {_spelled(each)}" for each in found)
-        if former.lifecycle.protect and resource.lifecycle.protect is False:
+        if former is not None and former.lifecycle.protect and resource.lifecycle.protect is False:
             yield f"{address}: it is not protected any more"
-    yield from _run_changes(before.desired, after.desired)
     yield from _pin_changes(before.desired, after.desired)
     was, now = _policy(before), _policy(after)
     if dropped := sorted(set(was.require) - set(now.require)):
         yield f"the environment asks for no acknowledgement any more: {', '.join(dropped)}"
     if allowed := sorted(set(was.deny) - set(now.deny)):
         yield f"the environment denies no more: {', '.join(allowed)}"
-
-
-def _run_changes(before: Desired, after: Desired) -> Iterator[str]:
-    """What is only measured, and is no object at the platform: what is gone of it, and what it is about otherwise."""
-    virtual = [resource for resource in after if KINDS[resource.address.kind].virtual]
-    heirs = {former.address: each for each in virtual if (former := _former(each, before, after)) is not None}
-    for address, resource in before.resources.items():
-        kind, heir = KINDS[address.kind], heirs.get(address)
-        names = [name for name in kind.shapes if name in resource.fields and name not in kind.identity]
-        if kind.virtual and heir is None:
-            what = ", ".join(f"{name}: {value_text(resource.fields[name])}" for name in names)
-            yield f"{address}: it is gone ({what})"
-        elif heir is not None:
-            for name in names:
-                was, now = resource.fields[name], heir.fields.get(name)
-                if not same(_named_before(name, now, heir, before, after), was, kind.shapes[name]):
-                    yield f"{heir.address}: {name}: {value_text(was)} -> {value_text(now)}"
-
-
-def _named_before(field: str, value: Json, resource: Resource, before: Desired, after: Desired) -> Json:
-    """The value of a field; where it names what is declared, by the name that this had in the older revision."""
-    ref = KINDS[resource.address.kind].shapes[field].ref
-    if ref is None or not isinstance(value, str):
-        return value
-    named = after.resources.get(Address(ref.kind, (*resource.address.path[:-1], value)))
-    former = _former(named, before, after) if named is not None else None
-    return value if former is None else former.address.name
 
 
 def _pin_changes(before: Desired, after: Desired) -> Iterator[str]:
@@ -121,8 +82,3 @@ def _former_root(address: Address, before: Desired, after: Desired) -> str:
 
 def _policy(loaded: Loaded) -> Policy:
     return loaded.environment.policy if loaded.environment else Policy()
-
-
-def _spelled(change: GateChange) -> str:
-    before, after = ("unset" if side is None else value_text(side) for side in (change.before, change.after))
-    return f"{change.path}: {before} -> {after}, {change.effect}"

@@ -20,7 +20,7 @@ from reconciler.pipeline.measuring import Evaluated, Inquiry, expected_cost, hol
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
 from reconciler.pipeline.session import Session
-from reconciler.pipeline.settling import never_held, remember_measured, settle
+from reconciler.pipeline.settling import never_held, remember_declared, remember_measured, settle
 
 
 class Watch(Struct, frozen=True):
@@ -73,13 +73,16 @@ async def apply_and_verify(
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
         applied = await apply_under_lock(here, saved=saved, resumed=resumed, trial=trial)
         if not watch.applied(applied):
+            remember_declared(here, applied.planned)
             return Verified(applied)
         state = here.store.load()
         new = never_held(here, state)
         if not state.unsettled and not new:
+            remember_declared(here, applied.planned)
             return Verified(applied, unverified=unverified(here, state))
         if not state.touched and not new:
             settle(here)
+            remember_declared(here, applied.planned)
             return Verified(applied)
         evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True))
         watch.judged(evaluated)
@@ -91,6 +94,7 @@ async def apply_and_verify(
             remember_measured(here, judged)
         elif rollback and state.before:
             return Verified(applied, evaluated, await _roll_back(here, watch), left)
+        remember_declared(here, applied.planned)
         return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
 
 

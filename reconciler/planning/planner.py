@@ -50,8 +50,9 @@ from reconciler.planning.matcher import match
 from reconciler.planning.pins import lost_pins
 from reconciler.planning.selecting import meant_by_any, selected
 from reconciler.planning.unwanted import for_unwanted
+from reconciler.planning.virtual import virtuals
 from reconciler.planning.wanted import differences, for_wanted
-from reconciler.planning.world import Options, World, namesakes, outside
+from reconciler.planning.world import Options, World, is_covered, namesakes, outside
 
 _MAKING = (Action.CREATE, Action.UPDATE, Action.REPLACE)
 _GOING = (Action.ARCHIVE, Action.DELETE, Action.FORGET, Action.KEEP)
@@ -78,7 +79,7 @@ def make_plan(
     wanted = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in wanted if resource}
     owned = list(_owned(world))
-    lifecycle = tuple(_lifecycle(world, {step.address for step in steps}))
+    lifecycle = (*_lifecycle(world, {step.address for step in steps}), *_virtual(world))
     plan = Plan(
         basis=basis,
         steps=linked(steps, by_id, references),
@@ -272,6 +273,19 @@ def _lifecycle(world: World, changing: Container[Address]) -> Iterator[Lifecycle
             yield LifecycleChange(address, "lifecycle.protect", entry.protect, protect)
         if on_removal != entry.on_removal:
             yield LifecycleChange(address, "lifecycle.onRemoval", entry.on_removal, on_removal)
+
+
+def _virtual(world: World) -> Iterator[LifecycleChange]:
+    """What is declared otherwise of what is no object at the platform, as far as it is selected."""
+    settled, patterns = world.state.declared, world.options.select
+    if not settled or world.options.policy.destroy:
+        return
+    found = sorted(virtuals(world.desired, settled, world.kinds, world.matches.followed), key=lambda each: each.address)
+    chosen = meant_by_any(patterns, {*world.desired.resources, *settled}) if patterns else None
+    for each in found:
+        is_here = each.resource is not None or is_covered(str(settled[each.address].get("source", "")), world)
+        if is_here and (chosen is None or each.address in chosen):
+            yield from each.changes
 
 
 def _of_gate(resource: Resource, before: Gate, world: World) -> Iterator[LifecycleChange]:

@@ -174,7 +174,7 @@ def in_scope(address: Address, found: Match, world: World) -> bool:
     """
     if world.options.policy.destroy and world.options.policy.everything:
         return True
-    return _is_covered(_place(address, found, world), world) and _is_root_covered(address, world)
+    return is_covered(_place(address, found, world), world) and _is_root_covered(address, world)
 
 
 def _place(address: Address, found: Match, world: World) -> str:
@@ -183,7 +183,7 @@ def _place(address: Address, found: Match, world: World) -> str:
     return known.source if known is not None else ""
 
 
-def _is_covered(place: str, world: World) -> bool:
+def is_covered(place: str, world: World) -> bool:
     """Whether the given paths cover a file; one that nobody knows only where the whole checkout was read."""
     if not place:
         return not world.options.policy.destroy and "." in world.scope
@@ -197,7 +197,7 @@ def _is_root_covered(address: Address, world: World) -> bool:
     found = world.matches.by_address.get(root)
     if root in world.desired.resources or found is None or found.entry is None:
         return True
-    return _is_covered(found.entry.source, world)
+    return is_covered(found.entry.source, world)
 
 
 def _covers(scope: str, source: str) -> bool:

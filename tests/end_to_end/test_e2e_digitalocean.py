@@ -923,6 +923,8 @@ def test_a_renamed_workspace_is_followed_before_anything_is_rolled_back(care: An
     assert after["test_case_uuid"] == before["test_case_uuid"]
     assert after["star_metric"]["success_threshold"] == before["star_metric"]["success_threshold"]
     care.edit("care.yaml", "threshold: 90", "threshold: 82.4")
+    assert 'agents: ["bot"] -> ["canary"] MOVED' in care("plan", "--detailed-exitcode", code=2).words
+    care.edit("care.yaml", "agents: [canary]", "agents: [bot]")
     care("plan", "--detailed-exitcode")
 
 

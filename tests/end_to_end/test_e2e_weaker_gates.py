@@ -135,3 +135,82 @@ def test_what_is_taken_over_counts_as_its_manifest_says(weaker: Any) -> None:
     (file,) = (weaker.folder / "m").glob("*.yaml")
     file.write_text(file.read_text().replace(f"{COUNTED}\n", f"{COUNTED}\n      flaky: true\n"))
     assert "flaky: false -> true LOOSENED" in weaker("plan", "m").words
+
+
+# ------------------------------------------------------------------------------------------- runs
+
+MORE = "agents: [bot]\n    - {name: weekly, testCase: Answers are correct, agents: [canary]}"
+
+
+@pytest.fixture
+def applied(care: Any, account: Any) -> Any:
+    """The workspace applied, with two runs."""
+    care.edit("care.yaml", "agents: [bot]", MORE)
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    return care
+
+
+def runs(cli: Any) -> dict[str, Any]:
+    """What is remembered of runs, by name."""
+    state = json.loads((cli.folder / ".reconciler" / "default.state.json").read_text())
+    return {address.rpartition("/")[2]: told for address, told in state.get("declared", {}).items()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("agents: [bot]", "agents: [bot]\n      flaky: true", "flaky: false -> true LOOSENED"),
+        ("agents: [bot]", "agents: [bot]\n      gate: {onError: pass}", 'gate.onError: "fail" -> "pass" LOOSENED'),
+        (MORE.partition("\n")[2], "", 'testCase: "Answers are correct" -> unset LOOSENED'),
+    ],
+)
+def test_a_run_that_fails_less_is_seen_until_it_is_applied(
+    old: str, new: str, told: str, applied: Any, account: Any
+) -> None:
+    """Runs are no objects at the platform, and yet a plan names what becomes of them, and may refuse it."""
+    before = runs(applied)
+    applied.edit("care.yaml", old, new)
+    assert told in applied("plan", "--detailed-exitcode", code=2).words
+    assert "denied" in applied("apply", "--yes", "--deny", "loosened", code=3).words
+    applied("apply", "--yes", "--select", "*EvaluationDataset/*")
+    assert runs(applied) == before
+    applied("apply", "--yes")
+    assert runs(applied) != before
+    assert applied("plan", "--detailed-exitcode").out.startswith("No changes.")
+    assert account.writes == []
+
+
+def test_a_run_follows_its_name_and_those_of_what_it_names(applied: Any) -> None:
+    """A new name is no change of what is measured."""
+    applied.edit("care.yaml", "- name: nightly", "- name: daily\n      renamedFrom: nightly")
+    applied("plan", "--detailed-exitcode")
+    applied("apply", "--yes")
+    assert runs(applied).keys() == {"daily", "weekly"}
+    applied.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      severity: warn")
+    assert 'severity: "error" -> "warn" LOOSENED' in applied("plan").words
+
+
+def test_of_runs_that_an_older_version_knew_nothing_of_nothing_is_claimed(applied: Any) -> None:
+    file = applied.folder / ".reconciler" / "default.state.json"
+    known = parse_snapshot(file.read_bytes())
+    file.write_bytes(snapshot_bytes(replace(known.state, declared={}), known.absorbed))
+    applied.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      severity: warn")
+    applied("plan", "--detailed-exitcode")
+    applied("apply", "--yes")
+    assert runs(applied)["nightly"]["gate"] == {"severity": "warn"}
+
+
+def test_of_runs_that_were_destroyed_nothing_is_remembered(applied: Any) -> None:
+    applied("destroy", "--yes")
+    assert runs(applied) == {}
+
+
+def test_runs_that_fail_are_not_settled_by_an_apply_that_is_rolled_back(applied: Any) -> None:
+    """Its change is pending again, as that of the test case is."""
+    applied.edit("care.yaml", "82.4", "99")
+    applied.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      flaky: true")
+    before = runs(applied)
+    applied("apply", "--yes", "--evaluate", "--rollback", code=8)
+    assert runs(applied) == before
+    assert "flaky: false -> true LOOSENED" in applied("plan").words

@@ -221,6 +221,15 @@ def test_what_is_measured_and_no_object_is_remembered_as_it_was_declared() -> No
     assert list(fold(State(), [told, care]).measured) == [Address("digitalocean.EvaluationRun", ("help", "nightly"))]
 
 
+def test_what_is_no_object_is_remembered_as_it_was_settled() -> None:
+    """And moves along with what it stands in."""
+    run = Address("digitalocean.EvaluationRun", ("care", "nightly"))
+    told: Record = {"record": "declared", "declared": {str(run): {"fields": {"agents": ["bot"]}, "gate": {}}}}
+    assert fold(State(), [told]).declared == {run: {"fields": {"agents": ["bot"]}, "gate": {}}}
+    care = renamed(Address("digitalocean.Workspace", ("care",)), Address("digitalocean.Workspace", ("help",)))
+    assert list(fold(State(), [told, care]).declared) == [Address("digitalocean.EvaluationRun", ("help", "nightly"))]
+
+
 def test_a_rename_reaches_what_was_touched() -> None:
     state = fold(State(), [changing(TEST), renamed(PROJECT, Address("openlayer.Project", ("helper",)))])
     assert state.touched == (Address("openlayer.Test", ("helper", "monitoring", "Faithful")),)
@@ -241,7 +250,7 @@ def test_an_evaluation_of_what_changes_is_not_waited_for() -> None:
 
 def test_a_state_that_never_heard_of_this_is_read_and_written_as_it_was() -> None:
     old = state_to_json(State(lineage="l", serial=3))
-    assert not {"touched", "unsettled", "unverified", "before", "measured"} & old.keys()
+    assert not {"touched", "unsettled", "unverified", "before", "measured", "declared"} & old.keys()
     assert state_from_json(old) == State(lineage="l", serial=3)
 
 
@@ -413,6 +422,7 @@ STATES = st.builds(
     unverified=st.booleans(),
     before=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
     measured=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
+    declared=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
 )
 
 

@@ -367,22 +367,23 @@ NIGHTLY = """
       runs:
         - {name: nightly, testCase: Right, agents: [first, second]}
 """
-RUN = 'testCase: "Right", agents: ["first", "second"]'
+GONE = [("testCase", None, "loosened"), ("agents", None, "loosened")]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("agents: [first, second]", "agents: [second]", 'agents: ["first", "second"] -> ["second"]'),
-        ("testCase: Right", "testCase: Kind", 'testCase: "Right" -> "Kind"'),
-        ("agents: [first, second]", "agents: [second, first]", None),
-        ("- {name: Right,", "- {name: Correct, renamedFrom: Right,", None),
-        ("{name: care}", "{name: help, renamedFrom: care}", None),
-        ("- {name: nightly,", "- {name: weekly, renamedFrom: nightly,", None),
-        ("- {name: nightly,", "- {name: weekly,", f"it is gone ({RUN})"),
+        ("agents: [first, second]", "agents: [second]", [("agents", ["second"], "loosened")]),
+        ("testCase: Right", "testCase: Kind", [("testCase", "Kind", "redefined")]),
+        ("second]}", "second], severity: warn}", [("severity", "warn", "loosened")]),
+        ("agents: [first, second]", "agents: [second, first]", []),
+        ("- {name: Right,", "- {name: Correct, renamedFrom: Right,", []),
+        ("{name: care}", "{name: help, renamedFrom: care}", []),
+        ("- {name: nightly,", "- {name: weekly, renamedFrom: nightly,", []),
+        ("- {name: nightly,", "- {name: weekly,", GONE),
     ],
 )
-def test_runs_that_measure_less_are_said(old: str, new: str, told: str | None, empty: Any) -> None:
+def test_runs_that_measure_less_are_said(old: str, new: str, told: list[tuple[str, Any, str]], empty: Any) -> None:
     """A run is nothing at the platform; without it a threshold is never looked at."""
     empty.write("care.yaml", NIGHTLY)
     empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
@@ -390,8 +391,10 @@ def test_runs_that_measure_less_are_said(old: str, new: str, told: str | None, e
     empty.edit("care.yaml", old, new)
     if "Correct" in new:
         empty.edit("care.yaml", "testCase: Right", "testCase: Correct")
-    warnings = json.loads(empty(*AGAINST_MAIN, "--format", "json").out)["warnings"]
-    assert warnings == ([] if told is None else [f"digitalocean.EvaluationRun/care/nightly: {told}"])
+    run = "digitalocean.EvaluationRun/care/nightly"
+    plan = json.loads(empty(*AGAINST_MAIN, "--format", "json").out)
+    assert gates(plan) == [(run, *each) for each in told]
+    assert plan["warnings"] == []
 
 
 def test_all_runs_gone_with_their_agents(empty: Any) -> None:
@@ -400,8 +403,8 @@ def test_all_runs_gone_with_their_agents(empty: Any) -> None:
     empty.write("faq.csv", "query,expected_response\nWhere?,There\n")
     empty.commit()
     empty.write("care.yaml", NIGHTLY.partition("  runs:")[0])
-    out = empty(*AGAINST_MAIN).words
-    assert f"digitalocean.EvaluationRun/care/nightly: it is gone ({RUN})" in out
+    out = empty(*AGAINST_MAIN, "--deny", "loosened", code=3).words
+    assert 'testCase: "Right" -> unset LOOSENED agents: ["first", "second"] -> unset LOOSENED' in out
 
 
 @pytest.mark.parametrize(
@@ -507,7 +510,7 @@ def test_a_gate_that_fails_less_is_denied_as_in_a_plan(repository: Any) -> None:
 
 def gates(plan: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
     """What becomes of gates: address, field, what it is then, and what that means."""
-    changes = [each for each in plan["lifecycle"] if "effect" in each]
+    changes = [each for each in plan.get("lifecycle", ()) if "effect" in each]
     return [(each["address"], each["path"], each["after"], each["effect"]) for each in changes]
 
 
