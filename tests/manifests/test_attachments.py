@@ -201,9 +201,8 @@ def test_a_file_beside_a_manifest_outside_of_the_root_is_read(tmp_path: Path) ->
     resources = desired(root, "../other/shelves").resources
     assert resources[Address("acme.Box", ("top", "first"))].files == {"file": "../other/shelves/rows.txt"}
     write(other)
-    assert problems(root, "../other/shelves") == [
-        "../other/shelves/top.yaml:6:27: spec.boxes[0].file: leads out of the root of this run; keep it beside this manifest"
-    ]
+    where, message = "../other/shelves/top.yaml:6:27", "leads out of the root of this run; keep it beside this manifest"
+    assert problems(root, "../other/shelves") == [f"{where}: spec.boxes[0].file: {message}"]
 
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
