@@ -104,7 +104,7 @@ class Rows(Part):
 class Emulator(Part):
     """What the embedded emulator is fed with."""
 
-    rows: Annotated[tuple[Rows, ...], Field(strict=False)] = ()
+    rows: Annotated[tuple[Rows, ...], Field(strict=False, description="What is streamed, and where to.")] = ()
 
 
 class Environment(Part):
@@ -115,13 +115,13 @@ class Environment(Part):
         default_factory=dict
     )
     api_key: Annotated[ApiKey | None, Field(description="Which environment variable holds the key.")] = None
-    state: StateLocation = StateLocation()
+    state: Annotated[StateLocation, Field(description="The place that remembers what is ours.")] = StateLocation()
     ownership: Annotated[
         Literal["marker", "state"],
         Field(description="marker: a short mark at the end of descriptions; state: in the state only."),
     ] = "marker"
-    policy: Policy = Policy()
-    overrides: Annotated[tuple[Override, ...], Field(strict=False)] = ()
+    policy: Annotated[Policy, Field(description="What needs an acknowledgement, and what must not happen.")] = Policy()
+    overrides: Annotated[tuple[Override, ...], Field(strict=False, description="What differs here.")] = ()
     emulator: Annotated[Emulator, Field(description="Only in the environment named local.")] = Emulator()
 
 

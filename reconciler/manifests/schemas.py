@@ -28,6 +28,7 @@ Schema = dict[str, Any]
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 _REFERENCE: Final[Schema] = {"$ref": "#/definitions/Reference"}
 _TEXT: Final[Schema] = {"type": "string"}
+_NAME: Final[Schema] = {**_TEXT, "minLength": 1, "description": "What messages call it."}
 _NULL: Final[Schema] = {"type": "null"}
 _LABELS: Final[Schema] = {
     "type": "object",
@@ -105,7 +106,7 @@ class _Documents:
             "params": {"type": "object", "description": "Values of ${param.x}."},
             **self._list(kind),
         }
-        metadata = _object({"name": {**_TEXT, "minLength": 1}, "labels": _LABELS}, ["name"])
+        metadata = _object({"name": _NAME, "labels": _LABELS}, ["name"])
         text = f"{kind.plural.capitalize()} that many {parent}s have in common."
         return self._document(kind.set_document, text, metadata, _object(properties, ["appliesTo", kind.plural]))
 
@@ -125,9 +126,8 @@ class _Documents:
         """The list of a kind's items, and the defaults beside it."""
         assert kind.plural
         each = {
-            "type": "array",
-            "minItems": 1,
             "description": "Literal values; the item is made once for each, as ${each} or ${each.x}.",
+            "anyOf": [{"type": "array", "minItems": 1}, _REFERENCE],
         }
         found: dict[str, Schema] = {}
         own, required = self._fields(kind), self.models[kind.spec].get("required", [])
@@ -136,9 +136,11 @@ class _Documents:
             text = f"What {kind.plural} have where they say nothing."
             found[kind.defaults_field] = {**_object(defaults), "description": text}
             own, required = {**own, **{name: _or_null(schema) for name, schema in defaults.items()}}, ["name"]
-        fields = {**own, FOR_EACH: {"anyOf": [each, _REFERENCE]}, **self._lists(kind)}
-        item = {**_object(fields, required), "description": self.models[kind.spec].get("description", "")}
-        return {**found, kind.plural: {"type": "array", "items": item}}
+        fields = {**own, FOR_EACH: each, **self._lists(kind)}
+        text = str(self.models[kind.spec].get("description", ""))
+        item = {**_object(fields, required), "description": text}
+        described = f"Each one: {text[:1].lower()}{text[1:]}"
+        return {**found, kind.plural: {"type": "array", "items": item, "description": described}}
 
 
 # ------------------------------------------------------------------------------------------ Environment
@@ -150,7 +152,9 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
     models, definitions = _definitions([Environment, *(kind.spec for kind in open_kinds)])
     properties = copy.deepcopy(models[Environment]["properties"])
     name = properties.pop("name")
-    words = {word: _TEXT for kind in open_kinds for word in match_words(kind, kinds)}
+    words = {
+        word: {**_TEXT, "description": "A glob over names."} for kind in open_kinds for word in match_words(kind, kinds)
+    }
     settable: dict[str, Schema] = {}
     for kind in open_kinds:
         for field in overridable_fields(kind):
@@ -168,7 +172,7 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
 def _pin() -> Schema:
     models, definitions = _definitions([PinSpec])
     model = models[PinSpec]
-    metadata = _object({"name": {**_TEXT, "minLength": 1}, "labels": _LABELS}, ["name"])
+    metadata = _object({"name": _NAME, "labels": _LABELS}, ["name"])
     spec = _object(dict(model["properties"]), model["required"])
     text = str(model.get("description", ""))
     return _document(API_VERSION, PIN, text, metadata, spec, definitions)

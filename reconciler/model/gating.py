@@ -103,7 +103,12 @@ SeverityField = Annotated[
 FlakyField = Annotated[
     bool, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="true: measured, shown and counted, but never blocking.")
 ]
-GateField = Annotated[GatePolicy, Mark.LOCAL, Mark.OVERRIDABLE]
+GateField = Annotated[
+    GatePolicy,
+    Mark.LOCAL,
+    Mark.OVERRIDABLE,
+    Field(description="What counts as a failed gate beyond a failing result, and how often is measured."),
+]
 RegressField = Annotated[
     RegressPolicy | None, Mark.LOCAL, Mark.OVERRIDABLE, Field(description="How much worse than before it may be.")
 ]

@@ -85,7 +85,9 @@ class Spec(Part):
         Mark.LOCAL,
         Field(description="For selecting in manifests; never sent to the platform."),
     ] = Field(default_factory=dict)
-    lifecycle: Annotated[Lifecycle, Mark.LOCAL] = Field(default_factory=functools.cache(Lifecycle))
+    lifecycle: Annotated[
+        Lifecycle, Mark.LOCAL, Field(description="What may be done to it, whatever its fields say.")
+    ] = Field(default_factory=functools.cache(Lifecycle))
 
     def written(self) -> Fields:
         """The vendor's fields that the user wrote, by manifest name, in canonical spelling."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,27 @@ def test_an_environment_may_override_parts_of_thresholds() -> None:
         "spec/overrides/0/set",
         "spec/overrides/0/set/pipelines",
     ]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_an_editor_can_say_what_a_field_is(name: str) -> None:
+    """Every field has a description; those of data sources are the vendor's own, and it has none for them."""
+    schema = SCHEMAS[name]
+    own = {each for each, model in schema["definitions"].items() if "backendType" not in model.get("properties", {})}
+    definitions = [schema["definitions"][each] for each in own - {"BackendConfig"}]
+    parts = [schema["properties"]["metadata"], schema["properties"]["spec"], *definitions]
+    assert [place for part in parts for place in undescribed(part, "")] == []
+
+
+def undescribed(schema: Any, path: str) -> Iterator[str]:
+    """The paths of fields of which nothing is said."""
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from undescribed(inner, path)
+    elif isinstance(schema, dict):
+        for name, inner in schema.get("properties", {}).items():
+            if "description" not in inner and "const" not in inner:
+                yield f"{path}/{name}"
+            yield from undescribed(inner, f"{path}/{name}")
+        for key in ("items", "anyOf"):
+            yield from undescribed(schema.get(key), path)

@@ -145,14 +145,21 @@ class Test(Spec):
         Mark.CREATE_ONLY,
         Field(description="monitoring runs on production rows, development on commits."),
     ] = "monitoring"
-    type: Annotated[Literal["integrity", "consistency", "performance"], Mark.CREATE_ONLY, Mark.REDEFINES]
+    type: Annotated[
+        Literal["integrity", "consistency", "performance"],
+        Mark.CREATE_ONLY,
+        Mark.REDEFINES,
+        Field(description="What the check is about: the data, how two sets of data agree, or how well the model does."),
+    ]
     subtype: Annotated[
         str,
         Mark.CREATE_ONLY,
         Mark.REDEFINES,
         Field(description="What kind of check it is.", examples=sorted(SUBTYPES)),
     ]
-    thresholds: Annotated[list[Threshold], Mark.OVERRIDABLE, Field(min_length=1)]
+    thresholds: Annotated[
+        list[Threshold], Mark.OVERRIDABLE, Field(min_length=1, description="What must hold; all of them.")
+    ]
     pipelines: Annotated[
         Literal["all"] | list[str],
         Mark.CREATE_ONLY,
