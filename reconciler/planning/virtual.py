@@ -67,10 +67,10 @@ def _names(
     """The addresses that it may have in the state: its own or former name, in a root of its own or former name."""
     parent = kind.parent_of(resource.address)
     root = desired.resources.get(parent) if parent is not None else None
-    homes = (parent, root.renamed_from if root else None, followed.get(parent) if parent else None)
+    homes = (parent, *(root.renamed_from if root else ()), followed.get(parent) if parent else None)
     for home in homes:
-        for name in (resource.address, resource.renamed_from):
-            if home is not None and name is not None:
+        for name in (resource.address, *resource.renamed_from):
+            if home is not None:
                 yield Address(name.kind, (home.name, *name.path[1:]))
 
 
@@ -96,8 +96,8 @@ def _named_before(name: str, new: Json, old: Json, resource: Resource, desired: 
     if ref is None or not isinstance(new, str):
         return new
     named = desired.resources.get(Address(ref.kind, (*resource.address.path[:-1], new)))
-    former = named.renamed_from if named is not None else None
-    return old if former is not None and former.name == old else new
+    formers = named.renamed_from if named is not None else ()
+    return old if any(former.name == old for former in formers) else new
 
 
 def _change(resource: Resource, path: str, before: Json, after: Json, effect: Effect) -> LifecycleChange:
