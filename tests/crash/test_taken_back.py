@@ -75,7 +75,7 @@ def test_destroyed_after_a_death_at_any_moment(count: int, died: Callable[[int],
         world = died(at)
         world.declare_former()
         (test,) = world.strangers["tests"]
-        world.api("PUT", f"/tests/{test['id']}", {"archived": True})
+        world.api("DELETE", f"/tests/{test['id']}")
         world.destroy()
         assert list(world.projects()) == ["theirs"]
         assert world.load().in_doubt == {}
