@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -46,13 +46,9 @@ def merged(under: Map, over: Map) -> Map:
     return made
 
 
-def over_defaults(defaults: Map, item: Map, never_null: Container[str] = ()) -> Map:
-    """``item`` on top of ``defaults``; its nulls take defaults off again, as if neither stood anywhere.
-
-    So do those of ``never_null`` where no default stands: whether one does is for another place to say.
-    """
-    nulls = [key for key, value in item.items() if value is None]
-    taken_off = [key for key in nulls if key in defaults or key in never_null]
+def over_defaults(defaults: Map, item: Map) -> Map:
+    """``item`` on top of ``defaults``; its nulls take defaults off again, as if neither stood anywhere."""
+    taken_off = [key for key, value in item.items() if value is None and key in defaults] if defaults else ()
     if not taken_off:
         return merged(defaults, item)
     return merged(without(defaults, *taken_off), without(item, *taken_off))

@@ -19,7 +19,7 @@ from reconciler.manifests.variables import Scope, resolve
 from reconciler.model.kind import AnyKind
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address
-from reconciler.model.spec import can_be_left_out, fields_of
+from reconciler.model.spec import fields_of
 
 _IN_METADATA = ("name", "labels", "renamedFrom")
 
@@ -132,10 +132,9 @@ class Expander(Struct):
             return
         inner = self._children_of(kind)
         lists = [name for child in inner for name in (child.plural, child.defaults_field) if name]
-        never_null = can_be_left_out(kind.spec) if kind.defaults_field else ()
         for written in items_of(spec[kind.plural], spec.value_spot(kind.plural), scope, self.problems):
             home = (parent or _nowhere(kind)) if kind.parent else None
-            item = Item(kind, home, over_defaults(defaults, without(written, *lists), never_null))
+            item = Item(kind, home, over_defaults(defaults, without(written, *lists)))
             yield item
             if inner:
                 yield from self._children(written, scope, kind, item.address())

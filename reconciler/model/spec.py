@@ -122,16 +122,6 @@ def _never_null(spec: type[Spec]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-@functools.cache
-def can_be_left_out(spec: type[Spec]) -> frozenset[str]:
-    """The fields, by manifest name, that can be left out and have no null among their values."""
-    return frozenset(
-        info.alias or name
-        for name, info in spec.model_fields.items()
-        if not info.is_required() and type(None) not in typing.get_args(info.annotation)
-    )
-
-
 class Shape(Struct, frozen=True, dict=True):
     """How one value compares: its marks, and the shapes inside it.
 
