@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.concurrency import all_of
-from reconciler.errors import ApiError, NotAuthorized, SettingsInvalid, UsageInvalid
+from reconciler.errors import ApiError, LooksLikeOutage, NotAuthorized, SettingsInvalid, UsageInvalid
 from reconciler.manifests.attachments import file_value
 from reconciler.manifests.exporter import Exported as Document
 from reconciler.manifests.exporter import documents
@@ -21,6 +21,7 @@ from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import check_origins
 from reconciler.pipeline.remembering import carry_over
@@ -29,6 +30,9 @@ from reconciler.planning.moves import moves
 from reconciler.planning.selecting import meant_by_name
 from reconciler.providers import KINDS, VENDORS
 from reconciler.providers.reader import read_live, read_roots
+
+MOST_NAMED = 3
+"""How many of several a sentence names."""
 
 
 class Exported(Struct, frozen=True):
@@ -45,7 +49,8 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     """Write one manifest a root into ``folder``; with ``adopt`` remember the objects as ours.
 
     Raises UsageInvalid when a file is in the way, when ``select`` names no root, or when to adopt one object would
-    be to forget another; nothing is written then.  Raises SettingsInvalid when the folder cannot be written.
+    be to forget another; nothing is written then.  Raises SettingsInvalid when the folder cannot be written, and
+    LooksLikeOutage when to adopt would be to forget all that is ours for what has its names.
     """
     vendors = reachable(here)
     providers = [await here.provider(vendor) for vendor in vendors]
@@ -67,6 +72,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
         check_origins(state, origins, here)
+        _check_workspace(state, vendors, {item.remote_id for item in all_roots})
         objects = _ours_first(objects, state)
         found, warnings = documents(objects, vendors, contents)
         there = {item.remote_id: item for item in (*all_roots, *objects)}
@@ -79,6 +85,20 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         await carry_over(here, records)
     twice = _declared_twice(here, exported.files)
     return replace(exported, whole=whole, warnings=(*exported.warnings, *left, *twice))
+
+
+def _check_workspace(state: State, vendors: Iterable[Vendor], there: Container[str]) -> None:
+    """Raise LooksLikeOutage where a vendor lists none of the roots that are ours."""
+    for vendor in vendors:
+        active = {a: e for a, e in state.entries.items() if not e.archived and not e.unlisted and len(a.path) == 1}
+        ours = {a: e.remote_id for a, e in active.items() if a.vendor == vendor.name}
+        if ours and not any(each in there for each in ours.values()):
+            some = ", ".join(map(str, sorted(ours)[:MOST_NAMED]))
+            raise LooksLikeOutage(
+                f"{vendor.name} lists none of {counted(len(ours), 'root')} of ours ({some}); this looks like the key of"
+                " another workspace, and to adopt would be to forget them",
+                hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
+            )
 
 
 def _with_files(objects: Sequence[LiveObject], roots: Sequence[LiveObject]) -> tuple[list[LiveObject], list[str]]:

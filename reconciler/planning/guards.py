@@ -20,6 +20,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Desired, Source
 from reconciler.model.state import Entry, State
+from reconciler.model.values import counted
 from reconciler.planning.matcher import Match
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
@@ -70,8 +71,8 @@ def _check_outage_of(owned: Sequence[Address], world: World) -> None:
         taken = sum(world.matches.by_address[a].live is not None for a in missing)
         others = f", where others have {taken:,} of the names" if taken else ""
         raise LooksLikeOutage(
-            f"the platform lists {listed} of {len(owned)} resources that are ours; this looks like an outage, or like"
-            f" the key of another workspace{others}; missing: {_first(missing)}",
+            f"the platform lists {listed} of {counted(len(owned), 'resource')} of ours; this looks like an outage, or"
+            f" like the key of another workspace{others}; missing: {_first(missing)}",
             hint="if they are really gone, forget them first: reconciler state rm 'ADDRESS' (a glob works)",
         )
 

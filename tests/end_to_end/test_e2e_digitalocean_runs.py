@@ -723,7 +723,7 @@ def test_one_vendor_that_lists_nothing_looks_like_an_outage_beside_another_that_
         platform.api("DELETE", f"/projects/{item['id']}")
     platform.seen.clear()
     ended = care("apply", "--yes", code=1)
-    assert "the platform lists nothing of 5 resources that are ours; this looks like an outage" in ended.words
+    assert "the platform lists nothing of 5 resources of ours; this looks like an outage" in ended.words
     assert "missing: openlayer.Project/bot, openlayer.InferencePipeline/bot/canary, " in ended.words
     assert platform.writes == []
 

@@ -234,7 +234,7 @@ def test_an_empty_platform_looks_like_an_outage(bot: Any, platform: Any) -> None
         platform.api("DELETE", f"/projects/{item['id']}")
     platform.seen.clear()
     ended = bot("apply", "--yes", code=1)
-    assert "the platform lists nothing of 5 resources that are ours; this looks like an outage" in ended.err
+    assert "the platform lists nothing of 5 resources of ours; this looks like an outage" in ended.err
     assert platform.writes == []
 
 
@@ -248,7 +248,7 @@ def test_what_is_missing_is_named_and_who_took_its_name_is_not_counted(
     platform.api("DELETE", f"/projects/{project['id']}")
     platform.api("POST", "/projects", {"name": "bot", "taskType": "llm-base"})
     words = cli("plan", code=1).words
-    assert "the platform lists nothing of 11 resources that are ours" in words
+    assert "the platform lists nothing of 11 resources of ours" in words
     assert "missing: openlayer.Project/bot, openlayer.Test/bot/monitoring/test 000, " in words
     assert "and 8 more hint: if they are really gone" in words
 

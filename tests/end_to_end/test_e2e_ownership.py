@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -453,11 +454,27 @@ def test_another_workspace_with_the_same_names_is_not_ours(command: str, bot: An
     known, there = bot("state", "list", "--env", "production").out, platform.everything()
     platform.seen.clear()
     words = bot(*command.split(), "--env", "production", code=1).words
-    assert "lists nothing of 5 resources that are ours" in words
+    assert "lists nothing of 5 resources of ours" in words
     assert "the key of another workspace, where others have 5 of the names" in words
     assert platform.writes == []
     assert bot("state", "list", "--env", "production").out == known
     assert platform.everything() == there
+
+
+def test_nothing_is_forgotten_for_what_another_workspace_has_under_its_name(bot: Any, platform: Any) -> None:
+    """``export --adopt`` with the key of another workspace."""
+    bot("apply", "--yes")
+    known = bot("state", "list").out
+    platform.renew()
+    (bot.folder / ".reconciler").rename(bot.folder / "aside")
+    bot("apply", "--yes")
+    shutil.rmtree(bot.folder / ".reconciler")
+    (bot.folder / "aside").rename(bot.folder / ".reconciler")
+    words = bot("export", "--adopt", "--out", "exported", code=1).words
+    assert "openlayer lists none of 1 root of ours (openlayer.Project/bot); this looks like the key of another" in words
+    assert bot("state", "list").out == known
+    assert not (bot.folder / "exported").exists()
+    bot("export", "--out", "exported")  # to look on is no harm
 
 
 # ------------------------------------------------------------------------------------------------- memory
