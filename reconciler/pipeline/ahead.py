@@ -28,7 +28,7 @@ from reconciler.concurrency import all_of
 from reconciler.errors import ApiError, ReconcilerError, StateUnreadable
 from reconciler.manifests.validator import Sources, glance, sources_of
 from reconciler.model.kind import Vendor
-from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import LOCAL, Ahead, Hooks, Request, Session, load_manifests, name_of
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import read_roots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,15 +13,13 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.manifests.cache import Loaded
-from reconciler.model.kind import LookUp, Vendor
-from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.resource import Desired, LiveObject, Pin
+from reconciler.model.kind import Vendor
+from reconciler.model.resource import Desired, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import counted
-from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import LOCAL, Request, Session, declared, read_manifests
-from reconciler.planning.pins import broken
-from reconciler.providers import KINDS, VENDORS
+from reconciler.providers import VENDORS
 from reconciler.providers.reader import read_live
 from reconciler.settings import Settings
 
@@ -48,7 +46,7 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
         except ManifestsInvalid as error:
             problems.append(error.problems)
         else:
-            problems.append(tuple(_lost_pins(loaded[-1].desired)))
+            problems.append(_lost(loaded[-1].desired))
 
     attempt(request.environment)
     named = request.environment is not None
@@ -64,46 +62,12 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
     return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
 
 
-def judgeable(desired: Desired) -> tuple[Pin, ...]:
-    """The pins that the manifests are enough for: what is better of some metrics only the platform knows."""
+def _lost(desired: Desired) -> tuple[Problem, ...]:
+    if not desired.pins:
+        return ()
+    from reconciler.pipeline.lost_pins import lost_pins  # loads half of the planner
 
-    def is_told(pin: Pin) -> bool:
-        resource, asked = desired.resources.get(pin.address), Asked(Neighbourhood({}, KINDS, pin.address))
-        KINDS[pin.address.kind].criteria(resource.fields if resource else {}, asked)
-        return not asked.in_vain
-
-    return tuple(pin for pin in desired.pins if is_told(pin))
-
-
-def _lost_pins(desired: Desired) -> Iterator[Problem]:
-    """What is wrong with the pins, as far as the manifests tell."""
-    for pin in judgeable(desired):
-        resource, kind = desired.resources.get(pin.address), KINDS[pin.address.kind]
-        if resource is None:
-            continue  # only a part of the manifests is looked at
-        criteria = kind.criteria(resource.fields, Neighbourhood({}, KINDS, pin.address))
-        found = broken(pin, resource, kind, criteria)
-        if found is not None:
-            what, hint = found
-            yield Problem(pin.source.file, pin.source.line, pin.source.column, "", f"pin {pin.name}: {what}", hint)
-
-
-class Asked:
-    """A look-up that notes whether something was asked for that is not there."""
-
-    def __init__(self, find: LookUp) -> None:
-        self._find, self.in_vain = find, False
-
-    def __call__(self, kind_id: str, name: str) -> LiveObject | None:
-        """See ``LookUp``."""
-        found = self._find(kind_id, name)
-        self.in_vain = self.in_vain or found is None
-        return found
-
-    def names(self, kind_id: str) -> list[str]:
-        """See ``LookUp``: who wants all names there are cannot be answered here."""
-        self.in_vain = True
-        return self._find.names(kind_id)
+    return tuple(lost_pins(desired))
 
 
 def _placed(environments: Sequence[str], found: Sequence[Sequence[Problem]]) -> list[Problem]:

@@ -23,7 +23,7 @@ from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.planning import check_origins
+from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.moves import moves

@@ -17,7 +17,8 @@ from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Record, State, done, fold
 from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.planning import check_origins, read_vendors
+from reconciler.pipeline.origins import check_origins
+from reconciler.pipeline.planning import read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import chosen_by, exactly, meant

@@ -24,7 +24,8 @@ from reconciler.model.plan import NOT_IN_BASE, NOT_THERE, Action, Base, Basis, P
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
-from reconciler.pipeline.checking import Asked, check_manifests, judgeable
+from reconciler.pipeline.checking import check_manifests
+from reconciler.pipeline.lost_pins import Asked, judgeable
 from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
 from reconciler.pipeline.unplanned import unplanned
 from reconciler.planning.guards import perhaps_denied

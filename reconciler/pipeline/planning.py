@@ -11,12 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.concurrency import all_of
-from reconciler.errors import StateUnreadable
 from reconciler.model.kind import Vendor
 from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import Fields, share
+from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import Ahead, Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
 from reconciler.planning.world import Options
@@ -121,15 +121,3 @@ async def read_vendors(
 def shareable(desired: Desired) -> dict[Address, Fields]:
     """The fields that others say alike, where there are so many that it counts."""
     return {resource.address: resource.fields for resource in desired} if len(desired) >= MANY else {}
-
-
-def check_origins(state: State, origins: Mapping[str, str], here: Session) -> None:
-    """Raise StateUnreadable when the state was made for another platform than the one that would be changed."""
-    for vendor, origin in origins.items():
-        bound = state.origins.get(vendor)
-        if bound is not None and bound != origin:
-            raise StateUnreadable(
-                f"the state of environment {here.environment} belongs to {bound}, not to {origin}",
-                hint="if it is the same platform at a new address: reconciler state move-origin; else name another "
-                "environment",
-            )

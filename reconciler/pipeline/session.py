@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import secrets
-import shlex
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -400,6 +399,8 @@ def load_manifests(request: Request, settings: Settings, sources: Sources | None
         raise
     except UsageInvalid as error:
         if file := _declared_elsewhere(request):
+            import shlex  # hardly ever needed
+
             error.hint = f"it is declared in {file}: name that, too, as in {shlex.join([*request.paths, file])}"
         raise
     if request.environment is None and (names := _besides_local(loaded.environments)):

@@ -169,13 +169,16 @@ def test_what_is_only_looked_up_is_read_and_never_declared(kind: AnyKind, make_l
 
 @every_kind_that(lambda kind: kind.virtual)
 def test_what_is_only_measured_is_no_step(kind: AnyKind, make_loop: MakeLoop) -> None:
-    """Declaring it, changing it and taking it away makes nothing at the platform, and leaves nothing to do."""
+    """Declaring it, changing it and taking it away makes nothing at the platform: a plan only tells of it."""
     loop = make_loop(kind)
     loop.declare(loop.sample.example)
     assert loop.address not in {step.address for step in loop.plan().steps}
     loop.apply()
     for items in ([loop.sample.everything("other")], []):
         loop.declare(*items)
+        assert loop.plan().steps == ()
+        assert {change.address for change in loop.plan().lifecycle} == {loop.address}
+        assert loop.writes(loop.apply) == []
         assert loop.plan().is_empty
         assert loop.address not in loop.state().entries
 
