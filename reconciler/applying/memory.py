@@ -24,7 +24,7 @@ class Memory:
         self._former_roots = {
             step.address: step.former.root
             for step in plan.pending
-            if step.action is Action.RENAME and step.former is not None and len(step.address.path) == 1
+            if step.action is Action.RENAME and step.former is not None and step.address.is_root
         }
         self._brought_along: set[Address] = set()
 
@@ -36,7 +36,7 @@ class Memory:
         if known is not None or not self._former_roots:
             return known
         root = self._former_roots.get(root_of(address, self._means.kinds))
-        return self.entries.get(Address(address.kind, (root, *address.path[1:]))) if root is not None else None
+        return self.entries.get(address.in_root(root)) if root is not None else None
 
     def missing(self, address: Address) -> Entry | None:
         """What we remember of an address whose object the platform did not list."""
@@ -57,7 +57,7 @@ class Memory:
     def doubt(self, step: Step) -> Intent | None:
         """The create that was never answered, under the former name or, where that gets a new object, the new one."""
         root = step.former.root if step.former else step.address.root
-        meant = Address(step.address.kind, (root, *step.address.path[1:]))
+        meant = step.address.in_root(root)
         doubts = self._known.state.in_doubt
         return doubts.get(step.former or step.address) or doubts.get(meant) or doubts.get(step.address)
 
@@ -117,7 +117,7 @@ class Memory:
 def _remembered_as(step: Step) -> Address:
     """The address in the state: a root's own rename comes first, and has carried along what stands in it."""
     former = step.former or step.address
-    return former if len(former.path) == 1 else Address(former.kind, (step.address.root, *former.path[1:]))
+    return former if former.is_root else former.in_root(step.address.root)
 
 
 def remembered(

@@ -34,7 +34,7 @@ class Ready:
         kind = self._kinds[step.address.kind]
         together = kind.batch > 1 and step.action in (Action.UPDATE, Action.RENAME, Action.ARCHIVE)
         key = (kind.id, kind.parent_of(step.address)) if together else step.id
-        is_opening = len(step.address.path) == 1 and self._opens(step) > 0
+        is_opening = step.address.is_root and self._opens(step) > 0
         (self._roots if is_opening else self._inside).setdefault(key, deque()).append(step)
 
     def next_unit(self) -> list[Step]:

@@ -72,7 +72,7 @@ def _flow(
     if step.action in (Action.ARCHIVE, Action.DELETE) and kind.remove is not None:
         return kind.remove([Write(step.address, item.fields, parent_id, live=item, archived=True)], wire)
     if step.action in (Action.UPDATE, Action.RENAME, Action.ADOPT) and kind.update is not None:
-        changed = frozenset(change.path.partition(".")[0] for change in step.changes)
+        changed = frozenset(change.top for change in step.changes)
         write = Write(step.address, step.fields, parent_id, changed, item, op_of(step))
         return kind.update([write], wire)
     return None

@@ -217,7 +217,7 @@ class Pins(Struct, frozen=True):
         if not root or not name or (mode is None and data.get("mode") is not None):
             return None
         tests = [address for address in self.taken if self.kinds[address.kind].judges]
-        there = [a for a in tests if a.root == root and a.name == name and len(a.path) > 1]
+        there = [a for a in tests if a.root == root and a.name == name and not a.is_root]
         found = [a for a in there if mode is None or mode in a.path[1:-1]]
         if len(found) == 1:
             return found[0]

@@ -21,5 +21,5 @@ def removed(address: Address, kinds: Mapping[str, AnyKind]) -> Record:
 
 def _alone(address: Address, kinds: Mapping[str, AnyKind]) -> Record:
     """What tells a root in which nothing can stand from another one of its name."""
-    is_holder = len(address.path) > 1 or any(kind.parent == address.kind for kind in kinds.values())
+    is_holder = not address.is_root or any(kind.parent == address.kind for kind in kinds.values())
     return {} if is_holder else {"alone": True}

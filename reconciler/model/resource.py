@@ -59,6 +59,15 @@ class Address(NamedTuple):
         """The outermost name: the project or workspace it belongs to."""
         return self.path[0]
 
+    @property
+    def is_root(self) -> bool:
+        """Whether it stands in nothing else: others may stand in it."""
+        return len(self.path) == 1
+
+    def in_root(self, name: str) -> Address:
+        """The same place in a root of another name; a root itself under that name."""
+        return Address(self.kind, (name, *self.path[1:]))
+
 
 class Source(Struct, frozen=True, order=True):
     """Where in the manifests something was written.  Line and column count from 1."""

@@ -258,7 +258,7 @@ def _move(table: dict[Address, Any], former: Address, address: Address, *, is_al
 
     ``is_alone``: nothing can, and what seems to is in a root of another kind and the same name.
     """
-    if len(former.path) == 1 and not is_alone:
+    if former.is_root and not is_alone:
         moved = [known for known in table if known == former or _is_inside(known, former)]
     else:
         moved = [former] if former in table else []
@@ -278,7 +278,7 @@ def in_place_of(there: Entry | None, entry: Entry) -> Entry:
 
 def _is_inside(known: Address, root: Address) -> bool:
     """Whether ``known`` is below ``root``; another root of the same name is not."""
-    return len(root.path) == 1 < len(known.path) and known.vendor == root.vendor and known.root == root.name
+    return root.is_root and not known.is_root and known.vendor == root.vendor and known.root == root.name
 
 
 class _Inside:
@@ -294,14 +294,14 @@ class _Inside:
 
     def drop_archived(self, root: Address) -> None:
         """What was archived inside a root that is gone cannot return."""
-        if len(root.path) > 1:
+        if not root.is_root:
             return
         if self._by_root is None:
             self._by_root = {}
             for address in self._entries:
                 self.add(address)
         there = self._by_root.get((root.vendor, root.name), set())
-        for known in [each for each in there if len(each.path) > 1 and each in self._entries]:
+        for known in [each for each in there if not each.is_root and each in self._entries]:
             if self._entries[known].archived:
                 del self._entries[known]
 

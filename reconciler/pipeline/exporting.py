@@ -90,7 +90,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
 def _check_workspace(state: State, vendors: Iterable[Vendor], there: Container[str]) -> None:
     """Raise LooksLikeOutage where a vendor lists none of the roots that are ours."""
     for vendor in vendors:
-        active = {a: e for a, e in state.entries.items() if not e.archived and not e.unlisted and len(a.path) == 1}
+        active = {a: e for a, e in state.entries.items() if not e.archived and not e.unlisted and a.is_root}
         ours = {a: e.remote_id for a, e in active.items() if a.vendor == vendor.name}
         if ours and not any(each in there for each in ours.values()):
             some = ", ".join(map(str, sorted(ours)[:MOST_NAMED]))

@@ -126,7 +126,7 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
         # Also where the root is called otherwise at the platform by now.
         there = {a: entry.remote_id for a, entry in state.entries.items() if root_of(a, KINDS) == home}
         roots = Roots.of((address,), there)
-        live = await read_live(provider, here.clock, lambda root: roots(root) or len(address.path) == 1)
+        live = await read_live(provider, here.clock, lambda root: roots(root) or address.is_root)
         by_id = live.by_id()
         found = by_id.get(remote_id)
         if found is None or found.address.kind != address.kind:

@@ -140,7 +140,7 @@ def _inside(renamed: Mapping[Address, Address], item: LiveObject) -> LiveObject:
     home = renamed.get(root) if root is not None else None
     if home is None:
         return item
-    return replace(item, address=Address(item.address.kind, (home.name, *item.address.path[1:])))
+    return replace(item, address=item.address.in_root(home.name))
 
 
 def _live(address: Address, written: Fields, wanted: Fields) -> LiveObject:

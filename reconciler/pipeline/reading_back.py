@@ -123,7 +123,7 @@ def _root(address: Address) -> Address:
 def _referring_elsewhere(desired: Desired) -> Iterator[Address]:
     """Roots in which something refers to another one: what it is called there is known at the end."""
     for resource in desired:
-        if len(resource.references) == 1 and len(resource.address.path) > 1:
+        if len(resource.references) == 1 and not resource.address.is_root:
             continue  # the one thing that it refers to is what it lives in
         root = _root(resource.address)
         if any(_root(each) != root for each in resource.references):

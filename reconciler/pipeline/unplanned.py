@@ -67,7 +67,7 @@ def _former(resource: Resource, before: Desired, after: Desired) -> Resource | N
     """What the resource was in the older revision, perhaps under another name, or in a root of another name."""
     names = (resource.address, *resource.renamed_from)
     home = _former_root(resource.address, before, after)
-    places = (Address(each.kind, (home, *each.path[1:])) if len(each.path) > 1 else each for each in names)
+    places = (each if each.is_root else each.in_root(home) for each in names)
     return next((before.resources[each] for each in places if each in before.resources), None)
 
 

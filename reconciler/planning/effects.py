@@ -24,7 +24,7 @@ def with_effects(
         return ()
     before, after = kind.criteria(live, find), kind.criteria({**live, **wanted}, find)
     by_key = classify_by_key(before, after)
-    changed = {change.path.partition(".")[0] for change in changes} & kind.shapes.keys()
+    changed = {change.top for change in changes} & kind.shapes.keys()
     nested = (name for name in changed if kind.shapes[name].fields or kind.shapes[name].item)
     judging = frozenset(name for name in nested if _yields(kind, name, live, wanted, find))
     return tuple(replace(change, effect=_effect(kind, change, before, after, by_key, judging)) for change in changes)

@@ -49,7 +49,7 @@ def linked(
     brought = {step.address: step.id for step in steps if step.action in _BRINGING}
     needed = {step.address: step.id for step in steps if step.action in _NEEDED}
     removals = _Ids((step for step in steps if step.action in REMOVALS), kinds, order)
-    roots = {step.address: step.id for step in steps if step.action in _NEEDED and len(step.address.path) == 1}
+    roots = {step.address: step.id for step in steps if step.action in _NEEDED and step.address.is_root}
     deletes = any(step.action is Action.DELETE for step in steps)  # only they wait for what uses them
     bringing = _Ids((step for step in steps if deletes and step.action in _BRINGING), kinds, order)
     users: dict[Address, list[str]] = defaultdict(list)

@@ -61,9 +61,9 @@ def _check_outage_of(owned: Sequence[Address], world: World) -> None:
     missing = [a for a in owned if _is_missing(a, world)]
     if not missing:
         return
-    gone = {a for a in missing if len(a.path) == 1}
-    roots = [a for a in owned if len(a.path) == 1]
-    inside = [a for a in owned if len(a.path) > 1 and root_of(a, world.kinds) not in gone]
+    gone = {a for a in missing if a.is_root}
+    roots = [a for a in owned if a.is_root]
+    inside = [a for a in owned if not a.is_root and root_of(a, world.kinds) not in gone]
     lost = len(missing) == len(owned)
     if lost or any(_mostly_missing(group, world) for group in (roots, inside)):
         missing = [a for a in owned if not _is_there(a, world)]
@@ -102,7 +102,7 @@ def _is_there(address: Address, world: World) -> bool:
 
 def _first(missing: Sequence[Address]) -> str:
     """Some of them by name, what others stand in first."""
-    named = sorted(missing, key=lambda address: (len(address.path) > 1, address))[:MOST_NAMED]
+    named = sorted(missing, key=lambda address: (not address.is_root, address))[:MOST_NAMED]
     more = len(missing) - len(named)
     return ", ".join(map(str, named)) + (f" and {more} more" if more else "")
 
@@ -133,7 +133,7 @@ def denied(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: Wor
     policy = world.options.policy
     for step in steps if policy.deny and not policy.destroy else ():
         found = [change for change in step.changes if change.effect in policy.deny]
-        for name, group in groupby(found, lambda change: change.path.partition(".")[0]):
+        for name, group in groupby(found, lambda change: change.top):
             inside = list(group)
             yield _denial(step.address, inside, _line_of(name, step, world.desired))
         if not found and step.effect in policy.deny:
@@ -158,7 +158,7 @@ def perhaps_denied(step: Step, desired: Desired, deny: Collection[Effect]) -> It
                 f"{_words(change)}: it may be {names}, which is denied here: whether more or less is better is not "
                 "known offline",
                 "take the change back, or make a plan without --offline: only the platform knows which is better",
-                _line_of(change.path.partition(".")[0], step, desired),
+                _line_of(change.top, step, desired),
                 by_rule=True,
             )
 

@@ -165,7 +165,7 @@ def _is_misplaced(
     somebody has told us so by mistake.
     """
     place = root_of(item.address, kinds)
-    if place.name == address.root or len(address.path) == 1:
+    if place.name == address.root or address.is_root:
         return False
     home = homes.get((place.vendor, place.name), place.name)
     root = matches.get(Address(place.kind, (home,)))
@@ -222,9 +222,9 @@ def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapp
     """The address that something has for us: a renamed root carries along what stands inside it."""
     if not homes and not renames:
         return address
-    home = homes.get((address.vendor, address.root)) if len(address.path) > 1 else None
+    home = None if address.is_root else homes.get((address.vendor, address.root))
     if home is not None:
-        address = Address(address.kind, (home, *address.path[1:]))
+        address = address.in_root(home)
     return renames.get(address, address)
 
 
@@ -380,7 +380,7 @@ def _followed(
         address = Address(former.kind, (min(names),)) if len(names) == 1 else None
         if address not in looked_up or address in followed.values():
             continue
-        moved = {Address(each.kind, (address.name, *each.path[1:])) for each in inside}
+        moved = {each.in_root(address.name) for each in inside}
         if moved.isdisjoint(state.entries):
             followed[former] = address
     return followed, clashes
@@ -430,7 +430,7 @@ def _renames(
         away = {_moved(a, homes, known) for a in _put_away(state, live)} - doubts if asked else set()
         had = {_moved(a, homes, known) for a in state.entries} | strangers | doubts if away else set()
         for address, formers in asked.items():
-            if (len(address.path) == 1) is not is_root:
+            if address.is_root is not is_root:
                 continue
             meant = _meant(formers, ours, strangers, away, archived)
             former = meant[0]
@@ -479,9 +479,7 @@ def _renamed_by_hand(desired: Desired, live: Live, state: State) -> dict[Address
     wanted = desired.resources.keys() - state.entries.keys() if there else set()
     found = {item.address: unwanted[item.remote_id] for item in there if item.address in wanted and not item.archived}
     # As with renamedFrom, the former name stands in the root as that is called now.
-    return {
-        new: old if len(old.path) == 1 else Address(old.kind, (new.root, *old.path[1:])) for new, old in found.items()
-    }
+    return {new: old if old.is_root else old.in_root(new.root) for new, old in found.items()}
 
 
 def _owned(state: State, live: Live) -> list[tuple[Address, str]]:

@@ -25,7 +25,7 @@ def moves(
     """
     records: list[Record] = []
     for roots in (True, False):
-        some = {address: item for address, item in objects.items() if (len(address.path) == 1) is roots}
+        some = {address: item for address, item in objects.items() if address.is_root is roots}
         found = list(_renamed(state, some, by_id, kinds))
         state = fold(state, found)
         records += found

@@ -234,7 +234,7 @@ def _are_nothing(addresses: Sequence[Address], world: World) -> bool:
 
 
 def _home(address: Address) -> tuple[str, str]:
-    return address.kind, address.root if len(address.path) > 1 else ""
+    return address.kind, "" if address.is_root else address.root
 
 
 def _what_goes(resource: Resource, names: Sequence[str]) -> str:

@@ -95,7 +95,7 @@ def _only_remembered(
     plan: Plan, there: Mapping[str, LiveObject], state: State, kinds: Mapping[str, AnyKind]
 ) -> dict[Address, Before]:
     """What is remembered so far of whatever an apply remembers otherwise, steps or none."""
-    pending = [step for step in plan.pending if len(step.address.path) == 1]
+    pending = [step for step in plan.pending if step.address.is_root]
     roots = {step.address: step.former for step in pending if step.former is not None}
     befores = {}
     for address in dict.fromkeys(change.address for change in plan.lifecycle):
@@ -171,7 +171,7 @@ def _why_not_back(step: Step, kind: AnyKind, before: Before | None) -> str:
         return f"{step.address}: the new one stays beside the old one"
     if step.action not in (Action.UPDATE, Action.RENAME, Action.ADOPT):
         return ""
-    changed = {change.path.partition(".")[0] for change in step.changes} & kind.shapes.keys()
+    changed = {change.top for change in step.changes} & kind.shapes.keys()
     lost = " and ".join(sorted(changed - before.fields.keys()))
     return f"{step.address}: the platform does not show what {lost} was" if lost else ""
 
@@ -257,7 +257,7 @@ Homes = Mapping[Address, Address]
 
 
 def _homes(befores: Mapping[Address, Before]) -> Homes:
-    roots = [(address, before) for address, before in befores.items() if len(address.path) == 1]
+    roots = [(address, before) for address, before in befores.items() if address.is_root]
     return {address: before.address for address, before in roots if before.is_wanted and before.address != address}
 
 
@@ -265,7 +265,7 @@ def moved_back(address: Address, homes: Homes, kinds: Mapping[str, AnyKind]) -> 
     """Where something stands once its root has its former name again; a root itself stays."""
     parent = kinds[address.kind].parent_of(address) if homes else None
     home = homes.get(parent) if parent is not None else None
-    return Address(address.kind, (home.name, *address.path[1:])) if home is not None else address
+    return address.in_root(home.name) if home is not None else address
 
 
 def _moved(resource: Resource, homes: Homes, kinds: Mapping[str, AnyKind]) -> Resource:

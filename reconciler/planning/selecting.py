@@ -14,7 +14,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.resource import Address
-from reconciler.planning.world import Decision, World, is_root, named_by
+from reconciler.planning.world import Decision, World, named_by
 
 
 def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision], int]:
@@ -41,7 +41,7 @@ def _stands_for(address: Address, world: World) -> Iterator[Address]:
     """What is meant by something that is no object at the platform: what it names there."""
     resource = world.desired.resources.get(address)
     if resource is not None and world.kinds[address.kind].virtual:
-        yield from (each for each in resource.references if not is_root(each))
+        yield from (each for each in resource.references if not each.is_root)
 
 
 def _users_of_what_goes(decisions: Sequence[Decision], chosen: set[Address], world: World) -> Iterator[Address]:
@@ -83,7 +83,7 @@ def _deletes(decision: Decision) -> TypeGuard[Step]:
 
 
 def _deletes_root(decision: Decision) -> bool:
-    return _deletes(decision) and is_root(decision.address)
+    return _deletes(decision) and decision.address.is_root
 
 
 def meant(pattern: str, known: Iterable[Address]) -> set[Address]:

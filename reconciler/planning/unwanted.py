@@ -20,7 +20,7 @@ from reconciler.model.state import Entry
 from reconciler.model.values import counted
 from reconciler.planning.matcher import Match
 from reconciler.planning.wanted import leftovers, refuse_double, refuse_misplaced, unanswered, users_of
-from reconciler.planning.world import Decision, World, in_scope, is_root, removal
+from reconciler.planning.world import Decision, World, in_scope, removal
 
 
 def for_unwanted(world: World) -> Iterator[Decision]:
@@ -33,7 +33,7 @@ def for_unwanted(world: World) -> Iterator[Decision]:
         decision = _remove(address, found, world, going)
         if decision is not None:
             yield decision
-            if isinstance(decision, Step) and decision.action is Action.DELETE and is_root(address):
+            if isinstance(decision, Step) and decision.action is Action.DELETE and address.is_root:
                 going.add(address)
         for leftover in found.left_behind:
             yield from leftovers(address, found, leftover, world)
@@ -158,7 +158,7 @@ def _may_be_deleted(address: Address, entry: Entry, world: World, going: set[Add
 
 def _would_take_along(address: Address, world: World) -> Refusal | None:
     """The refusal to delete what holds things that this plan does not remove."""
-    if not is_root(address):
+    if not address.is_root:
         return None
     for found, what, hint in (
         (world.strangers, "is not ours", "adopt or remove that first"),

@@ -71,7 +71,7 @@ def _names(
     for home in homes:
         for name in (resource.address, *resource.renamed_from):
             if home is not None:
-                yield Address(name.kind, (home.name, *name.path[1:]))
+                yield name.in_root(home.name)
 
 
 def _changes(

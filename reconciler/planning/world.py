@@ -143,7 +143,7 @@ class World(Struct, frozen=True, dict=True):
         """The addresses by their roots; roots themselves are left out."""
         found: dict[Address, list[Address]] = {}
         for address in addresses:
-            if not is_root(address):
+            if not address.is_root:
                 found.setdefault(root_of(address, self.kinds), []).append(address)
         return found
 
@@ -160,11 +160,6 @@ def namesakes(live: Live, kinds: Mapping[str, AnyKind]) -> Mapping[Address, Sequ
 Decision = Step | Refusal
 Inside = Mapping[Address, list[Address]]
 """Addresses by the root that they stand in."""
-
-
-def is_root(address: Address) -> bool:
-    """Whether others may stand inside of it."""
-    return len(address.path) == 1
 
 
 def in_scope(address: Address, found: Match, world: World) -> bool:

@@ -37,7 +37,7 @@ class Roots(Struct, frozen=True):
     @classmethod
     def of(cls, addresses: Iterable[Address], remembered: Mapping[Address, str]) -> Roots:
         """The roots of these addresses and of everything remembered."""
-        ids = {remote_id for address, remote_id in remembered.items() if len(address.path) == 1}
+        ids = {remote_id for address, remote_id in remembered.items() if address.is_root}
         return cls(frozenset(a.root for a in (*addresses, *remembered)), frozenset(ids))
 
     def __call__(self, root: LiveObject) -> bool:

@@ -68,7 +68,7 @@ def rule_text(change: LifecycleChange, *, verbose: bool) -> str:
 
 def changes_lines(step: Step, *, verbose: bool) -> Iterator[list[Line]]:
     """The lines of each change; unless verbose, changes inside one field that mean nothing are one line together."""
-    for name, group in groupby(step.changes, lambda change: change.path.partition(".")[0]):
+    for name, group in groupby(step.changes, lambda change: change.top):
         changes = list(group)
         several = len(changes) > 1 or isinstance(changes[0].after, list)
         if not verbose and several and all(change.effect is Effect.SAME for change in changes):

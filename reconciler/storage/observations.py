@@ -85,7 +85,7 @@ def carried(each: Observation, former: Address, address: Address, places: frozen
         return replace(each, address=address)
     if known.vendor != former.vendor or known.root != former.root:
         return None
-    if len(former.path) == 1:
+    if former.is_root:
         return replace(each, address=Address(known.kind, address.path + known.path[1:]))
     if former.kind in places and each.pipeline == former.name:
         return replace(each, pipeline=address.name)
