@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -52,8 +53,11 @@ def check_outage(world: World) -> None:
     """
     remembered = [(a, m.entry) for a, m in world.matches.by_address.items() if m.entry is not None and not m.also]
     owned = [a for a, entry in remembered if not entry.archived and not entry.unlisted]
-    for vendor in sorted({address.vendor for address in owned}):
-        _check_outage_of([address for address in owned if address.vendor == vendor], world)
+    by_kind: dict[str, list[Address]] = defaultdict(list)
+    for address in owned:
+        by_kind[address.kind].append(address)
+    for _, kinds in groupby(sorted(by_kind), lambda kind: kind.partition(".")[0]):
+        _check_outage_of([address for kind in kinds for address in by_kind[kind]], world)
 
 
 def _check_outage_of(owned: Sequence[Address], world: World) -> None:
@@ -88,10 +92,11 @@ def _is_missing(address: Address, world: World) -> bool:
     Another workspace may have all of our names and none of our ids.  What was made again inside of a root that is
     there by its id is in the right one, and waits for being adopted.
     """
-    found, root = world.matches.by_address[address], root_of(address, world.kinds)
-    if found.ours or found.outlived is not None:
+    found = world.matches.by_address[address]
+    if found.live is None or found.ours or found.outlived is not None:
         return found.live is None
-    return found.live is None or not (root in world.matches.by_address and _is_there(root, world))
+    root = root_of(address, world.kinds)
+    return not (root in world.matches.by_address and _is_there(root, world))
 
 
 def _is_there(address: Address, world: World) -> bool:
