@@ -75,6 +75,21 @@ def uncounted() -> Iterator[None]:
     sys.settrace(trace)
 
 
+def serving(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """A server on a free port, at work in threads of this process; ``shutdown`` and ``server_close`` end it."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def handle_error(self, *_: object) -> None:
+            """A client that hangs up is no news."""
+
+    server = Server(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return server
+
+
 class Served:
     """A server in threads of this process.  ``handle`` answers (method, path, headers, body); None hangs up."""
 
@@ -109,16 +124,8 @@ class Served:
                 if self.command != "HEAD":
                     self.wfile.write(content)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def handle_error(self, *_: object) -> None:
-                """A client that hangs up is no news."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = serving(Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         raise NotImplementedError
@@ -270,16 +277,8 @@ class Proxy:
                 self.end_headers()
                 self.wfile.write(content)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def handle_error(self, *_: object) -> None:
-                """A client that hangs up is no news."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = serving(Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def tunnel(self, near: socket.socket) -> None:
         if self.instead is not None:

@@ -15,7 +15,7 @@ from reconciler.manifests.loader import parse
 from reconciler.manifests.schemas import schemas
 from reconciler.manifests.validator import load
 from reconciler.manifests.writer import to_yaml
-from reconciler.model.kind import Kind, Vendor
+from reconciler.model.kind import AnyKind, Kind, Vendor
 from reconciler.model.resource import Address, Desired, Gate, Severity
 from reconciler.model.spec import Mark, RefTo, Spec
 from reconciler.providers.digitalocean import DIGITALOCEAN
@@ -49,40 +49,18 @@ class Ink(Spec):
     """Never declared."""
 
 
-def acme() -> Vendor:
+def made(kind_id: str, spec: type[Any], **declared: Any) -> AnyKind:
+    """A kind that is named, listed and read as projects are."""
     project = OPENLAYER.kinds[0]
-    ink = Kind(id=INK, spec=Ink, identity=("name",), list=project.list, read=project.read, lookup=lambda _: True)
-    paper = Kind(
-        id=PAPER,
-        spec=Paper,
-        identity=("name",),
-        list=project.list,
-        read=project.read,
-        create=project.create,
-        declared_in=SPACE,
-        plural="papers",
-        defaults_field="paperDefaults",
-    )
-    space = Kind(
-        id=SPACE,
-        spec=Space,
-        identity=("name",),
-        list=project.list,
-        read=project.read,
-        create=project.create,
-        lookup=lambda spec: not spec.ours,
-    )
-    book = Kind(
-        id=BOOK,
-        spec=Book,
-        identity=("name",),
-        list=project.list,
-        read=project.read,
-        parent=SPACE,
-        plural="books",
-        virtual=True,
-        gate=lambda spec: Gate(spec.severity),
-    )
+    return Kind(id=kind_id, spec=spec, identity=("name",), list=project.list, read=project.read, **declared)
+
+
+def acme() -> Vendor:
+    create = OPENLAYER.kinds[0].create
+    ink = made(INK, Ink, lookup=lambda _: True)
+    paper = made(PAPER, Paper, create=create, declared_in=SPACE, plural="papers", defaults_field="paperDefaults")
+    space = made(SPACE, Space, create=create, lookup=lambda spec: not spec.ours)
+    book = made(BOOK, Book, parent=SPACE, plural="books", virtual=True, gate=lambda spec: Gate(spec.severity))
     kinds = (ink, paper, space, book)
     return Vendor("acme", "acme/v1", kinds, "https://acme.example", "ACME_KEY", "ACME_URL", "ACME_")
 
@@ -195,8 +173,7 @@ def test_the_schema_lists_what_is_declared_in_a_document() -> None:
 
 def test_a_kind_that_can_not_be_made_is_a_document_when_others_stand_in_it() -> None:
     ink, paper, _, book = acme().kinds
-    project = OPENLAYER.kinds[0]
-    found = Kind(id=SPACE, spec=Space, identity=("name",), list=project.list, read=project.read, lookup=lambda _: True)
+    found = made(SPACE, Space, lookup=lambda _: True)
     vendor = Vendor("acme", "acme/v1", (ink, paper, found, book), "https://acme.example", "A", "B", "C")
     assert list(document_kinds([vendor])["acme/v1"]) == ["Space"]
 
