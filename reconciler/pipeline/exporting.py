@@ -89,9 +89,9 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
 
 def _check_workspace(state: State, vendors: Iterable[Vendor], there: Container[str]) -> None:
     """Raise LooksLikeOutage where a vendor lists none of the roots that are ours."""
+    roots = {a: e for a, e in state.entries.items() if a.is_root and not e.archived and not e.unlisted}
     for vendor in vendors:
-        active = {a: e for a, e in state.entries.items() if not e.archived and not e.unlisted and a.is_root}
-        ours = {a: e.remote_id for a, e in active.items() if a.vendor == vendor.name}
+        ours = {address: entry.remote_id for address, entry in roots.items() if address.vendor == vendor.name}
         if ours and not any(each in there for each in ours.values()):
             some = ", ".join(map(str, sorted(ours)[:MOST_NAMED]))
             raise LooksLikeOutage(

@@ -109,7 +109,6 @@ class RestProvider:
         parallelism: int = 16,
         limits: Limits | None = None,
         rng: random.Random | None = None,
-        budget: RetryBudget | None = None,
         key_variable: str | None = None,
         observe: Observe | None = None,
     ) -> None:
@@ -124,7 +123,7 @@ class RestProvider:
         self._clock = clock
         self._limits = limits or Limits()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._budget = budget or RetryBudget()
+        self._budget = RetryBudget()
         self._limiter = RateLimiter(clock, parallelism, self._rng)
         self._advice = _advice(vendor, self._base, key_variable)
         self._observe = observe
@@ -492,7 +491,6 @@ def connect(
     parallelism: int = 16,
     limits: Limits | None = None,
     rng: random.Random | None = None,
-    budget: RetryBudget | None = None,
     key_variable: str | None = None,
     observe: Observe | None = None,
     ca_file: str | None = None,
@@ -530,7 +528,6 @@ def connect(
         parallelism=parallelism,
         limits=limits,
         rng=rng,
-        budget=budget,
         key_variable=key_variable,
         observe=observe,
     )
