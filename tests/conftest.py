@@ -38,8 +38,8 @@ settings.load_profile("reconciler")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: three workers for two cores, as a test that talks to a server waits a third of its time."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Of ``-n auto``: two workers for each core, as tests that talk to servers wait."""
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -17,6 +17,8 @@ from reconciler.model.resource import Address, Gate
 from reconciler.model.values import Fields
 
 STATE_FORMAT = 1
+REMEMBERED_PLANS = 100
+"""Digests of applied plans that a state keeps: whoever applies an older one again gets what its steps still say."""
 
 
 class Entry(Struct, frozen=True):
@@ -63,7 +65,7 @@ class State(Struct, frozen=True):
     """Everything we remember of one environment.
 
     ``lineage`` says which state this is (random, made once), ``serial`` which version of it.  ``origins`` binds it
-    to the platforms it was made for.  ``consumed`` holds digests of saved plans that were already applied;
+    to the platforms it was made for.  ``consumed`` holds digests of the last saved plans that were applied;
     ``started`` the digest of one that was begun and not finished.
 
     ``touched`` are the resources that the last apply changed; as long as it is ``unsettled`` (cut short, or not yet
@@ -199,7 +201,7 @@ class _Folding:
             case "plan_started":
                 self._started = _text(record["digest"])
             case "plan_applied":
-                self._consumed, self._started = (*self._consumed, _text(record["digest"]))[-20:], ""
+                self._consumed, self._started = (*self._consumed, _text(record["digest"]))[-REMEMBERED_PLANS:], ""
             case "changing":
                 self._begin_to_change(record)
             case "settled":

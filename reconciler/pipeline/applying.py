@@ -337,6 +337,8 @@ def _check_saved(saved: Mapping[str, Any], planned: Planned, *, resumed: bool) -
         raise StalePlan("this plan was applied already", hint="make a new one: reconciler plan --out plan.json")
     if resumed and planned.state.started != digest:
         raise StalePlan("this plan was not begun, or it was finished", hint="leave out --resume")
+    if planned.state.started == digest and not resumed:
+        raise StalePlan("this plan was begun and not finished", hint="finish it: the same command with --resume")
     moved = what_moved(saved, planned.plan, resumed=resumed)
     if moved:
         raise StalePlan(

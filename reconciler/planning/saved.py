@@ -61,12 +61,13 @@ def _holds(value: object, **types: type) -> bool:
 def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
     """Sentences that say why the plan does not hold any more; empty when it does.
 
-    What it was made from must be the same, and what each step does to which object, which must be as it was; the
-    reasons and notes of a step, and the order of steps, may differ.  A refusal that is new has moved as well, unless a
-    rule of ours makes it: then it says itself what is wrong.
+    The environment, the platforms and the manifests must be the same, and what each step does to which object, which
+    must be as it was; the reasons and notes of a step, and the order of steps, may differ.  The state may have moved
+    on, as it does with each evaluation: whether that matters is told by the steps.  A refusal that is new has moved as
+    well, unless a rule of ours makes it: then it says itself what is wrong.
 
     With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun.  What
-    a step does may be carried out and not remembered, a rename be remembered already, and the state may have moved on.
+    a step does may be carried out and not remembered, and a rename be remembered already.
     """
     now = plan_to_json(fresh, tool="")
     standing = zip(now["refusals"], fresh.refusals, strict=True)
@@ -74,22 +75,23 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
     elsewhere = saved.get("environment") != now["environment"]
     return (
         *((f"the environment: planned for {saved.get('environment')}, now {now['environment']}",) if elsewhere else ()),
-        *_basis(saved["basis"], now["basis"], resumed=resumed),
+        *_basis(saved["basis"], now["basis"]),
         *_steps(saved, now, resumed=resumed),
         *_remembered(saved, now, resumed=resumed),
         *(f"{each['address']}: {each['reason']}" for each in refused),
     )
 
 
-def _basis(before: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
+def _basis(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """An older state was put in the place of the one that was planned for: it may not know which plans were applied."""
     if before["origins"] != now["origins"]:
         yield f"the platform: planned for {_listed(before['origins'])}, now {_listed(now['origins'])}"
     if before["manifests"] != now["manifests"]:
         yield "the manifests, or the variables they use"
     if before["lineage"] and before["lineage"] != now["lineage"]:
         yield "the state: this is another one (its lineage differs)"
-    elif before["state_serial"] != now["state_serial"] and not resumed:
-        yield f"the state: it was at serial {before['state_serial']}, now at {now['state_serial']}"
+    elif before["state_serial"] > now["state_serial"]:
+        yield f"the state: it was at serial {before['state_serial']}, now it is at {now['state_serial']}, an older one"
 
 
 def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:

@@ -22,6 +22,10 @@ def saved(bot: Any, platform: Any) -> Any:
     return bot
 
 
+def state_of(cli: Any) -> dict[str, Any]:
+    return dict(json.loads((cli.folder / ".reconciler/default.state.json").read_text()))
+
+
 def is_refused(cli: Any, platform: Any, *sentences: str, arguments: tuple[str, ...] = ()) -> None:
     """Exit 6 naming what moved, without a write."""
     before = len(platform.writes)
@@ -113,9 +117,50 @@ def test_another_drift_than_planned_needs_a_new_plan(saved: Any, platform: Any) 
 
 
 def test_another_apply_came_first(saved: Any, platform: Any) -> None:
-    """The state has moved on."""
+    """What it would do is done."""
     saved("apply", "--yes")
-    is_refused(saved, platform, "the state: it was at serial", "update is not needed any more")
+    is_refused(saved, platform, "openlayer.Test/bot/monitoring/Rows arrive: update is not needed any more")
+
+
+def test_nights_of_measuring_come_between(saved: Any, platform: Any) -> None:
+    """A plan that waits for its approval outlives evaluations: they write to the state, and change nothing of ours."""
+    serial = state_of(saved)["serial"]
+    saved("evaluate", "--since", "1d", code=5)
+    assert state_of(saved)["serial"] > serial
+    assert "Apply: 1 done.  (1 updated)" in saved("apply", "--plan", "plan.json").out
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 3
+
+
+def test_an_apply_of_something_else_comes_between(bot: Any) -> None:
+    """Two pull requests that have nothing in common do not wait for each other."""
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "value: 2}]", "value: 3}]")
+    bot.edit("bot.yaml", "A tenth of", "A fifth of")
+    bot("plan", "--out", "plan.json", "--select", "bot/monitoring/*")
+    bot("apply", "--yes", "--select", "bot/canary")
+    assert "Apply: 1 done.  (1 updated)" in bot("apply", "--plan", "plan.json").out
+    bot("plan", "--detailed-exitcode")
+
+
+def test_what_was_applied_and_taken_back_by_hand_is_not_applied_again(saved: Any, platform: Any) -> None:
+    """The same steps would be needed; but they were agreed to once."""
+    before = [
+        {k: v for k, v in row.items() if v is not None} for row in platform.tests("bot")["Rows arrive"]["thresholds"]
+    ]
+    saved("apply", "--plan", "plan.json")
+    platform.api("PUT", f"/tests/{platform.tests('bot')['Rows arrive']['id']}", {"thresholds": before})
+    is_refused(saved, platform, "this plan was applied already")
+
+
+def test_a_state_from_before_may_not_know_what_was_applied(saved: Any, platform: Any) -> None:
+    """A copy put back in its place: the plan is refused, whatever its steps are."""
+    kept = saved.folder / "kept"
+    shutil.copytree(saved.folder / ".reconciler", kept)
+    saved("evaluate", "--since", "1d", code=5)
+    saved("plan", "--out", "plan.json")
+    shutil.rmtree(saved.folder / ".reconciler")
+    kept.rename(saved.folder / ".reconciler")
+    is_refused(saved, platform, "the state: it was at serial", "an older one")
 
 
 def test_the_manifests_changed(saved: Any, platform: Any) -> None:
@@ -222,7 +267,7 @@ def test_a_first_plan_is_not_applied_to_a_state_made_since(bot: Any, platform: A
     """That there was no state is part of what the plan was made from."""
     bot("plan", "--out", "plan.json")
     bot("apply", "--yes")
-    is_refused(bot, platform, "the state: it was at serial 0, now at")
+    is_refused(bot, platform, "openlayer.Project/bot: create is not needed any more")
 
 
 def test_two_first_plans_make_everything_once(bot: Any, platform: Any) -> None:
@@ -230,7 +275,7 @@ def test_two_first_plans_make_everything_once(bot: Any, platform: Any) -> None:
     bot("plan", "--out", "plan.json")
     bot("plan", "--out", "again.json", "--select", "bot", "--select", "bot/*")
     bot("apply", "--plan", "again.json")
-    is_refused(bot, platform, "the state: it was at serial 0, now at")
+    is_refused(bot, platform, "openlayer.Project/bot: create is not needed any more")
     assert len(platform.projects()) == 1
 
 
@@ -285,7 +330,7 @@ def test_a_plan_that_was_cut_short_is_finished(saved: Any, platform: Any) -> Non
     platform.fail({"method": "PUT", "path": "/v1/inference-pipelines/*", "action": "status", "status": 422})
     saved("apply", "--plan", "plan.json", code=4)
     platform.fail()
-    is_refused(saved, platform, "the state: it was at serial")
+    is_refused(saved, platform, "this plan was begun and not finished hint: finish it: the same command with --resume")
     saved("apply", "--plan", "plan.json", "--resume")
     saved("plan", "--detailed-exitcode")
     is_refused(saved, platform, "this plan was applied already", arguments=("--resume",))

@@ -148,11 +148,11 @@ def test_a_plan_is_started_and_then_consumed() -> None:
     assert (applied.started, applied.consumed) == ("", ("d1",))
 
 
-def test_the_last_twenty_consumed_plans_are_kept() -> None:
-    state = fold(State(), [{"record": "plan_applied", "digest": str(number)} for number in range(25)])
+def test_the_last_hundred_consumed_plans_are_kept() -> None:
+    state = fold(State(), [{"record": "plan_applied", "digest": str(number)} for number in range(105)])
     assert state.consumed[0] == "5"
-    assert state.consumed[-1] == "24"
-    assert len(state.consumed) == 20
+    assert state.consumed[-1] == "104"
+    assert len(state.consumed) == 100
 
 
 # ------------------------------------------------------------------------------------------ the last apply

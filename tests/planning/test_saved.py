@@ -116,7 +116,7 @@ def test_nothing_moved() -> None:
     ("basis", "sentence"),
     [
         (replace(BASIS, manifests="m2"), "the manifests, or the variables they use"),
-        (replace(BASIS, state_serial=8), "the state: it was at serial 7, now at 8"),
+        (replace(BASIS, state_serial=6), "the state: it was at serial 7, now it is at 6, an older one"),
         (replace(BASIS, lineage="l2"), "the state: this is another one (its lineage differs)"),
         (
             replace(BASIS, origins={"openlayer": "https://eu.example"}),
@@ -179,6 +179,14 @@ def test_what_only_reads_differently_has_not_moved() -> None:
     """A reason or a note is for people; what is done stays the same."""
     other = replace(UPDATE, reason="changed at the platform", notes=("a note",))
     assert what_moved(SAVED, plan(CREATE, other)) == ()
+
+
+def test_a_state_that_moved_on_moves_nothing_by_itself() -> None:
+    """Each evaluation writes to it; what matters of it shows in the steps."""
+    assert what_moved(SAVED, plan(CREATE, UPDATE, basis=replace(BASIS, state_serial=8))) == ()
+    assert what_moved(SAVED, plan(CREATE, basis=replace(BASIS, state_serial=8))) == (
+        f"{TEST}: update is not needed any more",
+    )
 
 
 # --------------------------------------------------------------------------------------------- resumed
