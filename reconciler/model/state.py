@@ -101,26 +101,14 @@ it stays in doubt.
 
 
 def fold(state: State, records: Iterable[Record]) -> State:
-    """The state after ``records``, in order.
-
-    Raises StateUnreadable for a record that this version does not know or that lacks something: skipping it
-    could lose an object.
-    """
-    try:
-        return _fold(state, records)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StateUnreadable(f"the journal holds a damaged record: {error!r:.200}") from error
-
-
-def _fold(state: State, records: Iterable[Record]) -> State:
-    folding = _Folding(state)
-    for record in records:
-        folding.take(record)
+    """The state after ``records``, in order.  Raises StateUnreadable as ``Folding`` does."""
+    folding = Folding(state)
+    folding.take(records)
     return folding.state()
 
 
-class _Folding:
-    """A state that records are carried into, one after the other."""
+class Folding:
+    """A state that records are carried into, one after the other, for whoever has many and something else to do."""
 
     def __init__(self, state: State) -> None:
         self._former = state
@@ -150,11 +138,20 @@ class _Folding:
             declared=self._declared,
         )
 
-    def take(self, record: Record) -> None:
-        if "address" in record:
-            self._take_of_one(self._addresses[record["address"]], record)
-        else:
-            self._take_of_run(record)
+    def take(self, records: Iterable[Record]) -> None:
+        """Carry ``records`` in, after those that were taken before.
+
+        Raises StateUnreadable for a record that this version does not know or that lacks something: skipping it
+        could lose an object.
+        """
+        try:
+            for record in records:
+                if "address" in record:
+                    self._take_of_one(self._addresses[record["address"]], record)
+                else:
+                    self._take_of_run(record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StateUnreadable(f"the journal holds a damaged record: {error!r:.200}") from error
 
     def _take_of_one(self, address: Address, record: Record) -> None:
         """What came of one resource."""
@@ -250,7 +247,7 @@ def _not_known(kind: object) -> StateUnreadable:
 
 def _drop_notes_about(tasks: dict[str, Fields], changing: Iterable[Address]) -> None:
     """An evaluation that is under way tells nothing about what a test is going to be."""
-    gone = {str(address) for address in changing}
+    gone = {str(address) for address in changing} if tasks else set()
     for key in [key for key, note in tasks.items() if note.get("address") in gone]:
         del tasks[key]
 

@@ -26,7 +26,7 @@ from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
-from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.state import Entry, Folding, Record, State, done, fold
 from reconciler.model.values import Fields
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
@@ -41,9 +41,6 @@ from reconciler.providers import KINDS, VENDORS
 
 _Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
 """A resource of ours that the platform shows, what we remember of it, and what is different there."""
-
-TURNS = 20
-"""In so many parts a journal is folded at the most: each part copies the whole state."""
 
 
 class Applied(Struct, frozen=True):
@@ -189,11 +186,11 @@ async def _apply_planned(
 
 async def _folded(state: State, records: Sequence[Record]) -> State:
     """The state after ``records``; what is being read back meanwhile gets its turn."""
-    some = max(AT_ONCE, len(records) // TURNS)
-    for i in range(0, len(records), some):
-        state = fold(state, records[i : i + some])
+    folding = Folding(state)
+    for i in range(0, len(records), AT_ONCE):
+        folding.take(records[i : i + AT_ONCE])
         await asyncio.sleep(0)
-    return state
+    return folding.state()
 
 
 def _changing(planned: Planned, trial: Trial | None) -> Record:
