@@ -205,7 +205,8 @@ class _Run:
             why = "it is at the platform after all: a list had left it out"
             self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, "apply again"))
             return
-        if step.fingerprint == str(True) and self.means.kinds[step.address.kind].removal is Removal.ARCHIVE:
+        live = self.memory.live.get(step.remote_id or "")
+        if live is not None and live.archived and self.means.kinds[step.address.kind].removal is Removal.ARCHIVE:
             await self._removed(step)  # somebody has archived it: it is un-archived when it returns to the manifests
             return
         await self._gone(step)

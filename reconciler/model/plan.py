@@ -130,8 +130,8 @@ class Step(Struct, frozen=True):
 
     ``id`` is unique in the plan.  ``after`` holds the ids of the steps it waits for.  ``changes`` is empty for
     what has no fields to compare.  ``remote_id`` is the live object it touches (None for a create), and
-    ``fingerprint`` how that was when the plan was made: a digest of the fields that are compared, or for a step that
-    compares none, whether it was archived; empty where there is no object.
+    ``fingerprint`` how that was when the plan was made: a digest of the fields that are compared, or ``uncompared``;
+    empty where there is no object.
     ``fixed`` are paths that differ and that this step cannot change: another one has to, once this one is done.
     ``fields`` is everything the user wrote, for creates and updates.  ``former`` is the address in the state when
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
@@ -162,6 +162,11 @@ class Step(Struct, frozen=True):
     def changes_memory_only(self) -> bool:
         """Whether it moves what we remember of a root that is not ours, and leaves the root alone."""
         return self.action is Action.RENAME and not self.fields
+
+
+def uncompared(*, archived: bool) -> str:
+    """The fingerprint of an object in a step that compares no fields: only this matters of it then."""
+    return str(archived)
 
 
 class Refusal(Struct, frozen=True):

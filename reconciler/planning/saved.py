@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import StalePlan
-from reconciler.model.plan import FORMAT_VERSION, LOST_REPLY, Action, Plan, plan_to_json
+from reconciler.model.plan import FORMAT_VERSION, LOST_REPLY, Action, Plan, plan_to_json, uncompared
 from reconciler.model.values import compact
 
 _SAME = ("action", "address", "remote_id", "changes")
@@ -138,7 +138,7 @@ def _is_carried_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool
         return False
     match after["action"]:
         case Action.ARCHIVE:
-            return bool(after["fingerprint"] == str(True))
+            return bool(after["fingerprint"] == uncompared(archived=True))
         case Action.UPDATE | Action.RENAME | Action.ADOPT:
             fewer = len(after["changes"]) < len(before["changes"])
             return fewer and all(change in before["changes"] for change in after["changes"])

@@ -18,6 +18,7 @@ from reconciler.model.plan import (
     FieldChange,
     Refusal,
     Step,
+    uncompared,
     worst,
 )
 from reconciler.model.resource import Address, LiveObject, Resource, Source
@@ -135,7 +136,7 @@ def _follow(resource: Resource, live: LiveObject, former: Address) -> Step:
         reason=f"it was renamed at the platform, and what stands in it is remembered under {former.name}",
         source=resource.source,
         remote_id=live.remote_id,
-        fingerprint=str(live.archived),
+        fingerprint=uncompared(archived=live.archived),
         former=former,
     )
 
@@ -387,7 +388,7 @@ def leftovers(
         reason="replaced, and nothing refers to it any more",
         source=source,
         remote_id=old.remote_id,
-        fingerprint=str(old.archived),
+        fingerprint=uncompared(archived=old.archived),
     )
     if not users and (asked == "delete" or "delete" in world.options.policy.acks or world.options.policy.destroy):
         yield step
@@ -473,7 +474,7 @@ def _archive_leftover(address: Address, leftover: LiveObject, source: Source | N
         reason="left behind by a replace that was cut short",
         source=source,
         remote_id=leftover.remote_id,
-        fingerprint=str(leftover.archived),
+        fingerprint=uncompared(archived=leftover.archived),
     )
 
 

@@ -10,11 +10,7 @@ from msgspec import Struct, field
 from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind, LookUp, root_of
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.plan import (
-    Action,
-    Refusal,
-    Step,
-)
+from reconciler.model.plan import Action, Refusal, Step, uncompared
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import State
 from reconciler.planning.matcher import Match, Matches
@@ -228,6 +224,6 @@ def removal(action: Action, address: Address, found: Match, reason: str) -> Step
         address=address,
         reason=reason,
         remote_id=live.remote_id if live else None,
-        fingerprint=str(live.archived) if live else "",
+        fingerprint=uncompared(archived=live.archived) if live else "",
         former=found.former,
     )
