@@ -334,6 +334,12 @@ def root_of(address: Address, kinds: Mapping[str, AnyKind]) -> Address:
     return (kind.parent_of(address) if kind is not None else None) or address
 
 
+def named(value: Json, kind_id: str, beside: Address, kinds: Mapping[str, AnyKind]) -> list[Address]:
+    """What a field of the resource at ``beside`` names, one or several: roots, or what shares its root."""
+    parent = beside.path[:1] if kinds[kind_id].parent else ()
+    return [Address(kind_id, (*parent, str(each))) for each in (value if isinstance(value, list) else [value])]
+
+
 class Vendor(Struct, frozen=True):
     """One platform: its kinds, parents before children, and how to reach it.
 

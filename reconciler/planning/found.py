@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.kind import AnyKind
+from reconciler.model.kind import AnyKind, named
 from reconciler.model.plan import FieldChange
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.values import Fields, Json
@@ -37,13 +37,12 @@ def _meant(
     for name, shape in kinds[address.kind].shapes.items():
         if shape.ref is None or name not in wanted or name not in live.fields:
             continue
-        inside = address.path[:1] if kinds[shape.ref.kind].parent else ()
-        names = _texts(wanted[name])
-        now = {ids.get(Address(shape.ref.kind, (*inside, each)), each) for each in names}
+        names = named(wanted[name], shape.ref.kind, address, kinds)
+        now = {ids.get(each, each.name) for each in names}
         there = live.refs.get(name)
         if there is not None:
             found[name] = wanted[name] if set(there) == now else list[Json](sorted(there))
-        elif _texts(live.fields[name]) in (names, now):
+        elif _texts(live.fields[name]) in ({each.name for each in names}, now):
             found[name] = wanted[name]
     return found
 

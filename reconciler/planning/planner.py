@@ -51,7 +51,7 @@ from reconciler.planning.pins import lost_pins
 from reconciler.planning.selecting import meant_by_any, selected
 from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.virtual import virtuals
-from reconciler.planning.wanted import differences, for_wanted
+from reconciler.planning.wanted import Notice, Wanted, for_wanted
 from reconciler.planning.world import Options, World, is_covered, namesakes, outside
 
 _MAKING = (Action.CREATE, Action.UPDATE, Action.REPLACE)
@@ -71,13 +71,16 @@ def make_plan(
     check_kinds(state, by_id)
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), options)
     check_outage(world)
-    decisions = [*for_wanted(world), *for_unwanted(world), *lost_pins(world)]
+    wanted = list(for_wanted(world))
+    notices = [each for each in wanted if isinstance(each, Notice)]
+    decided = (each for each in wanted if not isinstance(each, Notice))
+    decisions = [*decided, *for_unwanted(world), *lost_pins(world)]
     chosen, unselected = selected(decisions, world)
     steps = [_with_how_it_is_judged(item, world) for item in chosen if isinstance(item, Step)]
     steps = _told_of_renames(steps, world)
     refusals = [item for item in chosen if isinstance(item, Refusal)]
-    wanted = (desired.resources.get(step.address) for step in steps)
-    references = {resource.address: resource.references for resource in wanted if resource}
+    resources = (desired.resources.get(step.address) for step in steps)
+    references = {resource.address: resource.references for resource in resources if resource}
     owned = list(_owned(world))
     lifecycle = (*_lifecycle(world, {step.address for step in steps}), *_virtual(world))
     plan = Plan(
@@ -94,7 +97,7 @@ def make_plan(
         owned=sum(owned),
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
-        warnings=(*desired.warnings, *_told(world), *_namesakes(world)),
+        warnings=(*desired.warnings, *_told(notices, world), *_namesakes(world)),
         lifecycle=lifecycle,
     )
     return replace(plan, digest=digest(plan))
@@ -139,7 +142,8 @@ def compared(
         if resource is None or found.live is None or found.entry is None or not found.ours or found.former is not None:
             continue
         if not resource.lookup and address not in without:
-            yield resource, found.entry, differences(resource, found.live, found.entry, by_id[address.kind], world)
+            wanted = Wanted(resource, found, by_id[address.kind], world)
+            yield resource, found.entry, wanted.differences(found.live, found.entry)
 
 
 def digest(plan: Plan) -> str:
@@ -205,11 +209,11 @@ def _owned(world: World) -> Iterator[bool]:
             yield found.entry is not None and (found.ours or found.live is None or found.live.archived)
 
 
-def _told(world: World) -> Iterator[str]:
+def _told(notices: Sequence[Notice], world: World) -> Iterator[str]:
     """What is worth knowing of what is selected."""
     patterns, known = world.options.select, world.matches.by_address
-    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns and world.told else known
-    return (text for address, text in sorted(world.told) if address in chosen)
+    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns and notices else known
+    return (each.text for each in sorted(notices) if each.address in chosen)
 
 
 def _told_of_renames(steps: Sequence[Step], world: World) -> list[Step]:

@@ -8,18 +8,12 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from reconciler.model.kind import Removal, root_of
-from reconciler.model.plan import (
-    Action,
-    Cause,
-    Effect,
-    Refusal,
-    Step,
-)
+from reconciler.model.plan import Action, Cause, Effect, Refusal, Step
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
 from reconciler.model.values import counted
+from reconciler.planning.leftovers import leftover, refuse_double, refuse_misplaced, unanswered, users_of
 from reconciler.planning.matcher import Match
-from reconciler.planning.wanted import leftovers, refuse_double, refuse_misplaced, unanswered, users_of
 from reconciler.planning.world import Decision, World, in_scope, removal
 
 
@@ -35,8 +29,8 @@ def for_unwanted(world: World) -> Iterator[Decision]:
             yield decision
             if isinstance(decision, Step) and decision.action is Action.DELETE and address.is_root:
                 going.add(address)
-        for leftover in found.left_behind:
-            yield from leftovers(address, found, leftover, world)
+        for item in found.left_behind:
+            yield leftover(address, found, item, world)
         yield from unanswered(address, found, world)
 
 

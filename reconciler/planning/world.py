@@ -8,7 +8,7 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from reconciler.model.checkout import from_top
-from reconciler.model.kind import AnyKind, LookUp, root_of
+from reconciler.model.kind import AnyKind, LookUp, named, root_of
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import Action, Refusal, Step, uncompared
 from reconciler.model.resource import Address, Desired, Live, LiveObject
@@ -34,10 +34,6 @@ class World(Struct, frozen=True, dict=True):
     kinds: Mapping[str, AnyKind]
     matches: Matches
     options: Options
-    renewed: set[Address] = field(default_factory=set)
-    """Addresses that get a new object in this plan: what refers to them is pointed at it.  Grows while deciding."""
-    told: list[tuple[Address, str]] = field(default_factory=list)
-    """What is worth knowing of what is at the platform, and stands in nobody's way.  Grows while deciding."""
 
     @cached_property
     def scope(self) -> tuple[str, ...]:
@@ -208,11 +204,8 @@ def outside(world: World) -> Iterator[Address]:
 def named_by(item: LiveObject, kinds: Mapping[str, AnyKind]) -> Iterator[Address]:
     """What an object names, by its address at the platform; see ``LiveObject.refs`` for where names do not tell."""
     for name, shape in kinds[item.address.kind].shapes.items():
-        value = item.fields.get(name)
         if shape.ref is not None and name not in item.refs:
-            parent = item.address.path[:1] if kinds[shape.ref.kind].parent else ()
-            for each in value if isinstance(value, list) else [value]:
-                yield Address(shape.ref.kind, (*parent, str(each)))
+            yield from named(item.fields.get(name), shape.ref.kind, item.address, kinds)
 
 
 def removal(action: Action, address: Address, found: Match, reason: str) -> Step:
