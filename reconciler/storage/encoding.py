@@ -53,6 +53,19 @@ class Snapshot(Struct, frozen=True):
     absorbed: str = ""
 
 
+class Position(Struct, frozen=True):
+    """How far a state goes: which snapshot, and the tip of the journal after it."""
+
+    lineage: str
+    serial: int
+    tip: str
+
+    @classmethod
+    def after(cls, snapshot: State) -> Position:
+        """Where a journal begins that continues this snapshot."""
+        return cls(snapshot.lineage, snapshot.serial, empty_tip(snapshot.lineage, snapshot.serial))
+
+
 class Lines(Struct, frozen=True):
     """A journal as read: the snapshot it continues, its whole records in order, its tip, and whose it says it is."""
 
@@ -215,8 +228,8 @@ def parse_journal(content: bytes) -> Lines:
     return Lines(lineage, serial, tuple(records), tip, str(header.get("environment", "")))
 
 
-def stands(content: bytes) -> tuple[str, int, str] | None:
-    """What a journal says of itself: lineage, serial, tip.  None when it does not say it, or ends torn.
+def stands(content: bytes) -> Position | None:
+    """How far a journal says that it goes.  None when it does not say it, or ends torn.
 
     Nothing in between is checked: enough to see whether it is the journal that was written a moment ago.
     """
@@ -226,7 +239,7 @@ def stands(content: bytes) -> tuple[str, int, str] | None:
     try:
         lineage, serial = _position(parse_header(first))
         last = rest[rest.rfind(b"\n", 0, -1) + 1 :]
-        return lineage, serial, str(_decoded(last)["sum"]) if last else empty_tip(lineage, serial)
+        return Position(lineage, serial, str(_decoded(last)["sum"]) if last else empty_tip(lineage, serial))
     except (KeyError, TypeError, StateUnreadable):
         return None
 

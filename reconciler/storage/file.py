@@ -37,6 +37,7 @@ from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
     SIZE_CAP,
     Lines,
+    Position,
     Snapshot,
     empty_tip,
     header_line,
@@ -49,7 +50,7 @@ from reconciler.storage.encoding import (
 from reconciler.storage.file_lock import FileLock, stands_at
 from reconciler.storage.folder import make_private, sync
 from reconciler.storage.holders import new_holder
-from reconciler.storage.refusals import lock_broken, moved_on
+from reconciler.storage.refusals import lock_broken, moved_on, named, require_small
 
 READ_TRIES = 100
 LEASE = "until its process ends"
@@ -58,14 +59,6 @@ JOURNAL_HINT = (
     "restore the folder from a backup of yours; without the journal file the state is what it was before the "
     "last run, and what that run created has to be adopted (apply --adopt)"
 )
-
-
-class Position(Struct, frozen=True):
-    """How far a state goes: which snapshot, and the tip of the journal after it."""
-
-    lineage: str
-    serial: int
-    tip: str
 
 
 class OnDisk(Struct, frozen=True):
@@ -160,7 +153,7 @@ class FileStore:
         self._require_lock()
         position, snapshot = self._standing()
         if (position.lineage, position.serial) != (state.lineage, state.serial):
-            raise moved_on(self.describe(), (position.lineage, position.serial), (state.lineage, state.serial))
+            raise moved_on(self.describe(), position, state)
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, position.tip)
         self._journal_to_append()  # so that no journal is left which only an older snapshot has absorbed
@@ -169,7 +162,7 @@ class FileStore:
                 self._put(self._backup, snapshot)
             self._close_journal()  # whatever becomes of the snapshot, no line may follow what it absorbs
             self._put(self._snapshot, content)
-            self._seen = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
+            self._seen = Position.after(written)
             self._begin_journal(self._seen, ())
         self._failed = False
         return written
@@ -203,9 +196,10 @@ class FileStore:
     def _understood(self, snapshot_content: bytes | None, journal_content: bytes | None) -> OnDisk:
         snapshot = Snapshot(State())
         if snapshot_content is not None:
-            with _named(self._snapshot, self._snapshot_hint()):
+            with named(str(self._snapshot), self._snapshot_hint()):
                 snapshot = parse_snapshot(snapshot_content)
-        with _named(self._journal, JOURNAL_HINT if snapshot_content is not None else self._lost_snapshot_hint()):
+        hint = JOURNAL_HINT if snapshot_content is not None else self._lost_snapshot_hint()
+        with named(str(self._journal), hint):
             journal = parse_journal(journal_content) if journal_content is not None else None
             self._require_ours(journal)
             lines = _continuation(snapshot, journal)
@@ -258,11 +252,9 @@ class FileStore:
     def _unmoved(self) -> OnDisk:
         """What is on disk, if it is what ``load`` showed or what we wrote since."""
         on_disk = self._read()
-        known = self._seen
         # After a failed append the disk may hold lines that were never acknowledged; a commit replaces them.
-        if known is not None and known != on_disk.position and not self._failed:
-            found = on_disk.position
-            raise moved_on(self.describe(), (found.lineage, found.serial), (known.lineage, known.serial))
+        if self._seen is not None and self._seen != on_disk.position and not self._failed:
+            raise moved_on(self.describe(), on_disk.position, self._seen)
         return on_disk
 
     def _standing(self) -> tuple[Position, bytes | None]:
@@ -271,7 +263,7 @@ class FileStore:
             self._require_journal(self._open_journal)
             with _sentences(f"the state {self._snapshot} cannot be read"):
                 snapshot, journal = _content(self._snapshot), _content(self._journal)
-            if journal is not None and stands(journal) == (self._seen.lineage, self._seen.serial, self._seen.tip):
+            if journal is not None and stands(journal) == self._seen:
                 return self._seen, snapshot
         on_disk = self._unmoved()
         return on_disk.position, on_disk.snapshot
@@ -309,8 +301,7 @@ class FileStore:
         A successor that breaks in between the check of the lock and the rename has removed the temporary file, so
         that the rename fails.
         """
-        if len(content) > SIZE_CAP:
-            raise StateUnreadable(f"{path}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have")
+        require_small(content, str(path))
         temporary = path.with_name(f"{path.name}.{self._writer}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
@@ -405,12 +396,3 @@ def _sentences(what: str) -> Iterator[None]:
             f"{what}: {(error.strerror or str(error)).lower()}",
             hint="make sure that the folder can be read and written, and that the disk is not full",
         ) from error
-
-
-@contextmanager
-def _named(path: Path, hint: str) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with its content."""
-    try:
-        yield
-    except StateUnreadable as error:
-        raise StateUnreadable(f"{path}: {error.message}", hint=error.hint or hint) from error

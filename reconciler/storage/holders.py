@@ -32,9 +32,17 @@ def new_holder(operation: str, *, now: Callable[[], datetime], job: str, lease: 
 def told_holder(told: str | bytes) -> Holder:
     """Who left this word of himself as JSON; somebody unnamed where it cannot be read."""
     try:
-        return Holder(**json.loads(told))
-    except (TypeError, ValueError):
+        return to_holder(json.loads(told)) or UNNAMED
+    except ValueError:
         return UNNAMED
+
+
+def to_holder(data: object) -> Holder | None:
+    """A holder from plain JSON data; None for anything else."""
+    try:
+        return Holder(**data) if isinstance(data, dict) else None
+    except TypeError:
+        return None
 
 
 def lock_held(holder: Holder) -> LockHeld:

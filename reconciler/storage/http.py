@@ -37,7 +37,7 @@ import re
 import ssl
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -54,25 +54,23 @@ from reconciler.model.proxies import proxy_to
 from reconciler.model.values import Secret
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import origin, require_private
-from reconciler.storage.holders import lock_held, new_holder
-from reconciler.storage.refusals import require_held
+from reconciler.storage.holders import lock_held, new_holder, to_holder
+from reconciler.storage.refusals import require_held, require_small
 from reconciler.storage.remote import (
     LEASE,
-    TRIES,
     Head,
     RemoteStore,
     Unavailable,
     Unsure,
     Version,
-    backoff,
     parse_head,
-    to_holder,
+    write_of,
 )
 
 TERRAFORM_FORMAT = 4
 CONNECT_S, READ_S = 5.0, 15.0
 
-TAKEN = (409, 423)
+DONE, TAKEN, NO_LOCK = (200, 201, 204), (409, 423), (404, 405, 501)
 CREDENTIAL_HINT = (
     "set TF_HTTP_USERNAME and TF_HTTP_PASSWORD; at GitLab a token with the scope api and the role Maintainer, or "
     "Developer to read"
@@ -90,13 +88,11 @@ class Credential(Struct, frozen=True):
     password: Secret
 
 
-class Doors(Struct, frozen=True):
-    """Where and how to lock and unlock; ``names_lock``: with the lock's id in the query of the address, too."""
+class Door(Struct, frozen=True):
+    """Where and how to lock or to unlock; ``names_lock``: with the lock's id in the query of the address, too."""
 
-    lock_method: str
-    lock_url: str
-    unlock_method: str
-    unlock_url: str
+    method: str
+    url: str
     names_lock: bool = False
 
 
@@ -137,7 +133,7 @@ class HttpStateStore(RemoteStore):
         self._url = place.url
         require_private(place.url, "state.url", environ)
         credential = credential_for(place.origin, environ)
-        self._doors = doors(place.url, environ)
+        self._lock_door, self._unlock_door = doors(place.url, environ)
         auth = httpx.BasicAuth(credential.username, credential.password.reveal()) if credential else None
         self._proxy = proxy_to(place.url, environ)
         to_proxy = self._proxy.url.reveal() if self._proxy else ""
@@ -212,16 +208,13 @@ class HttpStateStore(RemoteStore):
     def _write(self, known: Version | None, head: Head) -> int:
         """Look, then write: see the head of this module."""
         there = self._look()
-        if (there.head.write if there else None) != (known.head.write if known else None):
+        if write_of(there) != write_of(known):
             raise Unsure("another version stands there")
         serial = (there.token if there else 0) + 1
         content = _document(head, serial)
-        if len(content) > SIZE_CAP:
-            raise StateUnreadable(
-                f"{self._url}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have"
-            )
+        require_small(content, self._url)
         answer = self._send("POST", self._url, content, {"ID": head.writer} if head.writer else {})
-        if answer.status in (200, 201, 204):
+        if answer.status in DONE:
             return serial
         self._raise_refusal("POST", answer)
         raise Unsure(f"the server answered {answer.status}", final=answer.status in TAKEN)
@@ -259,20 +252,10 @@ class HttpStateStore(RemoteStore):
 
     def _leave(self, holder: Holder) -> None:
         """Free the server's lock; one that is not ours any more stays."""
-        query = {"ID": holder.lock_id} if self._doors.names_lock else {}
-        for attempt in range(1, TRIES + 1):
-            try:
-                answer = self._send(self._doors.unlock_method, self._doors.unlock_url, _lock_info(holder), query)
-            except Unsure as unsure:
-                why = str(unsure)
-            else:
-                if answer.status in (200, 204, 404, *TAKEN):
-                    return
-                self._raise_refusal(self._doors.unlock_method, answer)
-                why = f"the server answered {answer.status}"
-            if attempt < TRIES:
-                self._pause(backoff(attempt))
-        raise StateUnreadable(f"{self._url}: the lock cannot be freed: {why}")
+        try:
+            self._at_door(self._unlock_door, holder, (200, 204, 404, *TAKEN))
+        except Unsure as unsure:
+            raise StateUnreadable(f"{self._url}: the lock cannot be freed: {unsure}") from None
 
     def _free(self, version: Version | None, holder: Holder) -> None:
         """The server's lock decides, so it is given back even where the document cannot be written any more."""
@@ -308,29 +291,36 @@ class HttpStateStore(RemoteStore):
 
     def _locked(self, holder: Holder) -> Holder | None:
         """Ask for the lock: None when it is ours now, else who holds it."""
-        method, url = self._doors.lock_method, self._doors.lock_url
-        for attempt in range(1, TRIES + 1):
+        door = self._lock_door
+        try:
+            answer = self._at_door(door, holder, (*DONE, *TAKEN, *NO_LOCK))
+        except Unsure as unsure:
+            raise StateUnreadable(f"{self._url}: the lock cannot be taken: {unsure}", hint="try again later") from None
+        if answer.status in NO_LOCK:
+            raise SettingsInvalid(
+                f"{door.url}: this server has no lock there ({door.method}: {answer.status})",
+                hint="say where it is: TF_HTTP_LOCK_ADDRESS, TF_HTTP_LOCK_METHOD, TF_HTTP_UNLOCK_ADDRESS, "
+                "TF_HTTP_UNLOCK_METHOD",
+            )
+        if answer.status in DONE:
+            return None
+        other = _from_lock_info(answer.json())
+        return None if other.lock_id == holder.lock_id else other
+
+    def _at_door(self, door: Door, holder: Holder, clear: Collection[int]) -> Answer:
+        """Ask until the answer is a ``clear`` one.  Raises Unsure, ReconcilerError."""
+        query = {"ID": holder.lock_id} if door.names_lock else {}
+        for _ in self._tries():
             try:
-                answer = self._send(method, url, _lock_info(holder), {})
-            except Unsure as unsure:
-                why = str(unsure)
-            else:
-                if answer.status in (200, 201, 204):
-                    return None
-                if answer.status in TAKEN:
-                    other = _from_lock_info(answer.json())
-                    return None if other.lock_id == holder.lock_id else other
-                if answer.status in (404, 405, 501):
-                    raise SettingsInvalid(
-                        f"{url}: this server has no lock there ({method}: {answer.status})",
-                        hint="say where it is: TF_HTTP_LOCK_ADDRESS, TF_HTTP_LOCK_METHOD, TF_HTTP_UNLOCK_ADDRESS, "
-                        "TF_HTTP_UNLOCK_METHOD",
-                    )
-                self._raise_refusal(method, answer)
-                why = f"the server answered {answer.status}"
-            if attempt < TRIES:
-                self._pause(backoff(attempt))
-        raise StateUnreadable(f"{self._url}: the lock cannot be taken: {why}", hint="try again later")
+                answer = self._send(door.method, door.url, _lock_info(holder), query)
+            except Unsure as error:
+                unsure = error
+                continue
+            if answer.status in clear:
+                return answer
+            self._raise_refusal(door.method, answer)
+            unsure = Unsure(f"the server answered {answer.status}")
+        raise unsure
 
     def _in_full(self, other: Holder) -> Holder:
         """What the document says of the holder; the server may know no more than an id and a user."""
@@ -436,24 +426,24 @@ def credential_for(address: str, environ: Mapping[str, str]) -> Credential | Non
     return None
 
 
-def doors(address: str, environ: Mapping[str, str]) -> Doors:
-    """Where to lock: as ``TF_HTTP_LOCK_ADDRESS`` and its like say, else as GitLab does it, else at the address itself.
+def doors(address: str, environ: Mapping[str, str]) -> tuple[Door, Door]:
+    """Where to lock and where to unlock: as variables say, else as GitLab does it, else at the address itself.
 
-    Those variables are about one state: when ``TF_HTTP_ADDRESS`` names another one, they do not count here.
-    Raises SettingsInvalid for a lock on another server than the state.
+    The variables, ``TF_HTTP_LOCK_ADDRESS`` and its like, are about one state: when ``TF_HTTP_ADDRESS`` names another
+    one, they do not count here.  Raises SettingsInvalid for a lock on another server than the state.
     """
     named = environ.get("TF_HTTP_ADDRESS", "").strip().rstrip("/")
     told = environ if named in ("", address) else {}
     at_gitlab = re.search(r"/api/v4/projects/[^/]+/terraform/state/[^/]+$", urlsplit(address).path)
     usual = f"{address}/lock" if at_gitlab else address
     lock_url = _door("TF_HTTP_LOCK_ADDRESS", told, usual, address)
-    return Doors(
-        lock_method=_method("TF_HTTP_LOCK_METHOD", told, "POST" if at_gitlab else "LOCK"),
-        lock_url=lock_url,
-        unlock_method=_method("TF_HTTP_UNLOCK_METHOD", told, "DELETE" if at_gitlab else "UNLOCK"),
-        unlock_url=_door("TF_HTTP_UNLOCK_ADDRESS", told, lock_url, address),
+    lock = Door(_method("TF_HTTP_LOCK_METHOD", told, "POST" if at_gitlab else "LOCK"), lock_url)
+    unlock = Door(
+        _method("TF_HTTP_UNLOCK_METHOD", told, "DELETE" if at_gitlab else "UNLOCK"),
+        _door("TF_HTTP_UNLOCK_ADDRESS", told, lock_url, address),
         names_lock=at_gitlab is not None,
     )
+    return lock, unlock
 
 
 def _door(name: str, environ: Mapping[str, str], usual: str, address: str) -> str:

@@ -34,6 +34,7 @@ from reconciler.model.provider import Holder
 from reconciler.storage.encoding import SIZE_CAP
 from reconciler.storage.endpoints import allows_http, checked_endpoint
 from reconciler.storage.holders import lock_held
+from reconciler.storage.refusals import require_small
 from reconciler.storage.remote import (
     Head,
     Missing,
@@ -184,10 +185,7 @@ class ObjectStateStore(RemoteStore):
             return bytes(answer.bytes()), self._token(answer.meta)
 
     def _put(self, name: str, content: bytes, mode: Any) -> Any:
-        if len(content) > SIZE_CAP:
-            raise StateUnreadable(
-                f"{self._url}/{name}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have"
-            )
+        require_small(content, f"{self._url}/{name}")
         with self._writing(name):
             return self._token(self._bucket_put(name, content, mode))
 

@@ -41,6 +41,7 @@ from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
     SIZE_CAP,
+    Position,
     Snapshot,
     empty_tip,
     header_line,
@@ -51,7 +52,7 @@ from reconciler.storage.encoding import (
 )
 from reconciler.storage.holders import lock_held, new_holder, told_holder
 from reconciler.storage.postgres_server import Connection, Server
-from reconciler.storage.refusals import lock_broken, moved_on, require_held
+from reconciler.storage.refusals import lock_broken, moved_on, named, require_held
 
 LEASE = "until its connection ends"
 KEPT = 10
@@ -102,6 +103,9 @@ select exists (
 TAKE: LiteralString = """
 update reconciler.states set epoch = %s, lock_id = %s, holder = %s where environment = %s and pg_try_advisory_lock(%s)
 """
+BREAK: LiteralString = """
+update reconciler.states set epoch = epoch + 1, lock_id = '', holder = '' where environment = %s
+"""
 RELEASE: LiteralString = """
 with gone as (
     update reconciler.states set lock_id = '', holder = '' where environment = %s and lock_id = %s
@@ -121,13 +125,10 @@ class Row(NamedTuple):
     tip: str
     write: str
 
-
-class Position(Struct, frozen=True):
-    """How far a state goes: which snapshot, and the tip of the journal after it."""
-
-    lineage: str
-    serial: int
-    tip: str
+    @property
+    def position(self) -> Position:
+        """How far the state goes."""
+        return Position(self.lineage, self.serial, self.tip)
 
 
 class Held(Struct, frozen=True):
@@ -167,7 +168,7 @@ class PostgresStore:
         with self._server.connected("read") as connection:
             row, snapshot, journal = self._content(connection)
         state = self._understood(row, snapshot, journal)
-        self._seen = Position(row.lineage, row.serial, row.tip)
+        self._seen = row.position
         return state
 
     @contextmanager
@@ -212,13 +213,12 @@ class PostgresStore:
         # After a failed append there may be lines that were never acknowledged; a commit replaces them.
         position = self._position() if self._failed or self._seen is None else self._seen
         if (position.lineage, position.serial) != (state.lineage, state.serial):
-            found = self._position()
-            raise moved_on(self.describe(), (found.lineage, found.serial), (state.lineage, state.serial))
+            raise moved_on(self.describe(), self._position(), state)
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         content = snapshot_bytes(written, position.tip)
         if len(content) > SIZE_CAP:
             raise StateUnreadable(f"{len(content):,} bytes are more than the {SIZE_CAP:,} a state may have")
-        fresh = Position(written.lineage, written.serial, empty_tip(written.lineage, written.serial))
+        fresh = Position.after(written)
         values = {
             "new_lineage": fresh.lineage,
             "new_serial": fresh.serial,
@@ -242,8 +242,7 @@ class PostgresStore:
             row = self._row(connection, to_change=True) if self._server.is_ready(connection) else None
             holder = self._holding(connection, row) if row else None
             require_held(holder, lock_id, self.describe())
-            assert row is not None
-            self._set_holder(connection, row.epoch + 1, None)
+            connection.execute(BREAK, (self._environment,))
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -270,7 +269,8 @@ class PostgresStore:
         return row, found[0] if found else None, b"".join(line for (line,) in lines)
 
     def _understood(self, row: Row, content: bytes | None, journal: bytes) -> State:
-        with self._named():
+        hint = "the tables in the schema reconciler were changed by hand, or restored in part: restore all of them"
+        with named(self.describe(), hint):
             if content is None and row.lineage:
                 raise StateUnreadable(f"the snapshot with serial {row.serial} is missing")
             snapshot = parse_snapshot(content) if content is not None else Snapshot(State())
@@ -278,15 +278,6 @@ class PostgresStore:
             if lines.tip != row.tip:
                 raise StateUnreadable("the journal has lost its end")
             return fold(snapshot.state, lines.records)
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Put the database in front of what is wrong with its content."""
-        try:
-            yield
-        except StateUnreadable as error:
-            hint = "the tables in the schema reconciler were changed by hand, or restored in part: restore all of them"
-            raise StateUnreadable(f"{self.describe()}: {error.message}", hint=error.hint or hint) from error
 
     def _row(self, connection: Connection, *, to_change: bool = False) -> Row | None:
         """The environment's row; ``to_change`` keeps others from changing it until the transaction ends."""
@@ -297,7 +288,7 @@ class PostgresStore:
     def _position(self) -> Position:
         with self._server.connected("read") as connection:
             row = self._row(connection)
-        return Position(row.lineage, row.serial, row.tip) if row else Position("", 0, empty_tip("", 0))
+        return row.position if row else Position.after(State())
 
     # ------------------------------------------------------------------------------------------ the lock
 
@@ -306,11 +297,10 @@ class PostgresStore:
         connection = self._server.connect()
         try:
             self._server.make_ready(connection)
-            tip = empty_tip("", 0)
             with connection.transaction():
                 connection.execute(
                     "insert into reconciler.states (environment, tip) values (%s, %s) on conflict do nothing",
-                    (self._environment, tip),
+                    (self._environment, empty_tip("", 0)),
                 )
                 row = self._row(connection, to_change=True)
                 assert row is not None
@@ -318,7 +308,7 @@ class PostgresStore:
                 if other is not None and other.lock_id != holder.lock_id:
                     raise lock_held(other)
                 epoch = row.epoch + 1
-                self._set_holder(connection, epoch, holder)
+                self._begin(connection, epoch, holder)
         except BaseException:
             connection.close()
             raise
@@ -335,14 +325,8 @@ class PostgresStore:
         found = connection.execute(IS_HELD, (key >> 32, key % 2**32)).fetchone()
         return bool(found and found[0])
 
-    def _set_holder(self, connection: Connection, epoch: int, holder: Holder | None) -> None:
-        """Begin an epoch: of a holder whose session this is, or of nobody."""
-        if holder is None:
-            connection.execute(
-                "update reconciler.states set epoch = %s, lock_id = '', holder = '' where environment = %s",
-                (epoch, self._environment),
-            )
-            return
+    def _begin(self, connection: Connection, epoch: int, holder: Holder) -> None:
+        """Begin the epoch of a holder whose session this is."""
         told = json.dumps(asdict(holder))
         taken = connection.execute(TAKE, (epoch, holder.lock_id, told, self._environment, self._key(epoch)))
         if taken.rowcount != 1 or not self._is_held(connection, epoch):
@@ -448,7 +432,7 @@ class PostgresStore:
                 row = self._row(connection, to_change=True)
                 if row is None or row.lock_id != held.holder.lock_id:
                     raise self._broken(held)
-                self._set_holder(connection, row.epoch + 1, held.holder)
+                self._begin(connection, row.epoch + 1, held.holder)
         except BaseException:
             connection.close()
             raise
@@ -462,13 +446,12 @@ class PostgresStore:
             row = self._row(connection)
         if row is None or row.lock_id != held.holder.lock_id:
             return self._broken(held)
-        found = Position(row.lineage, row.serial, row.tip)
-        if found == position:
+        if row.position == position:
             return StateUnreadable(
                 f"{self._server.name} does not keep one session for us, so that it cannot hold a lock",
                 hint="a pool such as PgBouncer must be in session mode; or give the address of the server itself",
             )
-        return moved_on(self.describe(), (found.lineage, found.serial), (position.lineage, position.serial))
+        return moved_on(self.describe(), row.position, position)
 
     def _broken(self, held: Held) -> StateUnreadable:
         or_else = ", or its connection was lost and another run took it"

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from reconciler.errors import StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.provider import Holder
+from reconciler.model.state import State
+from reconciler.storage.encoding import SIZE_CAP, Position
 
 
-def moved_on(where: str, found: tuple[str, int], began: tuple[str, int]) -> StalePlan:
-    """Another run wrote meanwhile.  Both are a lineage and a serial: what is there, and what this run has read."""
-    lineages = [lineage or "none" for lineage, _ in (found, began)]
+@contextmanager
+def named(where: str, hint: str) -> Iterator[None]:
+    """Put the place in front of what is wrong with its content, and ``hint`` beside it where it says none."""
+    try:
+        yield
+    except StateUnreadable as error:
+        raise StateUnreadable(f"{where}: {error.message}", hint=error.hint or hint) from error
+
+
+def require_small(content: bytes, where: str) -> None:
+    """Raise StateUnreadable for what ``load`` would not read again."""
+    if len(content) > SIZE_CAP:
+        raise StateUnreadable(f"{where}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have")
+
+
+def moved_on(where: str, found: Position, began: Position | State) -> StalePlan:
+    """Another run wrote meanwhile: what is there is not what this run has read."""
+    is_same_snapshot = (found.lineage, found.serial) == (began.lineage, began.serial)
     return StalePlan(
-        f"another run wrote to {where}: it is at serial {found[1]} of lineage {lineages[0]}, this run started from "
-        f"serial {began[1]} of lineage {lineages[1]}"
-        + (" and an earlier point of its journal" if found == began else ""),
+        f"another run wrote to {where}: it is at serial {found.serial} of lineage {found.lineage or 'none'}, this run "
+        f"started from serial {began.serial} of lineage {began.lineage or 'none'}"
+        + (" and an earlier point of its journal" if is_same_snapshot else ""),
         hint="plan again",
     )
 

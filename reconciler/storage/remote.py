@@ -25,7 +25,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from reconciler.model.provider import Holder
 from reconciler.model.state import Record, State, fold
 from reconciler.storage.encoding import (
     SIZE_CAP,
+    Position,
     Snapshot,
     empty_tip,
     header_line,
@@ -48,7 +49,7 @@ from reconciler.storage.encoding import (
     snapshot_bytes,
 )
 from reconciler.storage.holders import lock_held, new_holder
-from reconciler.storage.refusals import lock_broken, moved_on, require_held
+from reconciler.storage.refusals import lock_broken, moved_on, named, require_held, require_small
 
 LEASE = "until it is unlocked"
 TRIES = 6
@@ -104,9 +105,9 @@ class Head(Struct, frozen=True):
     holder: Holder | None = None
 
     @property
-    def position(self) -> tuple[str, int, str]:
-        """How far the state goes: lineage, serial, and the tip of the journal."""
-        return self.lineage, self.serial, self.tip
+    def position(self) -> Position:
+        """How far the state goes."""
+        return Position(self.lineage, self.serial, self.tip)
 
     def next(self, **changes: Any) -> Head:
         """A version to replace this one."""
@@ -191,7 +192,7 @@ class RemoteStore(ABC):
         require_environment_name(environment)
         self.environment = environment
         self._now, self._job, self._pause = now, job, pause
-        self._seen: tuple[str, int, str] | None = None
+        self._seen: Position | None = None
         self._known: Version | None = None
         self._writer = ""
         self._failed = False
@@ -303,13 +304,11 @@ class RemoteStore(ABC):
         known = self._unmoved()
         former = known.head
         if (former.lineage, former.serial) != (state.lineage, state.serial):
-            raise moved_on(self.describe(), (former.lineage, former.serial), (state.lineage, state.serial))
+            raise moved_on(self.describe(), former.position, state)
         written = replace(state, lineage=state.lineage or uuid.uuid4().hex, serial=state.serial + 1)
         snapshot = self._kept(f"snapshot-{written.serial:06}-{self._writer}.json", snapshot_bytes(written, former.tip))
         head = former.next(
-            lineage=written.lineage,
-            serial=written.serial,
-            tip=empty_tip(written.lineage, written.serial),
+            **asdict(Position.after(written)),
             snapshot=snapshot,
             former=former.snapshot,
             segments=(),
@@ -380,16 +379,23 @@ class RemoteStore(ABC):
     def _patiently(self, read: Callable[[], T]) -> T:
         """Read, again after a while when it fails in a way that may pass."""
         until = time.monotonic() + PATIENCE_S
-        for attempt in range(1, TRIES + 1):
+        for _ in self._tries():
             try:
                 return read()
             except Unavailable as error:
-                if attempt == TRIES or time.monotonic() > until:
-                    raise StateUnreadable(
-                        f"{self.describe()} cannot be read: {error}", hint="try again when it can be reached"
-                    ) from error
+                failure = error
+            if time.monotonic() > until:
+                break
+        raise StateUnreadable(
+            f"{self.describe()} cannot be read: {failure}", hint="try again when it can be reached"
+        ) from failure
+
+    def _tries(self) -> Iterator[None]:
+        """One for each time that something may be tried, with a pause before all but the first."""
+        for attempt in range(TRIES):
+            if attempt:
                 self._pause(backoff(attempt))
-        raise AssertionError
+            yield
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -437,7 +443,7 @@ class RemoteStore(ABC):
                 self._swap(version, version.head.next(holder=None))
                 return
             except Moved as moved:  # broken; or a write whose outcome we do not know came through
-                if _write_of(moved.found) == _write_of(version):
+                if write_of(moved.found) == write_of(version):
                     return
                 version = moved.found
 
@@ -454,8 +460,7 @@ class RemoteStore(ABC):
             return self._known
         assert self._known is not None
         if self._seen is not None and self._seen != self._known.head.position:
-            head = self._known.head
-            raise moved_on(self.describe(), (head.lineage, head.serial), self._seen[:2])
+            raise moved_on(self.describe(), self._known.head.position, self._seen)
         return self._known
 
     def _put_aside(self, head: Head) -> Head:
@@ -468,18 +473,13 @@ class RemoteStore(ABC):
         return replace(head, segments=(*head.segments, self._kept(name, head.lines)), lines=b"")
 
     def _kept(self, name: str, content: bytes) -> str:
-        if len(content) > SIZE_CAP:
-            raise StateUnreadable(
-                f"{self.describe()}: {len(content):,} bytes are more than the {SIZE_CAP:,} a state may have"
-            )
-        for attempt in range(1, TRIES + 1):
+        require_small(content, self.describe())
+        for _ in self._tries():
             try:
                 return self._keep(name, content)
             except Unsure as error:
-                if attempt == TRIES:
-                    raise self._unwritten(error) from error
-                self._pause(backoff(attempt))
-        raise AssertionError
+                unsure = error
+        raise self._unwritten(unsure) from unsure
 
     def _replace(self, known: Version, head: Head) -> None:
         """Swap under our lock.  Raises StateUnreadable when the lock is not ours any more."""
@@ -491,7 +491,7 @@ class RemoteStore(ABC):
 
     def _swap(self, known: Version | None, head: Head) -> Version:
         """Put ``head`` where ``known`` stands.  Raises Moved when something else stands there."""
-        for attempt in range(1, TRIES + 1):
+        for _ in self._tries():
             try:
                 return Version(head, self._write(known, head))
             except Unsure as error:
@@ -499,11 +499,9 @@ class RemoteStore(ABC):
             found = self._look_after(unsure)
             if found is not None and found.head.write == head.write:
                 return found
-            if _write_of(found) != _write_of(known) or unsure.final:
+            if write_of(found) != write_of(known) or unsure.final:
                 raise Moved(found)
             known = found
-            if attempt < TRIES:
-                self._pause(backoff(attempt))
         raise self._unwritten(unsure)
 
     def _look_after(self, unsure: Unsure) -> Version | None:
@@ -531,16 +529,8 @@ class RemoteStore(ABC):
     def _too_busy(self) -> StateUnreadable:
         return StateUnreadable(f"{self.describe()} changes faster than it can be written", hint="try again")
 
-    @contextmanager
-    def _named(self, what: str) -> Iterator[None]:
-        """Put the place in front of what is wrong with its content."""
-        try:
-            yield
-        except StateUnreadable as error:
-            raise StateUnreadable(
-                f"{self.describe()}: {what}: {error.message}",
-                hint=error.hint or "restore it from an older version, if the place keeps any",
-            ) from error
+    def _named(self, what: str) -> AbstractContextManager[None]:
+        return named(f"{self.describe()}: {what}", "restore it from an older version, if the place keeps any")
 
 
 def backoff(attempt: int) -> float:
@@ -556,13 +546,6 @@ def _tell_that_it_stays(holder: Holder, error: BaseException) -> None:
         error.hint = f"{error.hint}; {stays}" if error.hint else stays
 
 
-def to_holder(data: object) -> Holder | None:
-    """A holder from plain JSON data; None for anything else."""
-    try:
-        return Holder(**data) if isinstance(data, dict) else None
-    except TypeError:
-        return None
-
-
-def _write_of(version: Version | None) -> str | None:
+def write_of(version: Version | None) -> str | None:
+    """The id of the write that put this version there; None where there is none."""
     return version.head.write if version else None

@@ -494,15 +494,15 @@ def test_a_proxy_to_a_state_that_is_not_there_is_named(behind: dict[str, str]) -
 
 
 def test_the_lock_is_at_the_address_itself() -> None:
-    found = doors("https://state.example/x", {})
-    assert (found.lock_method, found.lock_url) == ("LOCK", "https://state.example/x")
-    assert (found.unlock_method, found.unlock_url) == ("UNLOCK", "https://state.example/x")
+    lock, unlock = doors("https://state.example/x", {})
+    assert (lock.method, lock.url) == ("LOCK", "https://state.example/x")
+    assert (unlock.method, unlock.url) == ("UNLOCK", "https://state.example/x")
 
 
 def test_an_address_of_gitlab_says_where_its_lock_is() -> None:
-    found = doors(GITLAB, {})
-    assert (found.lock_method, found.lock_url) == ("POST", f"{GITLAB}/lock")
-    assert (found.unlock_method, found.unlock_url) == ("DELETE", f"{GITLAB}/lock")
+    lock, unlock = doors(GITLAB, {})
+    assert (lock.method, lock.url) == ("POST", f"{GITLAB}/lock")
+    assert (unlock.method, unlock.url) == ("DELETE", f"{GITLAB}/lock")
 
 
 def test_terraforms_variables_say_where_the_lock_is() -> None:
@@ -512,9 +512,9 @@ def test_terraforms_variables_say_where_the_lock_is() -> None:
         "TF_HTTP_LOCK_METHOD": "put",
         "TF_HTTP_UNLOCK_METHOD": "DELETE",
     }
-    found = doors("https://state.example/x", environ)
-    assert (found.lock_method, found.lock_url) == ("PUT", "https://state.example/lock/x")
-    assert (found.unlock_method, found.unlock_url) == ("DELETE", "https://state.example/lock/x")
+    lock, unlock = doors("https://state.example/x", environ)
+    assert (lock.method, lock.url) == ("PUT", "https://state.example/lock/x")
+    assert (unlock.method, unlock.url) == ("DELETE", "https://state.example/lock/x")
 
 
 def test_terraforms_variables_for_another_state_do_not_count() -> None:
