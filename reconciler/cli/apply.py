@@ -16,23 +16,20 @@ from reconciler.cli.options import (
     Report,
     ack_option,
     adopt_option,
-    advising,
     apart,
     common,
     deny_option,
     example,
+    goes_with,
     lock_option,
     output_format,
     report_option,
 )
-from reconciler.cli.ranges import cost_options, range_options
-from reconciler.cli.render import NOTHING_YET, show_outcomes
-from reconciler.errors import ExitCode
+from reconciler.cli.ranges import cost_options, given_range, range_options
 
 if TYPE_CHECKING:
-    from reconciler.cli.console import Console
-    from reconciler.model.plan import Plan
-    from reconciler.pipeline.applying import Applied
+    from reconciler.cli.course import Course
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -86,28 +83,22 @@ def command(
     import os
     import time
 
-    from reconciler.cli.asking import Asking
-    from reconciler.cli.console import Console, StepStory
+    from reconciler.cli.console import Console
+    from reconciler.cli.course import carried_out
     from reconciler.cli.ranges import patience, time_range
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
     from reconciler.cli.saved_plan import read_plan
     from reconciler.cli.verification import Verification
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.applying import apply
     from reconciler.pipeline.measuring import Inquiry
-    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
-    if resume and not plan_file:
-        raise UsageInvalid("--resume goes with --plan")
+    goes_with("--plan", plan_file, {"--resume": resume})
     shapes = {"PATH": common.named_paths, "--select": common.select, "--adopt": adopt, "--ack": acks}
     apart("--plan", plan_file, shapes, hint="what a saved plan covers and allows was said when it was made")
-    ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
     costs = {"--timeout": timeout is not None, "--max-evaluations": most is not None}
-    for option, given in {"--rollback": rollback, **ranges, **costs}.items():
-        if given and not evaluates:
-            raise UsageInvalid(f"{option} goes with --evaluate")
+    goes_with("--evaluate", evaluates, {"--rollback": rollback, **given_range(since, start, end), **costs})
     within = time_range(since, start, end, time.time())
     ask = Inquiry(within, deadline_s=patience(timeout), most=most)
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
@@ -117,68 +108,13 @@ def command(
     saved = read_plan(plan_file) if plan_file else None
     if saved is not None:
         request = request.with_options(saved["basis"]["options"])
+
+    async def work(here: Session, course: Course) -> int:
+        if not evaluates:
+            return course.applied(await apply(here, saved=saved, resumed=resume))
+        return await Verification(ask, course, rollback=rollback).run(here, saved=saved, resumed=resume)
+
     console = Console.of(common, environment=request.environment)
-    whole = style == "json"  # one document, which is complete only at the end
-    style = NOTHING_YET if whole else style
-    story, asking = StepStory(console), Asking(console, style=style, yes=yes or bool(plan_file))
     told = Reports(reports, console, settings.ci, environment=request.environment or "default")
-
-    def planned(plan: Plan) -> None:
-        told.planned(plan, file=plan_file or "")
-        asking.show(plan)
-
-    async def main(signals: Signals) -> int:
-        def confirmed(plan: Plan) -> None:
-            asking.confirm(plan, signals)
-            story.begin(plan)
-
-        hooks = Hooks(
-            event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
-            note=console.story, progress=console.evaluating,
-        )  # fmt: skip
-        async with session(request, settings, hooks) as here:
-            signals.gently = here.stop.set
-
-            def applied(done: Applied) -> int:
-                signals.gently = None
-                console.end_progress()
-                told.applied(done.outcomes)
-                code = report(done, style, console)
-                signals.raise_if_received()
-                return code
-
-            if not evaluates:
-                return applied(await apply(here, saved=saved, resumed=resume))
-            verify = Verification(ask, console, style, told, applied, signals, rollback=rollback)
-            return await verify.run(here, saved=saved, resumed=resume)
-
-    with told, advising(request.environment):
-        try:
-            return told.end(run(main, console.story))
-        finally:
-            if whole:
-                console.answer(told.document())
-
-
-def report(applied: Applied, style: str, console: Console) -> int:
-    """Print what an apply did; returns INCOMPLETE when not every step is done, else DONE."""
-    from reconciler.model.outcome import StepStatus
-
-    if not applied.outcomes:
-        return ExitCode.DONE
-    if style != NOTHING_YET:
-        console.answer(show_outcomes(applied.planned.plan, applied.outcomes, style, console))
-    _warn_unsettled(applied, console)
-    is_whole = all(outcome.status is StepStatus.DONE for outcome in applied.outcomes)
-    return ExitCode.DONE if is_whole else ExitCode.INCOMPLETE
-
-
-def _warn_unsettled(applied: Applied, console: Console) -> None:
-    from reconciler.reporting.escape import terminal
-
-    in_another_form = "the platform stores these in another form; write them that way in the manifest"
-    for sentences, hint in (applied.unsettled, in_another_form), (applied.unsent, "apply again"):
-        for sentence in sentences:
-            console.story(terminal(f"warning: {sentence}"))
-        if sentences:
-            console.story(f"  hint: {hint}")
+    agreed = yes or saved is not None
+    return carried_out(work, request, settings, console, told, style=style, yes=agreed, plan_file=plan_file or "")

@@ -22,7 +22,8 @@ from reconciler.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.model.plan import Plan
+    from reconciler.cli.course import Course
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -44,48 +45,16 @@ def command(common: Common, yes: bool, acks: Mapping[str, int], style: str, repo
     """
     import os
 
-    from reconciler.cli.apply import report
-    from reconciler.cli.asking import Asking
-    from reconciler.cli.console import Console, StepStory
-    from reconciler.cli.render import NOTHING_YET
+    from reconciler.cli.console import Console
+    from reconciler.cli.course import carried_out
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
     from reconciler.pipeline.applying import apply
-    from reconciler.pipeline.session import DEFAULT, Hooks, session
     from reconciler.settings import Settings
 
+    async def work(here: Session, course: Course) -> int:
+        return course.applied(await apply(here, destroy=True))
+
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    told = Reports(reports, console, settings.ci, environment=common.named_environment)
-    story = StepStory(console)
-    whole = style == "json"  # one document, which is complete only at the end
-    style = NOTHING_YET if whole else style
-    asking = Asking(console, style=style, yes=yes, word=common.environment or DEFAULT)
-
-    def planned(plan: Plan) -> None:
-        told.planned(plan)
-        asking.show(plan)
-
-    async def main(signals: Signals) -> int:
-        def confirmed(plan: Plan) -> None:
-            asking.confirm(plan, signals)
-            story.begin(plan)
-
-        hooks = Hooks(
-            event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
-            note=console.story,
-        )  # fmt: skip
-        async with session(common.request(acks=acks), settings, hooks) as here:
-            signals.gently = here.stop.set
-            applied = await apply(here, destroy=True)
-            console.end_progress()
-            told.applied(applied.outcomes)
-            code = report(applied, style, console)
-            signals.raise_if_received()
-            return code
-
-    with told:
-        try:
-            return told.end(run(main, console.story))
-        finally:
-            if whole:
-                console.answer(told.document())
+    name = common.named_environment
+    told = Reports(reports, console, settings.ci, environment=name)
+    return carried_out(work, common.request(acks=acks), settings, console, told, style=style, yes=yes, word=name)

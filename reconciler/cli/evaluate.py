@@ -18,7 +18,7 @@ from reconciler.cli.options import (
     output_format,
     report_option,
 )
-from reconciler.cli.ranges import cost_options, range_options
+from reconciler.cli.ranges import cost_options, given_range, range_options
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def command(
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
-    triggers = {**ranges, "--overwrite": overwrite, "--max-evaluations": most is not None, "--no-wait": no_wait}
+    costs = {"--overwrite": overwrite, "--max-evaluations": most is not None, "--no-wait": no_wait}
+    triggers = {**given_range(since, start, end), **costs}
     apart("--resume", resume, {**triggers, "--changed": changed, "--commit": commit is not None})
     apart("--commit", commit is not None, triggers)
     ask = Inquiry(

@@ -179,6 +179,15 @@ def apart(option: str, given: object, others: Mapping[str, object], *, hint: str
             raise UsageInvalid(f"{option} and {other} do not go together", hint=hint)
 
 
+def goes_with(option: str, given: object, others: Mapping[str, object], *, hint: str = "") -> None:
+    """Raise UsageInvalid when one of the others was given, which mean nothing without ``option``, by their names."""
+    from reconciler.errors import UsageInvalid
+
+    for other, also in others.items():
+        if also and not given:
+            raise UsageInvalid(f"{other} goes with {option}", hint=hint)
+
+
 _NAMES = ("environment", "variables", "select", "parallelism", "no_color", "verbose", "events", "lock_timeout_s")
 _MANIFESTS = (
     click.option(

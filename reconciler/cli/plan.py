@@ -18,6 +18,7 @@ from reconciler.cli.options import (
     common,
     deny_option,
     example,
+    goes_with,
     output_format,
     report_option,
 )
@@ -77,10 +78,8 @@ def command(
     from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
-    if base is not None and not offline:
-        raise UsageInvalid(
-            "--base goes with --offline", hint="without it, the manifests are compared with the platform"
-        )
+    against = "without it, the manifests are compared with the platform"
+    goes_with("--offline", offline, {"--base": base is not None}, hint=against)
     if offline:
         needing = {"--out": out, "--adopt": adopt, "--replay": replay, "--rollback": rollback}
         if option := next((name for name, given in needing.items() if given), None):

@@ -51,6 +51,11 @@ def cost_options(function: F) -> F:
     return decorated  # type: ignore[no-any-return]
 
 
+def given_range(since: str | None, start: str | None, end: str | None) -> dict[str, bool]:
+    """Whether each of ``range_options`` was given, by its name."""
+    return {"--since": since is not None, "--from": start is not None, "--to": end is not None}
+
+
 def time_range(since: str | None, start: str | None, end: str | None, now: float) -> TimeRange:
     """The range that the options ask for, in Unix seconds.
 

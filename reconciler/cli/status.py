@@ -17,7 +17,7 @@ from reconciler.cli.options import (
     output_format,
     report_option,
 )
-from reconciler.cli.ranges import range_options
+from reconciler.cli.ranges import given_range, range_options
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def command(
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-    ranged = since is not None or start is not None or end is not None
+    ranges = given_range(since, start, end)
     if run_id is not None:
-        ranges = {"--since": since is not None, "--from": start is not None, "--to": end is not None}
         chosen = {"PATH": common.named_paths, "--select": common.select, "--changed": changed, "--commit": commit}
         forms = {"--report": reports, f"--format {style}": style not in ("text", "json")}
         apart("--run", run_id, {**ranges, **chosen, **forms}, hint="it shows one run of --env, as text or json")
         return _show_run(run_id, common, style, console)
+    ranged = any(ranges.values())
     if commit is not None and ranged:
         raise UsageInvalid("--commit goes without a time range: its results are of the commit")
     within = time_range(since, start, end, time.time()) if ranged else None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
-    from reconciler.cli.console import Console
-    from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals
+    from reconciler.cli.course import Course
     from reconciler.model.plan import Plan, Step
     from reconciler.pipeline.applying import Applied
     from reconciler.pipeline.measuring import Evaluated, Inquiry
@@ -22,21 +20,11 @@ MOST_NAMED = 10
 
 
 class Verification:
-    """Tells a verified apply as it goes on.  ``applied`` prints what an apply did and returns its exit code."""
+    """Tells a verified apply as it goes on, beyond the course of one that is not."""
 
-    def __init__(
-        self,
-        ask: Inquiry,
-        console: Console,
-        style: str,
-        told: Reports,
-        applied: Callable[[Applied], int],
-        signals: Signals,
-        *,
-        rollback: bool,
-    ) -> None:
-        self._ask, self._console, self._style, self._told = ask, console, style, told
-        self._show_applied, self._signals, self._rollback = applied, signals, rollback
+    def __init__(self, ask: Inquiry, course: Course, *, rollback: bool) -> None:
+        self._ask, self._course, self._rollback = ask, course, rollback
+        self._console, self._signals = course.console, course.signals
         self._code, self._is_applied = int(ExitCode.DONE), False
 
     async def run(self, here: Session, *, saved: Mapping[str, Any] | None, resumed: bool) -> int:
@@ -79,14 +67,14 @@ class Verification:
 
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)
-        self._code = self._show_applied(done)
+        self._code = self._course.applied(done)
         return self._code == ExitCode.DONE
 
     def _judged(self, evaluated: Evaluated) -> None:
         from reconciler.cli.evaluate import report_verdicts
 
         self._console.end_progress()
-        self._code = report_verdicts(evaluated, self._style, self._console, self._told)
+        self._code = report_verdicts(evaluated, self._course.style, self._console, self._course.told)
 
     def _end(self, put_back: PutBack) -> Exception:
         """How a roll-back ends: with everything as it was, or with what is left to send."""
