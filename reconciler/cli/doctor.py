@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli.options import Common, common, events_option, example
 from reconciler.errors import ExitCode
-
-if TYPE_CHECKING:
-    from reconciler.pipeline.checking import Check
 
 
 @click.command("doctor", epilog=example("reconciler doctor --env production"))
@@ -23,20 +18,13 @@ def command(common: Common) -> int:
     import os
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.pipeline.checking import examine
-    from reconciler.pipeline.session import Hooks, session
     from reconciler.reporting.escape import terminal
     from reconciler.settings import Settings
 
-    console = Console.of(common)
-
-    async def main(_: Signals) -> list[Check]:
-        hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
-            return await examine(here)
-
-    checks = run(main, console.story)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    checks = in_session(examine, common.request(), settings, console, manifests=False)
     for check in checks:
         word = {True: "ok", False: "FAIL", None: "-"}[check.works]
         console.answer(terminal(f"{word:4}  {check.what}: {check.found}"))

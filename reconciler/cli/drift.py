@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli.options import PLAN_FORMS, RUNS, Common, Report, common, example, output_format, report_option
 from reconciler.errors import ExitCode
-
-if TYPE_CHECKING:
-    from reconciler.pipeline.planning import Planned
 
 
 @click.command(
@@ -32,23 +27,15 @@ def command(common: Common, style: str, reports: tuple[Report, ...]) -> int:
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_drift
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
-    from reconciler.pipeline.ahead import session_ahead
+    from reconciler.cli.running import in_session
     from reconciler.pipeline.planning import drift
-    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
-
-    async def main(_: Signals) -> Planned:
-        hooks = Hooks(event=console.event, note=console.story)
-        async with session_ahead(common.request(), settings, hooks) as here:
-            return await drift(here)
-
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
-        planned = run(main, console.story)
-        told.planned(planned.plan, drift=True)
-        console.answer(show_drift(planned.plan, style, console))
-        if planned.plan.pending:
+        found = in_session(drift, common.request(), settings, console, ahead=True).plan
+        told.planned(found, drift=True)
+        console.answer(show_drift(found, style, console))
+        if found.pending:
             return told.end(ExitCode.CHANGES)
-        return told.end(ExitCode.ERROR if planned.plan.refusals else ExitCode.DONE)
+        return told.end(ExitCode.ERROR if found.refusals else ExitCode.DONE)

@@ -71,10 +71,9 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.ranges import patience, time_range
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.measuring import Inquiry, evaluate
-    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
@@ -93,15 +92,10 @@ def command(
         most=most,
     )
 
-    async def main(_: Signals) -> Evaluated:
-        hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
-        async with session(common.request(), settings, hooks) as here:
-            return await evaluate(here, ask)
-
     if no_wait and reports:
         raise UsageInvalid("--report has nothing to tell of evaluations that nobody waits for", hint="leave one out")
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
-        evaluated = run(main, console.story)
+        evaluated = in_session(lambda here: evaluate(here, ask), common.request(), settings, console)
         console.end_progress()
         if no_wait and not evaluated.nothing:
             return told.end(_left_alone(evaluated, console))

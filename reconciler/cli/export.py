@@ -11,6 +11,7 @@ from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.pipeline.exporting import Exported
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -30,20 +31,16 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> int:
     import os
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.model.values import counted
     from reconciler.pipeline.exporting import export
-    from reconciler.pipeline.session import Hooks, session
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    async def work(here: Session) -> Exported:
+        return await export(here, out, adopt=adopt, force=force)
 
-    async def main(_: Signals) -> Exported:
-        hooks = Hooks(event=console.event, note=console.story)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
-            return await export(here, out, adopt=adopt, force=force)
-
-    exported = run(main, console.story)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    exported = in_session(work, common.request(), settings, console, manifests=False)
     for warning in exported.warnings:
         console.story(f"warning: {warning}")
     for file in exported.files:

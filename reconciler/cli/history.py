@@ -10,6 +10,7 @@ from reconciler.cli.options import Common, common, example, output_format
 
 if TYPE_CHECKING:
     from reconciler.model.history import Observation
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -37,19 +38,16 @@ def command(common: Common, tests: tuple[str, ...], pipeline: str | None, limit:
     import sys
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.pipeline.remembering import recorded
-    from reconciler.pipeline.session import session
     from reconciler.reporting.history import history_csv, history_json, history_text
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    async def work(here: Session) -> tuple[tuple[Observation, ...], str]:
+        return recorded(here, tests, pipeline, limit), here.environment
 
-    async def main(_: Signals) -> tuple[tuple[Observation, ...], str]:
-        async with session(common.request(), Settings.from_environ(os.environ), manifests=False, mends=True) as here:
-            return recorded(here, tests, pipeline, limit), here.environment
-
-    found, environment = run(main, console.story)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    found, environment = in_session(work, common.request(), settings, console, manifests=False, mends=True)
     if style == "json":
         console.answer(history_json(found, environment=environment))
     elif style == "csv":

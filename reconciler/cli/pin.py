@@ -10,6 +10,7 @@ from reconciler.cli.options import FILE, Common, common, events_option, example,
 
 if TYPE_CHECKING:
     from reconciler.pipeline.pinning import Pinned
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -35,22 +36,17 @@ def command(common: Common, result_id: str, test: str | None, out: str | None, n
     from pathlib import Path
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.errors import SettingsInvalid
     from reconciler.manifests.writer import to_yaml
-    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.pinning import pin_of
-    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    async def work(here: Session) -> Pinned:
+        return await pin_of(here, result_id, test, name=name, why=why)
 
-    async def main(_: Signals) -> Pinned:
-        hooks = Hooks(event=console.event, note=console.story)
-        async with session_ahead(common.request(), Settings.from_environ(os.environ), hooks) as here:
-            return await pin_of(here, result_id, test, name=name, why=why)
-
-    pinned = run(main, console.story)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    pinned = in_session(work, common.request(), settings, console, ahead=True)
     text = to_yaml(pinned.document)
     if out is None:
         console.answer(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,10 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
+    from reconciler.pipeline.session import Session
 
 
 @click.command(
@@ -70,12 +75,9 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.render import show_plan, tool
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.errors import UsageInvalid
-    from reconciler.model.plan import Plan
-    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.planning import plan
-    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     against = "without it, the manifests are compared with the platform"
@@ -97,23 +99,21 @@ def command(
 
         look_back_s = seconds("--replay", replay)
 
-    async def main(_: Signals) -> Plan:
-        hooks = Hooks(event=console.event, note=console.story)
-        request = common.request(adopt=adopt, acks=acks, deny=deny)
-        async with session_ahead(request, settings, hooks) as here:
-            planned = await plan(here)
-            if rollback:
-                from reconciler.pipeline.rolling_back import with_what_stays
+    async def work(here: Session) -> Plan:
+        planned = await plan(here)
+        if rollback:
+            from reconciler.pipeline.rolling_back import with_what_stays
 
-                planned = with_what_stays(planned)
-            if look_back_s is not None:
-                from reconciler.pipeline.replaying import replayed
+            planned = with_what_stays(planned)
+        if look_back_s is not None:
+            from reconciler.pipeline.replaying import replayed
 
-                planned = await replayed(here, planned, look_back_s)
-            return planned.plan  # and nothing of what it was made from, which nobody needs to keep and tidy up
+            planned = await replayed(here, planned, look_back_s)
+        return planned.plan  # and nothing of what it was made from, which nobody needs to keep and tidy up
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
-        found = run(main, console.story)
+        request = common.request(adopt=adopt, acks=acks, deny=deny)
+        found = in_session(work, request, settings, console, ahead=True)
         if out:
             from reconciler.reporting.machine import plan_json
 

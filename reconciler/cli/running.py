@@ -6,11 +6,16 @@ import asyncio
 import os
 import select
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.errors import Interrupted
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+    from reconciler.pipeline.session import Request, Session
+    from reconciler.settings import Settings
 
 T = TypeVar("T")
 
@@ -94,3 +99,34 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
             signal.set_wakeup_fd(-1)  # the loop closes its end before it gives up its handlers
 
     return asyncio.run(watched())
+
+
+def in_session(
+    work: Callable[[Session], Awaitable[T]],
+    request: Request,
+    settings: Settings,
+    console: Console,
+    *,
+    ahead: bool = False,
+    manifests: bool = True,
+    mends: bool = False,
+) -> T:
+    """Do the work in a ``session``, or with ``ahead`` in a ``session_ahead``; what happens is told by the console.
+
+    Raises what they raise, and Interrupted when a signal cut it short.
+    """
+    from reconciler.pipeline.session import Hooks, session
+
+    hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
+    if ahead:
+        from reconciler.pipeline.ahead import session_ahead
+
+        opened = session_ahead(request, settings, hooks)
+    else:
+        opened = session(request, settings, hooks, manifests=manifests, mends=mends)
+
+    async def main(_: Signals) -> T:
+        async with opened as here:
+            return await work(here)
+
+    return run(main, console.story)

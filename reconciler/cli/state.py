@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,31 +27,16 @@ def command() -> None:
     """
 
 
-def _with_session(common: Common, work: Callable[[Session, Console], Any], *, mends: bool = True) -> None:
+def _with_session(common: Common, work: Callable[[Session, Console], Awaitable[None]], *, mends: bool = True) -> None:
     """Open a session that reads no manifests, and do the work in it."""
-    _with_signals(common, lambda here, console, _: work(here, console), mends=mends)
-
-
-def _with_signals(common: Common, work: Callable[[Session, Console, Signals], Any], *, mends: bool = True) -> None:
-    """The same for work that asks, which a signal may answer."""
     import os
 
     from reconciler.cli.console import Console
-    from reconciler.cli.running import run
-    from reconciler.pipeline.session import Hooks, session
+    from reconciler.cli.running import in_session
     from reconciler.settings import Settings
 
-    console = Console.of(common)
-
-    async def main(signals: Signals) -> None:
-        hooks = Hooks(event=console.event, note=console.story)
-        settings = Settings.from_environ(os.environ)
-        async with session(common.request(), settings, hooks, manifests=False, mends=mends) as here:
-            result = work(here, console, signals)
-            if result is not None:
-                await result
-
-    run(main, console.story)
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+    in_session(lambda here: work(here, console), common.request(), settings, console, manifests=False, mends=mends)
 
 
 @command.command(
@@ -64,7 +49,7 @@ def _with_signals(common: Common, work: Callable[[Session, Console, Signals], An
 def list_(common: Common, style: str) -> None:
     """List what is ours, and what is in doubt."""
 
-    def work(here: Session, console: Console) -> None:
+    async def work(here: Session, console: Console) -> None:
         from reconciler.model.state import state_to_json
         from reconciler.pipeline.mending import selected_state
 
@@ -91,7 +76,7 @@ def list_(common: Common, style: str) -> None:
 def show(common: Common, address: str) -> None:
     """Show everything that we remember of ADDRESS, as JSON."""
 
-    def work(here: Session, console: Console) -> None:
+    async def work(here: Session, console: Console) -> None:
         from reconciler.model.state import entry_to_json
         from reconciler.pipeline.mending import remembered_at
         from reconciler.reporting.machine import to_json
@@ -180,22 +165,31 @@ def move_origin(common: Common, yes: bool) -> None:
 
     Looks there for our objects, says how many it finds, and asks.  Refuses an address that has none of them.
     """
+    import os
 
-    async def work(here: Session, console: Console, signals: Signals) -> None:
-        from reconciler.cli.asking import require_agreement, require_terminal
-        from reconciler.pipeline.mending import move_origins
-        from reconciler.reporting.escape import terminal
+    from reconciler.cli.asking import require_agreement, require_terminal
+    from reconciler.cli.console import Console
+    from reconciler.cli.running import run
+    from reconciler.pipeline.mending import move_origins
+    from reconciler.pipeline.session import Hooks, session
+    from reconciler.reporting.escape import terminal
+    from reconciler.settings import Settings
 
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
+
+    async def main(signals: Signals) -> None:
         def confirm(moved: Sequence[Moved]) -> None:
             console.answer("\n".join(terminal(f"> {each}") for each in moved))
             if not yes:
                 require_terminal("pass --yes if it is the same platform")
                 require_agreement("\nIs it the same platform? [y/N]: ", signals)
 
-        if not await move_origins(here, confirm):
-            console.answer("Nothing has moved: the state belongs to the platforms that are set up.")
+        hooks = Hooks(event=console.event, note=console.story)
+        async with session(common.request(), settings, hooks, manifests=False) as here:
+            if not await move_origins(here, confirm):
+                console.answer("Nothing has moved: the state belongs to the platforms that are set up.")
 
-    _with_signals(common, work, mends=False)
+    run(main, console.story)
 
 
 @command.command(
@@ -209,7 +203,7 @@ def unlock(common: Common, lock_id: str) -> None:
     The run that holds it, should it still live, cannot write any more.
     """
 
-    def work(here: Session, console: Console) -> None:
+    async def work(here: Session, console: Console) -> None:
         here.store.unlock(lock_id)
         console.answer(f"Lock {lock_id} is broken.")
 

@@ -22,8 +22,7 @@ from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
-    from reconciler.model.values import Fields
-    from reconciler.pipeline.measuring import Evaluated
+    from reconciler.settings import Settings
 
 
 @click.command(
@@ -63,11 +62,9 @@ def command(
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
     from reconciler.cli.reports import Reports
-    from reconciler.cli.running import Signals, run
+    from reconciler.cli.running import in_session
     from reconciler.errors import UsageInvalid
-    from reconciler.pipeline.ahead import session_ahead
     from reconciler.pipeline.measuring import Inquiry, evaluate
-    from reconciler.pipeline.session import Hooks
     from reconciler.settings import Settings
 
     console, settings = Console.of(common), Settings.from_environ(os.environ)
@@ -76,37 +73,24 @@ def command(
         chosen = {"PATH": common.named_paths, "--select": common.select, "--changed": changed, "--commit": commit}
         forms = {"--report": reports, f"--format {style}": style not in ("text", "json")}
         apart("--run", run_id, {**ranges, **chosen, **forms}, hint="it shows one run of --env, as text or json")
-        return _show_run(run_id, common, style, console)
+        return _show_run(run_id, common, style, console, settings)
     ranged = any(ranges.values())
     if commit is not None and ranged:
         raise UsageInvalid("--commit goes without a time range: its results are of the commit")
     within = time_range(since, start, end, time.time()) if ranged else None
     ask = Inquiry(within, trigger=False, changed=changed, commit=commit or "")
 
-    async def main(_: Signals) -> Evaluated:
-        hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
-        async with session_ahead(common.request(), settings, hooks) as here:
-            return await evaluate(here, ask)
-
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
-        return told.end(report_verdicts(run(main, console.story), style, console, told))
+        evaluated = in_session(lambda here: evaluate(here, ask), common.request(), settings, console, ahead=True)
+        return told.end(report_verdicts(evaluated, style, console, told))
 
 
-def _show_run(run_id: str, common: Common, style: str, console: Console) -> int:
-    import os
-
-    from reconciler.cli.running import Signals, run
-    from reconciler.pipeline.session import Hooks, session
+def _show_run(run_id: str, common: Common, style: str, console: Console, settings: Settings) -> int:
+    from reconciler.cli.running import in_session
     from reconciler.pipeline.showing import show_run
     from reconciler.reporting.machine import to_json
     from reconciler.reporting.objects import object_text
-    from reconciler.settings import Settings
 
-    async def main(_: Signals) -> Fields:
-        hooks = Hooks(event=console.event)
-        async with session(common.request(), Settings.from_environ(os.environ), hooks, manifests=False) as here:
-            return await show_run(here, run_id)
-
-    found = run(main, console.story)
+    found = in_session(lambda here: show_run(here, run_id), common.request(), settings, console, manifests=False)
     console.answer(to_json(found) if style == "json" else object_text(found))
     return ExitCode.DONE

@@ -13,6 +13,7 @@ from reconciler.errors import ExitCode
 if TYPE_CHECKING:
     from reconciler.evaluating.suggesting import Budget
     from reconciler.pipeline.pinning import Suggested
+    from reconciler.pipeline.session import Session
 
 PERIODS = {"hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000}
 
@@ -41,22 +42,17 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
 
     from reconciler.cli.console import Console
     from reconciler.cli.ranges import seconds
-    from reconciler.cli.running import Signals, run
-    from reconciler.pipeline.ahead import session_ahead
+    from reconciler.cli.running import in_session
     from reconciler.pipeline.pinning import suggested
-    from reconciler.pipeline.session import Hooks
     from reconciler.reporting.suggestions import SuggestedLimit, suggestion_json, suggestion_text, unified_diff
     from reconciler.settings import Settings
 
-    console = Console.of(common)
+    async def work(here: Session) -> Suggested:
+        return await suggested(here, test, allowed, look_back_s, measurement)
+
+    console, settings = Console.of(common), Settings.from_environ(os.environ)
     allowed, look_back_s = _budget(budget), seconds("--since", since)
-
-    async def main(_: Signals) -> Suggested:
-        hooks = Hooks(event=console.event, note=console.story)
-        async with session_ahead(common.request(), Settings.from_environ(os.environ), hooks) as here:
-            return await suggested(here, test, allowed, look_back_s, measurement)
-
-    found = run(main, console.story)
+    found = in_session(work, common.request(), settings, console, ahead=True)
     patch = unified_diff(found.source.file, found.now, found.then)
     made = SuggestedLimit(
         found.address,
