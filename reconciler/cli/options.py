@@ -114,6 +114,17 @@ def _seconds(_: click.Context, parameter: click.Parameter, text: str) -> int:
         raise click.BadParameter(f"{text!r}: {error}", param=parameter) from error
 
 
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator; the help lists them in this order."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
     """Add the options that every command has, and ``more`` that it honours; it gets them as one argument ``common``."""
 
@@ -131,12 +142,9 @@ def common(*more: Callable[[Any], Any], paths: bool = True) -> Callable[[F], F]:
                     check_places(places, asked.paths, str(values.get("plan_file") or ""))
                 return function(common=asked, **values)
 
-        decorated: Any = wrapped
-        for option in reversed((*_MANIFESTS, *more, *_LOOKS)):
-            decorated = option(decorated)
-        if paths:
-            decorated = click.argument("paths", nargs=-1, metavar="[PATH]...")(decorated)
-        return decorated  # type: ignore[no-any-return]
+        named = (click.argument("paths", nargs=-1, metavar="[PATH]..."),) if paths else ()
+        decorated: F = together(*named, *_MANIFESTS, *more, *_LOOKS)(wrapped)
+        return decorated
 
     return decorate
 
@@ -207,11 +215,8 @@ _LOOKS = (
 )
 
 
-def looks(function: F) -> F:
-    """``--no-color`` and ``--verbose``, for a command that has no other option of all."""
-    for option in reversed(_LOOKS):
-        function = option(function)
-    return function
+looks = together(*_LOOKS)
+"""``--no-color`` and ``--verbose``, for a command that has no other option of all."""
 
 
 select_option = click.option(

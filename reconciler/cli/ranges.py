@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.options import together
 from reconciler.errors import UsageInvalid
 
 if TYPE_CHECKING:
     from reconciler.model.outcome import TimeRange
 
-F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_SINCE = "24h"
 DEFAULT_TIMEOUT = "10m"
 LATEST = 100_000_000_000
@@ -22,33 +21,19 @@ _DIGITS = 30
 """More are not turned into a number: Python refuses to beyond some thousands."""
 
 
-def range_options(function: F) -> F:
-    """Add ``--since``, ``--from`` and ``--to``."""
-    options = (
-        click.option("--since", metavar="DURATION", help="Rows of the last 24h, 7d, ...  [default: 24h]"),
-        click.option(
-            "--from", "start", metavar="TIME", help="Rows from then on: 2026-11-01, 2026-11-01T14:00Z, or Unix seconds."
-        ),
-        click.option("--to", "end", metavar="TIME", help="Rows before then; now by default."),
-    )
-    decorated: Any = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
-
-
-def cost_options(function: F) -> F:
-    """Add ``--timeout`` and ``--max-evaluations``."""
-    options = (
-        click.option("--timeout", metavar="DURATION", help="Wait at most so long.  [default: 10m]"),
-        click.option(
-            "--max-evaluations", "most", type=click.IntRange(min=0), metavar="N", help="Refuse to trigger more than N."
-        ),
-    )
-    decorated: Any = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+range_options = together(
+    click.option("--since", metavar="DURATION", help="Rows of the last 24h, 7d, ...  [default: 24h]"),
+    click.option(
+        "--from", "start", metavar="TIME", help="Rows from then on: 2026-11-01, 2026-11-01T14:00Z, or Unix seconds."
+    ),
+    click.option("--to", "end", metavar="TIME", help="Rows before then; now by default."),
+)
+cost_options = together(
+    click.option("--timeout", metavar="DURATION", help="Wait at most so long.  [default: 10m]"),
+    click.option(
+        "--max-evaluations", "most", type=click.IntRange(min=0), metavar="N", help="Refuse to trigger more than N."
+    ),
+)
 
 
 def given_range(since: str | None, start: str | None, end: str | None) -> dict[str, bool]:
