@@ -29,7 +29,7 @@ from reconciler.errors import ApiError, ReconcilerError, StateUnreadable
 from reconciler.manifests.validator import Sources, glance, sources_of
 from reconciler.model.kind import Vendor
 from reconciler.pipeline.origins import check_origins
-from reconciler.pipeline.session import LOCAL, Ahead, Hooks, Request, Session, load_manifests, name_of
+from reconciler.pipeline.session import LOCAL, Ahead, Hooks, Request, Session, load_manifests
 from reconciler.providers import VENDORS
 from reconciler.providers.reader import read_roots
 from reconciler.settings import Settings
@@ -54,13 +54,13 @@ async def _opened(request: Request, settings: Settings, hooks: Hooks) -> Session
     here = await _aimed(request, settings, replace(hooks, event=held.append), sources)
     if here is None:
         loaded = load_manifests(request, settings, sources)
-        return Session(request, settings, hooks, loaded, loaded.environment, name_of(request, loaded.environment))
+        return Session(request, settings, hooks, loaded.environment, loaded.desired)
     try:
-        here.loaded = await asyncio.to_thread(load_manifests, request, settings, sources)
+        loaded = await asyncio.to_thread(load_manifests, request, settings, sources)
     except BaseException:
         await here.close()
         raise
-    here.hooks = hooks
+    here.desired, here.hooks = loaded.desired, hooks
     for event in held:
         hooks.event(event)
     return here
@@ -80,7 +80,7 @@ async def _aimed(request: Request, settings: Settings, hooks: Hooks, sources: So
     )
     if found is None or not found.vendors:
         return None
-    here = Session(request, settings, hooks, None, found.environment, name_of(request, found.environment))
+    here = Session(request, settings, hooks, found.environment)
     try:
         here.store  # noqa: B018 - opened here, as are the connections: two threads had better not import at once
         for vendor in found.vendors:

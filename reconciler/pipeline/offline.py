@@ -26,7 +26,17 @@ from reconciler.model.state import Entry, State
 from reconciler.model.values import Fields
 from reconciler.pipeline.checking import check_manifests
 from reconciler.pipeline.lost_pins import Asked, judgeable
-from reconciler.pipeline.session import DEFAULT, LOCAL, Request, declared, load_manifests, policy_of, read_manifests
+from reconciler.pipeline.session import (
+    DEFAULT,
+    LOCAL,
+    NOTHING,
+    Request,
+    declared,
+    load_manifests,
+    name_of,
+    policy_of,
+    read_manifests,
+)
 from reconciler.pipeline.unplanned import unplanned
 from reconciler.planning.guards import perhaps_denied
 from reconciler.planning.planner import make_plan
@@ -73,10 +83,9 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
     """
     loaded = load_manifests(request, settings)
     with _manifests_of(base, request, settings) as (revision, former):
-        environment = loaded.environment
-        before = former.desired if former else Desired({}, "", ())
+        before = former.desired if former else NOTHING
         basis = Basis(
-            environment=request.environment or (environment.name if environment else DEFAULT),
+            environment=name_of(request, loaded.environment),
             origins={},
             manifests=loaded.desired.digest,
             lineage="",
@@ -85,7 +94,7 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
             base=Base(revision.ref, revision.commit),
         )
         kinds = tuple(map(_offline, KINDS.values()))
-        options = Options(select=request.select, policy=policy_of(environment, request))
+        options = Options(select=request.select, policy=policy_of(loaded.environment, request))
         live, state = _as_applied(before, loaded.desired)
         judged = judgeable(loaded.desired)
         left = (pin for pin in loaded.desired.pins if pin not in judged)

@@ -48,6 +48,9 @@ LOCAL = "local"
 DEFAULT = "default"
 """What is remembered without an environment: commands that read no manifests find it by this name, too."""
 
+NOTHING = Desired({}, "", ())
+"""What commands ask for that read no manifests."""
+
 
 class Request(Struct, frozen=True):
     """What the command line asks, whatever the command.
@@ -167,7 +170,7 @@ class Ahead(Struct):
 class Session:
     """The parts of one run, put together: manifests, memory, connections.  Made by ``session``.
 
-    ``manifest`` is the Environment document in force, if there is one.
+    ``manifest`` is the Environment document in force, if there is one; ``desired`` what the manifests ask for.
     """
 
     def __init__(
@@ -175,13 +178,12 @@ class Session:
         request: Request,
         settings: Settings,
         hooks: Hooks,
-        loaded: Loaded | None,
         manifest: Environment | None,
-        environment: str,
+        desired: Desired = NOTHING,
     ) -> None:
         self.request, self.settings, self.hooks = request, settings, hooks
-        self.loaded, self.manifest = loaded, manifest
-        self.environment = environment
+        self.manifest, self.desired = manifest, desired
+        self.environment = name_of(request, manifest)
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
         self.last_error: ReconcilerError | None = None
@@ -216,11 +218,6 @@ class Session:
         if declared and parse_place(declared).scheme != "file":
             raise SettingsInvalid("the environment local keeps its state in a folder", hint="leave out its state.url")
         return declared
-
-    @property
-    def desired(self) -> Desired:
-        """What the manifests ask for; nothing for commands that read none."""
-        return self.loaded.desired if self.loaded else Desired({}, "", ())
 
     @property
     def policy(self) -> Policy:
@@ -357,7 +354,7 @@ async def session(
     """
     loaded = load_manifests(request, settings) if manifests else None
     manifest = loaded.environment if loaded else _environment(request, settings, mends=mends)
-    opened = Session(request, settings, hooks or Hooks(), loaded, manifest, name_of(request, manifest))
+    opened = Session(request, settings, hooks or Hooks(), manifest, loaded.desired if loaded else NOTHING)
     try:
         yield opened
     finally:

@@ -160,7 +160,7 @@ class World:
             ended=lambda step, outcome: self.note(process, f"{step.id}: {outcome.status} {outcome.error}"),
         )
         request = Request(root=self.folder, parallelism=self.parallelism, adopt=adopt)
-        here = Session(request, SETTINGS, hooks, self.wishes.loaded, None, "default")
+        here = Session(request, SETTINGS, hooks, None, self.wishes.loaded.desired)
         here.clock = process
         here.store = MortalStore(self.folder / ".reconciler", process)
         for vendor in VENDORS:
