@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -62,6 +62,22 @@ class Applied(Struct, frozen=True):
         return tuple(s.address for s in self.planned.plan.pending if s.id in done and not s.action.leaves_nothing)
 
 
+class Trial(Struct, frozen=True):
+    """An apply that is yet to be verified.
+
+    ``before`` gives what the state has to remember for a roll-back, by address; ``warn`` sentences that the plan is
+    shown with; ``check`` may refuse a plan before anything is asked or changed.
+    """
+
+    before: Callable[[Planned], Mapping[str, Fields]] = lambda _: {}
+    warn: Callable[[Planned], Sequence[str]] = lambda _: ()
+    check: Callable[[Planned], None] = lambda _: None
+
+
+NO_TRIAL = Trial()
+"""One that nobody will verify: it is settled when it is done."""
+
+
 async def apply(
     here: Session, *, saved: Mapping[str, Any] | None = None, resumed: bool = False, destroy: bool = False
 ) -> Applied:
@@ -82,28 +98,25 @@ async def apply_under_lock(
     saved: Mapping[str, Any] | None = None,
     resumed: bool = False,
     destroy: bool = False,
-    trial: Trial | None = None,
+    trial: Trial = NO_TRIAL,
 ) -> Applied:
     """As ``apply``, under a lock that is held already.
 
-    With ``trial`` the state says that what was changed is not settled yet; whoever asked for it settles it.
+    With a ``trial`` the state says that what was changed is not settled yet; whoever asked for it settles it.
     """
     if saved is not None:
         check_untouched(saved)
     planned = await plan(here, destroy=destroy, resumed=resumed)
     if saved is not None:
         _check_saved(saved, planned, resumed=resumed)
-    here.hooks.planned(
-        replace(planned.plan, warnings=(*planned.plan.warnings, *(trial.warn(planned) if trial else ())))
-    )
+    here.hooks.planned(replace(planned.plan, warnings=(*planned.plan.warnings, *trial.warn(planned))))
     if planned.plan.refusals:
         count = len(planned.plan.refusals)
         raise RefusedByPolicy(
             f"{count} refusal{'s' if count > 1 else ''}: nothing was changed",
             hint=f"settle what the plan refuses, then {'destroy' if destroy else 'apply'} again",
         )
-    if trial:
-        trial.check(planned)
+    trial.check(planned)
     if planned.plan.pending:
         here.hooks.confirm(planned.plan)
     ended: list[StepOutcome] = []
@@ -111,21 +124,9 @@ async def apply_under_lock(
         applied = await _apply_planned(here, planned, saved, trial, ended)
     except StateUnreadable as error:
         raise _cut_short(error, planned.plan, ended) from error
-    if trial is None:
+    if trial is NO_TRIAL:
         remember_declared(here, planned)
     return applied
-
-
-class Trial(Struct, frozen=True):
-    """An apply that is yet to be verified.
-
-    ``before`` gives what the state has to remember for a roll-back, by address; ``warn`` sentences that the plan is
-    shown with; ``check`` may refuse a plan before anything is asked or changed.
-    """
-
-    before: Callable[[Planned], Mapping[str, Fields]] = lambda _: {}
-    warn: Callable[[Planned], Sequence[str]] = lambda _: ()
-    check: Callable[[Planned], None] = lambda _: None
 
 
 def _cut_short(error: StateUnreadable, plan: Plan, ended: Sequence[StepOutcome]) -> StateUnreadable:
@@ -141,47 +142,62 @@ async def _apply_planned(
     here: Session,
     planned: Planned,
     saved: Mapping[str, Any] | None,
-    trial: Trial | None,
+    trial: Trial,
     ended: list[StepOutcome],
 ) -> Applied:
     """``ended`` grows by how each step has ended, should this end with an error."""
     journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
     reading = ReadingBack(here, planned)
-    state, durable = planned.state, journal.records
+    state, folded = planned.state, 0
+
+    def heard(step: Step, outcome: StepOutcome) -> None:
+        ended.append(outcome)
+        reading.ended(step, outcome)
+
     try:
-        if planned.state.origins != {**planned.state.origins, **planned.plan.basis.origins}:
-            await journal.write({"record": "origins", "origins": dict(planned.plan.basis.origins)})
-        if saved is not None:
-            await journal.write({"record": "plan_started", "digest": saved["digest"]})
+        for record in _begun(planned, saved, trial):
+            await journal.write(record)
         outcomes: tuple[StepOutcome, ...] = ()
         if planned.plan.pending:
-            await journal.write(_changing(planned, trial))
-
-            def heard(step: Step, outcome: StepOutcome) -> None:
-                ended.append(outcome)
-                reading.ended(step, outcome)
-
             outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, heard))
             reading.ended_all()
-        applied = Applied(planned, outcomes)
-        done = journal.records
+        applied, done = Applied(planned, outcomes), journal.records
         # Together, after the wait: a cancelled run keeps what it has not folded here.
-        state, durable = await _folded(planned.state, done), done
+        state, folded = await _folded(planned.state, done), len(done)
         after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after, state))
-        whole = all(outcome.status is StepStatus.DONE for outcome in outcomes)
-        if saved is not None and whole:
-            await journal.write({"record": "plan_applied", "digest": saved["digest"]})
-        if trial is None and whole and outcomes:
-            await journal.write({"record": "settled", "kept": True, "verified": False})
+        if all(outcome.status is StepStatus.DONE for outcome in outcomes):
+            for record in _finished(outcomes, saved, trial):
+                await journal.write(record)
         unsettled, unsent = _unsettled(after, applied)
         return replace(applied, unsettled=unsettled, unsent=unsent)
     finally:
         await reading.close()
         await journal.close()
         if journal.records and journal.failure is None:
-            here.store.commit(fold(state, journal.records[len(durable) :]))
+            here.store.commit(fold(state, journal.records[folded:]))
             await carry_over(here, journal.records)
+
+
+def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> Iterator[Record]:
+    """What is remembered before the first step: an apply that is cut short has touched what it was to change, too."""
+    origins = planned.plan.basis.origins
+    if planned.state.origins != {**planned.state.origins, **origins}:
+        yield {"record": "origins", "origins": dict(origins)}
+    if saved is not None:
+        yield {"record": "plan_started", "digest": saved["digest"]}
+    if planned.plan.pending:
+        before = dict(trial.before(planned))
+        addresses = sorted(map(str, staying(planned.plan)))
+        yield {"record": "changing", "addresses": addresses, **({"before": before} if before else {})}
+
+
+def _finished(outcomes: Sequence[StepOutcome], saved: Mapping[str, Any] | None, trial: Trial) -> Iterator[Record]:
+    """What is remembered after the last step, when all of them are done."""
+    if saved is not None:
+        yield {"record": "plan_applied", "digest": saved["digest"]}
+    if trial is NO_TRIAL and outcomes:
+        yield {"record": "settled", "kept": True, "verified": False}
 
 
 async def _folded(state: State, records: Sequence[Record]) -> State:
@@ -191,13 +207,6 @@ async def _folded(state: State, records: Sequence[Record]) -> State:
         folding.take(records[i : i + AT_ONCE])
         await asyncio.sleep(0)
     return folding.state()
-
-
-def _changing(planned: Planned, trial: Trial | None) -> Record:
-    """What is about to change, as the state remembers it: an apply that is cut short has touched it, too."""
-    before = dict(trial.before(planned)) if trial else {}
-    addresses = sorted(map(str, staying(planned.plan)))
-    return {"record": "changing", "addresses": addresses, **({"before": before} if before else {})}
 
 
 def staying(plan: Plan) -> set[Address]:
@@ -310,11 +319,11 @@ def _refreshed(planned: Planned, after: Sequence[_Seen], state: State) -> list[R
     pending = {step.address for step in planned.plan.steps}
     others = planned.desired.resources.keys() - pending
     before = compared(planned.desired, planned.live, planned.state, ALL_KINDS, without=pending) if others else ()
-    agreed = {seen[0].address: seen for seen in (*before, *after) if not seen[2]}
+    agreed = {resource.address: (resource, entry) for resource, entry, changes in (*before, *after) if not changes}
     told = {change.address for change in planned.plan.lifecycle if change.effect}
     records: list[Record] = []
     listed: list[str] = []
-    for address, (resource, entry, _) in agreed.items():
+    for address, (resource, entry) in agreed.items():
         home = planned.desired.home
         kind = KINDS[address.kind]
         wanted = remembered(resource, kind, entry.remote_id, entry.op, entry.retiring, known=entry, home=home)

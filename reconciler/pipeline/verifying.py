@@ -72,30 +72,32 @@ async def apply_and_verify(
     async with locked(here, "apply") as holder:
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
         applied = await apply_under_lock(here, saved=saved, resumed=resumed, trial=trial)
-        if not watch.applied(applied):
+        verified = await _verified(here, applied, ask, watch, rollback) if watch.applied(applied) else Verified(applied)
+        if verified.put_back is None:
             remember_declared(here, applied.planned)
-            return Verified(applied)
-        state = here.store.load()
-        new = never_held(here, state)
-        if not state.unsettled and not new:
-            remember_declared(here, applied.planned)
-            return Verified(applied, unverified=unverified(here, state))
-        if not state.touched and not new:
+        return verified
+
+
+async def _verified(here: Session, applied: Applied, ask: Inquiry, watch: Watch, rollback: bool) -> Verified:
+    """Evaluate what is not settled; settle it when the gate holds, and with ``rollback`` undo what fails it."""
+    state = here.store.load()
+    new = never_held(here, state)
+    if not state.unsettled and not new:
+        return Verified(applied, unverified=unverified(here, state))
+    if not state.touched and not new:
+        settle(here)
+        return Verified(applied)
+    evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True))
+    watch.judged(evaluated)
+    judged = {verdict.address for verdict in evaluated.verdicts}
+    left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
+    if evaluated.nothing or passed(evaluated.verdicts):
+        if state.unsettled or holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
             settle(here)
-            remember_declared(here, applied.planned)
-            return Verified(applied)
-        evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True))
-        watch.judged(evaluated)
-        judged = {verdict.address for verdict in evaluated.verdicts}
-        left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
-        if evaluated.nothing or passed(evaluated.verdicts):
-            if state.unsettled or holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
-                settle(here)
-            remember_measured(here, judged)
-        elif rollback and state.before:
-            return Verified(applied, evaluated, await _roll_back(here, watch), left)
-        remember_declared(here, applied.planned)
-        return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
+        remember_measured(here, judged)
+    elif rollback and state.before:
+        return Verified(applied, evaluated, await _roll_back(here, watch), left)
+    return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
 
 
 async def _roll_back(here: Session, watch: Watch) -> PutBack:
