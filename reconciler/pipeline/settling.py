@@ -19,9 +19,7 @@ def settle(here: Session) -> None:
     """Remember that what was changed holds, except where the given paths do not reach: that was not looked at."""
     state = here.store.load()
     left = [a for a in state.touched if a not in here.desired.resources and a in state.entries]
-    kept: Record = {"record": "settled", "kept": True, "left": [str(address) for address in left]}
-    here.store.append([kept])
-    here.store.commit(fold(state, [kept]))
+    _remember(here, state, {"record": "settled", "kept": True, "left": [str(address) for address in left]})
 
 
 def never_held(here: Session, state: State) -> tuple[Address, ...]:
@@ -43,11 +41,8 @@ def remember_measured(here: Session, judged: Collection[Address]) -> None:
     kept = {a: was for a, was in state.measured.items() if a in desired or root_of(a, KINDS) not in roots}
     held = {a: _declared(desired[a]) for a in judged if a in desired and KINDS[a.kind].virtual}
     measured = {**kept, **held}
-    if measured == state.measured:
-        return
-    told: Record = {"record": "measured", "declared": {str(address): measured[address] for address in sorted(measured)}}
-    here.store.append([told])
-    here.store.commit(fold(state, [told]))
+    if measured != state.measured:
+        _remember(here, state, {"record": "measured", "declared": {str(a): measured[a] for a in sorted(measured)}})
 
 
 def remember_declared(here: Session, planned: Planned) -> None:
@@ -66,11 +61,13 @@ def remember_declared(here: Session, planned: Planned) -> None:
     settled |= {each.address: as_settled(each.resource, here.desired.home) for each in found if each.resource}
     if planned.plan.basis.options.get("destroy"):
         settled = {address: was for address, was in settled.items() if address not in here.desired.resources}
-    if settled == state.declared:
-        return
-    now: Record = {"record": "declared", "declared": {str(address): settled[address] for address in sorted(settled)}}
-    here.store.append([now])
-    here.store.commit(fold(state, [now]))
+    if settled != state.declared:
+        _remember(here, state, {"record": "declared", "declared": {str(a): settled[a] for a in sorted(settled)}})
+
+
+def _remember(here: Session, state: State, record: Record) -> None:
+    here.store.append([record])
+    here.store.commit(fold(state, [record]))
 
 
 def _known(resource: Resource, state: State) -> Fields | None:
