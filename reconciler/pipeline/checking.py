@@ -37,29 +37,28 @@ def check_manifests(request: Request, settings: Settings) -> Checked:
 
     Raises ManifestsInvalid with the problems of all of them.
     """
-    problems: list[Sequence[Problem]] = []
-    loaded: list[Loaded] = []
-
-    def attempt(name: str | None) -> None:
-        try:
-            loaded.append(read_manifests(replace(request, environment=name), settings))
-        except ManifestsInvalid as error:
-            problems.append(error.problems)
-        else:
-            problems.append(_lost(loaded[-1].desired))
-
-    attempt(request.environment)
-    named = request.environment is not None
-    names = () if named else loaded[0].environments if loaded else declared(request)
+    found = [_read(request, settings)]
+    names: tuple[str, ...] = ()
+    if request.environment is None:
+        there, _ = found[0]
+        names = there.environments if there else declared(request)
     if names:  # what is undefined without an environment may be defined in each of them
-        problems.clear()
-        loaded.clear()
-    for name in names:
-        attempt(name)
+        found = [_read(replace(request, environment=name), settings) for name in names]
+    problems = [each for _, each in found]
     if any(problems):
         raise ManifestsInvalid(_placed(names, problems))
+    loaded = [each for each, _ in found if each is not None]
     warnings = sorted(_placed(names, [each.warnings for each in loaded]))
     return Checked(max(len(each.desired) for each in loaded), names, tuple(warnings))
+
+
+def _read(request: Request, settings: Settings) -> tuple[Loaded | None, Sequence[Problem]]:
+    """The manifests, as far as they can be read, and what is wrong with them."""
+    try:
+        loaded = read_manifests(request, settings)
+    except ManifestsInvalid as error:
+        return None, error.problems
+    return loaded, _lost(loaded.desired)
 
 
 def _lost(desired: Desired) -> tuple[Problem, ...]:
