@@ -114,11 +114,9 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
     another object has the address: none is given up without a word.
     """
     address = _address(text)
-    vendor = next((vendor for vendor in VENDORS if vendor.name == address.vendor), None)
-    if vendor is None or address.kind not in KINDS:
-        raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
     _check_ownable(address)
     home = root_of(address, KINDS)
+    [vendor] = [vendor for vendor in VENDORS if vendor.name == address.vendor]
     async with locked(here, "state import"):
         state = here.store.load()
         provider = await here.provider(vendor)
@@ -131,19 +129,24 @@ async def take_in(here: Session, text: str, remote_id: str) -> None:
         found = by_id.get(remote_id)
         if found is None or found.address.kind != address.kind:
             raise UsageInvalid(f"the platform lists no {KINDS[address.kind].word} {remote_id} there")
-        holder = next((known for known, entry in state.entries.items() if entry.remote_id == remote_id), None)
-        if holder is not None and holder != address:
-            raise UsageInvalid(f"{remote_id} is ours already, as {holder}", hint="see: reconciler state mv")
-        owned = state.entries.get(address)
-        if owned is not None and owned.remote_id != remote_id and owned.remote_id in by_id:
-            what = f"{address} is ours already, as {owned.remote_id}"
-            raise UsageInvalid(what, hint=_forget_first(address, state))
+        _check_free(address, remote_id, state, by_id)
         entry = Entry(remote_id, op=found.op, archived=found.archived)
         records: list[Record] = [
             {"record": "origins", "origins": {vendor.name: provider.origin}},
             done(address, entry, state.in_doubt.get(address) if found.op is not None else None),
         ]
         here.store.commit(fold(state, records))
+
+
+def _check_free(address: Address, remote_id: str, state: State, there: Container[str]) -> None:
+    """Raise UsageInvalid when another address has the object, or another object of those ``there`` the address."""
+    holder = next((known for known, entry in state.entries.items() if entry.remote_id == remote_id), None)
+    if holder is not None and holder != address:
+        raise UsageInvalid(f"{remote_id} is ours already, as {holder}", hint="see: reconciler state mv")
+    owned = state.entries.get(address)
+    if owned is not None and owned.remote_id != remote_id and owned.remote_id in there:
+        what = f"{address} is ours already, as {owned.remote_id}"
+        raise UsageInvalid(what, hint=_forget_first(address, state))
 
 
 class Moved(Struct, frozen=True):
@@ -197,6 +200,8 @@ def _moved(vendor: str, state: State, origin: str, ids: Container[str]) -> Moved
 
 def _check_ownable(address: Address) -> None:
     """Raise UsageInvalid for what cannot be ours, and for an address that nothing of its kind can have."""
+    if address.kind not in KINDS:
+        raise UsageInvalid(f"{address.kind} is not a kind we know", hint=f"there are: {', '.join(KINDS)}")
     kind = KINDS[address.kind]
     if kind.virtual or kind.create is None:
         raise UsageInvalid(f"{_a(kind.noun)} is never ours: it is only looked up, or measured")
