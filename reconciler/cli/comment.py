@@ -11,8 +11,9 @@ from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.errors import ReconcilerError
     from reconciler.forge.comments import Kept
-    from reconciler.pipeline.commenting import NotPermitted, Place
+    from reconciler.pipeline.commenting import Place
     from reconciler.settings import Settings
 
 LARGEST = 64 * 1024 * 1024
@@ -50,7 +51,7 @@ def command(file: str, marker: str, number: int | None, author: str, token_varia
     from reconciler.cli.running import Signals, run
     from reconciler.errors import SettingsInvalid
     from reconciler.forge.comments import LIMIT, marked
-    from reconciler.pipeline.commenting import NotPermitted, comment, find_place
+    from reconciler.pipeline.commenting import NotPermitted, comment, find_place, variable_of
     from reconciler.providers.clock import RealClock
     from reconciler.reporting.pages import cut
     from reconciler.settings import Settings
@@ -68,15 +69,11 @@ def command(file: str, marker: str, number: int | None, author: str, token_varia
     except NotPermitted as error:
         return _left(place, error, text, settings, console)
     except SettingsInvalid as error:
-        if not place.from_fork or settings.get(token_variable or _usual_variable(place)):
+        if not place.from_fork or settings.get(variable_of(place, token_variable)):
             raise
         return _left(place, error, text, settings, console)
     _report(kept, place, console)
     return ExitCode.DONE
-
-
-def _usual_variable(place: Place) -> str:
-    return "GITHUB_TOKEN" if place.forge == "github" else "GITLAB_TOKEN"
 
 
 def _read(file: str) -> str:
@@ -129,25 +126,22 @@ def _report(kept: Kept, place: Place, console: Console) -> None:
         console.story(terminal(warning))
 
 
-def _left(place: Place, error: NotPermitted | Exception, text: str, settings: Settings, console: Console) -> int:
+def _left(place: Place, error: ReconcilerError, text: str, settings: Settings, console: Console) -> int:
     """Nobody may comment: put the text where it can be read.  Returns DONE for a fork, else ERROR."""
     from reconciler.cli.reports import append_for_github
     from reconciler.reporting.escape import line_start, terminal
 
-    hint = getattr(error, "hint", "")
-    why = (
-        "it comes from a fork, whose jobs get no right to write"
-        if place.from_fork
-        else f"the token may not write there; {hint}"
-    )
+    level, why, code = "error", f"the token may not write there; {error.hint}", ExitCode.ERROR
+    if place.from_fork:
+        level, why, code = "note", "it comes from a fork, whose jobs get no right to write", ExitCode.DONE
     told = append_for_github(
         settings.ci.summary_file, "GITHUB_STEP_SUMMARY", lambda room: _fitting(text, room), console
     )
     instead = "it stands in the job's summary" if told else "it follows here"
-    console.story(f"{'note' if place.from_fork else 'error'}: no comment on {place.noun}: {why}; {instead}")
+    console.story(f"{level}: no comment on {place.noun}: {why}; {instead}")
     if not told:
         console.answer("\n".join(line_start(terminal(line)) for line in text.split("\n")))
-    return ExitCode.DONE if place.from_fork else ExitCode.ERROR
+    return code
 
 
 def _fitting(text: str, room: int) -> str:

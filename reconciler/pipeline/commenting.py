@@ -147,10 +147,14 @@ async def comment(
         await connection.close()
 
 
+def variable_of(place: Place, named: str) -> str:
+    """The variable that holds the token: the one that was named, or else what it is called there."""
+    return named or ("GITHUB_TOKEN" if place.forge == "github" else "GITLAB_TOKEN")
+
+
 def _vendor(place: Place, token_variable: str) -> Vendor:
-    if place.forge == "github":
-        return github.github(token_variable or "GITHUB_TOKEN")
-    return gitlab.gitlab(token_variable or "GITLAB_TOKEN")
+    variable = variable_of(place, token_variable)
+    return github.github(variable) if place.forge == "github" else gitlab.gitlab(variable)
 
 
 def _thread(place: Place) -> Thread:
