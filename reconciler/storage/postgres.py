@@ -367,7 +367,7 @@ class PostgresStore:
             except psycopg.Error as error:
                 if not held.connection.closed:
                     raise self._server.sentence("written", error) from None
-                if not self._is_written(write, error):
+                if self._taken_up_again(error) != write:
                     continue
             else:
                 if not changed.rowcount:
@@ -388,7 +388,7 @@ class PostgresStore:
         except psycopg.Error as error:
             if not held.connection.closed:
                 raise self._server.sentence("read", error) from None
-            self._is_written("", error)
+            self._taken_up_again(error)
             return
         if row is None or row.lock_id != held.holder.lock_id:
             raise self._broken(held)
@@ -404,15 +404,15 @@ class PostgresStore:
             "tip": position.tip,
         }
 
-    def _is_written(self, write: str, lost: psycopg.Error) -> bool:
-        """Whether the write was done before the connection was lost; from then on another session holds the lock.
+    def _taken_up_again(self, lost: psycopg.Error) -> str:
+        """Hold the lock in a new session after the connection was lost; the id of the last write that was done.
 
         Raises StateUnreadable when the lock is somebody else's by now, or when there is no connection to be had.
         """
         deadline, pause = time.monotonic() + PATIENCE_S, 0.1
         while True:
             try:
-                return self._taken_again() == write
+                return self._reconnected()
             except psycopg.Error as error:
                 if time.monotonic() > deadline:
                     raise StateUnreadable(
@@ -423,8 +423,8 @@ class PostgresStore:
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
-    def _taken_again(self) -> str:
-        """Hold the lock in a new session and the next epoch; the id of the last write that was done."""
+    def _reconnected(self) -> str:
+        """The same, tried once.  Raises psycopg.Error."""
         held = self._require_lock()
         connection = self._server.connect()
         try:

@@ -27,6 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -420,14 +421,11 @@ class RemoteStore(ABC):
         """Free the lock, unless it was broken."""
         version, self._known, self._writer = self._known, None, ""
         failures: list[ReconcilerError] = []
-        try:
-            self._free(version, holder)
-        except ReconcilerError as error:
-            failures.append(error)
-        try:
-            self._leave(holder)
-        except ReconcilerError as error:
-            failures.append(error)
+        for give in (partial(self._free, version), self._leave):
+            try:
+                give(holder)
+            except ReconcilerError as error:
+                failures.append(error)
         if failures:
             raise StateUnreadable(
                 f"the lock {holder.lock_id} could not be given back: {failures[0].message}",
