@@ -139,20 +139,19 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
     good = passed(evaluated.verdicts) or bool(evaluated.nothing)
     cost = evaluated.estimate.to_json() if evaluated.estimate else None
     told.judged(evaluated.verdicts, evaluated.apart, passed=good, cost=cost, doubts=evaluated.doubts)
-    shown = show_verdicts(
-        evaluated.verdicts,
-        style,
-        console,
-        environment=told.environment,
-        apart=evaluated.apart,
-        cost=cost,
-        doubts=evaluated.doubts,
-    )
-    if not evaluated.nothing:
-        if style != NOTHING_YET:
-            console.answer(shown)
-    else:
+    if evaluated.nothing:
         console.story(f"Nothing to evaluate: {evaluated.nothing}.")
+    elif style != NOTHING_YET:
+        shown = show_verdicts(
+            evaluated.verdicts,
+            style,
+            console,
+            environment=told.environment,
+            apart=evaluated.apart,
+            cost=cost,
+            doubts=evaluated.doubts,
+        )
+        console.answer(shown)
     if evaluated.apart:
         count, reason = len(evaluated.apart), evaluated.apart[0][1]
         console.story(terminal(f"{count} test{'' if count == 1 else 's'} left out: {reason}"))
