@@ -14,8 +14,9 @@ from reconciler.concurrency import all_of
 from reconciler.errors import ApiError, NotAuthorized, UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
+from reconciler.evaluating.notes import noted, outdated, resume
 from reconciler.evaluating.recent import RecentAnswers
-from reconciler.evaluating.runner import OnProgress, RunResult, noted, outdated, resume, run
+from reconciler.evaluating.runner import OnProgress, RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.criteria import name_of
