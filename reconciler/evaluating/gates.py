@@ -4,26 +4,15 @@ The platform says whether a window passes; we say what that means for the build.
 verdict, and nothing is passed over in silence: no result, a result that cannot be read, a skipped, failed or
 unfinished evaluation all fail unless the gate says otherwise.
 
-    platform says              level
-    passing                    as failing if the value fell by more than ``regress`` allows or cannot be compared;
-                               as failing if it misses the threshold while another one is at the platform, or was when
-                               it was recorded, or that of a version: there is no older one;
-                               warn if it misses the threshold, and nobody knows of another one by which it was judged,
-                               or the stricter ``warn`` threshold, or what is shown is no number (NaN, null); else pass,
-                               also where there is no past to compare with, or no value is shown at all
-    failing                    fail, warn or info: the severity
-    skipped / error            as onSkipped / onError say; by default as failing
-    missing, still running     as onMissing says; by default as failing
-    something unknown          as failing, whatever the gate says
-    skipped, in a window       not at all where another window of the place has a result; as skipped where none has
-    that was not over
+What one result means by itself, ``one_result`` says.  Of a window the latest result counts, and of a place the worst
+window.  One that was skipped before it was over counts only where no other window of the place has a result.
 
     with ``runs: N, minPass: M``, of the N latest results for a window (this run's, and those of the past)
     at least M pass            the worst of those that pass, even before there are N
     more than N - M do not     the worst of those that do not, even before there are N
     neither yet                as onMissing says; by default as failing
 
-Whatever comes out is never worse than the severity, and with ``flaky`` never worse than info: it does not block.
+With ``flaky`` whatever comes out is never worse than info: it does not block.
 """
 
 from __future__ import annotations
@@ -31,33 +20,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler.evaluating.one_result import WORST_FIRST, Expectation, Judged, joined, judged_alone, milder, unusual
 from reconciler.evaluating.regress import Compared, compare, earlier, newest_first, number, passing, take_in
-from reconciler.model.criteria import (
-    criteria_text,
-    is_defined,
-    margin,
-    meets,
-    name_of,
-    no_number_for,
-    rounded,
-    undirected,
-    value_text,
-    values_of,
-)
-from reconciler.model.history import Observation
+from reconciler.model.criteria import criteria_text, undirected, values_of
+from reconciler.model.history import Observation, observed
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Runs, Verdict
-from reconciler.model.resource import Address, Gate, OnUnusual, Severity, Source
-from reconciler.model.values import Json, counted
+from reconciler.model.resource import Address, Gate
+from reconciler.model.values import counted
 
 Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
 """What was observed before, by resource and name of the place; inside of this module newest first."""
 
-_WORST_FIRST = tuple(Level)
-_FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 _WORST_STATUS_FIRST = (
     EvaluationStatus.UNREADABLE,
     EvaluationStatus.FAILING,
@@ -67,25 +43,6 @@ _WORST_STATUS_FIRST = (
     EvaluationStatus.MISSING,
     EvaluationStatus.RUNNING,  # an older look at the same result
 )
-
-
-class Expectation(Struct, frozen=True):
-    """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
-
-    ``criteria`` are the thresholds that the platform judges by; ``warn_criteria`` are ours alone.  Not ``windowed``:
-    results are about no range of time, so all results on one place are about the same.  ``differs_there``: the
-    platform has other thresholds now.  ``unmeasured`` are the criteria on what is not measured at all by those.
-    """
-
-    address: Address
-    pipeline: str | None = None
-    gate: Gate = field(default_factory=Gate)
-    source: Source | None = None
-    criteria: tuple[Criterion, ...] = ()
-    warn_criteria: tuple[Criterion, ...] = ()
-    windowed: bool = True
-    differs_there: bool = False
-    unmeasured: tuple[Criterion, ...] = ()
 
 
 def judge(
@@ -126,7 +83,7 @@ def as_recorded(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
     For results that nobody asked for anew: rows may have come in since.
     """
-    return tuple(replace(verdict, why=_joined(verdict.why, _too_early(verdict))) for verdict in verdicts)
+    return tuple(replace(verdict, why=joined(verdict.why, _too_early(verdict))) for verdict in verdicts)
 
 
 def _too_early(verdict: Verdict) -> str:
@@ -146,21 +103,10 @@ def _by_address(expectations: Iterable[Expectation]) -> dict[Address, list[Expec
 
 def _rank(verdict: Verdict) -> tuple[int, float, Address, str]:
     distance = inf if verdict.margin is None else verdict.margin
-    return (_WORST_FIRST.index(verdict.level), distance, verdict.address, verdict.pipeline or "")
+    return (WORST_FIRST.index(verdict.level), distance, verdict.address, verdict.pipeline or "")
 
 
 # ----------------------------------------------------------------------------------------- places and windows
-
-
-class _Judged(Struct, frozen=True):
-    """A verdict, and whether it is no failure, whatever the severity makes of one.
-
-    ``singles`` are the verdicts on the results of this run that it sums up.
-    """
-
-    verdict: Verdict
-    holds: bool
-    singles: tuple[Verdict, ...]
 
 
 def _judge(expectations: list[Expectation], evaluations: list[Evaluation], past: Past) -> Iterator[Verdict]:
@@ -187,13 +133,13 @@ def _elsewhere(expectation: Expectation, evaluations: Mapping[str, list[Evaluati
     """Verdicts on pipelines that nobody named: never worse than a warning, and silent when all is well."""
     for pipeline, found in sorted(evaluations.items(), key=lambda pair: pair[0]):
         judged = _on_place(replace(expectation, pipeline=pipeline), found, past)
-        verdict = judged.verdict
-        if not judged.holds or verdict.status is not EvaluationStatus.PASSING:
+        if not judged.passes:
+            verdict = judged.verdict
             why = f"on a pipeline that the manifests do not name: {verdict.why}"
-            yield replace(verdict, level=_milder(verdict.level, Level.WARN), why=why)
+            yield replace(verdict, level=milder(verdict.level, Level.WARN), why=why)
 
 
-def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past: Past) -> _Judged:
+def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past: Past) -> Judged:
     """The worst of the windows measured on one place, saying how many there were; of equally bad ones the latest.
 
     A window that is not over and has no rows yet tells nothing, as long as any other does.
@@ -205,28 +151,28 @@ def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past:
     singles = tuple(_blunted(single) for each in windows for single in each.singles)
     verdict = worst.verdict
     if len(windows) > 1:
-        bad = sum(not each.holds or each.verdict.status is not EvaluationStatus.PASSING for each in windows)
+        bad = sum(not each.passes for each in windows)
         count = f"worst of {len(windows)} windows, {f'{bad} of them not passing' if bad else 'all passing'}"
-        verdict = replace(verdict, why=_joined(verdict.why, count))
+        verdict = replace(verdict, why=joined(verdict.why, count))
     if len(telling) < len(found):
         early = len(found) - len(telling)
         without = f"not counting {counted(early, 'window')} skipped before {'its' if early == 1 else 'their'} end"
-        verdict = replace(verdict, why=_joined(verdict.why, without))
+        verdict = replace(verdict, why=joined(verdict.why, without))
     verdict = replace(_blunted(verdict), parts=singles if len(singles) > 1 or verdict.runs else ())
     return replace(worst, verdict=verdict)
 
 
-def _in_turn(expectation: Expectation, windows: Sequence[Sequence[Evaluation]], past: Past) -> list[_Judged]:
+def _in_turn(expectation: Expectation, windows: Sequence[Sequence[Evaluation]], past: Past) -> list[Judged]:
     """The verdicts on windows that come latest first; each is judged with those before it in its past."""
     if expectation.gate.regress is None:
         return [_of_window(expectation, window, past) for window in windows]
     places = {(expectation.address, each.pipeline or expectation.pipeline) for window in windows for each in window}
     before = {place: list(past.get(place, ())) for place in places}
-    judged: list[_Judged] = []
+    judged: list[Judged] = []
     for window in reversed(windows):
         judged.append(_of_window(expectation, window, before))
-        for single in judged[-1].singles:
-            take_in(before[single.address, single.pipeline], _observed(_blunted(single)))
+        for single in judged[-1].singles:  # seen last of all: what was made of it before counts no more
+            take_in(before[single.address, single.pipeline], observed(_blunted(single), seen=inf))
     return judged[::-1]
 
 
@@ -268,23 +214,13 @@ def _blunted(verdict: Verdict) -> Verdict:
     """What is known to be flaky is shown, and blocks nothing."""
     if not verdict.flaky or verdict.level is Level.PASS:
         return verdict
-    return replace(verdict, level=Level.INFO, why=_joined(verdict.why, "flaky: not blocking"))
-
-
-def _milder(one: Level, other: Level) -> Level:
-    return max(one, other, key=_WORST_FIRST.index)
-
-
-def _joined(*texts: str) -> str:
-    """The clauses in one sentence; what the platform said may have been a sentence of its own."""
-    *others, last = [text for text in texts if text] or [""]
-    return "; ".join([*(text.removesuffix(".") for text in others), last])
+    return replace(verdict, level=Level.INFO, why=joined(verdict.why, "flaky: not blocking"))
 
 
 # ------------------------------------------------------------------------------------- several runs of a window
 
 
-def _of_window(expectation: Expectation, window: Sequence[Evaluation], past: Past) -> _Judged:
+def _of_window(expectation: Expectation, window: Sequence[Evaluation], past: Past) -> Judged:
     """The verdict on one window, by its results, latest first."""
     runs = _runs(expectation, window, past) if expectation.gate.runs > 1 else []
     if not runs:
@@ -293,6 +229,27 @@ def _of_window(expectation: Expectation, window: Sequence[Evaluation], past: Pas
     judged = [_single(expectation, each, past, own) for each in runs]
     new = tuple(each.verdict for each, run in zip(judged, runs, strict=True) if run in window)
     return replace(_of_runs(expectation.gate, judged), singles=new)
+
+
+def _single(
+    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]] = ()
+) -> Judged:
+    """The verdict on one result; ``own`` are results that are judged together with it, by id and recording."""
+    return judged_alone(expectation, evaluation, _compared(expectation, evaluation, past, own))
+
+
+def _compared(
+    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]]
+) -> Compared | None:
+    """The value beside the past; None where the gate does not ask for it, or nothing can be compared."""
+    gate, criteria = expectation.gate, expectation.criteria
+    if gate.regress is None or undirected(criteria):
+        return None
+    value = number(next(iter(values_of(evaluation.measured, criteria).values()), None))
+    if value is None:
+        return None
+    before = earlier(_past_of(expectation, evaluation, past), evaluation, criteria, own)
+    return compare(gate.regress, value, criteria, before if gate.regress.against else passing(before, gate))
 
 
 def _runs(expectation: Expectation, window: Sequence[Evaluation], past: Past) -> list[Evaluation]:
@@ -343,24 +300,7 @@ def _as_evaluation(each: Observation, criteria: Sequence[Criterion]) -> Evaluati
     )
 
 
-def _observed(verdict: Verdict) -> Observation:
-    """The verdict as the past of a later window.  It is seen last of all: what was made of it before counts no more."""
-    found = verdict.evaluation or Evaluation(verdict.address, verdict.status, verdict.pipeline)
-    return Observation(
-        address=verdict.address,
-        pipeline=verdict.pipeline,
-        level=verdict.level,
-        status=verdict.status,
-        measured=found.measured,
-        starts=found.starts,
-        ends=found.ends,
-        result_id=found.result_id,
-        recorded=found.recorded,
-        seen=inf,
-    )
-
-
-def _of_runs(gate: Gate, judged: Sequence[_Judged]) -> _Judged:
+def _of_runs(gate: Gate, judged: Sequence[Judged]) -> Judged:
     """What several runs of one window mean: decided as soon as more results could not change it."""
     least = gate.runs if gate.min_pass is None else gate.min_pass
     good = [each for each in judged if each.holds]
@@ -369,17 +309,17 @@ def _of_runs(gate: Gate, judged: Sequence[_Judged]) -> _Judged:
     text = _runs_text(runs, judged)
     if len(good) >= least or len(bad) > gate.runs - least:
         worst = min(good if len(good) >= least else bad, key=lambda each: _rank(each.verdict))
-        return replace(worst, verdict=replace(worst.verdict, why=_joined(text, worst.verdict.why), runs=runs))
-    level, why, holds = _unusual(gate, gate.on_missing, "onMissing", text)
+        return replace(worst, verdict=replace(worst.verdict, why=joined(text, worst.verdict.why), runs=runs))
+    level, why, holds = unusual(gate, gate.on_missing, "onMissing", text)
     verdict = replace(judged[0].verdict, level=level, status=EvaluationStatus.MISSING, why=why, runs=runs)
     return replace(judged[0], verdict=verdict, holds=holds)
 
 
-def _runs_text(runs: Runs, judged: Sequence[_Judged]) -> str:
+def _runs_text(runs: Runs, judged: Sequence[Judged]) -> str:
     """``2 of 3 runs passed (0.79 to 0.88)``; ``1 of 3 runs so far, 1 passed, at least 2 must``."""
     values = sorted({each.verdict.measured for each in judged if each.verdict.measured}, key=_numbers_first)
     spread = f" ({values[0]} to {values[-1]})" if len(values) > 1 else ""
-    forgiven = sum(each.holds and each.verdict.status is not EvaluationStatus.PASSING for each in judged)
+    forgiven = sum(each.holds and not each.passes for each in judged)
     spared = f", {forgiven} of them forgiven" if forgiven else ""
     least = f"at least {runs.min_pass}" if runs.min_pass < runs.wanted else "all"
     must = f", {least} must" if runs.passed < runs.min_pass else ""
@@ -393,225 +333,3 @@ def _numbers_first(text: str) -> tuple[float, str]:
         return (float(text), "")
     except ValueError:
         return (inf, text)
-
-
-# ------------------------------------------------------------------------------------- what one result means
-
-
-class _Finding(Struct, frozen=True):
-    """How one result counts and why; ``criteria`` are those that decided."""
-
-    level: Level
-    why: str
-    criteria: tuple[Criterion, ...]
-    holds: bool
-
-
-def _single(
-    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]] = ()
-) -> _Judged:
-    """The verdict on one result; ``own`` are results that are judged together with it, by id and recording."""
-    gate = expectation.gate
-    compared = _compared(expectation, evaluation, past, own)
-    finding = _finding(expectation, evaluation, compared)
-    values = values_of(evaluation.measured, finding.criteria)
-    margins = [margin(values[c.key], [c]) for c in finding.criteria if c.key in values]
-    verdict = Verdict(
-        address=expectation.address,
-        pipeline=evaluation.pipeline or expectation.pipeline,
-        level=_milder(finding.level, _FAILED[gate.severity]),
-        status=evaluation.status,
-        severity=gate.severity,
-        measured=_measured_text(evaluation, finding.criteria),
-        wanted=criteria_text(finding.criteria),
-        margin=min((each for each in margins if each is not None), default=None),
-        why=finding.why,
-        source=expectation.source,
-        evaluation=None if evaluation.status is EvaluationStatus.MISSING else evaluation,
-        flaky=gate.flaky,
-        baseline=compared.baseline if compared else None,
-    )
-    if compared and compared.why and finding.why == compared.why:
-        beside = {"measured": compared.measured, "wanted": compared.wanted, "margin": compared.margin}
-        verdict = replace(verdict, **beside, fell=True)
-    return _Judged(verdict, finding.holds, (verdict,))
-
-
-def _compared(
-    expectation: Expectation, evaluation: Evaluation, past: Past, own: Iterable[tuple[str, str]]
-) -> Compared | None:
-    """The value beside the past; None where the gate does not ask for it, or nothing can be compared."""
-    gate, criteria = expectation.gate, expectation.criteria
-    if gate.regress is None or undirected(criteria):
-        return None
-    value = number(next(iter(values_of(evaluation.measured, criteria).values()), None))
-    if value is None:
-        return None
-    before = earlier(_past_of(expectation, evaluation, past), evaluation, criteria, own)
-    return compare(gate.regress, value, criteria, before if gate.regress.against else passing(before, gate))
-
-
-def _finding(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
-    gate, criteria = expectation.gate, expectation.criteria
-    match evaluation.status:
-        case EvaluationStatus.PASSING:
-            return _of_passing(expectation, evaluation, compared)
-        case EvaluationStatus.FAILING:
-            return _Finding(_FAILED[gate.severity], _why_failing(evaluation, criteria), criteria, holds=False)
-        case EvaluationStatus.SKIPPED:
-            decision, option, what = gate.on_skipped, "onSkipped", "skipped"
-        case EvaluationStatus.ERROR:
-            decision, option, what = gate.on_error, "onError", "could not be evaluated"
-        case EvaluationStatus.MISSING:
-            decision, option, what = gate.on_missing, "onMissing", "no result"
-        case EvaluationStatus.RUNNING:
-            decision, option, what = gate.on_missing, "onMissing", "still running"
-        case EvaluationStatus.UNREADABLE:
-            decision, option, what = "fail", "", "the result cannot be read"
-    level, why, holds = _unusual(gate, decision, option, _joined_by_colon(what, evaluation.message))
-    return _Finding(level, why, criteria, holds)
-
-
-def _unusual(gate: Gate, decision: OnUnusual, option: str, why: str) -> tuple[Level, str, bool]:
-    match decision:
-        case "fail":
-            return _FAILED[gate.severity], why, False
-        case "warn":
-            return _milder(Level.WARN, _FAILED[gate.severity]), f"{why} ({option}: warn)", True
-        case "pass":
-            return Level.PASS, f"{why} ({option}: pass)", True
-
-
-def _joined_by_colon(what: str, message: str) -> str:
-    return f"{what}: {message}" if message else what
-
-
-def _of_passing(expectation: Expectation, evaluation: Evaluation, compared: Compared | None) -> _Finding:
-    """What fails comes first, then what is at least no pass: no milder reason may hide a graver one."""
-    gate, criteria, stricter = expectation.gate, expectation.criteria, expectation.warn_criteria
-    if expectation.unmeasured and expectation.windowed:
-        what = name_of(expectation.unmeasured[0])
-        why = f"passes at the platform, which measures something else than the {what} that is written"
-        return _Finding(_FAILED[gate.severity], f"{why}; apply it, and evaluate again", criteria, holds=False)
-    if gate.regress is not None and (compared is None or compared.why):
-        why = compared.why if compared else _why_not_compared(criteria)
-        return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
-    unread = no_number_for(evaluation.measured, criteria)
-    loosened = _passes_by_another(expectation, evaluation, unread)
-    if loosened:
-        return _Finding(_FAILED[gate.severity], loosened, criteria, holds=False)
-    missed = _missed(evaluation, criteria)
-    if any(criterion.key in evaluation.laxer_then for criterion in missed):
-        why = f"recorded by another threshold, and misses the one that is written now; {_anew(evaluation)}"
-        return _Finding(_FAILED[gate.severity], why, criteria, holds=False)
-    if (unmeasured := _unmeasured(evaluation, criteria)) is not None:
-        why = f"recorded as passing, but without {unmeasured} as it is written now; {_anew(evaluation)}"
-        return _Finding(Level.WARN, why, criteria, holds=False)
-    if missed:
-        why = f"recorded as passing, but the value misses the threshold as it is written now; {_anew(evaluation)}"
-        return _Finding(Level.WARN, why, criteria, holds=False)
-    if unread is not None:
-        why = f"recorded as passing, but the platform shows no number for {name_of(unread)}"
-        return _Finding(Level.WARN, why, criteria, holds=True)
-    values = values_of(evaluation.measured, [*criteria, *stricter])
-    unseen = [c for c in stricter if c.key not in values]
-    if unseen:
-        why = f"the platform does not show {name_of(unseen[0])}, so the warning threshold cannot be judged"
-        return _Finding(Level.WARN, why, stricter, holds=True)
-    if not all(meets(values[c.key], c) for c in stricter):
-        return _Finding(Level.WARN, "passes, but misses the stricter warning threshold", stricter, holds=True)
-    first = "no baseline yet" if compared and compared.baseline.value is None else ""
-    return _Finding(Level.PASS, _joined(evaluation.message, first), criteria, holds=True)
-
-
-def _anew(evaluation: Evaluation) -> str:
-    """How to get another result; one that is about no range of time came of a commit."""
-    return (
-        "evaluate it anew, with --overwrite" if evaluation.ends is not None else "push a commit, which is judged anew"
-    )
-
-
-def _unmeasured(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str | None:
-    """What is written and was not measured, by its name; None where all was, or nobody can tell."""
-    if evaluation.unmeasured:
-        return evaluation.unmeasured
-    if not evaluation.measured or "value" in evaluation.measured:
-        return None
-    shown = evaluation.measured.keys()
-    return next((name_of(c) for c in criteria if c.key not in shown and c.label and c.label not in shown), None)
-
-
-def _passes_by_another(expectation: Expectation, evaluation: Evaluation, unread: Criterion | None) -> str:
-    """Why what passes at the platform does not pass here, whatever is evaluated again there; "" where it does.
-
-    What is shown and cannot be read (``unread``) is not taken for something that is not shown.
-    """
-    criteria = expectation.criteria
-    values = values_of(evaluation.measured, criteria)
-    unseen = next((c for c in criteria if c.key not in values), None) if unread is None else None
-    if unseen is not None and evaluation.measured and not expectation.windowed:
-        return (
-            f"passes at the platform, which does not show {name_of(unseen)}; apply what is written, and evaluate again"
-        )
-    if (expectation.differs_there or not expectation.windowed) and _missed(evaluation, criteria):
-        return "passes by another threshold at the platform; apply the one that is written, and evaluate again"
-    return ""
-
-
-def _why_not_compared(criteria: Sequence[Criterion]) -> str:
-    reason = undirected(criteria) or f"the platform does not show {name_of(criteria[0])} as a number"
-    return f"cannot be compared with the past: {reason}"
-
-
-def _why_failing(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
-    if evaluation.message:
-        return evaluation.message
-    values = values_of(evaluation.measured, criteria)
-    judged = [c for c in criteria if is_defined(c)]
-    if judged and len(judged) == len(criteria) and all(c.key in values and meets(values[c.key], c) for c in judged):
-        return "recorded as failing, although the value meets the threshold as it is written now"
-    return "misses the threshold"
-
-
-def _missed(evaluation: Evaluation, criteria: Sequence[Criterion]) -> list[Criterion]:
-    """The criteria that the value that the vendor shows does not pass, by more than the noise of its last digits.
-
-    What is no number where only numbers can pass says nothing.
-    """
-    values = values_of(evaluation.measured, criteria)
-    judged = [c for c in criteria if c.key in values and is_defined(c)]
-    shown = [(values[c.key], c) for c in judged if no_number_for({c.key: values[c.key]}, [c]) is None]
-    return [c for value, c in shown if not meets(value, c) and not _is_noise(value, c)]
-
-
-def _is_noise(value: Json, criterion: Criterion) -> bool:
-    distance = margin(value, [criterion])
-    limit = criterion.value if isinstance(criterion.value, int | float) else 0
-    # A distance of 0 on the wrong side is a decision (> 5 with 5), not noise.
-    return bool(distance) and distance is not None and abs(distance) <= criterion.noise * max(1.0, abs(limit))
-
-
-def _measured_text(evaluation: Evaluation, criteria: Sequence[Criterion]) -> str:
-    """What was measured, named where the expectation is about more than one thing; empty when nothing is shown."""
-    values = values_of(evaluation.measured, criteria)
-    if not values:
-        # Nothing else is shown beside the limit, as if it had been compared with that.
-        about = {name for c in criteria for name in (c.key, c.label, "value")} or evaluation.measured
-        shown = {name: value for name, value in evaluation.measured.items() if name in about}
-        return ", ".join(f"{name} {value_text(value)}" for name, value in sorted(shown.items()))
-    texts = {key: _rounded(value, [c for c in criteria if c.key == key]) for key, value in values.items()}
-    names = {criterion.key: name_of(criterion) for criterion in criteria}
-    if len(names) == 1:
-        return next(iter(texts.values()))
-    return ", ".join(f"{names[key]} {text}" for key, text in texts.items())
-
-
-def _rounded(value: Json, criteria: Sequence[Criterion]) -> str:
-    """The value with four digits after the point, or all of them where rounding would hide or turn the decision."""
-    if not isinstance(value, float):
-        return value_text(value)
-    short = rounded(value)
-    limits = [criterion.value for criterion in criteria]
-    turns = any(meets(short, c) != meets(value, c) for c in criteria)
-    hides = short != value and (turns or short in limits or value in limits)
-    return value_text(value if hides else short)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from reconciler.model.outcome import EvaluationStatus, Level
+from reconciler.model.outcome import EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address
 from reconciler.model.values import Json
 
@@ -38,6 +38,26 @@ class Observation(Struct, frozen=True):
     result_id: str = ""
     recorded: str = ""
     seen: float = 0.0
+
+
+def observed(verdict: Verdict, seen: float) -> Observation:
+    """The verdict on one result, as what was seen of it."""
+    found = verdict.evaluation
+    return Observation(
+        address=verdict.address,
+        pipeline=verdict.pipeline,
+        level=verdict.level,
+        status=verdict.status,
+        measured=dict(found.measured) if found else {},
+        wanted=verdict.wanted,
+        margin=verdict.margin,
+        why=verdict.why,
+        starts=found.starts if found else None,
+        ends=found.ends if found else None,
+        result_id=found.result_id if found else "",
+        recorded=found.recorded if found else "",
+        seen=seen,
+    )
 
 
 class HistoryStore(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from reconciler.concurrency import all_of
 from reconciler.errors import ApiError, RefusedByPolicy
 from reconciler.evaluating.estimate import Cost, Estimate, alignment_text, together
-from reconciler.evaluating.gates import Expectation
 from reconciler.evaluating.notes import is_under_way, unstarted
+from reconciler.evaluating.one_result import Expectation
 from reconciler.model.call import Wire
 from reconciler.model.flow import Send, drive
 from reconciler.model.measuring import Trigger

@@ -13,8 +13,9 @@ from reconciler.applying.journal import Journal
 from reconciler.concurrency import all_of
 from reconciler.errors import ApiError, NotAuthorized, UsageInvalid
 from reconciler.evaluating.estimate import Estimate
-from reconciler.evaluating.gates import Expectation, Past, as_recorded, judge, passed
+from reconciler.evaluating.gates import Past, as_recorded, judge, passed
 from reconciler.evaluating.notes import noted, outdated, resume
+from reconciler.evaluating.one_result import Expectation
 from reconciler.evaluating.recent import RecentAnswers
 from reconciler.evaluating.runner import OnProgress, RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
@@ -500,7 +501,6 @@ def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, 
         subject = planned.desired.resources.get(subject_of(resource), resource)
         criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
         live = planned.by_id.get(planned.ids.get(subject.address, ""))
-        shown = KINDS[subject.address.kind].criteria(live.fields, beside) if live is not None else criteria
         expectation = Expectation(
             resource.address,
             None,
@@ -509,8 +509,7 @@ def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, 
             criteria,
             kind.criteria(resource.gate.warn, beside),
             windowed=measuring.window is not None,
-            differs_there=any(each not in shown for each in criteria),
-            unmeasured=tuple(each for each in criteria if each.key not in {every.key for every in shown}),
+            there=None if live is None else KINDS[subject.address.kind].criteria(live.fields, beside),
         )
         return [replace(expectation, pipeline=place.name) for place in dict.fromkeys(places)] or [expectation]
 

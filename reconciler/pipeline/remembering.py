@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.errors import ReconcilerError, UsageInvalid
-from reconciler.model.history import HistoryStore, Observation
+from reconciler.model.history import HistoryStore, Observation, observed
 from reconciler.model.nearest import nearest
 from reconciler.model.outcome import Verdict
 from reconciler.model.places import parse_place
@@ -33,7 +33,7 @@ MOST_NAMES = 10
 async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
     """Keep these verdicts, each window and run by itself; notes it where that is not possible."""
     seen = here.clock.now()
-    observations = [_observation(each, seen) for verdict in verdicts for each in verdict.each]
+    observations = [observed(each, seen) for verdict in verdicts for each in verdict.each]
 
     def keep() -> None:
         history(here).record(observations)
@@ -126,22 +126,3 @@ def history(here: Session) -> HistoryStore:
     folder = here.request.root / (place.path if place.scheme == "file" else FOLDER)
     environ = here.settings.plain()
     return open_history(folder, here.environment, here.state_url, environ=environ, places=PLACES)
-
-
-def _observation(verdict: Verdict, seen: float) -> Observation:
-    found = verdict.evaluation
-    return Observation(
-        address=verdict.address,
-        pipeline=verdict.pipeline,
-        level=verdict.level,
-        status=verdict.status,
-        measured=dict(found.measured) if found else {},
-        wanted=verdict.wanted,
-        margin=verdict.margin,
-        why=verdict.why,
-        starts=found.starts if found else None,
-        ends=found.ends if found else None,
-        result_id=found.result_id if found else "",
-        recorded=found.recorded if found else "",
-        seen=seen,
-    )

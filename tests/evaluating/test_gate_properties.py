@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from reconciler.evaluating.gates import Expectation, judge
+from reconciler.evaluating.gates import judge
+from reconciler.evaluating.one_result import Expectation
 from reconciler.model.criteria import meets
 from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
@@ -190,7 +191,8 @@ def test_a_tightened_threshold_never_improves_a_verdict(
             each if then is None else replace(each, laxer_then=laxer_then(at_least(then), at_least(limit)))
             for each, then in found
         ]
-        one = Expectation(ADDRESSES[0], None, gate_of_one, None, at_least(limit), stricter, differs_there=differs)
+        there = at_least(-1) if differs else None
+        one = Expectation(ADDRESSES[0], None, gate_of_one, None, at_least(limit), stricter, there=there)
         return _levels(list(judge([one], results)), ADDRESSES[0])
 
     looser, tighter = both

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.evaluating.gates import Expectation, judge, passed
+from reconciler.evaluating.gates import judge, passed
+from reconciler.evaluating.one_result import Expectation
 from reconciler.model.history import Observation
 from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Runs, Verdict
