@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option("--rollback", is_flag=True, help="With --evaluate: put back what was changed when the gate fails.")
 @range_options
 @cost_options
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @report_option(*dict.fromkeys((*PLAN_FORMS, *VERDICT_FORMS)))
 def command(
     common: Common,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.asking import Asking
 from reconciler.cli.console import Console, StepStory
+from reconciler.cli.options import WHOLE_FORMS
 from reconciler.cli.render import NOTHING_YET, show_outcomes
 from reconciler.cli.running import Signals, run
 from reconciler.errors import ExitCode
@@ -72,8 +73,8 @@ def carried_out(
 
     ``yes`` and ``word`` are those of ``Asking``; ``plan_file`` is the saved plan that is carried out.
     """
-    in_one_piece = style == "json"  # one document, which is complete only at the end
-    style = NOTHING_YET if in_one_piece else style
+    whole = style if style in WHOLE_FORMS else ""
+    style = NOTHING_YET if whole else style
     story, asking = StepStory(console), Asking(console, style=style, yes=yes, word=word)
 
     def planned(plan: Plan) -> None:
@@ -97,5 +98,5 @@ def carried_out(
         try:
             return told.end(run(main, console.story))
         finally:
-            if in_one_piece:
-                console.answer(told.document())
+            if whole:
+                console.answer(told.document(whole))

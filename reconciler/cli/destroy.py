@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @common(*RUNS, lock_option)
 @click.option("--yes", is_flag=True, help="Do not ask for the environment's name.")
 @ack_option
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @report_option(*PLAN_FORMS)
 def command(common: Common, yes: bool, acks: Mapping[str, int], style: str, reports: tuple[Report, ...]) -> int:
     """Delete our projects and pipelines and archive our tests in an environment; nothing that is not ours.

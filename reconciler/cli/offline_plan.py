@@ -66,6 +66,10 @@ def _show_declarations(summary: Summary, style: str, console: Console) -> None:
         from reconciler.reporting.declarations import declared_markdown
 
         console.answer(declared_markdown(summary.environments))
+    elif style == "html":
+        from reconciler.reporting.html_page import declared_html
+
+        console.answer(declared_html(summary.environments))
     else:
         from reconciler.reporting.declarations import declared_text
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.model.resource import Source
     from reconciler.settings import Ci
 
-PLACED = ("markdown", "github", "gitlab", "sarif", "junit")
+PLACED = ("markdown", "html", "github", "gitlab", "sarif", "junit")
 """The forms that are read beside the checkout; the others are read where we run."""
 
 Placed = TypeVar("Placed", "Problem", "Source")

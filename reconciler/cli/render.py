@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
@@ -58,7 +58,7 @@ def tool() -> str:
 
 
 def show_plan(plan: Plan, form: str, paper: Paper) -> str:
-    """A plan as text, json, markdown, github or gitlab."""
+    """A plan as text, json, markdown, html, github or gitlab."""
     plan = placed_plan(plan, paper.place) if form in PLACED else plan
     plan = plan if form == "json" else plan_in_environment(plan)
     match form:
@@ -70,6 +70,8 @@ def show_plan(plan: Plan, form: str, paper: Paper) -> str:
             from reconciler.reporting.markdown import plan_markdown
 
             return plan_markdown(plan, verbose=paper.verbose)
+        case "html":
+            return _page(paper, plan=plan)
         case "github":
             from reconciler.reporting.github import github, of_plan
 
@@ -85,9 +87,9 @@ def show_plan(plan: Plan, form: str, paper: Paper) -> str:
 
 
 def show_drift(plan: Plan, form: str, paper: Paper) -> str:
-    """Drift as text, markdown or github, told from the platform; in all other forms as a plan."""
-    plan = placed_plan(plan, paper.place) if form in ("markdown", "github") else plan
-    plan = plan_in_environment(plan) if form in ("text", "markdown", "github") else plan
+    """Drift as text, markdown, html or github, told from the platform; in all other forms as a plan."""
+    plan = placed_plan(plan, paper.place) if form in ("markdown", "html", "github") else plan
+    plan = plan_in_environment(plan) if form in ("text", "markdown", "html", "github") else plan
     match form:
         case "text":
             from reconciler.reporting.text import drift_text
@@ -97,6 +99,8 @@ def show_drift(plan: Plan, form: str, paper: Paper) -> str:
             from reconciler.reporting.markdown import drift_markdown
 
             return drift_markdown(plan, verbose=paper.verbose)
+        case "html":
+            return _page(paper, plan=plan, only_drift=True)
         case "github":
             from reconciler.reporting.github import github, of_drift
 
@@ -137,7 +141,7 @@ def show_verdicts(
     cost: Fields | None = None,
     doubts: Sequence[Doubt] = (),
 ) -> str:
-    """Verdicts as a table, json, markdown, github, junit or openmetrics; json also tells the ``cost``.
+    """Verdicts as a table, json, markdown, html, github, junit or openmetrics; json also tells the ``cost``.
 
     The ``doubts`` stand in all of them but the table: there they come after it, in the story.
     """
@@ -152,6 +156,8 @@ def show_verdicts(
             from reconciler.reporting.markdown import verdicts_markdown
 
             return verdicts_markdown(verdicts, environment=environment, doubts=doubts)
+        case "html":
+            return _page(paper, environment=environment, verdicts=verdicts, doubts=doubts)
         case "github":
             from reconciler.reporting.github import github, of_doubts, of_verdicts
 
@@ -177,7 +183,7 @@ def _verdict_text(verdicts: Sequence[Verdict], paper: Paper) -> str:
 
 
 def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
-    """Mistakes in manifests as text, json, markdown, github, gitlab or sarif."""
+    """Mistakes in manifests as text, json, markdown, html, github, gitlab or sarif."""
     problems = placed_problems(problems, paper.place) if form in PLACED else problems
     match form:
         case "json":
@@ -188,6 +194,8 @@ def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
             from reconciler.reporting.pages import problems_markdown
 
             return problems_markdown(problems)
+        case "html":
+            return _page(paper, problems=problems)
         case "github":
             from reconciler.reporting.github import github, of_problems
 
@@ -204,6 +212,14 @@ def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
             from reconciler.reporting.text import problems_text
 
             return problems_text(problems, color=paper.answer_color)
+
+
+def _page(paper: Paper, **parts: Any) -> str:
+    """A page of HTML that tells ``parts`` of a run."""
+    from reconciler.reporting.html_page import page_html
+    from reconciler.reporting.pages import Told
+
+    return page_html(Told(**parts), verbose=paper.verbose)
 
 
 def show_error(error: ReconcilerError, form: str) -> str:

@@ -149,9 +149,10 @@ class Reports:
         self._console.event({"event": "run_ended", "exit_code": code, "error": error})
         self._console.close_events()
 
-    def document(self) -> str:
-        """What came of an apply as one JSON document of parts; a part that it did not get to is left out."""
-        return _joined(self._parts(self._told(None), "json"))
+    def document(self, form: str) -> str:
+        """What came of an apply as one document of parts; a part that it did not get to is left out."""
+        told = self._told(None)
+        return self._page(told) if form == "html" else _joined(self._parts(told, "json"))
 
     # --------------------------------------------------------------------------------------------- writing
 
@@ -194,10 +195,17 @@ class Reports:
             from reconciler.reporting.pages import page
 
             return page(_explained(told, self._paper.place), verbose=self._paper.verbose)
+        if form == "html":
+            return self._page(told)
         texts = list(self._parts(told, form))
         if form == "json" and texts and self._about == "apply":
             return _joined(texts)
         return "\n".join(texts) or (show_error(error, form) if error else "")
+
+    def _page(self, told: Told) -> str:
+        from reconciler.reporting.html_page import page_html
+
+        return page_html(_explained(told, self._paper.place), verbose=self._paper.verbose)
 
     def _parts(self, told: Told, form: str) -> list[str]:
         texts = []

@@ -11,7 +11,7 @@ from reconciler.cli.options import FILE, example, looks, output_format
     "show", epilog=example("reconciler show plan.json\nreconciler show plan.json --format markdown > plan.md")
 )
 @click.argument("file", metavar="PLAN", type=FILE)
-@output_format("text", "json", "markdown")
+@output_format("text", "json", "markdown", "html")
 @looks
 def command(file: str, style: str, no_color: bool, verbose: bool) -> None:
     """Show PLAN, which 'plan --out' saved, as it was shown then.

@@ -1,6 +1,6 @@
 """Turn a plan into blocks of lines, worst first, and into the sentence that sums it up.  Pure.
 
-The text and the Markdown form are both made from these, so they cannot disagree.  What is refused, and what
+The text, the Markdown and the HTML form are all made from these, so they cannot disagree.  What is refused, and what
 removes, replaces or lets more pass, comes first; what stays or is not known comes last.
 """
 
@@ -132,9 +132,9 @@ def _step_line(step: Step, *, verbose: bool) -> Line:
 def _badges(step: Step) -> Iterator[Span]:
     """What the sign does not say or what must not be overlooked, in capitals."""
     if step.action in _REMOVING:
-        yield Span(f"{step.action.value.upper()}  ", "bad")
+        yield from (Span(step.action.value.upper(), "bad", loud=True), Span("  "))
     if step.effect:
-        yield Span(f"{step.effect.value.upper()}  ", EFFECT_TINTS[step.effect])
+        yield from (Span(step.effect.value.upper(), EFFECT_TINTS[step.effect], loud=True), Span("  "))
 
 
 def _reasons(step: Step, *, verbose: bool) -> list[Span]:

@@ -52,7 +52,7 @@ Side: TypeAlias = "Json | _Absent"
 
 def badge(effect: Effect | None) -> tuple[Span, ...]:
     """The word for an effect, in capitals, with the gap before it; nothing where there is none."""
-    return (Span("  "), Span(effect.value.upper(), EFFECT_TINTS[effect])) if effect else ()
+    return (Span("  "), Span(effect.value.upper(), EFFECT_TINTS[effect], loud=True)) if effect else ()
 
 
 def cause_words(cause: Cause) -> str:

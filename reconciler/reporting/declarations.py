@@ -35,7 +35,7 @@ def declared_text(environments: Sequence[Declared], *, width: int, color: bool) 
     """One paragraph an environment: the counts, then one line a root; begins by saying that nothing was compared."""
     lines: list[Line] = [line(Span(NOTHING_COMPARED, "title"))]
     for each in environments:
-        lines += [line(), line(Span(each.environment, "title"), f": {_counts(each)}")]
+        lines += [line(), line(Span(each.environment, "title"), f": {declared_counts(each)}")]
         lines += [
             line(Span(root, solid=True), f"  ({counted(n, 'resource')})", indent=2) for root, n in each.roots.items()
         ]
@@ -46,7 +46,7 @@ def declared_markdown(environments: Sequence[Declared]) -> str:
     """The same as a list for a comment."""
     lines = [f"**{NOTHING_COMPARED}**", ""]
     for each in environments:
-        lines.append(f"- {markdown_code(each.environment)}: {markdown(_counts(each))}")
+        lines.append(f"- {markdown_code(each.environment)}: {markdown(declared_counts(each))}")
         lines += [f"  - {markdown_code(root)}: {counted(n, 'resource')}" for root, n in each.roots.items()]
     return "\n".join(lines) + "\n"
 
@@ -71,5 +71,6 @@ def declared_json(environments: Sequence[Declared], warnings: Sequence[str]) -> 
     )
 
 
-def _counts(each: Declared) -> str:
+def declared_counts(each: Declared) -> str:
+    """``2 openlayer.Project, 12 openlayer.Test``."""
     return ", ".join(f"{count:,} {kind}" for kind, count in each.kinds.items())

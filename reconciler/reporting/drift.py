@@ -1,6 +1,6 @@
 """Turn a plan of what drifted into blocks of lines that tell it from the platform, and into the answer.  Pure.
 
-The text and the Markdown form are both made from these, so they cannot disagree.
+The text, the Markdown and the HTML form are all made from these, so they cannot disagree.
 """
 
 from __future__ import annotations

@@ -162,12 +162,12 @@ def _sparklines(known: Sequence[Observation], width: int, color: bool, levels: s
 def _sparkline_lines(
     points: Sequence[Observation], known: Sequence[Observation], head: str, width: int, color: bool, levels: str
 ) -> list[str]:
-    name, values = _series(points)
+    name, values = series(points)
     drawn = "".join(
         paint(character, _tint(each), color=color)
         for character, each in zip(sparkline(values, levels), points, strict=True)
     )
-    told = _told(name, values, known)
+    told = series_words(name, values, known)
     beside = cells(head) + len(points) + 2 + cells(told) <= width
     marks = "".join(MARKS[each.level] for each in points).rstrip()
     below = " " * cells(head)
@@ -182,7 +182,7 @@ def _tint(each: Observation) -> Tint:
     return "" if each.level is Level.PASS else LEVEL_TINTS[each.level]
 
 
-def _series(points: Sequence[Observation]) -> tuple[str, list[float | None]]:
+def series(points: Sequence[Observation]) -> tuple[str, list[float | None]]:
     """What the line shows, and its numbers: the one value that is measured, else how far it is from the limit."""
     names = {name for each in points for name, value in each.measured.items() if family(value) == "number"}
     if len(names) == 1:
@@ -201,7 +201,7 @@ def _number(value: Json) -> float | None:
         return None
 
 
-def _told(name: str, values: Sequence[float | None], known: Sequence[Observation]) -> str:
+def series_words(name: str, values: Sequence[float | None], known: Sequence[Observation]) -> str:
     """``faithfulness 0.62 to 0.93, latest 0.93; 7 verdicts, 1 failed (!)``."""
     numbers = [value for value in values if value is not None]
     span = ""

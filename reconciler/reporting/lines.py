@@ -31,11 +31,15 @@ _SGR: dict[Tint, str] = {
 
 
 class Span(Struct, frozen=True):
-    """A piece of text in one tint.  A ``solid`` one is never broken (an address: people copy it)."""
+    """A piece of text in one tint.  A ``solid`` one is never broken (an address: people copy it).
+
+    A ``loud`` one is a word in capitals that must not be overlooked.
+    """
 
     text: str
     tint: Tint = ""
     solid: bool = False
+    loud: bool = False
 
 
 class Line(Struct, frozen=True):

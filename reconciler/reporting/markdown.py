@@ -19,10 +19,10 @@ from reconciler.reporting.drift import drift_blocks, drift_sentence
 from reconciler.reporting.escape import markdown, markdown_code, markdown_fence
 from reconciler.reporting.lines import lay
 from reconciler.reporting.tables import (
-    baseline_remark,
     doubt_words,
     level_word,
     margin_text,
+    reason,
     short_address,
     verdict_summary,
     worst_first,
@@ -175,17 +175,9 @@ def _row(verdict: Verdict) -> str:
         _code(verdict.measured),
         _code(verdict.wanted),
         margin_text(verdict.margin),
-        markdown(_short(_why(verdict))),
+        markdown(_short(reason(verdict))),
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _why(verdict: Verdict) -> str:
-    """The reason; for what passes, how it stands to the past as well."""
-    baseline = verdict.baseline
-    if verdict.level is not Level.PASS or baseline is None or baseline.value is None:
-        return verdict.why
-    return "; ".join(part for part in (verdict.why, baseline_remark(baseline)) if part)
 
 
 def _code(text: str) -> str:

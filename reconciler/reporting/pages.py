@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.model.history import Observation
 from reconciler.model.outcome import Doubt, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Plan, Step
+from reconciler.model.resource import Address
 from reconciler.model.values import counted
 from reconciler.reporting.escape import markdown, markdown_code
 from reconciler.reporting.findings import sentence, told_of
@@ -33,7 +35,8 @@ class Told(Struct, frozen=True):
     """What a run has to tell.  A part is None where the run did not get there, or has none.
 
     ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``doubts`` belong
-    to the verdicts.  ``about`` is what the run was to tell of, whether it got there or not: a comment that says how it
+    to the verdicts, as ``past`` does: what was observed of each test on each pipeline, newest first, as far as somebody
+    asked for it.  ``about`` is what the run was to tell of, whether it got there or not: a comment that says how it
     failed takes the place of the one that says how it went before.
     """
 
@@ -46,6 +49,7 @@ class Told(Struct, frozen=True):
     only_drift: bool = False
     about: str = ""
     doubts: Sequence[Doubt] = ()
+    past: Mapping[tuple[Address, str | None], Sequence[Observation]] = {}
 
 
 def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
@@ -53,8 +57,8 @@ def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
 
     Each part gets what the parts before it left; a part for which there is no room is named.
     """
-    about = told.about or _about(told)
-    mark = marker(about, _environment(told, about))
+    about = subject_of(told)
+    mark = marker(about, environment_of(told, about))
     parts: list[str] = []
     room = limit - RESERVE - len(mark)
     for name, make in _parts(told, verbose):
@@ -65,8 +69,10 @@ def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:
     return text if text.startswith(mark) else f"{mark}\n{text}"
 
 
-def _about(told: Told) -> str:
-    """What all of it is about, as its parts tell."""
+def subject_of(told: Told) -> str:
+    """What all of it is about: as was said, or as its parts tell."""
+    if told.about:
+        return told.about
     if told.outcomes is not None:
         return "apply"
     if told.verdicts is not None:
@@ -76,8 +82,8 @@ def _about(told: Told) -> str:
     return "manifests" if told.problems is not None else "run"
 
 
-def _environment(told: Told, about: str) -> str:
-    """Mistakes are those of all environments."""
+def environment_of(told: Told, about: str) -> str:
+    """The name of the environment.  Mistakes are those of all environments."""
     if about == "manifests":
         return ""
     return told.plan.basis.environment if told.plan is not None else told.environment
@@ -147,23 +153,35 @@ def _problem_row(problem: Problem) -> str:
 
 def outcomes_markdown(plan: Plan, outcomes: Sequence[StepOutcome], *, limit: int = LIMIT) -> str:
     """What did not work, worst first, each with its error; ends with nothing where all is done."""
+    head = f"### Apply\n\n**{done_sentence(plan, outcomes)}**"
+    rows = [_outcome_row(*each) for each in not_done(plan, outcomes)]
+    return _table(f"{head}\n\n| | Step | Why |\n|---|---|---|", rows, limit) if rows else f"{head}\n"
+
+
+def done_sentence(plan: Plan, outcomes: Sequence[StepOutcome]) -> str:
+    """``3 done, 1 failed, 5 not started``."""
     counts = Counter(outcome.status for outcome in outcomes)
     told = [f"{counts[StepStatus.DONE]:,} done", *(f"{counts[each]:,} {each}" for each in _ORDER if counts[each])]
     waiting = len(plan.pending) - len(outcomes)
     told += [f"{waiting:,} not started"] if waiting > 0 else []
-    head = f"### Apply\n\n**{', '.join(told)}**"
+    return ", ".join(told)
+
+
+def not_done(plan: Plan, outcomes: Sequence[StepOutcome]) -> list[tuple[Step, StepOutcome]]:
+    """What did not work, worst first."""
     steps = {step.id: step for step in plan.steps}
     bad = sorted((each for each in outcomes if each.status in _ORDER), key=lambda each: _ORDER.index(each.status))
-    if not bad:
-        return f"{head}\n"
-    rows = [_outcome_row(steps[each.step_id], each) for each in bad]
-    return _table(f"{head}\n\n| | Step | Why |\n|---|---|---|", rows, limit)
+    return [(steps[each.step_id], each) for each in bad]
 
 
 def _outcome_row(step: Step, outcome: StepOutcome) -> str:
-    why = "; ".join(part for part in (outcome.error, outcome.hint) if part)
     what = f"{step.action} {markdown_code(_short(short_address(step.address)))}"
-    return f"| {_ICONS[outcome.status]} {outcome.status} | {what} | {markdown(_short(why))} |"
+    return f"| {_ICONS[outcome.status]} {outcome.status} | {what} | {markdown(_short(outcome_reason(outcome)))} |"
+
+
+def outcome_reason(outcome: StepOutcome) -> str:
+    """What went wrong, and what to do next."""
+    return "; ".join(part for part in (outcome.error, outcome.hint) if part)
 
 
 def _place(problem: Problem) -> str:

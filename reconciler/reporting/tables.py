@@ -91,6 +91,14 @@ def baseline_remark(baseline: Baseline) -> str:
     return f"{size} {'worse' if baseline.drop > 0 else 'better'} than {before}"
 
 
+def reason(verdict: Verdict) -> str:
+    """Why the verdict is what it is; for what passes, how it stands to the past as well."""
+    baseline = verdict.baseline
+    if verdict.level is not Level.PASS or baseline is None or baseline.value is None:
+        return verdict.why
+    return "; ".join(part for part in (verdict.why, baseline_remark(baseline)) if part)
+
+
 def short_address(address: Address) -> str:
     """The address without its kind: ``support-bot/monitoring/Faithful``."""
     return str(address).partition("/")[2]

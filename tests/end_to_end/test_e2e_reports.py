@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,10 +75,10 @@ def test_a_plan_goes_to_every_form_at_once(bot: Any) -> None:
 @pytest.mark.parametrize(
     ("command", "forms"),
     [
-        (["plan"], ["text", "json", "markdown", "gitlab"]),
-        (["drift"], ["text", "json", "markdown", "gitlab"]),
-        (["status"], ["text", "json", "markdown", "junit", "openmetrics"]),
-        (["validate"], ["json", "markdown", "gitlab", "sarif"]),
+        (["plan"], ["text", "json", "markdown", "html", "gitlab"]),
+        (["drift"], ["text", "json", "markdown", "html", "gitlab"]),
+        (["status"], ["text", "json", "markdown", "html", "junit", "openmetrics"]),
+        (["validate"], ["json", "markdown", "html", "gitlab", "sarif"]),
     ],
 )
 def test_what_is_printed_is_what_is_written(bot: Any, command: list[str], forms: list[str]) -> None:
@@ -89,6 +90,31 @@ def test_what_is_printed_is_what_is_written(bot: Any, command: list[str], forms:
         assert bot(*command, "--format", form, code=code).out.rstrip("\n") == _text(bot, f"{form}.out").rstrip("\n"), (
             form
         )
+
+
+def test_a_page_in_html_is_one_document_however_much_it_tells(bot: Any) -> None:
+    """An apply tells its plan, what came of it and the verdicts; printed, nothing else stands on stdout."""
+    printed = bot("apply", "--yes", "--evaluate", *FAR, "--format", "html", "--report=html=page.html", code=5).out
+    page = _text(bot, "page.html")
+    assert printed == page
+    assert (page.count("<!DOCTYPE html>"), page.count("</html>")) == (1, 1)
+    assert "<title>Failed: Apply for default</title>" in page
+    assert re.findall("<h2>(Evaluation|Apply|Plan)</h2>", page) == ["Evaluation", "Plan"], (
+        "what went well needs no more"
+    )
+    assert "Plan: 5 to create." in page
+    removed = bot("destroy", "--yes", "--format", "html").out
+    assert "<h1>Destroy for <code>default</code></h1>" in removed
+    assert removed.count("<!DOCTYPE html>") == 1
+
+
+def test_a_page_in_html_says_what_ended_the_run(bot: Any) -> None:
+    bot.edit("bot.yaml", "taskType: llm-base", "<i>: llm-base")
+    bot("plan", "--report=html=page.html", code=1)
+    page = _text(bot, "page.html")
+    assert "<title>Invalid: Plan" in page
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
 
 
 def test_a_failed_gate_is_red_in_the_test_tab(bot: Any) -> None:
@@ -211,7 +237,7 @@ def test_every_form_tells_what_was_done_to_a_threshold_at_the_platform(bot: Any,
 @pytest.mark.parametrize(
     ("command", "report", "words"),
     [
-        ("plan", "html=x", "'html' is none of text, json, markdown, github, gitlab"),
+        ("plan", "xml=x", "'xml' is none of text, json, markdown, html, github, gitlab"),
         ("plan", "junit=x", "'junit' is none of"),
         ("plan", "markdown", "names no file: write markdown=FILE"),
         ("plan", "markdown=", "names no file"),

@@ -56,7 +56,8 @@ ANSWERS = {
     "escapes in error bodies": "hostile/test_hostile_platform.py::test_an_error_body_is_quoted_harmlessly",
     "escapes in headers": "hostile/test_hostile_platform.py::test_headers_are_quoted_harmlessly",
     "escapes in what a defect quotes": "hostile/test_hostile_platform.py::test_a_defect_of_ours_is_told_harmlessly",
-    "Markdown and HTML": "reporting/test_report_escape.py::test_a_comment_holds_no_markup_but_ours",
+    "HTML": "reporting/test_report_html.py::test_it_is_well_formed_and_holds_nothing_but_our_elements",
+    "Markdown and HTML in it": "reporting/test_report_escape.py::test_a_comment_holds_no_markup_but_ours",
     "workflow commands": "reporting/test_report_escape.py::test_no_line_starts_with_a_workflow_command",
     "names as paths": "hostile/test_hostile_platform.py::"
     "test_an_export_of_hostile_names_stays_in_its_folder_and_loads_again",

@@ -108,9 +108,9 @@ def test_every_report_shows_hostile_names_harmlessly(workspace: Any) -> None:
     }
     for style in ("github", "gitlab"):
         workspace("plan", "--format", style, code=None).check(annotates=style == "github")
-    plans = [f"--report={form}=plan.{form}" for form in ("text", "json", "markdown", "gitlab")]
+    plans = [f"--report={form}=plan.{form}" for form in ("text", "json", "markdown", "html", "gitlab")]
     workspace("plan", *plans, "--report", "github", code=None, **github).check(annotates=True)
-    forms = ("text", "json", "markdown", "junit", "openmetrics")
+    forms = ("text", "json", "markdown", "html", "junit", "openmetrics")
     verdicts = [f"--report={form}=verdicts.{form}" for form in forms]
     workspace("status", *verdicts, "--report", "github", code=None, **github).check(annotates=True)
     for style in ("text", "json", "csv"):

@@ -34,6 +34,7 @@ def test_without_a_base_the_manifests_are_checked_and_counted(repository: Any) -
         ("default", 5, {"openlayer/bot": 5})
     ]
     assert "- `default`: 1 openlayer" in repository("plan", "--offline", "--format", "markdown").out
+    assert "<li><code>openlayer/bot</code>  5 resources</li>" in repository("plan", "--offline", "--format", "html").out
 
 
 def test_without_a_base_mistakes_are_reported(repository: Any) -> None:
@@ -96,6 +97,9 @@ def test_the_comment_says_that_it_is_offline(repository: Any) -> None:
     out = repository(*AGAINST_MAIN, "--format", "markdown").out
     assert out.startswith("<!-- reconciler:offline plan ")
     assert "> [!NOTE]\n> Offline: compared with the manifests of main " in out
+    page = repository(*AGAINST_MAIN, "--format", "html").out
+    assert "<h1>Offline plan for " in page
+    assert "Offline: compared with the manifests of main " in page
 
 
 def test_every_kind_of_change_reads_as_in_a_plan(repository: Any) -> None:

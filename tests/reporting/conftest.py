@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.model.history import Observation
 from reconciler.model.outcome import Doubt, EvaluationStatus, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Plan, Refusal, Step
 from reconciler.model.resource import Address, Source
@@ -23,6 +24,7 @@ from reconciler.reporting.github import (
     of_verdicts,
 )
 from reconciler.reporting.gitlab import plan_gitlab, problems_gitlab
+from reconciler.reporting.html_page import page_html
 from reconciler.reporting.junit import verdicts_junit
 from reconciler.reporting.machine import outcomes_json, plan_json, problems_json, verdicts_json
 from reconciler.reporting.markdown import drift_markdown, plan_markdown, verdicts_markdown
@@ -263,6 +265,16 @@ def _hostile_verdicts(text: str) -> tuple[Verdict, ...]:
     )
 
 
+def _past(verdicts: tuple[Verdict, ...], text: str) -> dict[tuple[Address, str | None], list[Observation]]:
+    """Two observations of each, whose value is called ``text``."""
+    return {
+        (each.address, each.pipeline): [
+            Observation(each.address, each.pipeline, each.level, each.status, {text: value}) for value in (1.0, 2.0)
+        ]
+        for each in verdicts
+    }
+
+
 @pytest.fixture(scope="session")
 def plan() -> Plan:
     """One step of every action, a refusal, and everything a plan may have to say beside its steps."""
@@ -342,6 +354,10 @@ def _renderings(text: str) -> dict[str, str]:
         "junit": verdicts_junit(verdicts, [(address, text)], doubts=doubts, error=ReconcilerError(text, hint=text)),
         "openmetrics": verdicts_openmetrics(verdicts, doubts),
         "page markdown": page(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
+        "page html": page_html(Told(text, plan, outcomes, verdicts, problems, ReconcilerError(text, hint=text))),
+        "plan html": page_html(Told(plan=plan), verbose=True),
+        "drift html": page_html(Told(plan=plan, only_drift=True)),
+        "verdicts html": page_html(Told(text, verdicts=verdicts, doubts=doubts, past=_past(verdicts, text))),
         "plan markdown": plan_markdown(plan, verbose=True),
         "drift markdown": drift_markdown(plan),
         "verdicts markdown": verdicts_markdown(verdicts, environment=text, doubts=doubts),

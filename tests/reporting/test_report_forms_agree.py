@@ -1,13 +1,16 @@
-"""Text, JSON and Markdown of one plan say the same: the same addresses, actions and paths."""
+"""Text, JSON, Markdown and HTML of one plan say the same: the same addresses, actions and paths."""
 
 from __future__ import annotations
 
 import json
 import re
+from xml.etree import ElementTree
 
 from reconciler.model.plan import Action, Plan
+from reconciler.reporting.html_page import page_html
 from reconciler.reporting.machine import plan_json
 from reconciler.reporting.markdown import plan_markdown
+from reconciler.reporting.pages import Told
 from reconciler.reporting.text import plan_text
 
 Facts = set[tuple[str, str, str]]
@@ -51,6 +54,19 @@ def test_markdown_and_json_agree(plan: Plan) -> None:
     assert _merged(facts) == _from_json(plan)
 
 
+def test_html_and_json_agree(plan: Plan) -> None:
+    page = page_html(Told(plan=plan), verbose=True).removeprefix("<!DOCTYPE html>")
+    facts: Facts = set()
+    for item in ElementTree.fromstring(page).iter("li"):
+        words = {str(each.get("class")).partition(" ")[0]: each.text or " " for each in item.iter()}
+        if "sign" not in words or words["sign"] == "!":
+            continue
+        paths = [each.findtext("b", "") for each in item.findall("p[@class='i4']")]
+        found = ["", *(path.removesuffix(" ").removesuffix(":") for path in paths if ":" in path)]
+        facts |= {(words["sign"], words["name"], path) for path in found}
+    assert _merged(facts) == _from_json(plan)
+
+
 def _merged(facts: Facts) -> Facts:
     """A create's nested value is told path by path; JSON holds it whole."""
     return {
@@ -62,5 +78,5 @@ def test_the_refusals_are_the_same_in_all_forms(plan: Plan) -> None:
     wanted = ("openlayer.Project/other", "taskType cannot be changed in place", "make a project under a new name")
     [refusal] = json.loads(plan_json(plan, tool=""))["refusals"]
     assert (refusal["address"], refusal["reason"], refusal["hint"]) == wanted
-    for text in (plan_text(plan, width=80, color=False), plan_markdown(plan)):
+    for text in (plan_text(plan, width=80, color=False), plan_markdown(plan), page_html(Told(plan=plan))):
         assert all(part in text for part in wanted)
