@@ -11,7 +11,8 @@ word, for what the manifests want under one address would be removed under the o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
+from functools import cached_property
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -82,55 +83,83 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     if doubles:
         state = replace(state, entries={a: entry for a, entry in state.entries.items() if a not in doubles})
     followed, unfollowed = _followed(desired, live, by_id, state, kinds)
-    renames, clashes, unclear = _renames(desired, live, state, kinds, followed)
+    renames = _renames(desired, live, state, kinds, followed)
     # What was renamed at the platform has its new name there: who bears the former one now is somebody else.
-    ours = {**renames, **followed}
-    entries = _entries(state, ours, _renamed_roots(ours, kinds), by_id)
-    roots = _renamed_roots(renames, kinds)
-    holding = [*(entry for _, entry in entries.values()), *(each.entry for each in doubles.values() if each.entry)]
-    taken = {entry.remote_id for entry in holding} & by_id.keys()
-    retiring = {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
-    wanted = (entry for address, (_, entry) in entries.items() if address in desired.resources)
-    kept = {entry.remote_id for entry in wanted} if retiring else frozenset()
-    homes = _homes(entries, by_id, roots, kinds)
-    free = [item for item in live.objects if item.remote_id not in taken and item.remote_id not in retiring]
+    from_state = _names({**renames.wanted, **followed}, kinds)
+    entries = _entries(state, from_state, by_id)
+    from_platform = _at_platform(entries, by_id, _names(renames.wanted, kinds), kinds)
+    free = _free(live, entries, doubles)
     named: dict[Address, list[LiveObject]] = defaultdict(list)
     for item in free:
-        named[_moved(item.address, homes, renames)].append(item)
-    doubts = _doubts(state, ours, _renamed_roots(ours, kinds), named)
-    matches: dict[Address, Match] = {}
+        named[from_platform.ours(item.address)].append(item)
+    doubts = _doubts(state, from_state, named)
+    matching = _Matching(desired, state, kinds, by_id, entries, doubts, named, doubles)
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
-    for address in sorted({**entries, **desired.resources, **doubts, **doubles}):
-        known = entries.get(address)
-        if address in doubles and (address not in doubts or address in desired.resources):
-            matches[address] = doubles[address]
-        elif known is not None and known[1].remote_id in by_id:
-            matches[address] = _match_known(address, *known, by_id, kept)
-            if address in named or address in doubts:
-                matches[address] = _beside(matches[address], address, doubts.get(address), named, desired)
-                if address in desired.resources and _is_outlived(matches[address], state, kinds[address.kind]):
-                    matches[address] = _succeeded(matches[address])
-        else:
-            resource, kind = desired.resources.get(address), kinds[address.kind]
-            matches[address] = _match_named(address, known, doubts.get(address), named.get(address, []), resource, kind)
+    addresses = sorted({**entries, **desired.resources, **doubts, **doubles})
+    matches = {address: matching.match(address) for address in addresses}
     found = [(address, item.live) for address, item in matches.items() if item.live]
     claimed = {item.remote_id for _, item in found}
     claimed |= {made.remote_id for made in (matches[address].unanswered for address in doubts) if made}
-    strangers = [(_moved(item.address, homes, renames), item) for item in free if item.remote_id not in claimed]
-    renamed = [(address, item) for address, item in found if item.address != address]
+    moved = [(address, item) for address, item in found if item.address != address]
     return Matches(
         matches,
-        strangers=tuple(strangers),
-        aliases={item.address: address for address, item in renamed},
-        clashes={**clashes, **unfollowed},
-        unclear=unclear,
+        strangers=tuple((from_platform.ours(item.address), item) for item in free if item.remote_id not in claimed),
+        aliases={item.address: address for address, item in moved},
+        clashes={**renames.clashes, **unfollowed},
+        unclear=renames.unclear,
         followed={address: former for former, address in followed.items()},
         misplaced={
-            address: _moved(item.address, homes, renames)
-            for address, item in renamed
-            if _is_misplaced(address, item, matches, homes, kinds)
+            address: from_platform.ours(item.address)
+            for address, item in moved
+            if _is_misplaced(address, item, matches, from_platform, kinds)
         },
     )
+
+
+_Entries = Mapping[Address, tuple[Address, Entry]]
+"""Address -> (the address in the state, the entry)."""
+
+
+class _Names(Struct, frozen=True):
+    """Leads from addresses as the state or the platform has them to those that things have for us.
+
+    ``homes``: (vendor, a name of a root) -> the name that we know that root by.
+    """
+
+    renames: Mapping[Address, Address]
+    homes: Mapping[tuple[str, str], str]
+
+    def ours(self, address: Address) -> Address:
+        """The address that something has for us: a renamed root carries along what stands inside it."""
+        if not self.homes and not self.renames:
+            return address
+        address = self.at_home(address)
+        return self.renames.get(address, address)
+
+    def at_home(self, address: Address) -> Address:
+        """The same in its root as we know that; the renames of single resources are left out."""
+        home = self.homes.get((address.vendor, address.root)) if not address.is_root else None
+        return address if home is None else address.in_root(home)
+
+
+def _names(renames: Mapping[Address, Address], kinds: Mapping[str, AnyKind]) -> _Names:
+    holders = _holders(kinds) if renames else ()
+    return _Names(renames, {(old.vendor, old.name): new.name for old, new in renames.items() if old.kind in holders})
+
+
+def _at_platform(
+    entries: _Entries, by_id: Mapping[str, LiveObject], names: _Names, kinds: Mapping[str, AnyKind]
+) -> _Names:
+    """For names at the platform: what the manifests rename, and roots of ours that somebody renamed there."""
+    holders = _holders(kinds)
+    ours = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if address.kind in holders]
+    there = {(a.vendor, item.address.name): a.name for a, item in ours if item and item.address.name != a.name}
+    return _Names(names.renames, {**names.homes, **there})
+
+
+def _holders(kinds: Mapping[str, AnyKind]) -> set[str]:
+    """The kinds that others stand in; a root of another kind may have the same name."""
+    return {kind.parent for kind in kinds.values() if kind.parent is not None}
 
 
 def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) -> dict[Address, Match]:
@@ -159,7 +188,7 @@ def _doubles(desired: Desired, state: State, by_id: Mapping[str, LiveObject]) ->
 
 
 def _is_misplaced(
-    address: Address, item: LiveObject, matches: Mapping[Address, Match], homes: _Homes, kinds: Mapping[str, AnyKind]
+    address: Address, item: LiveObject, matches: Mapping[Address, Match], names: _Names, kinds: Mapping[str, AnyKind]
 ) -> bool:
     """Whether the state has it inside of another root than it stands in.  Nothing moves between roots at a platform, so
     somebody has told us so by mistake.
@@ -167,69 +196,32 @@ def _is_misplaced(
     place = root_of(item.address, kinds)
     if place.name == address.root or address.is_root:
         return False
-    home = homes.get((place.vendor, place.name), place.name)
+    home = names.at_home(item.address).root
     root = matches.get(Address(place.kind, (home,)))
     return home != address.root and root is not None and root.ours and root.live is not None
 
 
-_Homes = dict[tuple[str, str], str]
-"""(vendor, a name of a root) -> the name that we know that root by."""
-
-
-def _entries(
-    state: State, renames: Mapping[Address, Address], roots: _Homes, by_id: Mapping[str, LiveObject]
-) -> dict[Address, tuple[Address, Entry]]:
-    """Address -> (the address in the state, the entry).
-
-    What was removed or is gone comes first, so that a resource renamed onto its address wins.
-    """
+def _entries(state: State, names: _Names, by_id: Mapping[str, LiveObject]) -> _Entries:
+    """What is remembered.  What was removed or is gone comes first: a resource renamed onto its address wins."""
 
     def weight(item: tuple[Address, Entry]) -> tuple[bool, bool, str, tuple[str, ...]]:
         address, entry = item
         return not entry.archived, entry.remote_id in by_id, address.kind, address.path
 
-    known = sorted(state.entries.items(), key=weight) if renames else state.entries.items()
-    return {_moved(address, roots, renames): (address, entry) for address, entry in known}
+    known = sorted(state.entries.items(), key=weight) if names.renames else state.entries.items()
+    return {names.ours(address): (address, entry) for address, entry in known}
 
 
-def _renamed_roots(renames: Mapping[Address, Address], kinds: Mapping[str, AnyKind]) -> _Homes:
-    holders = _holders(kinds) if renames else ()
-    return {(old.vendor, old.name): new.name for old, new in renames.items() if old.kind in holders}
-
-
-def _holders(kinds: Mapping[str, AnyKind]) -> set[str]:
-    """The kinds that others stand in; a root of another kind may have the same name."""
-    return {kind.parent for kind in kinds.values() if kind.parent is not None}
-
-
-def _homes(
-    entries: Mapping[Address, tuple[Address, Entry]],
-    by_id: Mapping[str, LiveObject],
-    roots: _Homes,
-    kinds: Mapping[str, AnyKind],
-) -> _Homes:
-    """For names at the platform: roots that the manifests rename, and roots of ours that somebody renamed there."""
-    holders = _holders(kinds)
-    ours = [(address, by_id.get(entry.remote_id)) for address, (_, entry) in entries.items() if address.kind in holders]
-    there = [(address, item.address.name) for address, item in ours if item]
-    return {
-        **roots,
-        **{(address.vendor, name): address.name for address, name in there if name != address.name},
-    }
-
-
-def _moved(address: Address, homes: Mapping[tuple[str, str], str], renames: Mapping[Address, Address]) -> Address:
-    """The address that something has for us: a renamed root carries along what stands inside it."""
-    if not homes and not renames:
-        return address
-    home = None if address.is_root else homes.get((address.vendor, address.root))
-    if home is not None:
-        address = address.in_root(home)
-    return renames.get(address, address)
+def _free(live: Live, entries: _Entries, doubles: Mapping[Address, Match]) -> list[LiveObject]:
+    """What is there and not remembered, nor left behind by a replace."""
+    held = {entry.remote_id for _, entry in entries.values()}
+    held |= {each.entry.remote_id for each in doubles.values() if each.entry}
+    held |= {remote_id for _, entry in entries.values() for remote_id in entry.retiring}
+    return [item for item in live.objects if item.remote_id not in held]
 
 
 def _doubts(
-    state: State, renames: Mapping[Address, Address], roots: _Homes, named: Mapping[Address, list[LiveObject]]
+    state: State, names: _Names, named: Mapping[Address, list[LiveObject]]
 ) -> dict[Address, tuple[Address, Intent]]:
     """Address -> (the address in the state, what is in doubt there).
 
@@ -237,98 +229,120 @@ def _doubts(
     """
     doubts: dict[Address, tuple[Address, Intent]] = {}
     for address, intent in state.in_doubt.items():
-        moved = _moved(address, roots, renames)
+        moved = names.ours(address)
         is_found = any(item.op == intent.op for item in named.get(moved, ()))
         if not is_found and address not in state.entries:
-            moved = _moved(address, roots, {})
+            moved = names.at_home(address)
         if moved == address or moved not in state.in_doubt:
             doubts[moved] = address, intent
     return doubts
 
 
-def _match_known(
-    address: Address, origin: Address, entry: Entry, by_id: Mapping[str, LiveObject], kept: Container[str]
-) -> Match:
-    """Something remembered that is there: its id tells.  What others want stays, though a replace left it behind."""
-    left = [by_id[each] for each in entry.retiring if each in by_id and each not in kept]
-    left_behind = tuple(item for item in left if not item.archived)
-    former = origin if origin != address else None
-    return Match(by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind)
+class _Matching(Struct, frozen=True, dict=True):
+    """What tells which object an address has; ``named`` is what is nobody's so far, by the address it has for us."""
 
+    desired: Desired
+    state: State
+    kinds: Mapping[str, AnyKind]
+    by_id: Mapping[str, LiveObject]
+    entries: _Entries
+    doubts: Mapping[Address, tuple[Address, Intent]]
+    named: Mapping[Address, list[LiveObject]]
+    doubles: Mapping[Address, Match]
 
-def _beside(
-    found: Match,
-    address: Address,
-    doubt: tuple[Address, Intent] | None,
-    named: Mapping[Address, Sequence[LiveObject]],
-    desired: Desired,
-) -> Match:
-    """What stands beside something remembered that is there: what an unanswered create has made, and namesakes."""
-    made = _made_beside(address, doubt[1], named, desired) if doubt else None
-    others = [item for item in named.get(address, ()) if not item.archived and item is not made]
-    namesakes = tuple(sorted(others, key=_rank))
-    return replace(found, in_doubt=doubt is not None, unanswered=made, namesakes=namesakes)
+    def match(self, address: Address) -> Match:
+        """What is known of one address."""
+        if address in self.doubles and (address not in self.doubts or address in self.desired.resources):
+            return self.doubles[address]
+        known = self.entries.get(address)
+        if known is None or known[1].remote_id not in self.by_id:
+            return self._by_name(address)
+        found = self._by_id(address, *known)
+        if address in self.named or address in self.doubts:
+            found = self._beside(found, address)
+            if address in self.desired.resources and self._is_outlived(found, self.kinds[address.kind]):
+                # Its successor in its place, which is a stranger until it is adopted.
+                return replace(found, live=found.namesakes[0], ours=False, namesakes=(), outlived=found.live)
+        return found
 
+    # -- what is remembered and there
 
-def _is_outlived(found: Match, state: State, kind: AnyKind) -> bool:
-    """Whether a state that was restored remembers what a later run has replaced: that is archived, and the only other
-    one of its name carries a mark that nobody here knows.
+    def _by_id(self, address: Address, origin: Address, entry: Entry) -> Match:
+        """Its id tells."""
+        left_behind = tuple(self._left_behind(entry)) if entry.retiring else ()
+        former = origin if origin != address else None
+        return Match(self.by_id[entry.remote_id], entry, ours=True, former=former, left_behind=left_behind)
 
-    To bring it back would make a second one.  A mark that we know was copied, and without marks nobody can tell.
-    """
-    live, entry = found.live, found.entry
-    if len(found.namesakes) != 1 or live is None or not live.archived or entry is None or entry.unlisted:
-        return False
-    if found.in_doubt or found.former is not None or kind.replace is not Replace.CREATE_FIRST:
-        return False
-    known = {*(each.op for each in state.entries.values()), *(each.op for each in state.in_doubt.values()), None}
-    return found.namesakes[0].op not in known
+    def _left_behind(self, entry: Entry) -> Iterator[LiveObject]:
+        """What a replace has left behind, but for what others want."""
+        for item in (self.by_id[each] for each in entry.retiring if each in self.by_id):
+            if not item.archived and item.remote_id not in self._kept:
+                yield item
 
+    @cached_property
+    def _kept(self) -> Container[str]:
+        """The ids of what is remembered and wanted."""
+        return {entry.remote_id for address, (_, entry) in self.entries.items() if address in self.desired.resources}
 
-def _succeeded(found: Match) -> Match:
-    """Its successor in its place, which is a stranger until it is adopted."""
-    return replace(found, live=found.namesakes[0], ours=False, namesakes=(), outlived=found.live)
+    def _beside(self, found: Match, address: Address) -> Match:
+        """The match with what stands beside it: what an unanswered create has made, and namesakes."""
+        doubt = self.doubts.get(address)
+        made = self._made_beside(address, doubt[1]) if doubt else None
+        others = [item for item in self.named.get(address, ()) if not item.archived and item is not made]
+        namesakes = tuple(sorted(others, key=_rank))
+        return replace(found, in_doubt=doubt is not None, unanswered=made, namesakes=namesakes)
 
+    def _made_beside(self, address: Address, doubt: Intent) -> LiveObject | None:
+        """What the create has made: by its marker, at its address, or wherever somebody has renamed it to.
 
-def _made_beside(
-    address: Address, doubt: Intent, named: Mapping[Address, Sequence[LiveObject]], desired: Desired
-) -> LiveObject | None:
-    """What the create has made: by its marker, at its address, or wherever somebody has renamed it to.
+        Under another name that nobody wants it must be the only one that carries the marker: others are copies.
+        """
+        if at_home := [item for item in self.named.get(address, ()) if item.op == doubt.op]:
+            return min(at_home, key=_rank)
+        beside = (a for a in self.named if a.kind == address.kind and a.root == address.root)
+        places = [a for a in beside if a not in self.desired.resources]
+        marked = [item for place in places for item in self.named[place] if item.op == doubt.op]
+        return marked[0] if len(marked) == 1 else None
 
-    Under another name that nobody wants it must be the only one that carries the marker: others are copies.
-    """
-    if at_home := [item for item in named.get(address, ()) if item.op == doubt.op]:
-        return min(at_home, key=_rank)
-    places = [a for a in named if a.kind == address.kind and a.root == address.root and a not in desired.resources]
-    marked = [item for place in places for item in named[place] if item.op == doubt.op]
-    return marked[0] if len(marked) == 1 else None
+    def _is_outlived(self, found: Match, kind: AnyKind) -> bool:
+        """Whether a state that was restored remembers what a later run has replaced: that is archived, and the only
+        other one of its name carries a mark that nobody here knows.
 
+        To bring it back would make a second one.  A mark that we know was copied, and without marks nobody can tell.
+        """
+        live, entry = found.live, found.entry
+        if len(found.namesakes) != 1 or live is None or not live.archived or entry is None or entry.unlisted:
+            return False
+        if found.in_doubt or found.former is not None or kind.replace is not Replace.CREATE_FIRST:
+            return False
+        made = (each.op for each in self.state.entries.values())
+        meant = (each.op for each in self.state.in_doubt.values())
+        return found.namesakes[0].op not in {None, *made, *meant}
 
-def _match_named(
-    address: Address,
-    known: tuple[Address, Entry] | None,
-    doubt: tuple[Address, Intent] | None,
-    candidates: list[LiveObject],
-    resource: Resource | None,
-    kind: AnyKind,
-) -> Match:
-    """Something that is not remembered, or not there any more: markers tell, and names."""
-    entry = known[1] if known else None
-    origin = known or doubt
-    former = origin[0] if origin and origin[0] != address else None
-    if doubt is not None:
-        ours = sorted((item for item in candidates if _is_lost_create(item, doubt[1], resource, kind)), key=_rank)
-        if ours:
-            if doubt[0] != address:  # also where something that is gone is remembered at the address itself
-                former = doubt[0]
-            return Match(ours[0], entry, ours=True, in_doubt=True, recovered=True, former=former, twins=tuple(ours[1:]))
-    active = [item for item in candidates if not item.archived]
-    if kind.replace is Replace.CREATE_THEN_RETIRE:
-        active = _newest_generation(active, resource, kind)
-    if len(active) > 1:
-        return Match(None, entry, in_doubt=doubt is not None, former=former, twins=tuple(sorted(active, key=_rank)))
-    stranger = active[0] if active else max(candidates, key=_rank, default=None)
-    return Match(stranger, entry, in_doubt=doubt is not None, former=former)
+    # -- what is not remembered, or not there any more
+
+    def _by_name(self, address: Address) -> Match:
+        """Markers tell, and names."""
+        resource, kind = self.desired.resources.get(address), self.kinds[address.kind]
+        candidates = self.named.get(address, [])
+        known_as, entry = self.entries.get(address, (None, None))
+        sent_as, doubt = self.doubts.get(address, (None, None))
+        origin = known_as or sent_as
+        former = origin if origin != address else None
+        if doubt is not None:
+            lost = (item for item in candidates if _is_lost_create(item, doubt, resource, kind))
+            if ours := sorted(lost, key=_rank):
+                if sent_as != address:  # also where something that is gone is remembered at the address itself
+                    former = sent_as
+                twins = tuple(ours[1:])
+                return Match(ours[0], entry, ours=True, in_doubt=True, recovered=True, former=former, twins=twins)
+        active = [item for item in candidates if not item.archived]
+        if kind.replace is Replace.CREATE_THEN_RETIRE:
+            active = _newest_generation(active, resource, kind)
+        if len(active) > 1:
+            return Match(None, entry, in_doubt=doubt is not None, former=former, twins=tuple(sorted(active, key=_rank)))
+        stranger = active[0] if active else max(candidates, key=_rank, default=None)
+        return Match(stranger, entry, in_doubt=doubt is not None, former=former)
 
 
 def _newest_generation(items: list[LiveObject], resource: Resource | None, kind: AnyKind) -> list[LiveObject]:
@@ -396,20 +410,102 @@ def _unremembered_roots(desired: Desired, state: State, kinds: Mapping[str, AnyK
     return {root: inside for root, inside in found.items() if not (root in desired.resources or root in state.entries)}
 
 
+class _Renames(Struct, frozen=True):
+    """``wanted`` leads from former addresses to new ones, of what is to be renamed; of the others see ``Matches``."""
+
+    wanted: dict[Address, Address] = field(default_factory=dict)
+    clashes: dict[Address, Address] = field(default_factory=dict)
+    unclear: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
+
+    def take(self, address: Address, formers: tuple[Address, ...], there: _There, desired: Desired) -> None:
+        """Decide about one that is asked for."""
+        meant = there.meant(formers)
+        former = meant[0]
+        if former in there.away and address not in there.had:
+            self.wanted[former] = address
+        if former not in there.ours and former not in there.strangers:
+            return
+        if address not in there.ours and address not in there.strangers and address not in there.unlisted:
+            if len(meant) > 1:
+                self.unclear[address] = meant
+            else:
+                self.wanted[former] = address
+            return
+        if former in there.ours and address in there.doubts and address not in there.ours:
+            self.wanted[former] = address
+        if former in desired.resources or there.ours.get(former) in there.archived:
+            return
+        if former in there.ours or address in there.strangers:
+            self.clashes[address] = former
+
+
+class _There(Struct, frozen=True):
+    """What stands where, under the names that it has once the renames of roots are done.
+
+    ``ours`` is what we remember and use, with its id, ``away`` what we have archived, ``strangers`` the rest of what is
+    in use.  ``unlisted`` was made by us, and no list has shown it since: it is there, as far as anybody knows.  ``had``
+    is every address under which anything is or was, ``archived`` the ids of what is archived.
+    """
+
+    ours: Mapping[Address, str]
+    away: Container[Address]
+    strangers: Container[Address]
+    unlisted: Container[Address]
+    doubts: Container[Address]
+    had: Container[Address]
+    archived: Container[str]
+
+    def meant(self, formers: tuple[Address, ...]) -> tuple[Address, ...]:
+        """The former addresses at which something is that can be renamed: what is ours before strangers, and both
+        before what we have archived, of which one is as good as another.  One of them all where nothing is at any.
+        """
+        owned = [each for each in formers if each in self.ours]
+        active = [each for each in owned if self.ours[each] not in self.archived]
+        live = active or owned or [each for each in formers if each in self.strangers]
+        return tuple(live or [each for each in formers if each in self.away][:1] or formers[:1])
+
+
 def _renames(
     desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind], followed: Mapping[Address, Address]
-) -> tuple[dict[Address, Address], dict[Address, Address], dict[Address, tuple[Address, ...]]]:
-    """Former address -> new one for every rename that is still to be done, roots first; those that clash; and those
-    of which nobody can tell what is renamed: see ``Matches``.
+) -> _Renames:
+    """What becomes of renames, roots first.
 
     A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
     is archived under it.  Where nothing has or had the new one, what we have archived under the former returns as it.
     What we made under the new address is there, though no list shows it yet.  While the new object of a replace is in
     doubt both may be there: such a rename is among both, for it goes on where it needs a replace.
     """
-    renames: dict[Address, Address] = {}
-    clashes: dict[Address, Address] = {}
-    unclear: dict[Address, tuple[Address, ...]] = {}
+    found, asked = _Renames(), _asked(desired, live, state)
+    for is_root in (True, False) if asked else ():
+        there = _there(live, state, _names({**found.wanted, **followed}, kinds), _names(found.wanted, kinds))
+        for address, formers in asked.items():
+            if address.is_root is is_root:
+                found.take(address, formers, there, desired)
+    return found
+
+
+def _there(live: Live, state: State, from_state: _Names, from_platform: _Names) -> _There:
+    replaced = {each for entry in state.entries.values() for each in entry.retiring}
+    listed = {item.remote_id for item in live.objects}
+    present = listed - replaced  # what another one has replaced is nothing any more, wherever we remember it
+    known = {entry.remote_id for entry in state.entries.values()} | replaced
+    remembered = [(from_state.ours(address), entry) for address, entry in state.entries.items()]
+    others = (item.address for item in live.objects if not item.archived and item.remote_id not in known)
+    strangers = set(map(from_platform.ours, others))
+    doubts = set(map(from_state.ours, state.in_doubt))
+    return _There(
+        ours={a: e.remote_id for a, e in remembered if not e.archived and e.remote_id in present},
+        away={a for a, e in remembered if e.archived and e.remote_id in present} - doubts,
+        strangers=strangers,
+        unlisted={a for a, e in remembered if e.unlisted and not e.archived and e.remote_id not in listed},
+        doubts=doubts,
+        had={a for a, _ in remembered} | strangers | doubts,
+        archived={item.remote_id for item in live.objects if item.archived},
+    )
+
+
+def _asked(desired: Desired, live: Live, state: State) -> dict[Address, tuple[Address, ...]]:
+    """New address -> former ones, of all that the manifests say and all that somebody did by hand."""
     owned = state.entries.keys()
     said = {
         each.address: each.renamed_from
@@ -417,54 +513,7 @@ def _renames(
         if each.renamed_from and (not each.lookup or not owned.isdisjoint(each.renamed_from))
     }
     by_hand = {new: (old,) for new, old in _renamed_by_hand(desired, live, state).items()}
-    asked: dict[Address, tuple[Address, ...]] = {**by_hand, **said}
-    archived = {item.remote_id for item in live.objects if item.archived} if asked else set()
-    for is_root in (True, False):
-        roots = _renamed_roots(renames, kinds)
-        known = {**renames, **followed}
-        homes = _renamed_roots(known, kinds)
-        ours = {_moved(a, homes, known): remote_id for a, remote_id in _owned(state, live)} if asked else {}
-        strangers = {_moved(a, roots, renames) for a in _strangers(state, live)} if asked else set()
-        unlisted = {_moved(a, homes, known) for a in _unlisted(state, live)} if asked else set()
-        doubts = {_moved(a, homes, known) for a in state.in_doubt} if asked else set()
-        away = {_moved(a, homes, known) for a in _put_away(state, live)} - doubts if asked else set()
-        had = {_moved(a, homes, known) for a in state.entries} | strangers | doubts if away else set()
-        for address, formers in asked.items():
-            if address.is_root is not is_root:
-                continue
-            meant = _meant(formers, ours, strangers, away, archived)
-            former = meant[0]
-            if former in away and address not in had:
-                renames[former] = address
-            if not (former in ours or former in strangers):
-                continue
-            is_taken = address in ours or address in strangers or address in unlisted
-            if len(meant) > 1 and not is_taken:
-                unclear[address] = meant
-                continue
-            if not is_taken or (former in ours and address in doubts and address not in ours):
-                renames[former] = address
-            if not is_taken or former in desired.resources or ours.get(former) in archived:
-                continue
-            if former in ours or address in strangers:
-                clashes[address] = former
-    return renames, clashes, unclear
-
-
-def _meant(
-    formers: tuple[Address, ...],
-    ours: Mapping[Address, str],
-    strangers: Container[Address],
-    away: Container[Address],
-    archived: Container[str],
-) -> tuple[Address, ...]:
-    """The former addresses at which something is that can be renamed: what is ours before strangers, and both before
-    what we have archived, of which one is as good as another.  One of them all where nothing is at any.
-    """
-    owned = [each for each in formers if each in ours]
-    active = [each for each in owned if ours[each] not in archived]
-    live = active or owned or [each for each in formers if each in strangers]
-    return tuple(live or [each for each in formers if each in away][:1] or formers[:1])
+    return {**by_hand, **said}
 
 
 def _renamed_by_hand(desired: Desired, live: Live, state: State) -> dict[Address, Address]:
@@ -480,38 +529,6 @@ def _renamed_by_hand(desired: Desired, live: Live, state: State) -> dict[Address
     found = {item.address: unwanted[item.remote_id] for item in there if item.address in wanted and not item.archived}
     # As with renamedFrom, the former name stands in the root as that is called now.
     return {new: old if old.is_root else old.in_root(new.root) for new, old in found.items()}
-
-
-def _owned(state: State, live: Live) -> list[tuple[Address, str]]:
-    """What is ours and there: where we remember it, and its id.
-
-    What another one has replaced is nothing any more, wherever we remember it.
-    """
-    there = {item.remote_id for item in live.objects} - _replaced(state)
-    return [(a, e.remote_id) for a, e in state.entries.items() if not e.archived and e.remote_id in there]
-
-
-def _put_away(state: State, live: Live) -> list[Address]:
-    """Where we remember what is there and was archived by us."""
-    there = {item.remote_id for item in live.objects} - _replaced(state)
-    return [a for a, e in state.entries.items() if e.archived and e.remote_id in there]
-
-
-def _unlisted(state: State, live: Live) -> list[Address]:
-    """Where we remember what we made, and no list has shown since: it is there, as far as anybody knows."""
-    unlisted = [(a, e.remote_id) for a, e in state.entries.items() if e.unlisted and not e.archived]
-    there = {item.remote_id for item in live.objects} if unlisted else set()
-    return [a for a, remote_id in unlisted if remote_id not in there]
-
-
-def _strangers(state: State, live: Live) -> list[Address]:
-    """The rest of what is there, by its live name."""
-    known = {entry.remote_id for entry in state.entries.values()} | _replaced(state)
-    return [item.address for item in live.objects if not item.archived and item.remote_id not in known]
-
-
-def _replaced(state: State) -> set[str]:
-    return {each for entry in state.entries.values() for each in entry.retiring}
 
 
 def _rank(item: LiveObject) -> tuple[str, ...]:
