@@ -47,19 +47,6 @@ def open_store(
         from reconciler.storage.http import HttpStateStore
 
         return HttpStateStore(place, environment, environ=environ, now=now, job=job)
-    return _open_postgres(place.url, environment, environ=environ, now=now, job=job)
-
-
-def _open_postgres(
-    url: str, environment: str, *, environ: Mapping[str, str], now: Callable[[], datetime], job: str
-) -> StateStore:
-    try:
-        import psycopg  # noqa: F401 - asked for here, where the missing extra can be named
-    except ImportError as error:
-        raise SettingsInvalid(
-            "a state at postgresql:// needs the library psycopg, which is not installed",
-            hint="pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'",
-        ) from error
     from reconciler.storage.postgres import PostgresStore
 
-    return PostgresStore(url, environment, environ=environ, now=now, job=job)
+    return PostgresStore(place.url, environment, environ=environ, now=now, job=job)

@@ -31,7 +31,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-import psycopg
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
@@ -51,7 +50,7 @@ from reconciler.storage.encoding import (
     snapshot_bytes,
 )
 from reconciler.storage.holders import lock_held, new_holder, told_holder
-from reconciler.storage.postgres_server import Connection, Server
+from reconciler.storage.postgres_server import Connection, PostgresError, Server
 from reconciler.storage.refusals import lock_broken, moved_on, named, require_held
 
 LEASE = "until its connection ends"
@@ -293,7 +292,7 @@ class PostgresStore:
     # ------------------------------------------------------------------------------------------ the lock
 
     def _taken(self, holder: Holder) -> Held:
-        """The lock in the name of ``holder``, with a session of its own.  Raises LockHeld, psycopg.Error."""
+        """The lock in the name of ``holder``, with a session of its own.  Raises LockHeld, PostgresError."""
         connection = self._server.connect()
         try:
             self._server.make_ready(connection)
@@ -345,7 +344,7 @@ class PostgresStore:
         held, self._held = self._held, None
         if held is None:
             return
-        with suppress(psycopg.Error):
+        with suppress(PostgresError):
             held.connection.execute(RELEASE, (self._environment, held.holder.lock_id))
         held.connection.close()
 
@@ -364,7 +363,7 @@ class PostgresStore:
             held = self._require_lock()
             try:
                 changed = held.connection.execute(statement, {**values, **self._ours(held, position), "write": write})
-            except psycopg.Error as error:
+            except PostgresError as error:
                 if not held.connection.closed:
                     raise self._server.sentence("written", error) from None
                 if self._taken_up_again(error) != write:
@@ -385,7 +384,7 @@ class PostgresStore:
         held = self._require_lock()
         try:
             row = self._row(held.connection)
-        except psycopg.Error as error:
+        except PostgresError as error:
             if not held.connection.closed:
                 raise self._server.sentence("read", error) from None
             self._taken_up_again(error)
@@ -404,7 +403,7 @@ class PostgresStore:
             "tip": position.tip,
         }
 
-    def _taken_up_again(self, lost: psycopg.Error) -> str:
+    def _taken_up_again(self, lost: PostgresError) -> str:
         """Hold the lock in a new session after the connection was lost; the id of the last write that was done.
 
         Raises StateUnreadable when the lock is somebody else's by now, or when there is no connection to be had.
@@ -413,7 +412,7 @@ class PostgresStore:
         while True:
             try:
                 return self._reconnected()
-            except psycopg.Error as error:
+            except PostgresError as error:
                 if time.monotonic() > deadline:
                     raise StateUnreadable(
                         f"the connection to {self.describe()} was lost during a write, and there is no other: "
@@ -424,7 +423,7 @@ class PostgresStore:
             pause = min(2 * pause, 2.0)
 
     def _reconnected(self) -> str:
-        """The same, tried once.  Raises psycopg.Error."""
+        """The same, tried once.  Raises PostgresError."""
         held = self._require_lock()
         connection = self._server.connect()
         try:

@@ -29,6 +29,7 @@ except ImportError as error:
     ) from error
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+PostgresError = psycopg.Error
 
 FORMAT: Final = 1
 STATE_ORIGIN: Final = "RECONCILER_STATE_ORIGIN"

@@ -62,10 +62,20 @@ def test_a_folder_needs_none_of_the_libraries() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(SettingsInvalid, match="psycopg, which is not installed") as caught:
-        open_store("postgresql://host/db", "production", root=tmp_path, environ={}, now=noon)
-    assert (
-        caught.value.hint == "pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'"
-    )
+def test_a_missing_library_is_named_with_its_extra() -> None:
+    lines = """
+import sys
+from pathlib import Path
+sys.modules["psycopg"] = None
+from reconciler.errors import SettingsInvalid
+from reconciler.storage.opening import open_store
+try:
+    open_store("postgresql://host/db", "production", root=Path(), environ={}, now=lambda: None)
+except SettingsInvalid as error:
+    print(error.message, error.hint, sep="\\n")
+"""
+    told = subprocess.run([sys.executable, "-c", lines], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == [
+        "a state at postgresql:// needs the library psycopg, which is not installed",
+        "pip install 'psycopg[binary]'; or, in a checkout of reconciler: pip install '.[postgres]'",
+    ]
