@@ -67,10 +67,14 @@ class EvaluationRun(Spec):
     gate: GateField = Field(default_factory=functools.cache(GatePolicy))
 
 
-def _refuse(fields: Fields, _: Fields | None, find: LookUp) -> Sequence[Flaw]:
+def _agents(fields: Fields) -> list[str]:
     names = fields["agents"]
     assert isinstance(names, list)
-    unknown = [str(name) for name in names if find(AGENT, str(name)) is None]
+    return [str(name) for name in names]
+
+
+def _refuse(fields: Fields, _: Fields | None, find: LookUp) -> Sequence[Flaw]:
+    unknown = [name for name in _agents(fields) if find(AGENT, name) is None]
     return [Flaw("agents", f'the workspace has no agent "{name}"{near(name, find.names(AGENT))}') for name in unknown]
 
 
@@ -84,14 +88,11 @@ def _subject(address: Address, fields: Fields) -> Address:
 
 
 def _targets(address: Address, fields: Fields) -> tuple[Address, ...]:
-    names = fields["agents"]
-    assert isinstance(names, list)
-    return tuple(Address(AGENT, (*address.path[:-1], str(name))) for name in sorted(map(str, names)))
+    return tuple(Address(AGENT, (*address.path[:-1], name)) for name in sorted(_agents(fields)))
 
 
 def _places(fields: Fields, siblings: Sequence[Address]) -> tuple[Address, ...]:
-    names = fields["agents"]
-    assert isinstance(names, list)
+    names = _agents(fields)
     return tuple(place for place in siblings if place.name in names)
 
 
@@ -102,7 +103,7 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     agent_id = str(trigger.pipeline)
     version, joined = yield from _at_hand(trigger)
     if joined:
-        return tuple(Task(str(run["evaluation_run_uuid"]), agent_id) for run in joined)
+        return tuple(Task(_id(run), agent_id) for run in joined)
     call = Call(
         "POST",
         at("evaluation_runs"),
@@ -130,7 +131,7 @@ def _named(trigger: Trigger, version: int | None) -> Flow[tuple[Task, ...]]:
     """The run that has the name of the trigger; nothing where it has no name of its own."""
     runs = (yield from _runs(trigger.remote_id, version)) if trigger.op else []
     found = [run for run in runs if run.get("run_name") == _run_name(trigger)]
-    return tuple(Task(str(run["evaluation_run_uuid"]), trigger.pipeline) for run in found[:1])
+    return tuple(Task(_id(run), trigger.pipeline) for run in found[:1])
 
 
 def _lost(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
@@ -233,10 +234,9 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
 
     The list tells of every agent, but each run is read by itself, so only those of ``agents`` are; of all if empty.
     """
-    case = yield from _test_case(test_case_id)
-    listed = yield from _runs(test_case_id, whole_number(case.get("version")))
+    case, newest_first = yield from _of_current_version(test_case_id)
     by_agent: dict[str, list[Fields]] = {}
-    for run in _newest_first(listed):
+    for run in newest_first:
         by_agent.setdefault(str(run.get("agent_uuid")), []).append(run)
     latest: list[Fields] = []
     for agent_id, runs in by_agent.items():
@@ -244,12 +244,18 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
             latest += (yield from _of_present_version(agent_id, runs))[:most]
     found = []
     for each in latest:
-        run = yield from retrieve(str(each["evaluation_run_uuid"]))
-        evaluation = _read(run, address)
+        evaluation = _read((yield from retrieve(_id(each))), address)
         if _is_unexplained(evaluation):
             evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
         found.append(evaluation)
     return tuple(found)
+
+
+def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
+    """The test case and its runs, newest first: those of an older version may have had another threshold."""
+    case = yield from _test_case(test_case_id)
+    runs = yield from _runs(test_case_id, whole_number(case.get("version")))
+    return case, _newest_first(runs)
 
 
 def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Evaluation, ...]]:
@@ -307,14 +313,12 @@ def _newest_first(runs: Iterable[Fields]) -> list[Fields]:
 
 
 def _past(address: Address, test_case_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
-    """The finished runs of the current version, newest first: an older version may have had another threshold."""
-    case = yield from _test_case(test_case_id)
-    listed = yield from _runs(test_case_id, whole_number(case.get("version")))
-    runs = _newest_first(listed)
-    over = [run for run in runs if _status(run) in _OVER and _is_inside(run, within)]
+    """The finished runs of the current version, newest first."""
+    _case, newest_first = yield from _of_current_version(test_case_id)
+    over = [run for run in newest_first if _status(run) in _OVER and _is_inside(run, within)]
     found = []
     for each in over[:most]:
-        run = yield from retrieve(str(each["evaluation_run_uuid"]))
+        run = yield from retrieve(_id(each))
         found.append(_read(run, address))
     return Past(tuple(found), whole=len(over) <= most)
 
@@ -327,12 +331,16 @@ def _is_inside(run: Fields, within: TimeRange | None) -> bool:
 def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     """Which answers fell short, by number: what was asked and answered may be nobody's business in a build log."""
     star = case.get("star_metric")
-    limit = threshold(star, case.get("metrics")) if isinstance(star, dict) else None
-    if not isinstance(star, dict) or limit is None:
+    if not isinstance(star, dict) or (limit := threshold(star, case.get("metrics"))) is None:
         return ""
+    name = star.get("name")
+    metrics = (each for each in listed(case.get("metrics")) if isinstance(each, dict))
+    inverted = any(each.get("inverted") is True for each in metrics if each.get("metric_name") == name)
     found = yield from _prompts(run_id)
     prompts = found[:MOST_PROMPTS]
-    misses = [_number_of_prompt(each) for each in prompts if _misses(each, star, limit, case)]
+    values = [(_number_of_prompt(each), _value_for(name, each)) for each in prompts]
+    known = [(number, value) for number, value in values if isinstance(value, (int, float))]
+    misses = [number for number, value in known if (value > limit if inverted else value < limit)]
     if not misses:
         return ""
     more = f" and {len(misses) - MOST_NAMED} more" if len(misses) > MOST_NAMED else ""
@@ -340,17 +348,17 @@ def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     return f"misses the threshold; so do {len(misses)} of {of} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
 
 
-def _misses(prompt: Fields, star: Fields, limit: float, case: Fields) -> bool:
+def _value_for(metric: Json, prompt: Fields) -> Json:
+    """What the metric of this name gave for one prompt."""
     results = (each for each in listed(prompt.get("prompt_level_metric_results")) if isinstance(each, dict))
-    value = next((_value(each) for each in results if each.get("metric_name") == star.get("name")), None)
-    if not isinstance(value, (int, float)):
-        return False
-    metrics = (each for each in listed(case.get("metrics")) if isinstance(each, dict))
-    inverted = any(each.get("inverted") is True for each in metrics if each.get("metric_name") == star.get("name"))
-    return value > limit if inverted else value < limit
+    return next((_value(each) for each in results if each.get("metric_name") == metric), None)
 
 
 # ------------------------------------------------------------------------------------------------ reading
+
+
+def _id(run: Fields) -> str:
+    return str(run["evaluation_run_uuid"])
 
 
 def _status(run: Fields) -> str:
@@ -380,8 +388,7 @@ def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     if status != "SUCCESSFUL":
         return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
     star = run.get("star_metric_result")
-    unscored = _unscored(star) if isinstance(star, dict) else ""
-    if isinstance(star, dict) and unscored:
+    if isinstance(star, dict) and (unscored := _unscored(star)):
         meant = EvaluationStatus.SKIPPED if unscored == SKIPPED else EvaluationStatus.ERROR
         return meant, text_of(star.get("error_description")) or "the star metric was not scored"
     if isinstance(star, dict) and _lacks_number(star):

@@ -77,13 +77,20 @@ def _poll(task: Task, _: Wire) -> Flow[TaskState]:
 def _results(
     address: Address, remote_id: str, within: TimeRange | None, _: Collection[str], __: Wire
 ) -> Flow[tuple[Evaluation, ...]]:
+    past = yield from _past(address, remote_id, within)
+    return tuple(sorted(past.results, key=lambda each: (each.ends or 0, each.recorded), reverse=True))
+
+
+def _past(address: Address, remote_id: str, within: TimeRange | None, most: int | None = None) -> Flow[Past]:
+    """What the server lists, in its order; everything unless it is told how many."""
     query: dict[str, str | int | bool] = {}
     if within is not None:
         query = {"startTimestamp": within.start, "endTimestamp": within.end}
-    items = yield from every(url_path("tests", remote_id, "results"), query)
+    path = url_path("tests", remote_id, "results")
+    items = yield from every(path, query, lambda found: most is not None and len(found) > most)
     found = [_read(item, address) for item in items]
     inside = [each for each in found if within is None or _overlaps(each, within)]
-    return tuple(sorted(inside, key=lambda each: (each.ends or 0, each.recorded), reverse=True))
+    return Past(tuple(inside[:most]), whole=most is None or len(items) <= most)
 
 
 def _latest(place_id: str, addresses: Mapping[str, Address], _: Wire) -> Flow[tuple[Evaluation, ...]]:
@@ -97,16 +104,6 @@ def _latest(place_id: str, addresses: Mapping[str, Address], _: Wire) -> Flow[tu
 
 def _tells_one_twice(items: Collection[Fields]) -> bool:
     return len({_test_id(item) for item in items}) < len(items)
-
-
-def _past(address: Address, remote_id: str, within: TimeRange | None, most: int) -> Flow[Past]:
-    query: dict[str, str | int | bool] = {}
-    if within is not None:
-        query = {"startTimestamp": within.start, "endTimestamp": within.end}
-    items = yield from every(url_path("tests", remote_id, "results"), query, lambda found: len(found) > most)
-    found = [_read(item, address) for item in items]
-    inside = [each for each in found if within is None or _overlaps(each, within)]
-    return Past(tuple(inside[:most]), whole=len(items) <= most)
 
 
 def _overlaps(evaluation: Evaluation, within: TimeRange) -> bool:
