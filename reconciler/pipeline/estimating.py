@@ -18,7 +18,6 @@ from reconciler.model.values import format_duration
 from reconciler.pipeline.looking import measuring_of
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
-from reconciler.providers import KINDS
 
 
 async def estimated(
@@ -101,11 +100,10 @@ def _cost(
 ) -> Cost:
     """``runs`` are all that the gate asks for, unless it is told."""
     runs = resource.gate.runs if runs is None else runs
-    measuring = KINDS[resource.address.kind].measuring
-    assert measuring is not None
-    if measuring.window is None:
+    window = measuring_of(resource.address).window
+    if window is None:
         return Cost(resource.address, pipelines, runs)
-    width = measuring.window({**(live.fields if live else {}), **resource.fields})
+    width = window({**(live.fields if live else {}), **resource.fields})
     return Cost.over(asked, width, resource.address, pipelines, runs)
 
 

@@ -93,7 +93,7 @@ async def _recorded(
     Where results belong to a version and not to a window, as many of the latest as the gate has runs.
     """
     measuring, subject_id = measuring_of(resource.address), ids[subject_of(resource)]
-    places = [ids[place] for place in measuring.targets(resource.address, resource.fields) if place in ids]
+    places = [ids[place] for place in targets_of(resource) if place in ids]
     repeats = measuring.repeated is not None and resource.gate.runs > 1
     if measuring.repeated is not None and repeats:
         flow = measuring.repeated(resource.address, subject_id, resource.gate.runs, places)
@@ -136,3 +136,8 @@ def places_of(resource: Resource, planned: Planned) -> tuple[Address, ...]:
 def subject_of(resource: Resource) -> Address:
     """Whose object at the platform is evaluated: mostly the resource's own."""
     return measuring_of(resource.address).subject(resource.address, resource.fields)
+
+
+def targets_of(resource: Resource) -> tuple[Address, ...]:
+    """The places to trigger it on one by one; none where one trigger is for all of them."""
+    return measuring_of(resource.address).targets(resource.address, resource.fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -20,29 +20,24 @@ from reconciler.evaluating.recent import RecentAnswers
 from reconciler.evaluating.runner import OnProgress, RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
-from reconciler.model.criteria import name_of
-from reconciler.model.flow import drive
-from reconciler.model.kind import Criterion, Vendor
+from reconciler.model.flow import Send, drive
+from reconciler.model.kind import Vendor
 from reconciler.model.measuring import Trigger
-from reconciler.model.nearest import did_you_mean
-from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
-from reconciler.model.plan import Effect
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import Record, State, fold
 from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, announce_range, estimated, estimated_whole
+from reconciler.pipeline.expecting import expectations_of, to_be_judged
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.looking import look, measuring_of, places_of, subject_of
+from reconciler.pipeline.looking import look, measuring_of, subject_of, targets_of
 from reconciler.pipeline.planning import Planned, plan
 from reconciler.pipeline.remembering import carry_over, past, remember
 from reconciler.pipeline.replaying import Looking
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
-from reconciler.planning.thresholds import classify_by_key
-from reconciler.planning.world import namesakes
 from reconciler.providers import KINDS, VENDORS
 
 LOOKED_BACK = 250
@@ -123,46 +118,58 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
     if not tests:
         raise _nothing_to_measure(ask, here.desired)
     await carry_over(here, _renamed(tests))
-    expectations = _expectations(planned, tests)
+    expectations = expectations_of(planned, tests)
     estimate = None
     if ask.commit:
         patience = ask.deadline_s if ask.trigger else 0.0
         tests, result = await commit_results(here, planned, tests, ask.commit, patience)
-    elif not ask.trigger:
+    elif ask.trigger:
+        result, estimate = await _triggered(here, planned, tests, expectations, ask)
+    else:
         if ask.range:
             announce_range(here, estimated_whole(planned, tests, expectations, ask.range))
         result = await look(here, planned, tests, ask.range)
-    else:
-        recent = {name: RecentAnswers(here.clock) for name in here.providers}
-        triggers, unread = await _with_versions(here, planned, _all_triggers(here, planned, tests, ask), recent)
-        if not ask.resume:
-            _tell_of_outdated(here, outdated(triggers, planned.state.tasks))
-            triggers = resume(triggers, planned.state.tasks)
-        if ask.range:
-            sends = {name: recent[name].before(provider.send) for name, provider in here.providers.items()}
-            estimate = await estimated(here, planned, tests, expectations, triggers, ask.range, sends)
-        announce(here, estimate, triggers, ask.most)
-        result = await _run(here, planned, triggers, ask, recent)
-        result = replace(result, evaluations=(*result.evaluations, *unread))
-        _tell_of_unstarted(here, result.unstarted)
-    ids = planned.ids
     looking = Looking(here, planned)
-    asked_for = _asked_for(result.evaluations, tests, ids)
-    found = [*(_with_differences(each, expectations, looking) for each in asked_for), *_unclear(planned, tests)]
-    verdicts = judge(
-        [each for resource in tests for each in expectations[resource.address]],
-        found,
-        {remote_id: address.name for address, remote_id in ids.items()},
-        await _past_of(here, tests, result.evaluations),
-    )
+    found = to_be_judged(planned, tests, expectations, looking, result.evaluations)
+    expected = [each for resource in tests for each in expectations[resource.address]]
+    verdicts = judge(expected, found, looking.names, await _past_of(here, tests, result.evaluations))
     if not ask.trigger or ask.resume:
         verdicts = as_recorded(verdicts)
         _warn_of_preliminary(here, found)
     if ask.wait:
         await remember(here, verdicts)
-    pending, about = len(planned.plan.pending), unverified(here, planned.state)
-    doubts = _doubts(result, tests, ids)
-    return Evaluated(verdicts, tuple(apart), result, pending, estimate, unverified=about, doubts=doubts)
+    return Evaluated(
+        verdicts,
+        tuple(apart),
+        result,
+        unapplied=len(planned.plan.pending),
+        estimate=estimate,
+        unverified=unverified(here, planned.state),
+        doubts=_doubts(result, tests, planned.ids),
+    )
+
+
+async def _triggered(
+    here: Session,
+    planned: Planned,
+    tests: Sequence[Resource],
+    expectations: Mapping[Address, Sequence[Expectation]],
+    ask: Inquiry,
+) -> tuple[RunResult, Estimate | None]:
+    """What came of everything that is to be triggered or resumed; what it costs, where a range was asked for."""
+    recent = {name: RecentAnswers(here.clock) for name in here.providers}
+    sends = {name: recent[name].before(provider.send) for name, provider in here.providers.items()}
+    triggers, unread = await _with_versions(here, planned, _all_triggers(here, planned, tests, ask), sends)
+    if not ask.resume:
+        _tell_of_outdated(here, outdated(triggers, planned.state.tasks))
+        triggers = resume(triggers, planned.state.tasks)
+    estimate = None
+    if ask.range:
+        estimate = await estimated(here, planned, tests, expectations, triggers, ask.range, sends)
+    announce(here, estimate, triggers, ask.most)
+    result = await _run(here, planned, triggers, ask, recent)
+    _tell_of_unstarted(here, result.unstarted)
+    return replace(result, evaluations=(*result.evaluations, *unread)), estimate
 
 
 def _renamed(tests: Iterable[Resource]) -> list[Record]:
@@ -213,8 +220,7 @@ def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], 
     """What evaluating everything about these resources will cost, before any of them is changed."""
     assert ask.range is not None
     tests, _ = _measurable(here, planned, ask, tests_about(here, changing))
-    expectations = _expectations(planned, tests)
-    return estimated_whole(planned, tests, expectations, ask.range)
+    return estimated_whole(planned, tests, expectations_of(planned, tests), ask.range)
 
 
 def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, ...]:
@@ -312,17 +318,17 @@ def _all_triggers(here: Session, planned: Planned, tests: Sequence[Resource], as
 
 
 async def _with_versions(
-    here: Session, planned: Planned, triggers: Sequence[Trigger], recent: Mapping[str, RecentAnswers]
+    here: Session, planned: Planned, triggers: Sequence[Trigger], sends: Mapping[str, Send]
 ) -> tuple[tuple[Trigger, ...], tuple[Evaluation, ...]]:
     """The triggers with the versions that they are about now; an ERROR for each of which nobody can tell."""
 
     async def with_versions(trigger: Trigger) -> Trigger | Evaluation:
-        about, provider = measuring_of(trigger.address).about, here.providers[trigger.address.vendor]
+        about, vendor = measuring_of(trigger.address).about, trigger.address.vendor
         if about is None:
             return trigger
-        send = recent[trigger.address.vendor].before(provider.send)
+        flow = about(trigger, Wire(planned.ids, here.providers[vendor].dialect))
         try:
-            versions = await drive(about(trigger, Wire(planned.ids, provider.dialect)), send, here.clock.sleep)
+            versions = await drive(flow, sends[vendor], here.clock.sleep)
         except NotAuthorized:
             raise
         except ApiError as error:
@@ -393,7 +399,7 @@ def _counted_together(total: int, tell: OnProgress) -> OnProgress:
 
 def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Inquiry) -> list[Trigger]:
     assert ask.range is not None
-    places = _targets(resource)
+    places = targets_of(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]
     subject, runs = ids[subject_of(resource)], resource.gate.runs
     overwrite = ask.overwrite or (ask.anew and measuring_of(resource.address).window is not None)
@@ -421,99 +427,6 @@ def _doubts(result: RunResult, tests: Iterable[Resource], ids: Mapping[Address, 
         )
 
     return tuple(doubt(each) for each in result.doubtful)
-
-
-def _asked_for(
-    evaluations: Iterable[Evaluation], tests: Sequence[Resource], ids: Mapping[Address, str]
-) -> list[Evaluation]:
-    """Without what was measured elsewhere for somebody else: several resources may measure one subject.
-
-    A place is known by its name or by the vendor's id.
-    """
-    places = {
-        resource.address: {name for place in _targets(resource) for name in (place.name, ids.get(place))}
-        for resource in tests
-        if subject_of(resource) != resource.address
-    }
-    return [each for each in evaluations if each.pipeline in {None, *places.get(each.address, (each.pipeline,))}]
-
-
-def _with_differences(
-    evaluation: Evaluation, expectations: Mapping[Address, Sequence[Expectation]], looking: Looking
-) -> Evaluation:
-    """The evaluation, saying which of the thresholds that are written it was not judged by, where the vendor tells."""
-    if evaluation.item is None or evaluation.status is not EvaluationStatus.PASSING:
-        return evaluation
-    criteria = expectations[evaluation.address][0].criteria
-    judged_by = looking.judged_by(evaluation, evaluation.address) if criteria else None
-    if judged_by is None:
-        return evaluation
-    then = {each.key for each in judged_by}
-    return replace(
-        evaluation,
-        unmeasured=next((name_of(each) for each in criteria if each.key not in then), ""),
-        laxer_then=laxer_then(judged_by, criteria),
-    )
-
-
-def laxer_then(judged_by: Sequence[Criterion], criteria: Sequence[Criterion]) -> tuple[str, ...]:
-    """The keys of what was judged, and by others than ``criteria``, so that a pass says nothing about these.
-
-    What passed by stricter ones passes by these, too: whoever finds that it does not, judges otherwise than the vendor.
-    """
-    then, now = ({each.key for each in each_time} for each_time in (judged_by, criteria))
-    meant = classify_by_key(judged_by, criteria)
-    return tuple(key for key in meant if key in then & now and meant[key] not in (Effect.SAME, Effect.LOOSENED))
-
-
-def _unclear(planned: Planned, tests: Iterable[Resource]) -> Iterator[Evaluation]:
-    """What cannot be measured, because no place has the name of the one that is meant, or several have it."""
-    there = namesakes(planned.live, KINDS)
-    for resource in tests:
-        for place in _targets(resource):
-            ids = there.get(place, ())
-            why = KINDS[place.kind].alike(place.name, ids) if len(ids) > 1 else "" if ids else _absent(planned, place)
-            if why:
-                yield Evaluation(resource.address, EvaluationStatus.ERROR, place.name, message=why)
-
-
-def _absent(planned: Planned, place: Address) -> str:
-    """Why there is no place of this name, where we never make one: ``the workspace has no agent "x"``; else ""."""
-    kind = KINDS[place.kind]
-    if kind.create is not None or kind.parent is None or Address(kind.parent, place.path[:-1]) not in planned.ids:
-        return ""
-    mean = did_you_mean(place.name, [each.name for each in planned.by_root[place.kind, place.root]], 0.5)
-    return f'the {KINDS[kind.parent].noun} has no {kind.noun} "{place.name}"{f"; {mean}" if mean else ""}'
-
-
-def _targets(resource: Resource) -> tuple[Address, ...]:
-    return measuring_of(resource.address).targets(resource.address, resource.fields)
-
-
-def _expectations(planned: Planned, tests: Iterable[Resource]) -> dict[Address, list[Expectation]]:
-    """One for each place where a resource runs or shall; one without a place where there is none to be named."""
-    there = {item.address: item for item in planned.live.objects if not item.archived}
-
-    def each(resource: Resource) -> list[Expectation]:
-        kind, measuring = KINDS[resource.address.kind], measuring_of(resource.address)
-        places = () if measuring.possible(resource.fields) else (*_targets(resource), *places_of(resource, planned))
-        beside = Neighbourhood(there, KINDS, resource.address)
-        subject = planned.desired.resources.get(subject_of(resource), resource)
-        criteria = KINDS[subject.address.kind].criteria(subject.fields, beside)
-        live = planned.by_id.get(planned.ids.get(subject.address, ""))
-        expectation = Expectation(
-            resource.address,
-            None,
-            resource.gate,
-            resource.source,
-            criteria,
-            kind.criteria(resource.gate.warn, beside),
-            windowed=measuring.window is not None,
-            there=None if live is None else KINDS[subject.address.kind].criteria(live.fields, beside),
-        )
-        return [replace(expectation, pipeline=place.name) for place in dict.fromkeys(places)] or [expectation]
-
-    return {resource.address: each(resource) for resource in tests}
 
 
 async def _stream_samples(here: Session, planned: Planned) -> None:

@@ -16,7 +16,7 @@ from reconciler.model.kind import Criterion
 from reconciler.model.outcome import Evaluation, EvaluationStatus, Level, Verdict
 from reconciler.model.resource import Address, Gate, OnUnusual, Regress
 from reconciler.model.values import Json
-from reconciler.pipeline.measuring import laxer_then
+from reconciler.pipeline.expecting import laxer_then
 
 SEVERITY = {"error": Level.FAIL, "warn": Level.WARN, "info": Level.INFO}
 WORST_FIRST = list(Level)
