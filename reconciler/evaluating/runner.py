@@ -46,6 +46,7 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.evaluating.notes import Started, forgotten, started_before, superseded, task_key, under_way
+from reconciler.evaluating.waiting import LAST_LOOK_S, TimeIsUp, in_time, pauses
 from reconciler.model.call import Call, Flow, Reply, Wire
 from reconciler.model.flow import Send, drive
 from reconciler.model.measuring import Measuring, Task, Trigger
@@ -58,15 +59,12 @@ from reconciler.model.values import Fields, format_duration
 T = TypeVar("T")
 OnProgress: TypeAlias = Callable[[int, int, str], None]
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 1.0, 10.0, 1.5
 SETTLED_S = 10.0
 """Without a task to ask about, results count as complete when they have not changed for this long."""
 LAG_S = 3.0
 """How long results may lag behind the end of their task."""
 DOUBT_S = 60.0
 """How long a lost trigger can still turn up, unless it is said, and how long its results may take."""
-LAST_LOOK_S = 2.0
-"""How long after the deadline the last look may take: what is over should not be called unfinished."""
 FAILED_READS = 3
 """How many failed reads in a row, each already retried by the transport, end the waiting."""
 
@@ -165,10 +163,6 @@ async def run(
 # --------------------------------------------------------------------------------------------------- asking
 
 
-class _TimeIsUp(Exception):
-    """The deadline passed before there was an answer, or a turn."""
-
-
 class _Run(Struct, frozen=True):
     """What all triggers of one run share: how to ask, and for how long.
 
@@ -208,12 +202,12 @@ class _Run(Struct, frozen=True):
 
     async def ask_until(self, until: float, ask: Callable[[], Awaitable[T | None]]) -> T | None:
         """The first answer that is not None; None when time is up.  Asks at least once."""
-        pause, failures = FIRST_PAUSE_S, 0
+        pause, failures = pauses(), 0
         while True:
             try:
                 answer = await ask()
                 failures = 0
-            except _TimeIsUp:
+            except TimeIsUp:
                 return None
             except (ReadFailed, RateLimited, Unreachable):
                 answer, failures = None, failures + 1
@@ -222,20 +216,11 @@ class _Run(Struct, frozen=True):
             left = until - self.now
             if answer is not None or left <= 0:
                 return answer
-            await self.clock.sleep(min(pause, left))
-            pause = min(LONGEST_PAUSE_S, pause * PAUSE_GROWTH)
+            await self.clock.sleep(min(next(pause), left))
 
     async def read(self, flow: Flow[T]) -> T:
-        """What is read before the end.  Raises _TimeIsUp, whatever the reading was waiting for."""
-        left = self.end - self.now
-        limit = asyncio.timeout(None if math.isinf(left) else max(0.0, left))
-        try:
-            async with limit:
-                return await drive(flow, self._send, self.clock.sleep, all_at_once(self._send))
-        except TimeoutError:
-            if limit.expired():
-                raise _TimeIsUp from None
-            raise
+        """What is read before the end.  Raises TimeIsUp, whatever the reading was waiting for."""
+        return await in_time(drive(flow, self._send, self.clock.sleep, all_at_once(self._send)), self.end - self.now)
 
     async def _send(self, call: Call) -> Reply:
         async with self.slots:
@@ -293,7 +278,7 @@ class _Measurement:
                 started = (await self._taken_up(known) if known else None) or await self._start(planned)
             if started is None:
                 return _End(await self._recorded_before(), is_measured=False)
-        except _TimeIsUp:
+        except TimeIsUp:
             why = f"not started within {format_duration(self.run.deadline_s)}; the next run starts it"
             return _End((self._failed(why),), is_measured=False)
         except NotAuthorized:
@@ -310,7 +295,7 @@ class _Measurement:
             if started.over:
                 return _End(await self._recorded(started), doubtful=not started.sure)
             return await self._wait_for(started)
-        except _TimeIsUp:
+        except TimeIsUp:
             unread = self._unread()
         except NotAuthorized:
             raise
@@ -323,7 +308,7 @@ class _Measurement:
     async def _start(self, planned: Started) -> Started | None:
         """Send the request, noted before and after; None where the vendor has nothing to evaluate.
 
-        Raises ApiError when it certainly did not start anything, and _TimeIsUp when it had no turn by the deadline.
+        Raises ApiError when it certainly did not start anything, and TimeIsUp when it had no turn by the deadline.
         """
         trigger = planned.sent
         if planned.number > 1 and not self.tasks_are_runs:
@@ -336,7 +321,7 @@ class _Measurement:
         planned = replace(planned, seen=frozenset(map(_fingerprint, old)))
         async with self.run.slots:
             if self.run.now >= self.run.end:
-                raise _TimeIsUp
+                raise TimeIsUp
             return await _to_its_end(self._request(planned, parts))
 
     async def _request(self, planned: Started, parts: Sequence[Trigger]) -> Started | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from reconciler.errors import NotFound, ReconcilerError, UsageInvalid
-from reconciler.evaluating.runner import LAST_LOOK_S, RunResult
+from reconciler.evaluating.runner import RunResult
+from reconciler.evaluating.waiting import LAST_LOOK_S, TimeIsUp, in_time, pauses
 from reconciler.model.call import Flow, Wire
 from reconciler.model.flow import drive
 from reconciler.model.measuring import Version, Versions
@@ -23,7 +24,6 @@ from reconciler.providers import KINDS
 T = TypeVar("T")
 LATEST = "latest"
 """In place of a commit's id: the newest one of each project."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 1.0, 10.0, 1.5
 
 
 async def commit_results(
@@ -103,10 +103,9 @@ class _Reader:
 
     async def _processed(self, project: Address, version: Version) -> Version:
         """The version once it is over, or as it is when time is up."""
-        pause, version_id = FIRST_PAUSE_S, version.version_id
+        pause, version_id = pauses(), version.version_id
         while not version.state.over and (left := self._until - self._here.clock.monotonic()) > 0:
-            await self._here.clock.sleep(min(pause, left))
-            pause = min(LONGEST_PAUSE_S, pause * PAUSE_GROWTH)
+            await self._here.clock.sleep(min(next(pause), left))
             version = await self._ask(project, lambda of, wire: of.named(version_id, wire))
         return version
 
@@ -128,14 +127,10 @@ class _Reader:
         measured = (kind.measuring for kind in KINDS.values() if kind.parent == project.kind and kind.measuring)
         versions = next(measuring.versions for measuring in measured if measuring.versions)
         asked = drive(flow(versions, Wire(self._ids, provider.dialect)), provider.send, self._here.clock.sleep)
-        left = self._until + LAST_LOOK_S - self._here.clock.monotonic()
-        limit = asyncio.timeout(max(0.0, left) if self._deadline_s else None)
+        left = self._until + LAST_LOOK_S - self._here.clock.monotonic() if self._deadline_s else math.inf
         try:
-            async with limit:
-                return await asked
-        except TimeoutError:
-            if not limit.expired():
-                raise
+            return await in_time(asked, left)
+        except TimeIsUp:
             why = f"{project.name}: the platform has not told of the commit within {format_duration(self._deadline_s)}"
             raise ReconcilerError(why, hint="run the same command again, with a longer --timeout") from None
 

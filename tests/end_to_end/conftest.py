@@ -26,7 +26,7 @@ from reconciler.emulator.app import create_app
 from reconciler.emulator.digitalocean.seed import Seed
 from reconciler.emulator.faults import Faults, FaultScript
 from reconciler.emulator.server import running
-from reconciler.evaluating import runner
+from reconciler.evaluating import waiting
 from tests.by_hand import PLAIN, ask
 
 Doc = dict[str, Any]
@@ -277,8 +277,8 @@ def platform(_platform: Platform) -> Platform:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask the emulator, which is done at once, more often than one asks a platform."""
-    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(runner, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(waiting, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE_S", 0.2)
 
 
 @pytest.fixture
