@@ -257,16 +257,18 @@ def _measurable(
     here: Session, planned: Planned, ask: Inquiry, only: tuple[Address, ...] | None
 ) -> tuple[list[Resource], list[tuple[Address, str]]]:
     """What is to be measured, and what cannot be in the way that is asked for, with the reason."""
+    desired, state, patterns = planned.desired, planned.state, here.request.select
+    limits = [] if only is None else [set(only)]
+    if ask.resume:
+        limits.append({trigger.address for trigger in noted(state.tasks)})
+    if patterns and not ask.anew:  # what an earlier apply changed is verified, too
+        # What the plan knows, so that a pattern means the same here as it did there.
+        limits.append(meant_by_any(patterns, {*desired.resources, *state.entries, *state.in_doubt}))
     tests: list[Resource] = []
     apart: list[tuple[Address, str]] = []
-    patterns = () if ask.anew else here.request.select  # what an earlier apply changed is verified, too
-    # What the plan knows, so that a pattern means the same here as it did there.
-    selected = meant_by_any(patterns, {*planned.desired.resources, *planned.state.entries, *planned.state.in_doubt})
-    waiting = {trigger.address for trigger in noted(planned.state.tasks)} if ask.resume else None
-    for resource in planned.desired:
+    for resource in desired:
         measuring = KINDS[resource.address.kind].measuring
-        left_out = any(chosen is not None and resource.address not in chosen for chosen in (only, waiting))
-        if measuring is None or left_out or (patterns and resource.address not in selected):
+        if measuring is None or not all(resource.address in limit for limit in limits):
             continue
         why_not = measuring.possible(resource.fields)
         if ask.commit:
