@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import sqrt
+from typing import TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -250,30 +251,25 @@ def _percent_for_fraction(
 
 
 def _scaled(values: Mapping[str, Json], factor: float) -> dict[str, Json]:
-    return {key: value * factor if isinstance(value, int | float) and not isinstance(value, bool) else value
-            for key, value in values.items()}  # fmt: skip
+    return {key: value * factor if _is_number(value) else value for key, value in values.items()}
 
 
 def _scales(words: str, values: Sequence[Mapping[str, Json]], criteria: Sequence[Criterion]) -> str:
     other = "a fraction" if words == "percent" else "percent"
-    limits = [c for c in criteria if family(c.value) == "number"]
-    numbers = [v for each in values for k, v in each.items() if limits and k == limits[0].key]
-    largest = max((v for v in numbers if isinstance(v, int | float)), default=0)
-    reach = f" (they reach {value_text(largest)}, the limit is {value_text(limits[0].value)})" if limits else ""
-    return f"the values are {words}, while the threshold is {other}{reach}"
+    limit = next((c for c in criteria if family(c.value) == "number"), None)
+    if limit is None:
+        return f"the values are {words}, while the threshold is {other}"
+    reach = f"they reach {value_text(max(_numbers(limit, values), default=0))}, the limit is {value_text(limit.value)}"
+    return f"the values are {words}, while the threshold is {other} ({reach})"
 
 
 def _other_scale(limits: Sequence[Criterion], values: Sequence[Mapping[str, Json]], before: Sequence[Criterion]) -> str:
     """Why a limit cannot be of the values' scale: a fraction, where all values are percent; else ""."""
     for criterion in limits:
-        limit = criterion.value
-        former = [c.value for c in before if c.key == criterion.key and isinstance(c.value, int | float)]
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < 1:
+        limit, former = criterion.value, _former(criterion, before)
+        if not _is_number(limit) or not 0 < limit < 1 or (before and not any(1 <= each <= PERCENT for each in former)):
             continue
-        if before and not any(1 <= each <= PERCENT for each in former):
-            continue
-        numbers = [each[criterion.key] for each in values if criterion.key in each]
-        sizes = [abs(v) for v in numbers if isinstance(v, int | float) and not isinstance(v, bool) and v]
+        sizes = [abs(value) for value in _numbers(criterion, values) if value]
         if sizes and min(sizes) >= FAR * limit and 1 < max(sizes) <= PERCENT:
             return _scales("percent", values, [criterion])
     return ""
@@ -284,15 +280,28 @@ def _became_percent(
 ) -> str:
     """Why a new limit is percent, where the limit until now and all values are fractions; else ""."""
     for criterion in limits:
-        limit = criterion.value
-        former = [c.value for c in before if c.key == criterion.key and isinstance(c.value, int | float)]
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not former or not 1 < limit <= PERCENT:
+        limit, former = criterion.value, _former(criterion, before)
+        if not _is_number(limit) or not 1 < limit <= PERCENT or not former:
             continue
-        numbers = [v for each in values if isinstance(v := each.get(criterion.key), int | float)]
-        fractions = all(0 <= v <= 1 for v in numbers) and any(0 < v < 1 for v in numbers)
+        numbers = _numbers(criterion, values)
+        fractions = all(0 <= value <= 1 for value in numbers) and any(0 < value < 1 for value in numbers)
         if fractions and all(0 < each <= 1 and limit >= TOO_FAR * each for each in former):
             return _scales("fractions", values, [criterion])
     return ""
+
+
+def _former(criterion: Criterion, before: Sequence[Criterion]) -> list[float]:
+    """The limits until now on what the criterion is about."""
+    return [each.value for each in before if each.key == criterion.key and _is_number(each.value)]
+
+
+def _numbers(criterion: Criterion, values: Sequence[Mapping[str, Json]]) -> list[float]:
+    """What was measured of it."""
+    return [value for each in values if _is_number(value := each.get(criterion.key))]
+
+
+def _is_number(value: Json) -> TypeGuard[float]:
+    return family(value) == "number"
 
 
 # ------------------------------------------------------------------------------------- nearest
