@@ -86,7 +86,7 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.course import carried_out
     from reconciler.cli.ranges import patience, time_range
-    from reconciler.cli.reports import Reports
+    from reconciler.cli.reports import Reports, recent
     from reconciler.cli.saved_plan import read_plan
     from reconciler.cli.verification import Verification
     from reconciler.errors import UsageInvalid
@@ -100,7 +100,7 @@ def command(
     costs = {"--timeout": timeout is not None, "--max-evaluations": most is not None}
     goes_with("--evaluate", evaluates, {"--rollback": rollback, **given_range(since, start, end), **costs})
     within = time_range(since, start, end, time.time())
-    ask = Inquiry(within, deadline_s=patience(timeout), most=most)
+    ask = Inquiry(within, deadline_s=patience(timeout), most=most, recent=recent(style, reports))
     if not evaluates and (judging := [each.form for each in reports if each.form not in PLAN_FORMS]):
         raise UsageInvalid(f"--report {judging[0]} goes with --evaluate: it tells of verdicts")
     settings = Settings.from_environ(os.environ)

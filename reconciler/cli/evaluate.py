@@ -70,7 +70,7 @@ def command(
 
     from reconciler.cli.console import Console
     from reconciler.cli.ranges import patience, time_range
-    from reconciler.cli.reports import Reports
+    from reconciler.cli.reports import Reports, recent
     from reconciler.cli.running import in_session
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.measuring import Inquiry, evaluate
@@ -90,6 +90,7 @@ def command(
         commit=commit or "",
         deadline_s=patience(timeout),
         most=most,
+        recent=recent(style, reports),
     )
 
     if no_wait and reports:
@@ -138,7 +139,9 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
 
     good = passed(evaluated.verdicts) or bool(evaluated.nothing)
     cost = evaluated.estimate.to_json() if evaluated.estimate else None
-    told.judged(evaluated.verdicts, evaluated.apart, passed=good, cost=cost, doubts=evaluated.doubts)
+    told.judged(
+        evaluated.verdicts, evaluated.apart, passed=good, cost=cost, doubts=evaluated.doubts, past=evaluated.past
+    )
     if evaluated.nothing:
         console.story(f"Nothing to evaluate: {evaluated.nothing}.")
     elif style != NOTHING_YET:
@@ -150,6 +153,7 @@ def report_verdicts(evaluated: Evaluated, style: str, console: Console, told: Re
             apart=evaluated.apart,
             cost=cost,
             doubts=evaluated.doubts,
+            past=evaluated.past,
         )
         console.answer(shown)
     if evaluated.apart:

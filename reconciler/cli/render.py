@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address
     from reconciler.model.values import Fields
+    from reconciler.reporting.pages import Past
 
 
 NOTHING_YET = ""
@@ -140,8 +141,10 @@ def show_verdicts(
     apart: Sequence[tuple[Address, str]] = (),
     cost: Fields | None = None,
     doubts: Sequence[Doubt] = (),
+    past: Past | None = None,
 ) -> str:
-    """Verdicts as a table, json, markdown, html, github, junit or openmetrics; json also tells the ``cost``.
+    """Verdicts as a table, json, markdown, html, github, junit or openmetrics; json also tells the ``cost``, and
+    html shows the ``past``.
 
     The ``doubts`` stand in all of them but the table: there they come after it, in the story.
     """
@@ -157,7 +160,7 @@ def show_verdicts(
 
             return verdicts_markdown(verdicts, environment=environment, doubts=doubts)
         case "html":
-            return _page(paper, environment=environment, verdicts=verdicts, doubts=doubts)
+            return _page(paper, environment=environment, verdicts=verdicts, doubts=doubts, past=past or {})
         case "github":
             from reconciler.reporting.github import github, of_doubts, of_verdicts
 

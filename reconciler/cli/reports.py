@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.resource import Address
     from reconciler.model.values import Fields
-    from reconciler.reporting.pages import Told
+    from reconciler.reporting.pages import Past, Told
     from reconciler.settings import Ci
 
 LARGEST_SUMMARY = 1024 * 1024
 """Bytes that GitHub takes of one step's summary; with more it shows none of it (docs.github.com, 2026-11)."""
+RECENT = 30
+"""How many of the latest verdicts on a test a page shows, as ``reconciler history`` does."""
 _ABOUT = {
     "validate": "manifests",
     "plan": "plan",
@@ -75,6 +77,7 @@ class Reports:
         self._cost: Fields | None = None
         self._apart: Sequence[tuple[Address, str]] = ()
         self._doubts: Sequence[Doubt] = ()
+        self._past: Past = {}
         self._problems: Sequence[Problem] | None = None
         self._plan_file = ""
         self._only_drift = False
@@ -123,11 +126,13 @@ class Reports:
         passed: bool,
         cost: Fields | None = None,
         doubts: Sequence[Doubt] = (),
+        past: Past | None = None,
     ) -> None:
         """The verdicts, what was left out of them with the reason, whether the gate holds, what it cost, what is
-        doubtful.
+        doubtful, what was judged before.
         """
         self._verdicts, self._apart, self._passed, self._cost, self._doubts = verdicts, apart, passed, cost, doubts
+        self._past = past or {}
         for verdict in verdicts:
             self._console.event(_verdict_event(verdict))
         for doubt in doubts:
@@ -246,6 +251,7 @@ class Reports:
             only_drift=self._only_drift,
             about=self._about,
             doubts=self._doubts,
+            past=self._past,
         )
 
     # ---------------------------------------------------------------------------------------------- GitHub
@@ -287,6 +293,11 @@ class Reports:
 
     def _append(self, file: str, variable: str, make: Callable[[int], str]) -> None:
         append_for_github(file, variable, make, self._console)
+
+
+def recent(style: str, reports: Sequence[Report]) -> int:
+    """How much of the past is shown beside verdicts: some where a page is made, which draws it."""
+    return RECENT if "html" in (style, *(each.form for each in reports)) else 0
 
 
 def command_name() -> str:

@@ -61,7 +61,7 @@ def command(
     from reconciler.cli.console import Console
     from reconciler.cli.evaluate import report_verdicts
     from reconciler.cli.ranges import time_range
-    from reconciler.cli.reports import Reports
+    from reconciler.cli.reports import Reports, recent
     from reconciler.cli.running import in_session
     from reconciler.errors import UsageInvalid
     from reconciler.pipeline.measuring import Inquiry, evaluate
@@ -78,7 +78,7 @@ def command(
     if commit is not None and ranged:
         raise UsageInvalid("--commit goes without a time range: its results are of the commit")
     within = time_range(since, start, end, time.time()) if ranged else None
-    ask = Inquiry(within, trigger=False, changed=changed, commit=commit or "")
+    ask = Inquiry(within, trigger=False, changed=changed, commit=commit or "", recent=recent(style, reports))
 
     with Reports(reports, console, settings.ci, environment=common.named_environment) as told:
         evaluated = in_session(lambda here: evaluate(here, ask), common.request(), settings, console, ahead=True)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.applying.journal import Journal
 from reconciler.concurrency import all_of
-from reconciler.errors import ApiError, NotAuthorized, UsageInvalid
+from reconciler.errors import ApiError, NotAuthorized, ReconcilerError, UsageInvalid
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Past, as_recorded, judge, passed
 from reconciler.evaluating.notes import noted, outdated, resume
@@ -49,7 +49,8 @@ class Evaluated(Struct, frozen=True):
 
     ``nothing`` says why there are no verdicts where that is as it should be: nothing that is measured has changed.
     ``unverified`` are the tests that had to be judged for the last apply to be verified, where nobody asked it to.
-    ``doubts`` are the triggers of which nobody knows whether they started anything.
+    ``doubts`` are the triggers of which nobody knows whether they started anything.  ``past`` is what is on record of
+    what was judged, this run's verdicts among it, as far as the inquiry asks for it.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -60,6 +61,7 @@ class Evaluated(Struct, frozen=True):
     nothing: str = ""
     unverified: tuple[Address, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    past: Past = field(default_factory=dict)
 
 
 class Inquiry(Struct, frozen=True):
@@ -69,7 +71,8 @@ class Inquiry(Struct, frozen=True):
     only reads what was recorded.  ``anew`` measures windows again that have results, even without ``overwrite``:
     the tests were others when those were recorded.
     ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
-    commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.
+    commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.  ``recent`` is
+    how many of the latest verdicts on each test and place are wanted beside those of this run, for who looks at them.
     """
 
     range: TimeRange | None
@@ -83,6 +86,7 @@ class Inquiry(Struct, frozen=True):
     commit: str = ""
     deadline_s: float = 600.0
     most: int | None = None
+    recent: int = 0
 
 
 async def evaluate(here: Session, ask: Inquiry) -> Evaluated:
@@ -146,6 +150,7 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         estimate=estimate,
         unverified=unverified(here, planned.state),
         doubts=_doubts(result, tests, planned.ids),
+        past=await _recent(here, tests, ask.recent),
     )
 
 
@@ -214,6 +219,15 @@ async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterab
     asking = [each.address for each in tests if each.gate.regress is not None or each.gate.runs > 1]
     new = Counter((each.address, each.pipeline) for each in evaluations)
     return await asyncio.to_thread(past, here, asking, LOOKED_BACK + max(new.values(), default=0))
+
+
+async def _recent(here: Session, tests: Iterable[Resource], count: int) -> Past:
+    """The latest ``count`` verdicts on each of these; nothing is decided by them, so a warning where they are lost."""
+    try:
+        return await asyncio.to_thread(past, here, [each.address for each in tests], count) if count else {}
+    except ReconcilerError as error:
+        here.hooks.note(f"warning: what was measured before is not shown: {error.message}")
+        return {}
 
 
 def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Inquiry) -> Estimate:

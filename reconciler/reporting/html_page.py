@@ -25,7 +25,6 @@ from reconciler.reporting.drift import drift_answer, drift_blocks, drift_sentenc
 from reconciler.reporting.findings import told_of
 from reconciler.reporting.html_lines import MEANINGS, RESERVE, block_html, left_out
 from reconciler.reporting.html_tables import (
-    Past,
     marked,
     outcome_table,
     problem_table,
@@ -35,7 +34,7 @@ from reconciler.reporting.lines import is_to_be_copied
 from reconciler.reporting.markdown import rows_fitting
 from reconciler.reporting.markup import Markup, joined, tag, void
 from reconciler.reporting.page_style import STYLE
-from reconciler.reporting.pages import Told, done_sentence, environment_of, not_done, subject_of
+from reconciler.reporting.pages import Past, Told, done_sentence, environment_of, not_done, subject_of
 from reconciler.reporting.pictures import shares
 from reconciler.reporting.tables import doubt_words, verdict_summary
 
@@ -60,7 +59,10 @@ _LEGEND = (
     ("SAME", "written in another way, and means the same"),
     ("Margin", "how far a value is on the right side of its limit; negative on the wrong side"),
     ("Against its limit", "the upright line is the limit, the band is what passes; a disc passes, a cross does not"),
-    ("Recently", "the same value from the oldest to the newest; the dashed line is the limit of today"),
+    (
+        "Recently",
+        "the values from the oldest to the newest, a cross for what did not pass; the dashed line is today's limit",
+    ),
 )
 
 

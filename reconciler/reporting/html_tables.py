@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reconciler.errors import Problem
 from reconciler.model.history import Observation
 from reconciler.model.outcome import Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Step
-from reconciler.model.resource import Address, Source
+from reconciler.model.resource import Source
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.history import series, series_words
 from reconciler.reporting.html_lines import RESERVE, folded, left_out
 from reconciler.reporting.markdown import rows_fitting
 from reconciler.reporting.markup import Markup, joined, tag
-from reconciler.reporting.pages import outcome_reason
+from reconciler.reporting.pages import Past, outcome_reason
 from reconciler.reporting.pictures import gauge, history_line, limits_in
 from reconciler.reporting.tables import level_word, margin_text, reason, short_address, worst_first
-
-Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
-"""What was observed of each test on each pipeline, newest first."""
 
 LONGEST_CELL = 4_000
 TONES: dict[Level, str] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}

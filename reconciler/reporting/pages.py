@@ -23,6 +23,9 @@ from reconciler.reporting.lines import is_to_be_copied
 from reconciler.reporting.markdown import LIMIT, drift_markdown, marker, plan_markdown, rows_fitting, verdicts_markdown
 from reconciler.reporting.tables import short_address
 
+Past = Mapping[tuple[Address, str | None], Sequence[Observation]]
+"""What was observed of each test on each pipeline, newest first."""
+
 SMALLEST = 1_000
 """No part of a page is worth less room than that."""
 RESERVE = 200
@@ -35,9 +38,8 @@ class Told(Struct, frozen=True):
     """What a run has to tell.  A part is None where the run did not get there, or has none.
 
     ``only_drift``: the plan holds what somebody changed at the platform, and is told from there.  ``doubts`` belong
-    to the verdicts, as ``past`` does: what was observed of each test on each pipeline, newest first, as far as somebody
-    asked for it.  ``about`` is what the run was to tell of, whether it got there or not: a comment that says how it
-    failed takes the place of the one that says how it went before.
+    to the verdicts, as ``past`` does, as far as somebody asked for it.  ``about`` is what the run was to tell of,
+    whether it got there or not: a comment that says how it failed takes the place of the one that says how it went.
     """
 
     environment: str = ""
@@ -49,7 +51,7 @@ class Told(Struct, frozen=True):
     only_drift: bool = False
     about: str = ""
     doubts: Sequence[Doubt] = ()
-    past: Mapping[tuple[Address, str | None], Sequence[Observation]] = {}
+    past: Past = {}
 
 
 def page(told: Told, *, limit: int = LIMIT, verbose: bool = False) -> str:

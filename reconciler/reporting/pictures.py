@@ -60,19 +60,20 @@ def gauge(verdict: Verdict) -> Markup | None:
 def history_line(
     values: Sequence[float | None], levels: Sequence[Level], limits: Sequence[Limit], title: str
 ) -> Markup:
-    """The values from the oldest to the newest, with their limits as lines; None is a gap, and has no mark."""
+    """The values from the oldest to the newest, with their limits as lines.
+
+    What did not pass has a mark; None is a gap, with its mark at the bottom.
+    """
     numbers = [each for each in values if each is not None]
     scale = _Scale.around([*numbers, *(each.value for each in limits)])
     step = (_WIDTH - 2 * _EDGE) / max(1, len(values) - 1)
-    places = [
-        None if value is None else (round(_EDGE + step * position, 1), scale.height(value))
-        for position, value in enumerate(values)
-    ]
+    spots = [round(_EDGE + step * position, 1) for position in range(len(values))]
+    places = [None if value is None else (x, scale.height(value)) for x, value in zip(spots, values, strict=True)]
     last = len(values) - 1
     marks = [
-        _mark(*place, level, 4 if position == last else 2)
-        for position, (place, level) in enumerate(zip(places, levels, strict=True))
-        if place is not None and (level is not Level.PASS or position == last)
+        _mark(x, _HEIGHT - 2 if place is None else place[1], level, 4 if position == last else 2)
+        for position, (x, place, level) in enumerate(zip(spots, places, levels, strict=True))
+        if level is not Level.PASS or (position == last and place is not None)
     ]
     lines = [
         void("path", class_="limit", d=f"M{_EDGE} {scale.height(each.value):g}H{_WIDTH - _EDGE}") for each in limits

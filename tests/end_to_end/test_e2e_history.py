@@ -119,6 +119,23 @@ def test_a_history_that_can_not_be_written_fails_no_gate(measured: Any) -> None:
     assert history.read_text() == "mine " * 1000
 
 
+def test_a_page_draws_what_was_measured_before(measured: Any, platform: Any) -> None:
+    """Without a request more to the platform; what cannot be read is not shown, which fails nothing."""
+    ask = ("status", "--from", "2026-11-11", "--to", "2026-11-12", "--select", "*Rows*")
+    platform.seen.clear()
+    measured(*ask, code=5)
+    usual = len(platform.seen)
+    platform.seen.clear()
+    page = measured(*ask, "--format", "html", code=5).out
+    assert len(platform.seen) == usual
+    assert "<title>rowCount 1 to 2, latest 1; 2 verdicts, 1 failed (!)</title>" in page
+    assert "<title>rowCount 2 to 3, latest 2; 2 verdicts, all passed</title>" in page
+    (measured.folder / ".reconciler" / "default.history.db").write_text("mine " * 1000)
+    told = measured(*ask, "--report=html=page.html", code=5)
+    assert "warning: what was measured before is not shown: the history " in told.words
+    assert "<title>Failed: Evaluation" in (measured.folder / "page.html").read_text()
+
+
 # ------------------------------------------------------------------------------------------ what is shown
 
 

@@ -301,9 +301,9 @@ def test_every_number_is_drawn_inside_of_the_picture(measured: str, verdicts: tu
 
 
 def test_recent_values_are_a_line_with_a_cross_for_each_that_did_not_pass() -> None:
-    levels = [Level.PASS, Level.FAIL, Level.PASS, Level.PASS]
+    levels = [Level.PASS, Level.WARN, Level.FAIL, Level.PASS]
     picture = history_line([0.9, 0.5, None, 0.85], levels, [Limit(">=", 0.8)], "faithfulness 0.5 to 0.9")
-    assert _classes(picture) == ["limit", "line", "mark fail", "mark pass"]
+    assert _classes(picture) == ["limit", "line", "mark warn", "mark fail", "mark pass"]
     (line,) = (each for each in ElementTree.fromstring(picture) if each.get("class") == "line")
     assert re.sub(r"[\d. ]+", "", str(line.get("d"))) == "MLM", "a point without a number is a gap"
 
