@@ -38,8 +38,8 @@ from reconciler.reporting.pages import Past, Told, done_sentence, environment_of
 from reconciler.reporting.pictures import shares
 from reconciler.reporting.tables import doubt_words, verdict_summary
 
-LIMIT = 8_000_000
-"""Characters, with which a browser on a phone is not yet in trouble: some 20,000 steps."""
+LIMIT = 16_000_000
+"""Characters, with which a browser is not yet in trouble: 10,000 verdicts with their past, or 30,000 steps."""
 
 _SUBJECTS = {
     "plan": ("Plan", "What an apply would change at the platform, so that it is as the manifests say."),
@@ -126,7 +126,7 @@ def _page(name: str, lead: str, environment: str, facts: Markup, answers: Sequen
         room -= len(details)
         if details:
             heading = Markup("") if alone else tag("h2", each.name)
-            sections.append(tag("section", heading, Markup("\n"), details, id=_anchor(each)))
+            sections.append(tag("div" if alone else "section", heading, Markup("\n"), details, id=_anchor(each)))
     title = tag("h1", f"{name} for ", tag("code", environment)) if environment else tag("h1", name)
     header = tag(
         "header", tag("p", "reconciler", class_="brand"), title, tag("p", lead, class_="lead"), facts, summaries

@@ -16,7 +16,7 @@ from reconciler.reporting.markdown import rows_fitting
 from reconciler.reporting.markup import Markup, joined, tag
 from reconciler.reporting.pages import Past, outcome_reason
 from reconciler.reporting.pictures import gauge, history_line, limits_in
-from reconciler.reporting.tables import level_word, margin_text, reason, short_address, worst_first
+from reconciler.reporting.tables import home_of, level_word, margin_text, reason, short_address, worst_first
 
 LONGEST_CELL = 4_000
 TONES: dict[Level, str] = {Level.FAIL: "bad", Level.WARN: "warn", Level.INFO: "move", Level.PASS: "good"}
@@ -31,33 +31,42 @@ def verdict_tables(verdicts: Sequence[Verdict], past: Past, *, level: int, room:
     ordered = worst_first(verdicts)
     others = [each for each in ordered if each.level is not Level.PASS]
     passes = [each for each in ordered if each.level is Level.PASS]
-    parts = []
+    home = home_of([each.address for each in verdicts]) if verdicts else ()
+    parts = [tag("p", "Tests of ", tag("code", _short("/".join(home))), class_="home")] if home else []
     if others:
-        table, shown = _verdict_table(others, past, room)
+        table, shown = _verdict_table(others, past, len(home), room)
         parts += [table, left_out(len(others) - shown)]
         room = 0 if shown < len(others) else room - len(table)
     if passes:
-        table, shown = _verdict_table(passes, past, room)
+        table, shown = _verdict_table(passes, past, len(home), room)
         parts.append(folded(tag(f"h{level}", "Passed"), len(passes), joined([table, left_out(len(passes) - shown)])))
     return joined(parts, "\n")
 
 
-def _verdict_table(verdicts: Sequence[Verdict], past: Past, room: int) -> tuple[Markup, int]:
-    """As many of these as fit, and how many that is.  Without any past there is no column for it."""
+def _verdict_table(verdicts: Sequence[Verdict], past: Past, home: int, room: int) -> tuple[Markup, int]:
+    """As many of these as fit, and how many that is.  Without any past there is no column for it.
+
+    The first ``home`` names of all of them are said elsewhere.
+    """
     has_past = any(past.get((each.address, each.pipeline)) for each in verdicts)
-    rows = [_verdict_row(each, past.get((each.address, each.pipeline), ()), has_past) for each in verdicts]
+    rows = [_verdict_row(each, past.get((each.address, each.pipeline), ()), home, has_past) for each in verdicts]
     kept = rows_fitting(rows, room - 2 * RESERVE)
     columns = ["Result", "Test and pipeline", "Measured", "Wanted", "Margin", "Against its limit"]
     columns += [*(["Recently"] if has_past else []), "Why"]
     return (_table(columns, rows[:kept], "verdicts"), kept) if kept else (Markup(""), 0)
 
 
-def _verdict_row(verdict: Verdict, past: Sequence[Observation], has_past: bool) -> Markup:
+def _verdict_row(verdict: Verdict, past: Sequence[Observation], home: int, has_past: bool) -> Markup:
     tone = TONES[verdict.level]
     place = f"on {_short(verdict.pipeline)}" if verdict.pipeline else ""
     cells = [
         tag("td", marked(tone, level_word(verdict)), class_=f"level {tone}"),
-        tag("th", tag("code", _short(short_address(verdict.address))), place_html(verdict.source, place), scope="row"),
+        tag(
+            "th",
+            tag("code", _short(short_address(verdict.address, home))),
+            place_html(verdict.source, place),
+            scope="row",
+        ),
         tag("td", _short(verdict.measured), class_="measured number"),
         tag("td", _short(verdict.wanted), class_="wanted number"),
         tag("td", margin_text(verdict.margin), class_="margin number"),

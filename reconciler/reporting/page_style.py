@@ -5,7 +5,7 @@ It names nothing outside of the page, and holds neither ``<`` nor ``&``, so that
 
 STYLE = """
 :root{color-scheme:light dark;--ground:#f6f7f9;--card:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dde3;--faint:#eef1f4;
---good:#1a7f37;--good-back:#dff5e3;--bad:#b3192c;--bad-back:#fde4e6;--warn:#8a5300;--warn-back:#fdf0d2;
+--good:#156a2d;--good-back:#dff5e3;--bad:#b3192c;--bad-back:#fde4e6;--warn:#8a5300;--warn-back:#fdf0d2;
 --move:#0b5fb5;--move-back:#e1effc;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace}
 @media screen and (prefers-color-scheme:dark){:root{--ground:#0e1217;--card:#161b22;--ink:#e4e9ee;--soft:#9aa5b1;
 --line:#2d353f;--faint:#1e252e;--good:#5bc873;--good-back:#12301b;--bad:#ff8088;--bad-back:#40171c;--warn:#e9b24a;--warn-back:#3a2b0d;
@@ -43,7 +43,7 @@ padding:.9rem 1.1rem}
 padding:.1rem .6rem;font-size:.9rem;background:var(--ground)}
 .tally b{font-family:var(--mono);font-size:1.05rem}
 main{padding-bottom:1rem}
-section{margin-top:2rem}
+main>div,section{margin-top:2rem}
 section+section{border-top:1px solid var(--line);padding-top:1.5rem}
 .note{margin-top:1rem;padding:.7rem 1rem;border-radius:8px;background:var(--move-back)}
 .note.warn{background:var(--warn-back)}.note.bad{background:var(--bad-back)}
@@ -82,13 +82,14 @@ details>table{margin:0;border:0}
 th,td{text-align:left;vertical-align:top;padding:.6rem .75rem;border-top:1px solid var(--faint)}
 thead th{color:var(--soft);font-weight:600;font-size:.85rem;border-top:0;white-space:nowrap}
 tbody th{font-weight:600;overflow-wrap:anywhere}
-.verdicts th{min-width:15rem}
+.verdicts th{min-width:17rem}
 .verdicts thead th{min-width:0}
 tbody small{display:block;color:var(--soft);font-weight:400;font-size:.8rem}
 .number{font-family:var(--mono);font-size:.86rem;font-variant-numeric:tabular-nums;min-width:5.5rem}
 .margin{white-space:nowrap}
 .why{min-width:11rem;overflow-wrap:anywhere}
 .level{white-space:nowrap;font-weight:700}
+.home{color:var(--soft);margin-top:1rem}.home+table{margin-top:.4rem}.home+details{margin-top:.4rem}
 svg{display:block;max-width:100%;overflow:visible}
 svg.shares{width:100%;height:10px;margin-top:.75rem}
 .shares .fail{fill:var(--bad)}.shares .warn{fill:var(--warn)}.shares .info{fill:var(--move)}

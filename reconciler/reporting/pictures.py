@@ -16,7 +16,7 @@ from reconciler.model.outcome import Level, Verdict
 from reconciler.reporting.markup import Markup, tag, void
 
 _WIDTH, _HEIGHT, _EDGE = 140, 24, 7
-_MIDDLE = _HEIGHT / 2
+_MIDDLE, _BOTTOM = _HEIGHT / 2, _HEIGHT - 2
 _NUMBER = r"-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?"
 _CONDITION = re.compile(rf"(>=|<=|>|<|is|!=) ({_NUMBER})")
 
@@ -70,11 +70,14 @@ def history_line(
     spots = [round(_EDGE + step * position, 1) for position in range(len(values))]
     places = [None if value is None else (x, scale.height(value)) for x, value in zip(spots, values, strict=True)]
     last = len(values) - 1
-    marks = [
-        _mark(x, _HEIGHT - 2 if place is None else place[1], level, 4 if position == last else 2)
-        for position, (x, place, level) in enumerate(zip(spots, places, levels, strict=True))
-        if level is not Level.PASS or (position == last and place is not None)
-    ]
+    crosses: dict[Level, str] = {}
+    for position, (x, place, level) in enumerate(zip(spots, places, levels, strict=True)):
+        if level is not Level.PASS:
+            y = _BOTTOM if place is None else place[1]
+            crosses[level] = crosses.get(level, "") + _cross(x, y, 4 if position == last else 2)
+    marks = [void("path", class_=f"mark {level.value}", d=way) for level, way in crosses.items()]
+    if values and levels[-1] is Level.PASS and (place := places[-1]) is not None:
+        marks.append(_mark(*place, Level.PASS))
     lines = [
         void("path", class_="limit", d=f"M{_EDGE} {scale.height(each.value):g}H{_WIDTH - _EDGE}") for each in limits
     ]
@@ -115,16 +118,16 @@ def _zone(limits: Sequence[Limit], scale: _Scale) -> list[Markup]:
     return [void("rect", class_="zone", x=f"{start:g}", y=f"{_MIDDLE - 5:g}", width=f"{end - start:.1f}", height="10")]
 
 
-def _mark(x: float, y: float, level: Level, size: int = 4) -> Markup:
+def _mark(x: float, y: float, level: Level) -> Markup:
     """A disc for what passes, a cross for what does not."""
     if level is Level.PASS:
-        return void("circle", class_="mark pass", cx=f"{x:g}", cy=f"{y:g}", r=f"{size}")
+        return void("circle", class_="mark pass", cx=f"{x:g}", cy=f"{y:g}", r="4")
+    return void("path", class_=f"mark {level.value}", d=_cross(x, y, 4))
+
+
+def _cross(x: float, y: float, size: int) -> str:
     whole = 2 * size
-    return void(
-        "path",
-        class_=f"mark {level.value}",
-        d=f"M{x - size:g} {y - size:g}l{whole} {whole}m0 -{whole}l-{whole} {whole}",
-    )
+    return f"M{x - size:g} {y - size:g}l{whole} {whole}m0 -{whole}l-{whole} {whole}"
 
 
 def _way(places: Sequence[tuple[float, float] | None]) -> str:

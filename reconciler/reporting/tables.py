@@ -99,9 +99,9 @@ def reason(verdict: Verdict) -> str:
     return "; ".join(part for part in (verdict.why, baseline_remark(baseline)) if part)
 
 
-def short_address(address: Address) -> str:
-    """The address without its kind: ``support-bot/monitoring/Faithful``."""
-    return str(address).partition("/")[2]
+def short_address(address: Address, home: int = 0) -> str:
+    """The address without its kind and its first ``home`` names: ``support-bot/monitoring/Faithful``."""
+    return str(Address(address.kind, address.path[home:]) if home else address).partition("/")[2]
 
 
 def doubt_words(doubt: Doubt) -> str:
@@ -127,7 +127,7 @@ _HEADER = ("RESULT", "TEST", "PIPELINE", "MEASURED", "WANTED", "MARGIN", "WHY")
 
 
 def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str]:
-    home = _home([verdict.address for verdict in verdicts])
+    home = home_of([verdict.address for verdict in verdicts])
     rows = [_verdict_row(verdict, len(home)) for verdict in verdicts]
     header = (_HEADER[0], f"TEST of {'/'.join(home)}" if home else _HEADER[1], *_HEADER[2:])
     reasons = [row.cells[-1] for row in rows]
@@ -145,7 +145,7 @@ def _verdict_lines(verdicts: list[Verdict], width: int, color: bool) -> list[str
     return lines
 
 
-def _home(addresses: Sequence[Address]) -> tuple[str, ...]:
+def home_of(addresses: Sequence[Address]) -> tuple[str, ...]:
     """The names that all addresses begin with and that say nothing in each row: ``("support-bot", "monitoring")``."""
     first, *others = [address.path[:-1] for address in addresses]
     shared = 0
@@ -162,7 +162,7 @@ def _verdict_row(verdict: Verdict, home: int) -> Row:
     return Row(
         (
             level_word(verdict).upper(),
-            short_address(Address(verdict.address.kind, verdict.address.path[home:])),
+            short_address(verdict.address, home),
             verdict.pipeline or "-",
             verdict.measured or "-",
             verdict.wanted or "-",
@@ -179,7 +179,7 @@ def _record(verdict: Verdict, home: int) -> tuple[Line, ...]:
     facts = [("measured", verdict.measured), ("wanted", verdict.wanted), ("margin", margin_text(verdict.margin))]
     told = ", ".join(f"{name} {value}" for name, value in facts if value)
     level = Span(f"{level_word(verdict).upper():<6}", LEVEL_TINTS[verdict.level], solid=True)
-    name = Span(short_address(Address(verdict.address.kind, verdict.address.path[home:])), solid=True)
+    name = Span(short_address(verdict.address, home), solid=True)
     indent = len("RESULT") + GAP
     if _has_passed(verdict):
         values = Span(f"  {verdict.measured} {verdict.wanted}".rstrip(), "dim")
