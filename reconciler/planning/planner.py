@@ -48,7 +48,7 @@ from reconciler.planning.graph import linked
 from reconciler.planning.guards import POLICY, check_kinds, check_outage, denied, risks_of
 from reconciler.planning.matcher import match
 from reconciler.planning.pins import lost_pins
-from reconciler.planning.selecting import meant_by_any, selected
+from reconciler.planning.selecting import asked_for, meant_by_any, selected
 from reconciler.planning.unwanted import for_unwanted
 from reconciler.planning.virtual import virtuals
 from reconciler.planning.wanted import Notice, Wanted, for_wanted
@@ -72,7 +72,7 @@ def make_plan(
     world = World(desired, live, state, by_id, match(desired, live, state, by_id), options)
     check_outage(world)
     wanted = list(for_wanted(world))
-    notices = [each for each in wanted if isinstance(each, Notice)]
+    notices = sorted(each for each in wanted if isinstance(each, Notice))
     decided = (each for each in wanted if not isinstance(each, Notice))
     decisions = [*decided, *for_unwanted(world), *lost_pins(world)]
     chosen, unselected = selected(decisions, world)
@@ -81,8 +81,9 @@ def make_plan(
     refusals = [item for item in chosen if isinstance(item, Refusal)]
     resources = (desired.resources.get(step.address) for step in steps)
     references = {resource.address: resource.references for resource in resources if resource}
-    owned = list(_owned(world))
-    lifecycle = (*_lifecycle(world, {step.address for step in steps}), *_virtual(world))
+    meant = asked_for(world)
+    owned = list(_owned(world, meant))
+    lifecycle = (*_lifecycle(world, {step.address for step in steps}, meant), *_virtual(world))
     plan = Plan(
         basis=basis,
         steps=linked(steps, by_id, references),
@@ -97,7 +98,7 @@ def make_plan(
         owned=sum(owned),
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
-        warnings=(*desired.warnings, *_told(notices, world), *_namesakes(world)),
+        warnings=(*desired.warnings, *(each.text for each in notices if each.address in meant), *_namesakes(world)),
         lifecycle=lifecycle,
     )
     return replace(plan, digest=digest(plan))
@@ -193,27 +194,18 @@ def _not_looked_at(plan: Plan) -> Iterator[str]:
         )
 
 
-def _owned(world: World) -> Iterator[bool]:
-    """Whether it is ours, as far as we remember, for everything that can be and is declared and selected.
+def _owned(world: World, meant: Container[Address]) -> Iterator[bool]:
+    """Whether it is ours, as far as we remember, for everything that can be and is declared and meant.
 
     What is gone is; what somebody has put in its place is not.
     """
-    patterns, known = world.options.select, world.matches.by_address
-    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns else known
     for address, resource in world.desired.resources.items():
         kind = world.kinds[address.kind]
         if resource.lookup or kind.virtual or kind.create is None:
             continue
-        if address in chosen:
-            found = known[address]
+        if address in meant:
+            found = world.matches.by_address[address]
             yield found.entry is not None and (found.ours or found.live is None or found.live.archived)
-
-
-def _told(notices: Sequence[Notice], world: World) -> Iterator[str]:
-    """What is worth knowing of what is selected."""
-    patterns, known = world.options.select, world.matches.by_address
-    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns and notices else known
-    return (each.text for each in sorted(notices) if each.address in chosen)
 
 
 def _told_of_renames(steps: Sequence[Step], world: World) -> list[Step]:
@@ -255,19 +247,17 @@ def _unchanged(world: World, decided: set[Address]) -> int:
     return sum(not world.kinds[a.kind].virtual and a not in decided for a in world.desired.resources)
 
 
-def _lifecycle(world: World, changing: Container[Address]) -> Iterator[LifecycleChange]:
+def _lifecycle(world: World, changing: Container[Address], meant: Container[Address]) -> Iterator[LifecycleChange]:
     """What is declared about what is ours otherwise than we remember.
 
-    Of gates only those that an apply settles: what is selected, and what it changes anyway.
+    Of gates only those that an apply settles: what is meant, and what it changes anyway.
     """
-    patterns, known = world.options.select, world.matches.by_address
-    chosen = meant_by_any(patterns, {*world.desired.resources, *known}) if patterns else known
-    for address, found in known.items():
+    for address, found in world.matches.by_address.items():
         resource, entry = world.desired.resources.get(address), found.entry
         if resource is None or entry is None:
             continue
         is_here = found.live is not None and found.ours
-        is_settled = address in changing or (is_here and address in chosen)
+        is_settled = address in changing or (is_here and address in meant)
         if entry.gate is not None and entry.gate != resource.gate and is_settled:
             yield from _of_gate(resource, entry.gate, world)
         if not is_here:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from reconciler.errors import UsageInvalid
 from reconciler.model.kind import root_of
-from reconciler.model.plan import (
-    Action,
-    Refusal,
-    Step,
-)
+from reconciler.model.plan import Action, Refusal, Step
 from reconciler.model.resource import Address
 from reconciler.planning.world import Decision, World, named_by
 
@@ -22,8 +18,7 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
     patterns = world.options.select
     if not patterns:
         return list(decisions), 0
-    known = {*world.desired.resources, *world.matches.by_address}
-    chosen = chosen_by(patterns, known)
+    chosen = chosen_by(patterns, world.matches.by_address)
     chosen |= {each for address in chosen for each in _stands_for(address, world)}
     chosen |= set(_users_of_what_goes(decisions, chosen, world))
     needed = _needed(chosen, world)
@@ -35,6 +30,12 @@ def selected(decisions: Sequence[Decision], world: World) -> tuple[list[Decision
         or (deleted and root_of(item.address, world.kinds) in deleted)
     ]  # fmt: skip
     return kept, len(decisions) - len(kept)
+
+
+def asked_for(world: World) -> Container[Address]:
+    """What ``select`` means of all that is wanted or remembered; everything where it is not given."""
+    patterns, known = world.options.select, world.matches.by_address
+    return meant_by_any(patterns, known) if patterns else known
 
 
 def _stands_for(address: Address, world: World) -> Iterator[Address]:

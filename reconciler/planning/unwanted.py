@@ -43,7 +43,6 @@ def _with_what_was_meant(address: Address, found: Match, world: World) -> Match:
 
 
 def _remove(address: Address, found: Match, world: World, going: set[Address]) -> Decision | None:
-    kind = world.kinds[address.kind]
     live = found.live if found.ours else None
     entry = found.entry or Entry(live.remote_id if live else "")
     if found.also:
@@ -59,6 +58,14 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
         return None if place in world.desired.resources else refuse_misplaced(address, place)
     if entry.protect:
         return _refuse_protected(address, world)
+    return _let_go(address, found, live, entry, world, going)
+
+
+def _let_go(
+    address: Address, found: Match, live: LiveObject, entry: Entry, world: World, going: set[Address]
+) -> Decision:
+    """What its kind, and whoever asked for it, make of an object of ours that nothing keeps."""
+    kind = world.kinds[address.kind]
     reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"
     if entry.archived:
         reason = "it was un-archived at the platform, and is in no manifest"
@@ -72,23 +79,20 @@ def _remove(address: Address, found: Match, world: World, going: set[Address]) -
         cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
         return replace(step, effect=_effect(live, world), cause=cause)
     unknown = _archived_with_it(address, world)
-    notes = (
-        "to delete it for good: --ack delete=N" + ("" if unknown else ", or lifecycle.onRemoval: delete"),
-        *unknown,
-    )
     if needed := _needed_by(address, live, world):
-        notes = (f"it cannot go while this stays: {_first(needed, 1)}",)
-    if needed or not _may_be_deleted(address, entry, world, going):
-        step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
-        return replace(step, idle=True, notes=notes)
-    return (
-        _would_take_along(address, world)
-        or _would_leave_without(address, live, world)
-        or replace(
-            removal(Action.DELETE, address, found, reason),
-            notes=(*_taken_along(address, live, world), *unknown, *_left_without(live, world)),
-        )
-    )
+        return _keep(address, found, reason, f"it cannot go while this stays: {_first(needed, 1)}")
+    if not _may_be_deleted(address, entry, world, going):
+        how = "to delete it for good: --ack delete=N" + ("" if unknown else ", or lifecycle.onRemoval: delete")
+        return _keep(address, found, reason, how, *unknown)
+    if refusal := _would_take_along(address, world) or _would_leave_without(address, live, world):
+        return refusal
+    notes = (*_taken_along(address, live, world), *unknown, *_left_without(live, world))
+    return replace(removal(Action.DELETE, address, found, reason), notes=notes)
+
+
+def _keep(address: Address, found: Match, reason: str, *notes: str) -> Step:
+    step = removal(Action.KEEP, address, found, f"{reason}; it stays at the platform")
+    return replace(step, idle=True, notes=notes)
 
 
 def _effect(live: LiveObject, world: World) -> Effect | None:
