@@ -98,7 +98,11 @@ def make_plan(
         owned=sum(owned),
         unowned=len(owned) - sum(owned),
         unseen=tuple(_unseen(world)),
-        warnings=(*desired.warnings, *(each.text for each in notices if each.address in meant), *_namesakes(world)),
+        warnings=(
+            *desired.warnings,
+            *(each.text for each in notices if each.address in meant),
+            *_namesakes(world, meant),
+        ),
         lifecycle=lifecycle,
     )
     return replace(plan, digest=digest(plan))
@@ -290,18 +294,15 @@ def _of_gate(resource: Resource, before: Gate, world: World) -> Iterator[Lifecyc
         yield LifecycleChange(address, each.path, each.before, each.after, each.effect, source)
 
 
-def _namesakes(world: World) -> Iterator[str]:
+def _namesakes(world: World, meant: Container[Address]) -> Iterator[str]:
     """A sentence for each active object that has the name of something wanted that is ours and there.
 
     People may make such objects, and which one is meant is theirs to say: nothing is done about it.
     """
     active = {address for address, item in world.matches.strangers if not item.archived}
-    wanted = [each for each in sorted(active) if each in world.desired.resources]
-    patterns = world.options.select
-    chosen = meant_by_any(patterns, wanted) if patterns else wanted
-    for address in wanted:
+    for address in sorted(active & world.desired.resources.keys()):
         found = world.matches.by_address[address]
-        if found.live is None or address not in chosen or _follow_each_other(address, world):
+        if found.live is None or address not in meant or _follow_each_other(address, world):
             continue
         # Where a create is in doubt, a step tells of those that carry no mark: it may have made them.
         for item in (each for each in found.namesakes if each.op is not None or not found.in_doubt):
