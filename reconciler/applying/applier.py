@@ -243,9 +243,7 @@ class _Run:
         if not step.fixed:
             await self._remember(step, entry)
             return
-        unsent = {path.partition(".")[0] for path in step.fixed}
-        applied = {name: value for name, value in entry.applied.items() if name not in unsent}
-        await self.memory.keep(step.address, replace(entry, applied=applied))
+        await self.memory.keep(step.address, entry.without({path.partition(".")[0] for path in step.fixed}))
         why = f"it is ours now, and differs in {', '.join(step.fixed)}, which cannot be changed in place"
         self._finish(step, StepOutcome(step.id, StepStatus.FAILED, why, APPLY_AGAIN, step.remote_id))
 

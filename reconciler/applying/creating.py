@@ -22,6 +22,7 @@ from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
+from reconciler.applying.siblings import Siblings
 from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Reply
 from reconciler.model.plan import FieldChange, Step
@@ -147,7 +148,7 @@ class Creating:
         step, by_name, until = creation.step, False, -math.inf
         if creation.given_up is not None:
             by_name = self._is_known_by_name(step, creation.op)
-            until = creation.given_up + self._means.window_s(self._requests.provider(step.address))
+            until = self._shows_by(step.address, creation.given_up)
         sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing))
         try:
             return await self._lost.find(sought, self._requests.siblings(step.address))
@@ -156,10 +157,7 @@ class Creating:
         except ApiError as error:
             if creation.is_unsent:
                 raise
-            raise OutcomeUnknown(
-                f"nobody can tell whether it was made: {_reason(error)}",
-                method=error.method, path=error.path, status=error.status, hint=error.hint,
-            ) from error  # fmt: skip
+            raise _unknown(f"nobody can tell whether it was made: {_reason(error)}", error) from error
 
     def _is_known_by_name(self, step: Step, op: str) -> bool:
         """Whether nothing but its name and its files tell what a create made: there may be no room for the marker."""
@@ -196,12 +194,9 @@ class Creating:
         if doubt is None or siblings is None:  # nothing is in doubt, or it would stand in what is gone
             return False
         by_name = not self._means.marked or siblings.kind.marker is None
-        until = self._lost.began + self._means.window_s(self._requests.provider(step.address))
-        try:
-            found = await self._lost.find(Sought(step.address, doubt.op, {}, by_name, until), siblings)
-        except NotFound:
-            return False
-        return isinstance(found, LiveObject) and not found.archived and found.remote_id not in self._memory.live
+        until = self._shows_by(step.address, self._lost.began)
+        found = await self._shown(Sought(step.address, doubt.op, {}, by_name, until), siblings)
+        return found is not None and not found.archived and found.remote_id not in self._memory.live
 
     async def _require_no_former(self, step: Step) -> None:
         """Raise NotApplied where the object that should only be renamed is there: a list had left it out.
@@ -213,24 +208,30 @@ class Creating:
             if missing is None:
                 continue
             is_there = await self._will_show(former, missing) if missing.unlisted else False
-            if not is_there and await self.still_there(former, missing) is None:
-                continue
-            raise NotApplied(
-                f"{former} is at the platform after all: a list had left it out",
-                method="POST", path=str(step.address), hint="apply again: it is renamed then",
-            )  # fmt: skip
+            if is_there or await self.still_there(former, missing) is not None:
+                what = f"{former} is at the platform after all: a list had left it out"
+                raise _not_made(step, what, "apply again: it is renamed then")
 
     async def _will_show(self, address: Address, made: Entry) -> bool:
         """Whether what an earlier run made, and no list has shown since, shows before the window is over."""
         siblings = self._requests.remembered_siblings(address)
         if siblings is None:
             return False
-        until = self._lost.began + self._means.window_s(self._requests.provider(address))
+        until = self._shows_by(address, self._lost.began)
         sought = Sought(address, made.op or "", {}, by_name=False, until=until, remote_id=made.remote_id)
+        return await self._shown(sought, siblings) is not None
+
+    def _shows_by(self, address: Address, given_up: float) -> float:
+        """The monotonic second from which on a list shows what a create given up at that one has made."""
+        return given_up + self._means.window_s(self._requests.provider(address))
+
+    async def _shown(self, sought: Sought, siblings: Siblings) -> LiveObject | None:
+        """What a create has made; None where it has made nothing, or what it would stand in is gone."""
         try:
-            return isinstance(await self._lost.find(sought, siblings), LiveObject)
+            found = await self._lost.find(sought, siblings)
         except NotFound:
-            return False
+            return None
+        return found if isinstance(found, LiveObject) else None
 
     # -- the proof that there is none
 
@@ -277,11 +278,9 @@ class Creating:
         for _ in range(MOST_PROOFS):
             if absence.stranger is not None:
                 await self._memory.not_applied(step)
-                raise NotApplied(
-                    f"somebody has made a {self._means.kinds[step.address.kind].noun} of this name meanwhile "
-                    f"({absence.stranger.remote_id})",
-                    method="POST", path=str(step.address), hint="plan again to see it",
-                )  # fmt: skip
+                noun = self._means.kinds[step.address.kind].noun
+                what = f"somebody has made a {noun} of this name meanwhile ({absence.stranger.remote_id})"
+                raise _not_made(step, what, "plan again to see it")
             try:
                 remote_id = await self._sent(creation, absence)
             except _HeldUp:
@@ -292,8 +291,7 @@ class Creating:
                 return await self._found(creation, looked)
             absence = looked
         await self._memory.not_applied(step)
-        what = f"it could not be sent before its absence check expired ({MOST_PROOFS} tries)"
-        raise NotApplied(what, method="POST", path=str(step.address))
+        raise _not_made(step, f"it could not be sent before its absence check expired ({MOST_PROOFS} tries)")
 
     async def _sent(self, creation: _Creation, absence: Absence) -> str:
         """The id of the new object.  Raises ApiError, and _HeldUp when ``absence`` has grown old before it left."""
@@ -320,10 +318,7 @@ class Creating:
             made = await self._requests.drive(step, flow, send)
         except NotApplied as error:
             if accepted:  # the object exists; a later request of the same create was refused
-                raise OutcomeUnknown(
-                    f"created, but not finished: {error.message}",
-                    method=error.method, path=error.path, status=error.status, hint=error.hint,
-                ) from error  # fmt: skip
+                raise _unknown(f"created, but not finished: {error.message}", error) from error
             await self._memory.not_applied(step)
             raise
         if made not in self._lost.known and made not in self._lost.owned:
@@ -369,10 +364,8 @@ class Creating:
         unsent = frozenset(hidden | {change.top for change in lacking})
         entry = await self._created(creation, live.remote_id, op, unsent)
         if fixed := [change.path for change in lacking if change.create_only or kind.update is None]:
-            raise NotApplied(
-                f"made by an earlier create, and it differs in {', '.join(fixed)}, which cannot be changed in place",
-                method="POST", path=str(step.address), hint=APPLY_AGAIN,
-            )  # fmt: skip
+            what = f"made by an earlier create, and it differs in {', '.join(fixed)}, which cannot be changed in place"
+            raise _not_made(step, what, APPLY_AGAIN)
         if not (unsent or live.archived) or kind.update is None:
             return entry
         write = replace(self._requests.to_write(step, op), changed=unsent, live=live)
@@ -392,11 +385,8 @@ class Creating:
         step = creation.step
         self._memory.ids[step.address] = remote_id
         entry = self._memory.entry(step, remote_id, op if self._means.marked else None, creation.retiring)
-        if without:
-            applied = {name: value for name, value in entry.applied.items() if name not in without}
-            entry = replace(entry, applied=applied)
         await self._memory.bring_along(step)
-        entry = replace(entry, unlisted=True)
+        entry = replace(entry.without(without) if without else entry, unlisted=True)
         await self._memory.keep(step.address, entry)
         return entry
 
@@ -404,6 +394,16 @@ class Creating:
 def _lagging(missing: Entry | None) -> str | None:
     """The id of an object whose create was answered, and that no list has shown since."""
     return missing.remote_id if missing is not None and missing.unlisted else None
+
+
+def _not_made(step: Step, what: str, hint: str = "") -> NotApplied:
+    """The refusal to send a create, or to take what is there for what it makes."""
+    return NotApplied(what, method="POST", path=str(step.address), hint=hint)
+
+
+def _unknown(what: str, error: ApiError) -> OutcomeUnknown:
+    """The same failure, where nobody can tell what it has left."""
+    return OutcomeUnknown(what, method=error.method, path=error.path, status=error.status, hint=error.hint)
 
 
 def _reason(error: ApiError) -> str:

@@ -6,7 +6,7 @@ what was about to be sent (``intent``) or what came of it (``done``, ``removed``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, convert, field, to_builtins
@@ -41,6 +41,10 @@ class Entry(Struct, frozen=True):
     retiring: tuple[str, ...] = ()
     unlisted: bool = False
     gate: Gate | None = None
+
+    def without(self, names: Container[str]) -> Entry:
+        """The same where nobody knows that these fields have arrived."""
+        return replace(self, applied={name: value for name, value in self.applied.items() if name not in names})
 
 
 class Intent(Struct, frozen=True):
