@@ -296,12 +296,12 @@ class _Measurement:
                 return _End(await self._recorded(started), doubtful=not started.sure)
             return await self._wait_for(started)
         except TimeIsUp:
-            unread = self._unread()
+            news = self._unread()
         except NotAuthorized:
             raise
         except ApiError as error:
-            unread = self._failed(str(error))
-        return _End((unread,), over=False, doubtful=not started.sure)
+            news = self._failed(str(error))
+        return _End((news,), over=False, doubtful=not started.sure)
 
     # ----------------------------------------------------------------------------------------------- starting
 
