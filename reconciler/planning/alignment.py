@@ -28,7 +28,7 @@ def aligned(wanted: Sequence[Json], live: Sequence[Json], item: Shape, same: Sam
     """
     found: dict[int, int] = {}
     left = list(range(len(live)))
-    for alike in (same, _same_keys(item.keys, same), _same_keys(item.lasting_keys, same)):
+    for alike in (same, same_keys(item.keys, same), same_keys(item.lasting_keys, same)):
         for ours, value in enumerate(wanted):
             if ours in found:
                 continue
@@ -44,7 +44,9 @@ def aligned(wanted: Sequence[Json], live: Sequence[Json], item: Shape, same: Sam
     ]
 
 
-def _same_keys(keys: Mapping[str, Shape], same: Same) -> Same:
+def same_keys(keys: Mapping[str, Shape], same: Same) -> Same:
+    """Compares items by these fields; False for what is no mapping, and where there are none."""
+
     def alike(one: Json, other: Json, _: Shape) -> bool:
         if not keys or not isinstance(one, dict) or not isinstance(other, dict):
             return False
