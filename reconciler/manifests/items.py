@@ -183,10 +183,10 @@ class Expander(Struct):
 
     def _targets(self, document: Document, roots: Sequence[Item]) -> list[Item]:
         """The roots a set applies to: those named *and* labelled as it says."""
-        spot = document.spec.value_spot("appliesTo")
-        written = resolve(document.spec.get("appliesTo"), spot, self.scope, self.problems)
-        if written is None:
+        if "appliesTo" not in document.spec:
             return []
+        spot = document.spec.value_spot("appliesTo")
+        written = resolve(document.spec["appliesTo"], spot, self.scope, self.problems)
         if not isinstance(written, Map):
             self.problems.add(spot, f"expected a mapping, found {described(written)}")
             return []
