@@ -311,13 +311,14 @@ class Assembly(Struct):
         return tuple([address for address, _ in self._formers(item, data)]) if "renamedFrom" in data else ()
 
     def _formers(self, item: Item, data: Map) -> Iterator[tuple[Address, Spot]]:
-        """The former addresses, each with the place of its name."""
+        """The former addresses, each with the place of its name; none where what identifies it beside that is null."""
         written, spot = data.get("renamedFrom"), data.value_spot("renamedFrom")
         names = zip(written, written.spots, strict=True) if isinstance(written, Seq) else [(written, spot)]
         identity = item._replace(data=data).identity()
         for name, name_spot in names:
-            if isinstance(name, str):
-                yield item.kind.address(item.parent_path, {**identity, "name": name}), name_spot
+            former = {**identity, "name": name}
+            if isinstance(name, str) and None not in former.values():
+                yield item.kind.address(item.parent_path, former), name_spot
 
     def _check_renames(self, items: Sequence[Item]) -> None:
         """A former name must be free, and belong to one resource only."""
