@@ -114,20 +114,42 @@ def _show(error: object) -> None:
 
 
 def _bug(error: Exception, arguments: list[str]) -> None:
-    """Tell of a defect of ours.  What it says may quote anything: it is made harmless, and holds no credential."""
+    """Tell of a defect of ours.  What it says may quote anything: it is made harmless, and holds no credential.
+
+    With its traceback where that was asked for, and where the command has no option to ask for it.
+    """
     import traceback
 
     import click
 
     from reconciler.reporting.escape import page, terminal
 
-    if "-v" in arguments or "--verbose" in arguments:
+    asked = "-v" in arguments or "--verbose" in arguments
+    can_ask = asked or _takes_verbose(arguments)
+    if asked or not can_ask:
         click.echo(page(_without_secrets("".join(traceback.format_exception(error)))), err=True)
     click.echo(
         f"Error: a defect in reconciler: {type(error).__name__}: {terminal(_without_secrets(str(error)))}\n"
-        "  hint: run it again with -v for the traceback, and please report it",
+        f"  hint: {'run it again with -v for the traceback, and ' if can_ask else ''}please report it",
         err=True,
     )
+
+
+def _takes_verbose(arguments: list[str]) -> bool:
+    """Whether the command that these arguments name has ``--verbose``; not where it cannot even be loaded."""
+    import click
+
+    from reconciler.cli.group import reconciler
+
+    command: click.Command = reconciler
+    context = click.Context(reconciler)
+    try:
+        for word in arguments:
+            inner = command.get_command(context, word) if isinstance(command, click.Group) else None
+            command = inner or command
+    except Exception:  # noqa: BLE001 - it may be the defect that is told of
+        return False
+    return any("--verbose" in parameter.opts for parameter in command.params)
 
 
 def _without_secrets(text: str) -> str:

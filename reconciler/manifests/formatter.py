@@ -386,7 +386,8 @@ def _in_one_line(leaf: _Leaf, *, in_flow: bool = False) -> str:
 
 def _key(leaf: _Leaf) -> str:
     event = leaf.event
-    assert isinstance(event, ScalarEvent)
+    if not isinstance(event, ScalarEvent):
+        return f"*{event.anchor} "  # a colon may be a part of the name
     return (f"&{event.anchor} " if event.anchor else "") + key_text(event.value)
 
 

@@ -202,3 +202,21 @@ def test_a_defect_of_ours_is_told_harmlessly(run: Any, key: str) -> None:
         assert "\x1b" not in shown
         assert "##[" not in shown
         assert "***" in shown
+
+
+def test_a_defect_of_ours_is_told_with_its_traceback_where_there_is_no_option_for_that(run: Any) -> None:
+    """A hint names an option only where the command has it."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("oh")
+
+    run.monkeypatch.setattr("reconciler.manifests.files.rewrite", broken)
+    run.monkeypatch.setattr("reconciler.pipeline.planning.plan", broken)
+    (run.folder / "bot.yaml").write_text(BOT)
+    for arguments, has_option in ((("fmt",), False), (("plan",), True), (("plan", "--env", "local"), True)):
+        with pytest.raises(AssertionError, match="a defect in reconciler") as told:
+            run(*arguments, code=1)
+        shown = str(told.value)
+        assert ("Traceback" in shown) is not has_option
+        assert ("run it again with -v" in shown) is has_option
+        assert "please report it" in shown

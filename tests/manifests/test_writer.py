@@ -239,6 +239,19 @@ def test_several_documents_stay_apart() -> None:
     assert fmt("a: 1\n---\n# two\nb: 2\n...\n---\n") == "a: 1\n---\n# two\nb: 2\n"
 
 
+def test_an_alias_may_be_a_key() -> None:
+    """With a space before the colon, which would be a part of its name."""
+    text = "a: &team cx\nb: {*team : 1, *team2 : [x]}\n*team   : # why\n    *team2 : 2\n*team3 : [x,\n z]\n"
+    text = f"s: &team2 t\nu: &team3 v\n{text}"
+    once = fmt(text)
+    assert once == (
+        "s: &team2 t\nu: &team3 v\na: &team cx\nb: {*team : 1, *team2 : [x]}\n"
+        "*team :   # why\n  *team2 : 2\n*team3 :\n  - x\n  - z\n"
+    )
+    assert fmt(once) == once
+    assert parse(once) == parse(text)
+
+
 def test_a_long_list_in_brackets_is_broken_up() -> None:
     words = [f"word-{number:02}" for number in range(20)]
     assert fmt(f"a: [{', '.join(words)}]\n") == "a:\n" + "".join(f"  - {word}\n" for word in words)
