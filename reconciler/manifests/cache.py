@@ -184,7 +184,7 @@ def _encoded(loaded: Loaded) -> _Entry:
             file=files.place(one.source.file, one.source.file),
             line=one.source.line,
             column=one.source.column,
-            lifecycle=lifecycles.place(one.lifecycle, one.lifecycle.model_dump()),
+            lifecycle=lifecycles.place(one.lifecycle, one.lifecycle.model_dump(exclude_none=True)),
             gate=gates.place(repr(one.gate), to_builtins(one.gate)),
             references=[addresses.place(address, address) for address in one.references],
             former=[addresses.place(address, address) for address in one.renamed_from],

@@ -158,7 +158,7 @@ class Expander(Struct):
     # ------------------------------------------------------------------------------------------- sets
 
     def _of_set(self, document: Document, kind: AnyKind, roots: Sequence[Item]) -> Iterator[Item]:
-        checked_metadata(document, ("name", "labels"), self.scope, self.problems)
+        check_texts(checked_metadata(document, ("name", "labels"), self.scope, self.problems), self.problems)
         known = [name for name in ("appliesTo", "params", kind.defaults_field, kind.plural) if name]
         for key in document.spec:
             if key not in known:
@@ -259,6 +259,30 @@ def _nowhere(kind: AnyKind) -> Address:
 def labels_text(labels: Mapping[str, Any]) -> str:
     """``team: cx, tier: prod``."""
     return ", ".join(f"{key}: {value}" for key, value in labels.items())
+
+
+def check_texts(metadata: Map, problems: Problems) -> None:
+    """Report a name that is no text, and labels that are no mapping of texts: what a kind's own model says of a root.
+
+    For documents that are no resources.
+    """
+    if metadata.get("name", "it is missing") == "":
+        problems.add(metadata.value_spot("name"), "is empty")
+    elif "name" in metadata:
+        _check_text(metadata, "name", problems)
+    labels = metadata.get("labels")
+    if isinstance(labels, Map):
+        for key in labels:
+            _check_text(labels, key, problems)
+    elif "labels" in metadata:
+        problems.add(metadata.value_spot("labels"), f"expected a mapping, found {described(labels)}")
+
+
+def _check_text(mapping: Map, key: str, problems: Problems) -> None:
+    value = mapping[key]
+    if not isinstance(value, str):
+        hint = "put it in quotes" if isinstance(value, (bool, int, float)) else ""
+        problems.add(mapping.value_spot(key), f"expected text, found {described(value)}", hint)
 
 
 def checked_metadata(document: Document, known: Iterable[str], scope: Scope, problems: Problems) -> Map:

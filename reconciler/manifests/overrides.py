@@ -61,6 +61,8 @@ class Overrides:
             match, settings = (item.get("match"), item.get("set")) if isinstance(item, Map) else (None, None)
             if isinstance(match, Map) and isinstance(settings, Map):
                 chosen = self._kinds_for(match, settings)
+                if chosen:
+                    self._report_empty(settings, [overridable_fields(self.kinds[kind_id]) for kind_id in chosen])
                 if chosen and all(isinstance(glob, str) for glob in match.values()):
                     yield _Override(item.spot, match, settings, frozenset(chosen))
 
@@ -89,6 +91,14 @@ class Overrides:
             hint = did_you_mean(key, fields) or f"an environment may set {one_of(list(fields))}; change the rest itself"
             self.problems.add(settings.key_spot(key), "cannot be overridden", hint, key=True)
         return bool(fixed)
+
+    def _report_empty(self, settings: Map, fields: Sequence[Mapping[str, Shape]]) -> None:
+        """Report lists without an item: what is laid over the items of a list by their keys can take none away."""
+        for key, value in settings.items():
+            if value == [] and any(_key_fields(each[key]) for each in fields):
+                self.problems.add(
+                    settings.value_spot(key), "an empty list changes nothing", "name an item, or remove it"
+                )
 
     def apply(self, kind: AnyKind, parent: tuple[str, ...], identity: Mapping[str, Any], data: Map) -> Map:
         """``data`` of the resource with this identity, with everything set that matches it, in order."""

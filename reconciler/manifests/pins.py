@@ -12,7 +12,7 @@ from msgspec import Struct
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from reconciler.manifests.documents import LOCAL, PIN, Document
-from reconciler.manifests.items import checked_metadata
+from reconciler.manifests.items import check_texts, checked_metadata
 from reconciler.manifests.positions import Map, Seq, unpack
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.manifests.variables import Scope, resolve
@@ -118,7 +118,7 @@ class Pins(Struct, frozen=True):
         for document in documents:
             if not document.is_pin:
                 continue
-            checked_metadata(document, _METADATA, self.scope, self.problems)
+            check_texts(checked_metadata(document, _METADATA, self.scope, self.problems), self.problems)
             name = document.metadata.get("name")
             if isinstance(name, str) and name in names:
                 there = self.problems.place(names[name])

@@ -117,7 +117,9 @@ class Targets(Struct):
         """
         from reconciler.manifests.environment import Emulator, Environment
 
-        checked_metadata(document, ("name",), Scope(), Problems(self.problems.files) if chosen else self.problems)
+        checked_metadata(document, ("name",), Scope(), self.problems)
+        if "name" in document.spec:
+            self.problems.add(document.spec.key_spot("name"), "it belongs in metadata", key=True)
         self._overrides(data.get("overrides"))
         self._check_key(data)
         rows = self._rows(data, unpack(document.data.spot)[0])

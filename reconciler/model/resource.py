@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct, field
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticKnownError
 
 from reconciler.model.values import Fields, Json
 
@@ -90,11 +91,19 @@ class Lifecycle(BaseModel):
         description="Refuse to delete, archive or replace it, even after it has gone from the manifests, "
         "until this says false.",
     )
-    """None: as it was, so that nobody gives protection up by taking out a line."""
+    """None: as it was, so that nobody gives protection up by taking out a line.  It cannot be written."""
     adopt: bool = Field(default=False, description="Take over an object of this name that was made by hand.")
     onRemoval: OnRemoval = Field(  # noqa: N815 - the manifest's spelling
         default="keep", description="What happens when it is removed from the manifests and can be deleted."
     )
+
+    @field_validator("protect", mode="before")
+    @classmethod
+    def _is_said(cls, value: object) -> object:
+        """Who writes ``protect:`` without a value would believe that it protects."""
+        if not isinstance(value, bool):
+            raise PydanticKnownError("bool_type")
+        return value
 
 
 class Regress(Struct, frozen=True):
