@@ -98,17 +98,23 @@ def parse_duration(text: object) -> int:
     """Seconds in ``"90s"``, ``"15m"``, ``"24h"``, ``"7d"`` or ``"2w"``.
 
     Raises ValueError for anything else: a bare number has no unit, and the vendor's own sources disagree
-    about which one it would be.
+    about which one it would be.  So it does for a time that would come back as another one.
     """
     seconds = _seconds(text) if isinstance(text, str) else None
     if seconds is None:
         raise ValueError('a duration is a whole number with a unit: "90s", "15m", "24h", "7d", "2w"')
+    if seconds > MAX_INTEGER:
+        raise ValueError("too long: beyond 2^53 seconds a duration loses digits on its way")
     return seconds
 
 
 @functools.lru_cache
 def _seconds(text: str) -> int | None:
-    return int(text[:-1]) * SECONDS[text[-1]] if re.fullmatch(DURATION_PATTERN, text) else None
+    """The seconds, or some number beyond ``MAX_INTEGER`` for what is longer; None for what is no duration."""
+    if not re.fullmatch(DURATION_PATTERN, text):
+        return None
+    digits = text[:-1].lstrip("0") or "0"
+    return int(digits) * SECONDS[text[-1]] if len(digits) < 20 else MAX_INTEGER + 1
 
 
 @functools.lru_cache
