@@ -1,8 +1,8 @@
 """Turn the kinds' declarations into JSON schemas (draft 7) for editors.  Pure.
 
 A schema is a little more lenient than ``load``: a required field may come from the defaults beside a list, and a text
-with a ``${...}`` in it may become anything.  It is stricter in one thing: a list of mappings cannot be given by a
-reference, because an editor could then no longer say which mapping is wrong.
+with a ``${...}`` in it may become anything.  A mapping or a list of mappings may be such a text by its type and a
+pattern, not by a second schema beside it: an editor could then no longer say what is wrong inside.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from reconciler.model.kind import AnyKind, Vendor
 Schema = dict[str, Any]
 
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
+_WHOLE_REFERENCE: Final = r"^\$\{[^{}]+\}$"
 _REFERENCE: Final[Schema] = {"$ref": "#/definitions/Reference"}
 _TEXT: Final[Schema] = {"type": "string"}
 _NAME: Final[Schema] = {**_TEXT, "minLength": 1, "description": "What messages call it."}
 _NULL: Final[Schema] = {"type": "null"}
 _LABELS: Final[Schema] = {
-    "type": "object",
+    "type": ["object", "string"],
+    "pattern": _WHOLE_REFERENCE,
     "additionalProperties": _TEXT,
     "description": "For selecting in manifests; never sent to the platform.",
 }
@@ -98,9 +100,10 @@ class _Documents:
         assert kind.plural
         assert kind.set_document
         parent = (kind.document or "").rpartition(".")[2].lower()
-        names = {"type": "array", "items": _TEXT, "minItems": 1, "description": f"Names of {parent}s, or globs."}
+        names = {"type": "array", "items": _TEXT, "minItems": 1}
+        names = {**_or_reference(names), "description": f"Names of {parent}s, or globs."}
         labels = {**_LABELS, "minProperties": 1, "description": "Labels that a chosen one has; all of them."}
-        applies = _object({f"{parent}s": names, "matchLabels": labels})
+        applies = _or_reference(_object({f"{parent}s": names, "matchLabels": labels}))
         properties = {
             "appliesTo": {**applies, "minProperties": 1, "description": "Where the items go; both must hold."},
             "params": {"type": "object", "description": "Values of ${param.x}."},
@@ -134,7 +137,7 @@ class _Documents:
         if kind.defaults_field:
             defaults = self._fields(kind, without=("name", "renamedFrom"))
             text = f"What {kind.plural} have where they say nothing."
-            found[kind.defaults_field] = {**_object(defaults), "description": text}
+            found[kind.defaults_field] = {**_or_reference(_object(defaults)), "description": text}
             own, required = {**own, **{name: _or_null(schema) for name, schema in defaults.items()}}, ["name"]
         fields = {**own, FOR_EACH: each, **self._lists(kind)}
         text = str(self.models[kind.spec].get("description", ""))
@@ -161,8 +164,8 @@ def _environment(vendors: Sequence[Vendor]) -> Schema:
             schema = _partial(_kind_fields(kind, models[kind.spec])[field], definitions)
             settable[field] = _either(settable[field], schema) if field in settable else schema
     override = definitions["Override"]["properties"]
-    override["match"] |= _object(words)
-    override["set"] |= _object(settable)
+    override["match"] |= _or_reference(_object(words))
+    override["set"] |= _or_reference(_object(settable))
     return _document(
         API_VERSION, ENVIRONMENT, str(models[Environment].get("description", "")),
         _object({"name": name}, ["name"]), _object(properties), definitions,
@@ -236,6 +239,11 @@ def _document(
 def _object(properties: dict[str, Schema], required: Sequence[str] = ()) -> Schema:
     schema: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return {**schema, "required": list(required)} if required else schema
+
+
+def _or_reference(schema: Schema) -> Schema:
+    """The schema of a mapping or a list, which may as well be the value of a variable."""
+    return {**schema, "type": [schema["type"], "string"], "pattern": _WHOLE_REFERENCE}
 
 
 def _kind_fields(kind: AnyKind, model: Schema) -> dict[str, Schema]:
@@ -319,7 +327,8 @@ def _rules(schema: Schema) -> Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(rules.get(key), dict):
             rules[key] = _tidied(rules[key])
-    return rules
+    is_whole = rules.get("type") == "object" or (rules.get("type") == "array" and "$ref" in rules.get("items", {}))
+    return _or_reference(rules) if is_whole else rules
 
 
 def _needs_reference(schema: Schema) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def errors_in(name: str, document: Any) -> list[str]:
     return ["/".join(map(str, error.absolute_path)) for error in Draft7Validator(SCHEMAS[name]).iter_errors(document)]
 
 
+def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """The document with another value at a path."""
+    made = copy.deepcopy(document)
+    *parents, last = path.split("/")
+    place: Any = made
+    for step in parents:
+        place = place[int(step)] if step.isdigit() else place[step]
+    place[int(last) if last.isdigit() else last] = value
+    return made
+
+
 def test_references_selectors_and_defaults_are_accepted() -> None:
     assert errors_in("openlayer.v1.project.json", PROJECT) == []
 
@@ -118,15 +130,73 @@ def test_null_takes_off_a_default() -> None:
     ],
 )
 def test_a_mistake_is_seen_in_the_editor(path: str, value: object) -> None:
-    import copy
+    assert errors_in("openlayer.v1.project.json", changed(PROJECT, path, value)) != []
 
-    document = copy.deepcopy(PROJECT)
-    *parents, last = path.split("/")
-    place: Any = document
-    for step in parents:
-        place = place[int(step)] if step.isdigit() else place[step]
-    place[last] = value
-    assert errors_in("openlayer.v1.project.json", document) != []
+
+PIN: dict[str, Any] = {
+    "apiVersion": "reconciler/v1",
+    "kind": "Pin",
+    "metadata": {"name": "march"},
+    "spec": {
+        "project": "a",
+        "test": "Rows",
+        "window": {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"},
+        "measured": [{"measurement": "m", "value": 3}],
+        "verdict": "flagged",
+    },
+}
+SET: dict[str, Any] = {
+    "apiVersion": "openlayer/v1",
+    "kind": "TestSet",
+    "metadata": {"name": "s", "labels": {}},
+    "spec": {"appliesTo": {"projects": ["a"], "matchLabels": {"team": "cx"}}, "testDefaults": {}, "tests": []},
+}
+ENVIRONMENT: dict[str, Any] = {
+    "apiVersion": "reconciler/v1",
+    "kind": "Environment",
+    "metadata": {"name": "staging"},
+    "spec": {"policy": {}, "overrides": [{"match": {"test": "*"}, "set": {"thresholds": [{"measurement": "m"}]}}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (PROJECT, "metadata/labels"),
+        (PROJECT, "spec/lifecycle"),
+        (PROJECT, "spec/pipelines/0/dataBackend"),
+        (PROJECT, "spec/testDefaults"),
+        (PROJECT, "spec/tests/0/thresholds"),
+        (PROJECT, "spec/tests/0/thresholds/0"),
+        (PROJECT, "spec/tests/0/thresholds/0/insightParameters"),
+        (PROJECT, "spec/tests/0/pipelines/labels"),
+        (PROJECT, "spec/tests/0/gate"),
+        (PROJECT, "spec/tests/0/regress"),
+        (PIN, "metadata/labels"),
+        (PIN, "spec/window"),
+        (PIN, "spec/measured"),
+        (PIN, "spec/measured/0"),
+        (SET, "metadata/labels"),
+        (SET, "spec/appliesTo"),
+        (SET, "spec/appliesTo/projects"),
+        (SET, "spec/appliesTo/matchLabels"),
+        (SET, "spec/testDefaults"),
+        (ENVIRONMENT, "spec/policy"),
+        (ENVIRONMENT, "spec/overrides"),
+        (ENVIRONMENT, "spec/overrides/0"),
+        (ENVIRONMENT, "spec/overrides/0/match"),
+        (ENVIRONMENT, "spec/overrides/0/set"),
+        (ENVIRONMENT, "spec/overrides/0/set/gate"),
+        (ENVIRONMENT, "spec/overrides/0/set/thresholds"),
+        (ENVIRONMENT, "spec/overrides/0/set/thresholds/0"),
+    ],
+)
+def test_a_reference_may_stand_for_a_mapping_or_a_list(document: dict[str, Any], path: str) -> None:
+    """A whole one: it keeps the type of its value.  No other text may."""
+    name = schema_for(document)
+    assert errors_in(name, changed(document, path, "${var.x}")) == []
+    for text in ("x", "a ${var.x}"):
+        assert [path.startswith(each) for each in errors_in(name, changed(document, path, text))] == [True]
 
 
 def test_an_environment_may_override_parts_of_thresholds() -> None:
