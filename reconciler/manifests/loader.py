@@ -432,19 +432,38 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
         what, hint = "a merge conflict begins here", "keep one side, and remove the lines with the markers"
         return Problem(file, text.count("\n", 0, conflict.start()) + 1, 1, "", what, hint)
     start = getattr(error, "context_mark", None)
-    if start is not None and ("block scalar" in context or "end of stream" in what):
+    if start is not None and any(each in f"{context}: {what}" for each in _TOLD_LATE):
         line, column = start.line, start.column
+    if "':'" in what or "mapping values" in what:
+        for number in (line, line - 1):
+            if found := _ODD_SPACE.search(_line(text, number)):
+                message = f"U+{ord(found[1]):04X} looks like a space, and is none to YAML"
+                return Problem(file, number + 1, found.start(1) + 1, "", message, "write a space after the colon")
     if _character(text, line, column - 1) + _character(text, line, column) == "${":
         message, hint = "a ${...} without quotes cannot stand in brackets", 'write it in quotes: "${...}"'
     else:
         message, hint = _in_our_words(what, context, _character(text, line, column), _operator(text, line, column))
+        if "':'" in what and _CLOSE_COLON.match(_line(text, line), column):
+            message, hint = "there is no space after the colon of this key", "write one"
     return Problem(file, line + 1, column + 1, "", message, hint)
+
+
+_CLOSE_COLON: Final = re.compile(r"[\w.-]+:(?!//)")
+_TOLD_LATE: Final = ("block scalar", "end of stream", "could not find expected ':'")
+"""What is told where libyaml gives up, and begins earlier."""
+_ODD_SPACE: Final = re.compile(r"""^[ ]*(?:-[ ]+)*[^\s:#"'{}\[\]]+:([^\S \t\r\n])""")
+"""A key whose colon is followed by a space of another sort."""
+
+
+def _line(text: str, number: int) -> str:
+    """The line of this number, "" when there is none."""
+    lines = text.split("\n", number + 1)
+    return lines[number] if 0 <= number < len(lines) else ""
 
 
 def _character(text: str, line: int, column: int) -> str:
     """The character at a position, "" when there is none."""
-    lines = text.split("\n", line + 1)
-    return lines[line][column : column + 1] if line < len(lines) and column >= 0 else ""
+    return _line(text, line)[column : column + 1] if column >= 0 else ""
 
 
 def _operator(text: str, line: int, column: int) -> str:
