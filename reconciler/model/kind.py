@@ -335,7 +335,9 @@ def root_of(address: Address, kinds: Mapping[str, AnyKind]) -> Address:
 
 
 def named(value: Json, kind_id: str, beside: Address, kinds: Mapping[str, AnyKind]) -> list[Address]:
-    """What a field of the resource at ``beside`` names, one or several: roots, or what shares its root."""
+    """What a field of the resource at ``beside`` names, one, several or none: roots, or what shares its root."""
+    if value is None:
+        return []
     parent = beside.path[:1] if kinds[kind_id].parent else ()
     return [Address(kind_id, (*parent, str(each))) for each in (value if isinstance(value, list) else [value])]
 

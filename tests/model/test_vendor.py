@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import pytest
 
 from reconciler.model.call import Flow, Wire
-from reconciler.model.kind import AnyKind, Kind, Vendor
+from reconciler.model.kind import AnyKind, Kind, Vendor, named
+from reconciler.model.resource import Address
 from reconciler.model.spec import RefTo, Spec
 from reconciler.model.values import Fields
 
@@ -89,3 +90,11 @@ def test_a_kind_that_could_not_be_read_is_refused_by_name(kinds: tuple[AnyKind, 
     with pytest.raises(ValueError) as refused:
         vendor(*kinds)
     assert str(refused.value) == message
+
+
+def test_a_field_that_is_not_set_names_nothing() -> None:
+    """Somebody may have called a paper None."""
+    book, kinds = Address("acme.Book", ("attic", "atlas")), {PAPER.id: PAPER}
+    assert named(None, PAPER.id, book, kinds) == []
+    assert named("None", PAPER.id, book, kinds) == [Address("acme.Paper", ("attic", "None"))]
+    assert named(["a", "b"], PAPER.id, book, kinds) == [Address("acme.Paper", ("attic", each)) for each in "ab"]
