@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Struct, field
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 
 from reconciler.model.values import Fields, Json
 
@@ -86,24 +84,17 @@ class Lifecycle(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    protect: bool | SkipJsonSchema[None] = Field(
+    protect: Annotated[bool | None, GetPydanticSchema(lambda _, schema_of: schema_of(bool))] = Field(
         default=None,
         description="Refuse to delete, archive or replace it, even after it has gone from the manifests, "
         "until this says false.",
     )
-    """None: as it was, so that nobody gives protection up by taking out a line.  It cannot be written."""
+    """None: as it was, so that nobody gives protection up by taking out a line.  It cannot be written: who writes
+    ``protect:`` without a value would believe that it protects."""
     adopt: bool = Field(default=False, description="Take over an object of this name that was made by hand.")
     onRemoval: OnRemoval = Field(  # noqa: N815 - the manifest's spelling
         default="keep", description="What happens when it is removed from the manifests and can be deleted."
     )
-
-    @field_validator("protect", mode="before")
-    @classmethod
-    def _is_said(cls, value: object) -> object:
-        """Who writes ``protect:`` without a value would believe that it protects."""
-        if not isinstance(value, bool):
-            raise PydanticKnownError("bool_type")
-        return value
 
 
 class Regress(Struct, frozen=True):
