@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from reconciler.manifests.attachments import Attached, Attachments
-from reconciler.manifests.expansion import Nameable, check_name, select_names
+from reconciler.manifests.expansion import FOR_EACH, Nameable, check_name, select_names
 from reconciler.manifests.items import Item
 from reconciler.manifests.loader import FORBIDDEN
 from reconciler.manifests.overrides import Overrides
@@ -26,7 +26,7 @@ from reconciler.model.criteria import contradictory, criteria_text, implied
 from reconciler.model.gating import declared_criteria, incomparable
 from reconciler.model.kind import AnyKind, Criterion
 from reconciler.model.resource import Address, Gate, Resource, Source
-from reconciler.model.spec import RefTo, Spec, fields_of
+from reconciler.model.spec import RefTo, Shape, Spec, fields_of
 from reconciler.model.values import Fields
 
 Looks = tuple[str, tuple[str, ...], str]
@@ -165,7 +165,8 @@ class Assembly(Struct):
         try:
             spec: Spec = kind.spec.model_validate(data)
         except ValidationError as error:
-            explain(error, data, kind.id, fields_of(kind.spec), self.problems, said=said)
+            fields = {**fields_of(kind.spec), **({FOR_EACH: Shape()} if kind.document else {})}
+            explain(error, data, kind.id, fields, self.problems, said=said)
             return None
         return spec
 

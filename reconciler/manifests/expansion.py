@@ -11,9 +11,12 @@ from msgspec import Struct
 from reconciler.manifests.positions import Alike, Map, Seq, Spot, file_of
 from reconciler.manifests.problems import Problems, described
 from reconciler.manifests.variables import Scope, resolve
+from reconciler.manifests.writer import scalar_text
 from reconciler.model.nearest import did_you_mean
 
 FOR_EACH: Final = "forEach"
+LONGEST_HINT: Final = 40
+"""Characters of a value that is said again with how to write it."""
 
 
 def glob_matches(pattern: str, text: str) -> bool:
@@ -65,13 +68,22 @@ def without(mapping: Map, *keys: str) -> Map:
     return Map.of(mapping.spot, {key: entry for key, entry in mapping.entries().items() if key not in keys})
 
 
-def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems) -> Iterator[Map]:
-    """The items of a list of mappings, each resolved, those with a ``forEach`` once for each of its values."""
+def items_of(listed: Any, spot: Spot, scope: Scope, problems: Problems, *, only_named: bool) -> Iterator[Map]:
+    """The items of a list of mappings, each resolved, those with a ``forEach`` once for each of its values.
+
+    ``only_named``: a name is all that one needs, so a text was meant as one, and is read so after it was reported.
+    """
     if not isinstance(listed, Seq):
         problems.add(spot, f"expected a list, found {described(listed)}")
         return
     for item, item_spot in zip(listed, listed.spots, strict=True):
-        if not isinstance(item, Map):
+        if only_named and isinstance(item, str) and item and "${" not in item:
+            name = scalar_text(item, in_flow=True)
+            hint = f"write {{name: {name}}}" if len(name) < LONGEST_HINT else ""
+            problems.add(item_spot, f"expected a mapping, found {described(item)}", hint)
+            problems.silent.add(item_spot)
+            yield Map.of(item_spot, {"name": (item, item_spot, item_spot)})
+        elif not isinstance(item, Map):
             problems.add(item_spot, f"expected a mapping, found {described(item)}")
         elif FOR_EACH in item:
             yield from _repeated(item, scope, problems)

@@ -100,8 +100,8 @@ class Expander(Struct):
     # ------------------------------------------------------------------------------------------ roots
 
     def _root(self, document: Document, kind: AnyKind) -> Item:
-        metadata = checked_metadata(document, _IN_METADATA, self.scope, self.problems)
         lists = [name for child in self._children_of(kind) for name in (child.plural, child.defaults_field) if name]
+        metadata = checked_metadata(document, _IN_METADATA, [*fields_of(kind.spec), *lists], self.scope, self.problems)
         for name in _IN_METADATA:
             if name in document.spec:
                 self.problems.add(document.spec.key_spot(name), "it belongs in metadata", key=True)
@@ -132,7 +132,10 @@ class Expander(Struct):
             return
         inner = self._children_of(kind)
         lists = [name for child in inner for name in (child.plural, child.defaults_field) if name]
-        for written in items_of(spec[kind.plural], spec.value_spot(kind.plural), scope, self.problems):
+        rest = [field for name, field in kind.spec.model_fields.items() if name != "name"]
+        only_named = not any(field.is_required() for field in rest)
+        listed, spot = spec[kind.plural], spec.value_spot(kind.plural)
+        for written in items_of(listed, spot, scope, self.problems, only_named=only_named):
             home = (parent or _nowhere(kind)) if kind.parent else None
             item = Item(kind, home, over_defaults(defaults, without(written, *lists)))
             yield item
@@ -158,8 +161,8 @@ class Expander(Struct):
     # ------------------------------------------------------------------------------------------- sets
 
     def _of_set(self, document: Document, kind: AnyKind, roots: Sequence[Item]) -> Iterator[Item]:
-        check_texts(checked_metadata(document, ("name", "labels"), self.scope, self.problems), self.problems)
         known = [name for name in ("appliesTo", "params", kind.defaults_field, kind.plural) if name]
+        check_texts(checked_metadata(document, ("name", "labels"), known, self.scope, self.problems), self.problems)
         for key in document.spec:
             if key not in known:
                 self.problems.add_unknown(document.spec, key, f"of {document.word}", known)
@@ -285,14 +288,19 @@ def _check_text(mapping: Map, key: str, problems: Problems) -> None:
         problems.add(mapping.value_spot(key), f"expected text, found {described(value)}", hint)
 
 
-def checked_metadata(document: Document, known: Iterable[str], scope: Scope, problems: Problems) -> Map:
-    """The known part of the metadata, resolved; a missing name and unknown keys are reported."""
+def checked_metadata(
+    document: Document, known: Iterable[str], in_spec: Iterable[str], scope: Scope, problems: Problems
+) -> Map:
+    """The known part of the metadata, resolved; a missing name and unknown keys are reported.
+
+    ``in_spec`` are the fields that have their place in the spec.
+    """
     metadata = resolve(document.metadata, document.metadata.spot, scope, problems)
     assert isinstance(metadata, Map)
-    known = list(known)
+    known, in_spec = list(known), {*in_spec}.difference(_IN_METADATA)
     for key in metadata:
         if key not in known:
-            hint = "it belongs in spec" if key not in _IN_METADATA else ""
+            hint = "it belongs in spec" if key in in_spec else ""
             problems.add_unknown(metadata, key, "of metadata", known, hint=hint)
     if "name" not in metadata and (metadata.spot, "name") not in problems.misspelt:
         problems.add(metadata.spot, "is missing", below="name")

@@ -28,6 +28,7 @@ from reconciler.errors import ManifestsInvalid, Problem
 from reconciler.manifests.positions import COLUMN_MASK, FILE_BITS, LINE_BITS, Map, Seq, Spot, unpack
 from reconciler.manifests.repeats import STAND_IN, Layouts, Repeats
 from reconciler.manifests.scalars import Refused, plain_value
+from reconciler.model.values import number_meant
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 64
@@ -277,7 +278,7 @@ class _Builder:
             if event.value == "<<" and event.implicit[0]:
                 self._problem(spot, "merge keys (<<) are not used here", "YAML 1.2 has none; write the fields out")
                 return self._stand_in(made)
-            return self._scalar(event, spot, is_key=True)
+            return self._cut(event, spot, made) or self._scalar(event, spot, is_key=True)
         if type(event) is AliasEvent:
             return self._alias(event, spot)
         self._problem(spot, "a key must be text", "a mapping or list cannot be one")
@@ -308,6 +309,7 @@ class _Builder:
         except Refused as error:
             instead = f"{error.instead}, or " if error.instead and not is_key else ""
             hint = f'write {instead}"{text}" in quotes if it is text'
+            hint = 'write "is"' if text == "=" and self.path[-1:] == ["operator"] else hint
             self._problem(spot, str(error), hint if len(text) < 40 else "")
             self.parsed.doubtful.add(spot)
             return text
@@ -369,12 +371,29 @@ class _Builder:
 
     def _odd_key(self, event: Any, value: Any, spot: Spot, container: Map) -> str:
         """The name under which an entry goes whose key cannot be used as it is."""
+        if type(value) is not str and type(event) is ScalarEvent and (cut := self._cut(event, spot, container)):
+            return cut
         if type(value) is not str:
             text = event.value if type(event) is ScalarEvent else ""
             self._problem(spot, "a key must be text", f'write "{text}" in quotes' if text else "")
             return text if text and text not in container else self._stand_in(container)
         line = unpack(container.key_spot(value))[1]
         self._problem(spot, f'"{value}" stands here twice, first on line {line}', "remove one of them")
+        return self._stand_in(container)
+
+    def _cut(self, event: Any, spot: Spot, container: Map) -> str:
+        """A stand-in for a key that is the rest of a number with a comma, which is reported; "" for any other key."""
+        if not (container and event.implicit[0] and event.value.isdecimal()):
+            return ""
+        before = container.places[-1]
+        line, column = unpack(before)[1:]
+        written = _line(self.text, line - 1)[column - 1 : unpack(spot)[2] - 1] + event.value
+        if unpack(spot)[1] != line or not _COMMA.fullmatch(written):
+            return ""
+        meant = number_meant(written) or "it without the comma, or with a point for it"
+        self.path.append(next(reversed(container)))
+        self._problem(before, f"{written} is a number and another key to YAML", f"write {meant}")
+        self.path.pop()
         return self._stand_in(container)
 
     def _stand_in(self, container: Map) -> str:
@@ -448,6 +467,7 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem(file, line + 1, column + 1, "", message, hint)
 
 
+_COMMA: Final = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _CLOSE_COLON: Final = re.compile(r"[\w.-]+:(?!//)")
 _TOLD_LATE: Final = ("block scalar", "end of stream", "could not find expected ':'")
 """What is told where libyaml gives up, and begins earlier."""

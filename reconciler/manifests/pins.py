@@ -118,7 +118,8 @@ class Pins(Struct, frozen=True):
         for document in documents:
             if not document.is_pin:
                 continue
-            check_texts(checked_metadata(document, _METADATA, self.scope, self.problems), self.problems)
+            metadata = checked_metadata(document, _METADATA, fields_of(PinSpec), self.scope, self.problems)
+            check_texts(metadata, self.problems)
             name = document.metadata.get("name")
             if isinstance(name, str) and name in names:
                 there = self.problems.place(names[name])

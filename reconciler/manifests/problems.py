@@ -15,7 +15,7 @@ from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.nearest import did_you_mean, nearest
 from reconciler.model.spec import Shape
-from reconciler.model.values import number_meant
+from reconciler.model.values import how_to_write_number, number_meant
 
 Loc = tuple[int | str, ...]
 
@@ -31,11 +31,24 @@ _EXPECTED: Final = {
     "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "none_required": "null",
 }
+_SIGNS: Final = {
+    "=": "is",
+    "==": "is",
+    "===": "is",
+    "≠": "!=",
+    "<>": "!=",
+    "≤": "<=",
+    "le": "<=",
+    "≥": ">=",
+    "ge": ">=",
+}
+"""What others call an operator, and what it is called here."""
 
 
 def quoted(text: str) -> str:
@@ -249,12 +262,17 @@ def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], p
         _say_unknown(first, what, fields, problems)
     elif first.type == "literal_error" and len(complaints) == 1:
         words = re.findall(r"'([^']*)'", str(first.context.get("expected", "")))
-        hint = did_you_mean(first.value, words) if isinstance(first.value, str) else ""
+        hint = _word_meant(first.value, words) if isinstance(first.value, str) else ""
         problems.add(first.spot, f"{described(first.value)} is not {one_of(words)}", hint)
     elif all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in complaints):
         _say_expected(complaints, problems)
     else:
         problems.add(first.spot, *_sentence(first))
+
+
+def _word_meant(word: str, words: Sequence[str]) -> str:
+    sign = _SIGNS.get(word.lower())
+    return f'did you mean "{sign}"?' if sign in words else did_you_mean(word, words)
 
 
 def _say_unknown(complaint: _Complaint, what: str, fields: Mapping[str, Shape], problems: Problems) -> None:
@@ -303,8 +321,8 @@ def _hint_for(value: Any, words: Sequence[str]) -> str:
         return f"write [{value}]"
     if not {"a number", "a whole number"} & set(words):
         return ""
-    if re.fullmatch(r"[-+]?[0-9.]+", value):
-        return "remove the quotes"
+    if how := how_to_write_number(value):
+        return how
     meant = number_meant(value) if "a number" in words else ""
     return f"write {meant}" if meant else ""
 

@@ -117,7 +117,7 @@ class Targets(Struct):
         """
         from reconciler.manifests.environment import Emulator, Environment
 
-        checked_metadata(document, ("name",), Scope(), self.problems)
+        checked_metadata(document, ("name",), fields_of(Environment), Scope(), self.problems)
         if "name" in document.spec:
             self.problems.add(document.spec.key_spot("name"), "it belongs in metadata", key=True)
         self._overrides(data.get("overrides"))

@@ -18,6 +18,7 @@ from reconciler.manifests.positions import Map, Seq, Spot
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.scalars import Refused, plain_value
 from reconciler.model.nearest import did_you_mean
+from reconciler.model.values import reference_meant
 
 ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
@@ -133,12 +134,17 @@ def _resolve_text(text: str, spot: Spot, scope: Scope, problems: Problems) -> An
         if match[0] == "$${":
             return "${"
         if match[1] is None:
-            problems.add_reference(spot, '"${" without a closing brace', 'write "$${" for a literal "${"')
+            problems.add_reference(spot, '"${" without a closing brace', _how_to_close(text))
             return match[0]
         found, value = _look_up(match[1], spot, scope, problems)
         return _spelled(value, match[0], spot, problems) if found else match[0]
 
     return _REFERENCE.sub(replacement, text)
+
+
+def _how_to_close(text: str) -> str:
+    reference = reference_meant(text)
+    return f'a reference is written "{reference}"' if reference else 'write "$${" for a literal "${"'
 
 
 def _spelled(value: Any, reference: str, spot: Spot, problems: Problems) -> str:

@@ -175,6 +175,41 @@ def number_meant(text: str) -> str:
     return ""
 
 
+_NUMERAL = re.compile(r"([-+]?)0*([0-9]+(?:\.[0-9]+)?)", re.ASCII)
+_OTHER_REFERENCE = re.compile(r"\$?\{\{ ?([\w.-]+) ?\}\}|\$([A-Za-z][\w.-]*)", re.ASCII)
+
+
+def reference_meant(text: str) -> str:
+    """The reference that a text spells as other tools do, "" where it spells none.
+
+    >>> reference_meant("$var.min"), reference_meant("{{ min }}"), reference_meant("$5")
+    ('${var.min}', '${var.min}', '')
+    """
+    found = _OTHER_REFERENCE.fullmatch(text)
+    name = (found[1] or found[2]) if found else ""
+    is_known = name.partition(".")[0] in ("var", "param", "each", "env")
+    return f"${{{name if is_known else f'var.{name}'}}}" if name else ""
+
+
+def how_to_write_number(text: str) -> str:
+    """What to do about a text where a number is wanted; "" where it cannot be told.
+
+    >>> how_to_write_number("5"), how_to_write_number("012"), how_to_write_number("")
+    ('write 5 without quotes', 'write 12', 'it is empty: give it a value')
+    """
+    if not text:
+        return "it is empty: give it a value"
+    if reference := reference_meant(text):
+        return f'a reference is written "{reference}"'
+    found = _NUMERAL.fullmatch(text)
+    if not found:
+        return ""
+    plain = found[1] + found[2]
+    if abs(Decimal(plain)) > MAX_INTEGER:
+        return "beyond 2^53 a number loses digits on its way"
+    return f"write {plain} without quotes" if plain == text else f"write {plain}"
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 resource``, ``2 resources``, ``1,200 resources``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -24,7 +24,16 @@ from reconciler.model.marker import sign, split
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.resource import Address, Gate, LiveObject
 from reconciler.model.spec import FilledIn, Mark, Part, RefTo, Spec, no_items
-from reconciler.model.values import MAX_INTEGER, Duration, Fields, Json, format_duration, number_meant, parse_duration
+from reconciler.model.values import (
+    MAX_INTEGER,
+    Duration,
+    Fields,
+    Json,
+    format_duration,
+    how_to_write_number,
+    number_meant,
+    parse_duration,
+)
 from reconciler.providers.bodies import listed
 from reconciler.providers.openlayer.evaluation import MEASURING
 from reconciler.providers.openlayer.paging import every
@@ -69,14 +78,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 def _as_number(value: object) -> str:
     """How a value becomes what has an order, for a person."""
-    if _is_numeral(value):
-        return f"write {value} without quotes"
+    if isinstance(value, str) and (how := how_to_write_number(value)):
+        return how
     meant = number_meant(value) if isinstance(value, str) else ""
     return f"write {meant}" if meant else 'use "is" or "!="'
-
-
-def _is_numeral(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value, re.ASCII) is not None
 
 
 def _shown(value: Any) -> str:
