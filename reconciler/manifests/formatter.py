@@ -255,20 +255,22 @@ class _Printer:
 
     # -------------------------------------------------------------------------------------- comments
 
-    def _flush(self, line: int, column: int, was: int, now: int) -> None:
+    def _flush(self, line: int, column: int, was: int | None, now: int) -> None:
         """Print the comments before a place in the source, and an empty line where there was one or more.
 
-        What comes next stood in column ``was`` and will stand in column ``now``.
+        What comes next stood in column ``was`` and will stand in column ``now``; None in brackets, where columns say
+        nothing, and a comment belongs to what follows.
         """
         while self.pending and (self.pending[-1].line, self.pending[-1].column) < (line, column):
             comment = self.pending.pop()
-            if comment.beside and self.out:
+            if comment.beside and self.out and self.out[-1] and not self.out[-1].lstrip().startswith("#"):
                 gap = max(2, comment.column - len(self.out[-1]))
                 self.out[-1] += " " * gap + comment.text
                 continue
             self._blank_before(comment.line)
             is_item = re.match(r"# ?- ", comment.text)  # commented out: it belongs to the list before it
-            column_now = now if comment.column == was and not is_item else self._aligned(comment)
+            follows = was is None or (comment.column == was and not is_item)
+            column_now = now if follows else self._aligned(comment)
             self.out.append(" " * column_now + comment.text)
         self._blank_before(line)
 
@@ -322,20 +324,33 @@ class _Printer:
         for number in range(0, len(node.children), 2):
             key, value = node.children[number : number + 2]
             assert isinstance(key, _Leaf)
-            self._flush(key.line, key.column, node.column, indent)
-            self.begun.append((len(self.out), key.line))
             head = begun if begun and number == 0 else " " * indent
+            self._before(key, node, head)
             self._node(value, indent, f"{head}{_key(key)}:")
-        self.open.pop()
+        self._end(node, indent)
 
     def _list(self, node: _Branch, indent: int, begun: str) -> None:
         begun = self._start(node, begun)
         self.open.append((node.column, indent))
         for number, item in enumerate(node.children):
-            self._flush(item.line, item.column, node.column, indent)
-            self.begun.append((len(self.out), item.line))
             head = begun if begun and number == 0 else " " * indent
+            self._before(item, node, head)
             self._node(item, indent, f"{head}- ")
+        self._end(node, indent)
+
+    def _before(self, child: _Leaf | _Branch, node: _Branch, head: str) -> None:
+        """Print what stands before an entry or item of a block, whose line will begin with ``head``."""
+        _, indent = self.open[-1]
+        if node.in_brackets:
+            self._flush(child.line, child.column, None, _leading(head))
+        else:
+            self._flush(child.line, child.column, node.column, indent)
+        self.begun.append((len(self.out), child.line))
+
+    def _end(self, node: _Branch, indent: int) -> None:
+        """Print the comments before a closing bracket, and leave the block."""
+        if node.in_brackets and self.pending and self.pending[-1].line < node.end_line:
+            self._flush(node.end_line, 0, None, indent)
         self.open.pop()
 
     def _leaf(self, leaf: _Leaf, indent: int, begun: str) -> None:

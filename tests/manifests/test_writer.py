@@ -252,6 +252,19 @@ def test_an_alias_may_be_a_key() -> None:
     assert parse(once) == parse(text)
 
 
+def test_a_comment_in_brackets_goes_with_what_follows_it() -> None:
+    """Whatever column it stands in; before the closing bracket it goes with the last item."""
+    text = "a:\n  b: [1, # one\n 2, # two\n # three\n 3\n  # four\n]\n  # five\n"
+    text += "  c: {x: 1,\n# six\n z: [\n   # seven\n 2]}\n  d:\n  - [[1,\n\n 2], # eight\n   # nine\n   3]\n"
+    once = fmt(text)
+    assert once == (
+        "a:\n  b:\n    - 1  # one\n    - 2  # two\n    # three\n    - 3\n    # four\n  # five\n  c:\n    x: 1\n"
+        "    # six\n    z:\n      # seven\n      - 2\n"
+        "  d:\n    - - - 1\n\n        - 2  # eight\n      # nine\n      - 3\n"
+    )
+    assert fmt(once) == once
+
+
 def test_a_long_list_in_brackets_is_broken_up() -> None:
     words = [f"word-{number:02}" for number in range(20)]
     assert fmt(f"a: [{', '.join(words)}]\n") == "a:\n" + "".join(f"  - {word}\n" for word in words)
