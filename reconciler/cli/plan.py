@@ -101,6 +101,12 @@ def command(
 
     async def work(here: Session) -> Plan:
         planned = await plan(here)
+        if planned.state.unsettled and planned.plan.is_empty:
+            from reconciler.cli.verification import not_verified
+            from reconciler.pipeline.measuring import unsettled
+
+            verify = f"reconciler apply --evaluate{' --rollback' if planned.state.before else ''}"
+            not_verified(console, len(unsettled(here, planned.state)), verify)
         if rollback:
             from reconciler.pipeline.rolling_back import with_what_stays
 

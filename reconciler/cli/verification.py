@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
+    from reconciler.cli.console import Console
     from reconciler.cli.course import Course
     from reconciler.model.plan import Plan, Step
     from reconciler.pipeline.applying import Applied
@@ -30,40 +31,35 @@ class Verification:
     async def run(self, here: Session, *, saved: Mapping[str, Any] | None, resumed: bool) -> int:
         """Returns INCOMPLETE where a step failed, GATE_FAILED, or DONE.  Raises RolledBack or RollbackFailed."""
         from reconciler.errors import ReconcilerError
-        from reconciler.pipeline.verifying import Watch, apply_and_verify
+        from reconciler.pipeline.verifying import Watch, apply_and_verify, same_command
 
         def rolling_back(plan: Plan) -> None:
             self._signals.gently = here.stop.set
             count = len(plan.pending)
             self._console.story(f"the gate failed; putting back {count} change{'' if count == 1 else 's'}")
 
+        same = same_command(saved)
         watch = Watch(self._applied, self._judged, rolling_back)
         try:
             done = await apply_and_verify(here, self._ask, watch, saved=saved, resumed=resumed, rollback=self._rollback)
         except ReconcilerError as error:
             if self._is_applied and error.exit_code != ExitCode.NOT_ROLLED_BACK:
-                self._console.story("warning: what was applied is not verified; the same command goes on with that")
+                self._console.story(f"warning: what was applied is not verified; {same} goes on with that")
             raise
         finally:
             self._signals.gently = None
         if done.put_back is not None:
-            raise self._end(done.put_back)
+            raise self._end(done.put_back, same)
         if done.evaluated is None and self._code == ExitCode.DONE:
             self._console.story("Nothing to evaluate: no test changed.")
         if done.unverified:
             # The last apply is now another one.
-            self._warn(len(done.unverified), "--overwrite" if done.evaluated else "--changed --overwrite")
+            options = "--overwrite" if done.evaluated else "--changed --overwrite"
+            not_verified(self._console, len(done.unverified), f"reconciler evaluate {options}")
         # Nothing is known of what was there before.
         if self._code == ExitCode.GATE_FAILED and self._rollback and done.changed:
             self._console.story("warning: nothing was put back: what changed was applied without --rollback")
         return self._code
-
-    def _warn(self, unverified: int, options: str) -> None:
-        """Say of what an earlier apply changed that it was never held against its gate."""
-        tests = "1 test that an earlier apply changed is" if unverified == 1 else ""
-        tests = tests or f"{unverified:,} tests that an earlier apply changed are"
-        verify = self._console.command(f"reconciler evaluate {options}")
-        self._console.story(f"warning: {tests} not verified\n  hint: {verify}")
 
     def _applied(self, done: Applied) -> bool:
         self._is_applied = bool(done.outcomes)
@@ -76,8 +72,8 @@ class Verification:
         self._console.end_progress()
         self._code = report_verdicts(evaluated, self._course.style, self._console, self._course.told)
 
-    def _end(self, put_back: PutBack) -> Exception:
-        """How a roll-back ends: with everything as it was, or with what is left to send."""
+    def _end(self, put_back: PutBack, same: str) -> Exception:
+        """How a roll-back ends: with everything as it was, or with what is left to send, which ``same`` tries again."""
         from reconciler.errors import RollbackFailed, RolledBack
 
         back = put_back.plan.pending
@@ -90,7 +86,7 @@ class Verification:
             return RollbackFailed(
                 f"the gate failed, and {count} change{'' if count == 1 else 's'} could not be put back; left to do:\n"
                 + "\n".join(lines),
-                hint="send these with your key, or run the same command again: it still knows what was there before",
+                hint=f"send these with your key, or run {same} again: it still knows what was there before",
             )
         told = _named(_line(step) for step in back)
         told += _named(f"{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
@@ -102,6 +98,15 @@ class Verification:
             hint="the manifests still ask for it: change them, or the next apply does it again; what was evaluated"
             " stays on record as it was judged then, until evaluate --overwrite",
         )
+
+
+def not_verified(console: Console, count: int, command: str) -> None:
+    """Say of so many tests, if any, that what an earlier apply changed was not held against its gate."""
+    if count:
+        tests = f"{count:,} tests" if count > 1 else "1 test"
+        are = "are" if count > 1 else "is"
+        verify = console.command(command)
+        console.story(f"warning: {tests} that an earlier apply changed {are} not verified\n  hint: {verify}")
 
 
 def _named(lines: Iterable[str]) -> str:

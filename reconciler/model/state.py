@@ -74,7 +74,8 @@ class State(Struct, frozen=True):
 
     ``touched`` are the resources that the last apply changed; as long as it is ``unsettled`` (cut short, or not yet
     verified) what the next one changes is added to them.  ``before`` is what was at the platform before an apply that
-    may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it).
+    may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it);
+    ``going_back``: that was begun, so part of it may be there again.
     ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
     ``measured`` is what is no object at the platform, as it was declared when its gate held after an apply.
     ``declared`` is the same, with its gate, as the last apply settled it (``planning.virtual`` reads it).
@@ -92,6 +93,7 @@ class State(Struct, frozen=True):
     unsettled: bool = False
     unverified: bool = False
     before: Mapping[Address, Fields] = field(default_factory=dict)
+    going_back: bool = False
     measured: Mapping[Address, Fields] = field(default_factory=dict)
     declared: Mapping[Address, Fields] = field(default_factory=dict)
 
@@ -123,6 +125,7 @@ class Folding:
         self._consumed, self._started = state.consumed, state.started
         self._touched, self._before = dict.fromkeys(state.touched), dict(state.before)
         self._unsettled, self._unverified = state.unsettled, state.unverified
+        self._going_back = state.going_back
         self._measured, self._declared = dict(state.measured), dict(state.declared)
 
     def state(self) -> State:
@@ -138,6 +141,7 @@ class Folding:
             unsettled=self._unsettled,
             unverified=self._unverified,
             before=self._before,
+            going_back=self._going_back,
             measured=self._measured,
             declared=self._declared,
         )
@@ -205,6 +209,8 @@ class Folding:
                 self._consumed, self._started = (*self._consumed, _text(record["digest"]))[-REMEMBERED_PLANS:], ""
             case "changing":
                 self._begin_to_change(record)
+            case "going_back":
+                self._going_back = True
             case "settled":
                 self._settle(record)
             case "measured":
@@ -231,6 +237,7 @@ class Folding:
         self._unverified = record.get("verified") is False and bool(self._touched)
         self._unsettled = bool(left)
         self._before = {each: self._before[each] for each in self._before if each in left}
+        self._going_back = self._going_back and bool(self._before)
 
 
 def done(address: Address, entry: Entry, doubt: Intent | None = None) -> Record:
@@ -427,6 +434,8 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["unverified"] = True
     if state.before:
         data["before"] = {str(address): state.before[address] for address in sorted(state.before)}
+    if state.going_back:
+        data["going_back"] = True
     if state.measured:
         data["measured"] = {str(address): state.measured[address] for address in sorted(state.measured)}
     if state.declared:
@@ -461,6 +470,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             unsettled=bool(data.get("unsettled", False)),
             unverified=bool(data.get("unverified", False)),
             before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
+            going_back=bool(data.get("going_back", False)),
             measured={addresses[key]: _mapping(value) for key, value in data.get("measured", {}).items()},
             declared={addresses[key]: _mapping(value) for key, value in data.get("declared", {}).items()},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -65,11 +65,13 @@ class Applied(Struct, frozen=True):
 class Trial(Struct, frozen=True):
     """An apply that is yet to be verified.
 
-    ``before`` gives what the state has to remember for a roll-back, by address; ``warn`` sentences that the plan is
-    shown with; ``check`` may refuse a plan before anything is asked or changed.
+    ``before`` gives what the state has to remember for a roll-back, by address; ``undone`` the addresses at which a
+    roll-back that was cut short may have put something back; ``warn`` sentences that the plan is shown with; ``check``
+    may refuse a plan before anything is asked or changed.
     """
 
     before: Callable[[Planned], Mapping[str, Fields]] = lambda _: {}
+    undone: Callable[[Planned], Collection[Address]] = lambda _: ()
     warn: Callable[[Planned], Sequence[str]] = lambda _: ()
     check: Callable[[Planned], None] = lambda _: None
 
@@ -108,7 +110,7 @@ async def apply_under_lock(
         check_untouched(saved)
     planned = await plan(here, destroy=destroy, resumed=resumed)
     if saved is not None:
-        _check_saved(saved, planned, resumed=resumed)
+        _check_saved(saved, planned, trial, resumed=resumed)
     here.hooks.planned(replace(planned.plan, warnings=(*planned.plan.warnings, *trial.warn(planned))))
     if planned.plan.refusals:
         count = len(planned.plan.refusals)
@@ -167,7 +169,7 @@ async def _apply_planned(
         after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after, state))
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
-            for record in _finished(outcomes, saved, trial):
+            for record in _finished(outcomes, planned, saved, trial):
                 await journal.write(record)
         unsettled, unsent = _unsettled(after, applied)
         return replace(applied, unsettled=unsettled, unsent=unsent)
@@ -184,7 +186,7 @@ def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> I
     origins = planned.plan.basis.origins
     if planned.state.origins != {**planned.state.origins, **origins}:
         yield {"record": "origins", "origins": dict(origins)}
-    if saved is not None:
+    if saved is not None and saved["digest"] not in planned.state.consumed:
         yield {"record": "plan_started", "digest": saved["digest"]}
     if planned.plan.pending:
         before = dict(trial.before(planned))
@@ -192,9 +194,11 @@ def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> I
         yield {"record": "changing", "addresses": addresses, **({"before": before} if before else {})}
 
 
-def _finished(outcomes: Sequence[StepOutcome], saved: Mapping[str, Any] | None, trial: Trial) -> Iterator[Record]:
+def _finished(
+    outcomes: Sequence[StepOutcome], planned: Planned, saved: Mapping[str, Any] | None, trial: Trial
+) -> Iterator[Record]:
     """What is remembered after the last step, when all of them are done."""
-    if saved is not None:
+    if saved is not None and saved["digest"] not in planned.state.consumed:
         yield {"record": "plan_applied", "digest": saved["digest"]}
     if trial is NO_TRIAL and outcomes:
         yield {"record": "settled", "kept": True, "verified": False}
@@ -337,17 +341,28 @@ def _refreshed(planned: Planned, after: Sequence[_Seen], state: State) -> list[R
     return records
 
 
-def _check_saved(saved: Mapping[str, Any], planned: Planned, *, resumed: bool) -> None:
-    digest = str(saved["digest"])
-    if digest in planned.state.consumed:
+def _check_saved(saved: Mapping[str, Any], planned: Planned, trial: Trial, *, resumed: bool) -> None:
+    """Raise StalePlan unless the saved plan holds: as one that is applied now, or with ``resumed`` as one to finish."""
+    digest, state = str(saved["digest"]), planned.state
+    is_applied = digest in state.consumed
+    if is_applied and (trial is NO_TRIAL or not _is_on_trial(saved, state)):
         raise StalePlan("this plan was applied already", hint="make a new one: reconciler plan --out plan.json")
-    if resumed and planned.state.started != digest:
+    if resumed and not is_applied and state.started != digest:
         raise StalePlan("this plan was not begun, or it was finished", hint="leave out --resume")
-    if planned.state.started == digest and not resumed:
-        raise StalePlan("this plan was begun and not finished", hint="finish it: the same command with --resume")
-    moved = what_moved(saved, planned.plan, resumed=resumed)
+    if not resumed and (is_applied or state.started == digest):
+        left = "applied and not verified" if is_applied else "begun and not finished"
+        raise StalePlan(f"this plan was {left}", hint="finish it: the same command with --resume")
+    undone = frozenset(map(str, trial.undone(planned))) if is_applied else frozenset()
+    moved = what_moved(saved, planned.plan, resumed=resumed, undone=undone)
     if moved:
         raise StalePlan(
             "the world has moved since this plan was made:\n" + "\n".join(f"  {line}" for line in moved),
             hint="make a new one: reconciler plan --out plan.json",
         )
+
+
+def _is_on_trial(saved: Mapping[str, Any], state: State) -> bool:
+    """Whether what a plan that was applied has changed is not settled, and no other plan was applied or begun since."""
+    changed = {*map(str, state.touched), *map(str, state.before)}
+    is_its_doing = state.going_back or any(step["address"] in changed for step in saved["steps"])
+    return state.consumed[-1:] == (saved["digest"],) and not state.started and state.unsettled and is_its_doing

@@ -246,8 +246,16 @@ def tests_about(here: Session, addresses: Iterable[Address]) -> tuple[Address, .
 
 def unverified(here: Session, state: State) -> tuple[Address, ...]:
     """The tests about what the last apply changed, where nobody asked it to verify that and no gate has held since."""
-    if not state.unverified:
-        return ()
+    return _evaluable(here, state) if state.unverified else ()
+
+
+def unsettled(here: Session, state: State) -> tuple[Address, ...]:
+    """The tests about what was changed where that was cut short, or was to be verified and no gate has held since."""
+    return _evaluable(here, state) if state.unsettled else ()
+
+
+def _evaluable(here: Session, state: State) -> tuple[Address, ...]:
+    """The tests about what the last apply changed that can be evaluated on demand."""
     about = (here.desired.resources[address] for address in tests_about(here, state.touched))
     return tuple(each.address for each in about if not measuring_of(each.address).possible(each.fields))
 

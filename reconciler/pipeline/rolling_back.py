@@ -30,6 +30,7 @@ from reconciler.planning.policy import Policy, risks
 from reconciler.planning.reversal import (
     Before,
     as_it_was,
+    as_named_now,
     back,
     before_from_json,
     before_to_json,
@@ -91,6 +92,12 @@ def what_is_there(planned: Planned) -> dict[str, Fields]:
     return {str(address): before_to_json(before) for address, before in first.items()}
 
 
+def what_may_be_back(planned: Planned) -> set[Address]:
+    """The addresses at which a roll-back that was cut short, or failed, may have put something back."""
+    befores = _befores(planned.state) if planned.state.going_back else {}
+    return as_named_now({*befores, *concerned(befores, KINDS)}, planned.desired, KINDS)
+
+
 def what_was_there(state: State) -> list[str]:
     """For a person who has to go back by hand: each address, and on the next line what was there as JSON."""
     told = []
@@ -130,6 +137,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
     befores = _befores(state)
     journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
     try:
+        await journal.write({"record": "going_back"})
         planned = await _plan_back(here, state, befores, journal)
         planned_back(planned.plan)
         means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +19,14 @@ from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.measuring import Evaluated, Inquiry, expected_cost, holds, measure, unverified
 from reconciler.pipeline.planning import Planned
-from reconciler.pipeline.rolling_back import PutBack, roll_back, what_is_there, what_stays, what_was_there
+from reconciler.pipeline.rolling_back import (
+    PutBack,
+    roll_back,
+    what_is_there,
+    what_may_be_back,
+    what_stays,
+    what_was_there,
+)
 from reconciler.pipeline.session import Session
 from reconciler.pipeline.settling import never_held, remember_declared, remember_measured, settle
 
@@ -68,18 +76,26 @@ async def apply_and_verify(
     def check(planned: Planned) -> None:
         refuse_beyond(ask.most, _cost(here, planned, ask))
 
-    trial = Trial(what_is_there, what_stays, check) if rollback else Trial(check=check)
+    trial = Trial(what_is_there, what_may_be_back, what_stays, check) if rollback else Trial(check=check)
     async with locked(here, "apply") as holder:
         here.hooks.event({"event": "locked", "lock": holder.lock_id})
         applied = await apply_under_lock(here, saved=saved, resumed=resumed, trial=trial)
-        verified = await _verified(here, applied, ask, watch, rollback) if watch.applied(applied) else Verified(applied)
+        way_back = partial(_roll_back, here, watch, same_command(saved)) if rollback else None
+        verified = await _verified(here, applied, ask, watch, way_back) if watch.applied(applied) else Verified(applied)
         if verified.put_back is None:
             remember_declared(here, applied.planned)
         return verified
 
 
-async def _verified(here: Session, applied: Applied, ask: Inquiry, watch: Watch, rollback: bool) -> Verified:
-    """Evaluate what is not settled; settle it when the gate holds, and with ``rollback`` undo what fails it."""
+def same_command(saved: Mapping[str, Any] | None) -> str:
+    """What takes up an apply that was not settled: a saved plan is applied once, and from then on only finished."""
+    return "the same command" if saved is None else "the same command with --resume"
+
+
+async def _verified(
+    here: Session, applied: Applied, ask: Inquiry, watch: Watch, way_back: Callable[[], Awaitable[PutBack]] | None
+) -> Verified:
+    """Evaluate what is not settled; settle it when the gate holds, and go the ``way_back`` when it does not."""
     state = here.store.load()
     new = never_held(here, state)
     if not state.unsettled and not new:
@@ -95,12 +111,12 @@ async def _verified(here: Session, applied: Applied, ask: Inquiry, watch: Watch,
         if state.unsettled or holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
             settle(here)
         remember_measured(here, judged)
-    elif rollback and state.before:
-        return Verified(applied, evaluated, await _roll_back(here, watch), left)
+    elif way_back and state.before:
+        return Verified(applied, evaluated, await way_back(), left)
     return Verified(applied, evaluated, unverified=left, changed=state.unsettled)
 
 
-async def _roll_back(here: Session, watch: Watch) -> PutBack:
+async def _roll_back(here: Session, watch: Watch, same: str) -> PutBack:
     """Raises RollbackFailed, saying what was there before, when the way back cannot even be worked out."""
     before = what_was_there(here.store.load())
     try:
@@ -110,7 +126,7 @@ async def _roll_back(here: Session, watch: Watch) -> PutBack:
     except ReconcilerError as error:
         raise RollbackFailed(
             f"the gate failed, and the rollback could not be planned: {error.message}\n" + "\n".join(before),
-            hint="run the same command again: it still knows what was there before",
+            hint=f"run {same} again: it still knows what was there before",
         ) from error
 
 

@@ -252,6 +252,18 @@ def concerned(befores: Mapping[Address, Before], kinds: Mapping[str, AnyKind]) -
     return {each for address, before in befores.items() for each in (before.address, moved_back(address, homes, kinds))}
 
 
+def as_named_now(addresses: Iterable[Address], desired: Desired, kinds: Mapping[str, AnyKind]) -> set[Address]:
+    """These, and what the manifests call them, should some have their former names again."""
+    formers = {former: each.address for each in desired for former in each.renamed_from}
+    found = set(addresses)
+    found |= {
+        each.in_root(formers[root].name)
+        for each in found
+        if not each.is_root and (root := root_of(each, kinds)) in formers
+    }
+    return found | {formers[each] for each in found if each in formers}
+
+
 Homes = Mapping[Address, Address]
 """A root as it is called now -> as it was called before."""
 

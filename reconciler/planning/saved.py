@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import StalePlan
@@ -58,7 +58,9 @@ def _holds(value: object, **types: type) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name), each) for name, each in types.items())
 
 
-def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) -> tuple[str, ...]:
+def what_moved(
+    saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False, undone: Collection[str] = ()
+) -> tuple[str, ...]:
     """Sentences that say why the plan does not hold any more; empty when it does.
 
     The environment, the platforms and the manifests must be the same, and what each step does to which object, which
@@ -67,9 +69,10 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
     well, unless a rule of ours makes it: then it says itself what is wrong.
 
     With ``resumed`` the fresh plan may lack steps that were done already and hold steps that end what was begun.  What
-    a step does may be carried out and not remembered, and a rename be remembered already.
+    a step does may be carried out and not remembered, and a rename be remembered already.  At the addresses ``undone``
+    a roll-back was under way: whatever is needed there leads to the manifests that were planned for.
     """
-    now = plan_to_json(fresh, tool="")
+    saved, now = (_without(undone, plan) for plan in (saved, plan_to_json(fresh, tool="")))
     standing = zip(now["refusals"], fresh.refusals, strict=True)
     refused = [each for each, refusal in standing if each not in saved["refusals"] and not refusal.by_rule]
     elsewhere = saved.get("environment") != now["environment"]
@@ -80,6 +83,12 @@ def what_moved(saved: Mapping[str, Any], fresh: Plan, *, resumed: bool = False) 
         *_remembered(saved, now, resumed=resumed),
         *(f"{each['address']}: {each['reason']}" for each in refused),
     )
+
+
+def _without(addresses: Collection[str], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan but for what it says of these addresses; its refusals stay."""
+    parts = {part: plan.get(part, ()) for part in ("steps", "lifecycle")}
+    return {**plan, **{part: [e for e in told if e["address"] not in addresses] for part, told in parts.items()}}
 
 
 def _basis(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

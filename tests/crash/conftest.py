@@ -329,12 +329,12 @@ class World:
             applied: Applied = runner.run(self._run(work, Death()))
             return applied
 
-    def verify(self, death: Death | None = None) -> Verified:
+    def verify(self, death: Death | None = None, saved: Doc | None = None, *, resumed: bool = False) -> Verified:
         """Apply, evaluate, and put back what fails its gate; nothing was measured yet, so all of it does."""
         ask = Inquiry(TimeRange(1_793_664_000, 1_793_667_600), deadline_s=60)
 
         def work(here: Session) -> Any:
-            return apply_and_verify(here, ask, Watch(), rollback=True)
+            return apply_and_verify(here, ask, Watch(), saved=saved, resumed=resumed, rollback=True)
 
         verified: Verified = asyncio.run(self._run(work, death or Death()))
         return verified

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import StalePlan
+
 pytestmark = pytest.mark.usefixtures("uncounted")
 
 MakeWorld = Callable[..., Any]
@@ -88,3 +90,23 @@ def test_a_roll_back_may_be_killed_twice(make_world: MakeWorld, make_death: Make
         with suppress(killed):
             world.verify(make_death(second))
         is_put_back(world, before, world.verify())
+
+
+@pytest.mark.parametrize("every", [31, pytest.param(1, marks=pytest.mark.simulation)])
+def test_a_saved_plan_killed_at_any_moment_is_resumed_and_put_back(
+    every: int, make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """Once it is begun ``--resume`` takes it up wherever it died, also half way back; once it is settled, never."""
+    world, death = make_world(), make_death()
+    before = in_use(world)
+    world.verify(death, world.save_plan())
+    begun = next(at for at, what in enumerate(death.moments) if what.startswith("after the journal: plan_started"))
+    for at in range(len(death.moments) - 1, begun, -every):
+        world = make_world()
+        saved = world.save_plan()
+        with suppress(killed):
+            world.verify(make_death(at), saved)
+        if world.load().unsettled:
+            is_put_back(world, before, world.verify(None, saved, resumed=True))
+        with pytest.raises(StalePlan, match="applied already"):
+            world.verify(None, saved, resumed=True)

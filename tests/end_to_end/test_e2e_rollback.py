@@ -246,6 +246,70 @@ def test_killed_while_it_verifies_or_rolls_back_the_next_run_ends_as_it_should(
     assert steps(measured) == [("update", "manifest")]
 
 
+PLANNED = ("apply", "--plan", "plan.json", *TRY[2:])
+
+
+@pytest.mark.parametrize("when", ["verifying", "rolling back"])
+def test_a_saved_plan_that_was_cut_short_is_taken_up_by_resume(when: str, measured: Any, platform: Any) -> None:
+    """It was applied, so the same command says how to finish it; what it was to verify is, and then it is used up."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    measured("plan", "--out", "plan.json")
+    project = f"/projects/{platform.projects()['bot']['id']}/tests"
+    test = platform.tests("bot")["Rows arrive"]["id"]
+    started: list[Any] = []
+
+    def kill() -> None:
+        os.kill(started[0].pid, signal.SIGKILL)
+        started[0].wait()
+
+    if when == "verifying":
+        platform.meanwhile("GET", f"/tests/{test}/results", kill)
+    else:  # the first is the change itself, the second puts it back
+        platform.meanwhile("PUT", project, lambda: platform.meanwhile("PUT", project, kill))
+    started.append(measured.start(*PLANNED))
+    started[0].communicate()
+    assert started[0].returncode == -signal.SIGKILL
+    refused = measured(*PLANNED, code=6)
+    assert "this plan was applied and not verified hint: finish it: the same command with --resume" in refused.words
+    measured(*PLANNED, "--resume", code=8)
+    assert as_written(platform) == before
+    assert "this plan was applied already" in measured(*PLANNED, "--resume", code=6).words
+
+
+def test_what_is_said_of_a_saved_plan_that_was_not_put_back_can_be_followed(measured: Any, platform: Any) -> None:
+    """An evaluation that broke off names ``--resume``, so does exit 9; a plan of nothing says what is left to do."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    measured("plan", "--out", "plan.json")
+    platform.fail({"method": "GET", "path": "/v1/tests/*/results*", "action": "status", "status": 403})
+    assert "the same command with --resume goes on with that" in measured(*PLANNED, code=1).words
+    platform.fail({"method": "PUT", "path": "/v1/projects/*/tests", "action": "status", "status": 422})
+    ended = measured(*PLANNED, "--resume", code=9)
+    assert "or run the same command with --resume again: it still knows what was there before" in ended.words
+    planned = measured("plan")
+    assert "1 test that an earlier apply changed is not verified" in planned.words
+    assert "hint: reconciler apply --evaluate --rollback" in planned.words
+    platform.fail()
+    measured(*PLANNED, "--resume", code=8)
+    assert as_written(platform) == before
+    assert "not verified" not in measured("plan").words
+
+
+def test_a_saved_plan_whose_gate_failed_is_verified_again(measured: Any, platform: Any) -> None:
+    """Without ``--rollback`` it stays as it is until its gate holds; nothing is applied a second time."""
+    measured.edit("bot.yaml", *HARDER)
+    measured("plan", "--out", "plan.json")
+    verify = ("apply", "--plan", "plan.json", "--evaluate", *DAY)
+    measured(*verify, code=5)
+    assert "hint: reconciler apply --evaluate\n" in measured("plan").err
+    platform.seen.clear()
+    measured(*verify, "--resume", code=5)
+    assert {path.rpartition("/")[2] for _, path in platform.writes} == {"evaluate"}
+    refused = measured("apply", "--plan", "plan.json", "--resume", code=6)
+    assert "this plan was applied already" in refused.words
+
+
 def test_the_cost_is_refused_before_anything_is_applied(measured: Any, platform: Any) -> None:
     """Exit 3, naming what costs most; nothing was changed, and nothing triggered."""
     measured.edit("bot.yaml", *HARDER)

@@ -212,6 +212,16 @@ def test_what_was_before_is_kept_until_it_is_settled() -> None:
     assert fold(begun, [KEPT]).before == {}
 
 
+def test_a_way_back_that_was_begun_is_remembered_until_it_is_settled() -> None:
+    """Also while the rest is verified; a roll-back that is done leaves nothing of it."""
+    was: dict[str, Fields] = {str(TEST): {"remote_id": "t1"}}
+    begun = fold(State(), [changing(PROJECT, TEST, before=was), {"record": "going_back"}])
+    assert begun.going_back
+    assert fold(begun, [changing(TEST, before=was), {**KEPT, "left": [str(TEST)]}]).going_back
+    assert not fold(begun, [KEPT]).going_back
+    assert not fold(begun, [PUT_BACK]).going_back
+
+
 def test_what_is_measured_and_no_object_is_remembered_as_it_was_declared() -> None:
     run = Address("digitalocean.EvaluationRun", ("care", "nightly"))
     told: Record = {"record": "measured", "declared": {str(run): {"agents": ["bot"]}}}
@@ -421,6 +431,7 @@ STATES = st.builds(
     unsettled=st.booleans(),
     unverified=st.booleans(),
     before=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
+    going_back=st.booleans(),
     measured=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
     declared=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
 )
