@@ -14,7 +14,8 @@ ReconcilerError                     1   what happened, where, what next
 │   │   ├── NotFound                    404
 │   │   ├── MethodMissing               405, or 404 for a whole route: the server is too old
 │   │   ├── InvalidRequest              400, 413, 415, 422: the vendor refuses what we sent
-│   │   └── RateLimited                 429 for longer than we are willing to wait
+│   │   ├── RateLimited                 429 for longer than we are willing to wait
+│   │   └── Withheld                    a write that had not left when the run was told to stop, or a read that waited
 │   ├── Conflict                        409: somebody else holds the name, or a lost create of ours does
 │   ├── OutcomeUnknown                  a write may or may not have happened
 │   └── ReadFailed                      a read failed for good, or its answer makes no sense
@@ -166,6 +167,10 @@ class InvalidRequest(NotApplied):
 
 class RateLimited(NotApplied):
     """429, and the pause it asks for is longer than the run's deadline."""
+
+
+class Withheld(NotApplied):
+    """It was not sent any more, because the run was told to stop."""
 
 
 class Conflict(ApiError):

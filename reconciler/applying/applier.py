@@ -20,7 +20,7 @@ from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.ready import Ready
 from reconciler.applying.requests import Requests
-from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, OutcomeUnknown
+from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, OutcomeUnknown, Withheld
 from reconciler.model.kind import Removal, Replace
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
@@ -138,6 +138,8 @@ class _Run:
             self._fail(unit, error, StepStatus.FAILED)
         except OutcomeUnknown as error:
             self._fail(unit, error, StepStatus.UNKNOWN)
+        except Withheld as error:
+            self._fail(unit, error, StepStatus.SKIPPED)
         except ApiError as error:
             left = [step for step in unit if step.id not in self.outcomes]
             if isinstance(error, InvalidRequest) and len(left) > 1:  # find the one the platform refuses

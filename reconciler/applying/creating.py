@@ -75,7 +75,7 @@ class Creating:
         self._known, self._means, self._memory, self._requests = known, means, memory, requests
         owned = frozenset(each for entry in memory.entries.values() for each in (entry.remote_id, *entry.retiring))
         began, listed = means.clock.monotonic(), frozenset(memory.live) - (self._perhaps_ours() - owned)
-        self._lost = LostCreates(means.clock, listed, owned, began, means.on_wait)
+        self._lost = LostCreates(means.clock, listed, owned, began, means.on_wait, means.stop)
         self._second_looks = SecondLooks(means.clock)
         self._born: dict[str, float] = {}
         """When we began to make an object, by its id: nothing can have stood inside it then."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, field
 
 from reconciler.applying.siblings import Siblings
+from reconciler.concurrency import Stopped, unless
+from reconciler.errors import Withheld
 from reconciler.model.kind import AnyKind, Replace
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address, LiveObject
@@ -73,10 +75,11 @@ class LostCreates(Struct, frozen=True):
     owned: frozenset[str]
     began: float
     on_wait: Callable[[str], None]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     _lists: dict[tuple[str, str | None], _List] = field(default_factory=dict)
 
     async def find(self, sought: Sought, siblings: Siblings) -> LiveObject | Absence:
-        """What was made, or the proof of its absence."""
+        """What was made, or the proof of its absence.  Raises ApiError; Withheld when it is to stop before it knows."""
         pause, until = FIRST_PAUSE_S, sought.until
         shared_s = SHARED_UNSENT_S if sought.is_unsent else SHARED_S
         while True:
@@ -91,7 +94,12 @@ class LostCreates(Struct, frozen=True):
             if pause == FIRST_PAUSE_S:
                 what = f"{sought.address} may have been created and not show yet"
                 self.on_wait(f"{what}; making sure for {until - now:.0f} s")
-            await self.clock.sleep(min(pause, until - now))
+            try:
+                await unless(self.stop, self.clock.sleep(min(pause, until - now)))
+            except Stopped as error:
+                why = "the run was interrupted before it could show"
+                hint = "apply again: it is looked for first"
+                raise Withheld(why, method="GET", path=str(sought.address), hint=hint) from error
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
     def _ours(self, sought: Sought, kind: AnyKind, there: _There, *, is_late: bool) -> Sequence[LiveObject]:

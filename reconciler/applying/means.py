@@ -26,7 +26,8 @@ class Means(Struct, frozen=True):
     more, because somebody broke its lock.  ``new_op`` gives an unguessable operation id.  ``window_s`` is the
     uncertainty window: how long an abandoned request may still take effect and stay invisible.  ``lacking`` compares
     what a create has made with what is wanted (``planning.found``).  ``marked`` says whether objects get the ownership
-    marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is set when nothing new may start.
+    marker.  ``root`` is the folder that paths of files are relative to.  ``stop`` is set when nothing new may start,
+    and nobody may wait any longer.
     """
 
     providers: Mapping[str, Provider]

@@ -8,6 +8,8 @@ from typing import TypeVar
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.siblings import Siblings
+from reconciler.concurrency import Stopped, unless
+from reconciler.errors import OutcomeUnknown
 from reconciler.model.call import Call, Flow, Reply, Wire, Write
 from reconciler.model.flow import Send, drive
 from reconciler.model.plan import Action, Step
@@ -25,7 +27,15 @@ class Requests:
 
     async def drive(self, step: Step, flow: Flow[T], send: Send | None = None) -> T:
         """Carry out a flow of the step's."""
-        return await drive(flow, send or self.sender(step), self._means.clock.sleep)
+
+        async def sleep(seconds: float) -> None:
+            try:
+                await unless(self._means.stop, self._means.clock.sleep(seconds))
+            except Stopped as error:
+                what, where = "interrupted while the platform was still at it", str(step.address)
+                raise OutcomeUnknown(what, method="POST", path=where, hint="apply again: it looks first") from error
+
+        return await drive(flow, send or self.sender(step), sleep)
 
     def sender(self, step: Step, to_create: Permit | None = None) -> Send:
         """How to send the requests of a step: writes only while the lock is ours.

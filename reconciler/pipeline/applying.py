@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +15,10 @@ from reconciler.applying.applier import apply as carry_out
 from reconciler.applying.journal import AT_ONCE, Journal
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import remembered
+from reconciler.concurrency import Stopped, unless
 from reconciler.errors import (
     ApiError,
+    Interrupted,
     LooksLikeOutage,
     RefusedByPolicy,
     StalePlan,
@@ -108,7 +110,7 @@ async def apply_under_lock(
     """
     if saved is not None:
         check_untouched(saved)
-    planned = await plan(here, destroy=destroy, resumed=resumed)
+    planned = await _unless_stopped(here, plan(here, destroy=destroy, resumed=resumed))
     if saved is not None:
         _check_saved(saved, planned, trial, resumed=resumed)
     here.hooks.planned(replace(planned.plan, warnings=(*planned.plan.warnings, *trial.warn(planned))))
@@ -129,6 +131,13 @@ async def apply_under_lock(
     if trial is NO_TRIAL:
         remember_declared(here, planned)
     return applied
+
+
+async def _unless_stopped(here: Session, planning: Coroutine[Any, Any, Planned]) -> Planned:
+    try:
+        return await unless(here.stop, planning)
+    except Stopped as error:
+        raise Interrupted("interrupted while it read what is there; nothing was changed") from error
 
 
 def _cut_short(error: StateUnreadable, plan: Plan, ended: Sequence[StepOutcome]) -> StateUnreadable:

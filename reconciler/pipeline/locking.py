@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
+from reconciler.concurrency import Stopped, unless
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError
 from reconciler.model.provider import Holder
 from reconciler.model.values import format_duration
@@ -50,14 +50,10 @@ async def _taken(here: Session, operation: str, held: ExitStack) -> Holder:
 
 async def _sleep(here: Session, seconds: float) -> None:
     """Wait, but not once the session is told to stop: nothing has begun that would have to be finished."""
-    sleeping, stopping = asyncio.ensure_future(here.clock.sleep(seconds)), asyncio.ensure_future(here.stop.wait())
     try:
-        await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        sleeping.cancel()
-        stopping.cancel()
-    if here.stop.is_set():
-        raise Interrupted("interrupted while it waited for the lock; nothing was changed")
+        await unless(here.stop, here.clock.sleep(seconds))
+    except Stopped as error:
+        raise Interrupted("interrupted while it waited for the lock; nothing was changed") from error
 
 
 def _given_up(error: LockHeld, patience: float) -> LockHeld:

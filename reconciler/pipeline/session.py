@@ -186,6 +186,7 @@ class Session:
         self.environment = name_of(request, manifest)
         self.clock: Clock = RealClock()
         self.stop = asyncio.Event()
+        """Set when nothing new may start, and nobody may wait any longer."""
         self.last_error: ReconcilerError | None = None
         """What went wrong after all was done: raised when the session ends."""
         self.folder = request.root / FOLDER
@@ -283,6 +284,7 @@ class Session:
             parallelism=self.request.parallelism,
             key_variable=key_variable,
             observe=self._observe,
+            stop=self.stop,
             ca_file=self.settings.ca_file,
             proxy_to=self.settings.proxy_to if self.settings.names_proxy() else None,
         )
@@ -304,6 +306,7 @@ class Session:
             clock=self.clock,
             parallelism=self.request.parallelism,
             observe=self._observe,
+            stop=self.stop,
         )
 
     def _observe(self, method: str, path: str, status: int | None, seconds: float) -> None:

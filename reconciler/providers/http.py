@@ -27,6 +27,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 import reconciler
+from reconciler.concurrency import StoppableClock, Stopped
 from reconciler.errors import (
     ApiError,
     InvalidRequest,
@@ -35,6 +36,7 @@ from reconciler.errors import (
     RateLimited,
     ReadFailed,
     SettingsInvalid,
+    Withheld,
 )
 from reconciler.model.call import Call, Reply, Upload
 from reconciler.model.kind import Vendor
@@ -95,6 +97,7 @@ class RestProvider:
 
     ``base_url`` is absolute, its path part of every request; ``transport`` any httpx transport that raises
     ConnectError, ConnectTimeout or PoolTimeout only when nothing was sent.  ``requests`` counts every attempt.
+    Once ``stop`` is set no write leaves any more, and nothing waits; what is under way is answered.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class RestProvider:
         rng: random.Random | None = None,
         key_variable: str | None = None,
         observe: Observe | None = None,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self.vendor = vendor
         self.dialect = dialect
@@ -120,11 +124,12 @@ class RestProvider:
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self._credential = credential
         self._transport = transport
-        self._clock = clock
+        self._stop = stop
+        self._clock = StoppableClock(clock, stop) if stop else clock
         self._limits = limits or Limits()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._budget = RetryBudget()
-        self._limiter = RateLimiter(clock, parallelism, self._rng)
+        self._limiter = RateLimiter(self._clock, parallelism, self._rng)
         self._advice = _advice(vendor, self._base, key_variable)
         self._observe = observe
         self._locked_out: ApiError | None = None
@@ -137,7 +142,7 @@ class RestProvider:
 
         Raises NotApplied (nothing happened), Conflict, OutcomeUnknown (a write) or ReadFailed (a GET), chained
         from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
-        without sending.  What ``permit`` raises comes out unchanged.
+        without sending, and Withheld once the run is to stop.  What ``permit`` raises comes out unchanged.
         """
         outgoing = (
             await _signed(call, self._base) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
@@ -152,12 +157,10 @@ class RestProvider:
                 self._budget.succeed()
                 return result
             pause = retries.pause(call, result, self._asked(answer))
-            if pause is None:
-                raise self._remembered(retries.error(call, result)) from result.cause
-            if result.again is Again.AFTER_PAUSE:
+            if result.again is Again.AFTER_PAUSE and pause is not None:
                 self._limiter.pause(pause)  # this call waits in the limiter, together with all others
-            else:
-                await self._clock.sleep(pause)
+            elif pause is None or not await self._rest(pause):
+                raise self._remembered(retries.error(call, result)) from result.cause
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -169,15 +172,27 @@ class RestProvider:
         except PauseTooLong as error:
             why = f"not sent: the vendor asks to wait {format_duration(math.ceil(error.seconds))}"
             raise RateLimited(why, method=call.method, path=call.path, hint="try again later") from error
+        except Stopped as error:
+            raise _withheld(call) from error
         try:
             self._stop_if_locked_out(call)
             if permit is not None:  # last of all: the wait for a place may have been long
                 await permit()
+            if self._stop is not None and self._stop.is_set() and call.method != "GET":
+                raise _withheld(call)
             answer = await self._exchange(call, outgoing)
             self._learn(epoch, answer)
         finally:
             self._limiter.leave()
         return answer
+
+    async def _rest(self, seconds: float) -> bool:
+        """Wait before the next attempt; whether there is to be one."""
+        try:
+            await self._clock.sleep(seconds)
+        except Stopped:
+            return False
+        return True
 
     def _remembered(self, error: ApiError) -> ApiError:
         if isinstance(error, NotAuthorized):
@@ -280,6 +295,10 @@ class RestProvider:
             headers = {name: value.replace(self._credential.reveal(), "***") for name, value in headers.items()}
             content = content.replace(self._credential.reveal().encode(), b"***")
         return Answer(incoming.status, headers, content, broken)
+
+
+def _withheld(call: Call) -> Withheld:
+    return Withheld("not sent, because the run was interrupted", method=call.method, path=printable(call.path))
 
 
 class _Outgoing(Struct, frozen=True):
@@ -493,6 +512,7 @@ def connect(
     rng: random.Random | None = None,
     key_variable: str | None = None,
     observe: Observe | None = None,
+    stop: asyncio.Event | None = None,
     ca_file: str | None = None,
     proxy_to: ProxyTo | None = None,
 ) -> RestProvider:
@@ -530,4 +550,5 @@ def connect(
         rng=rng,
         key_variable=key_variable,
         observe=observe,
+        stop=stop,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,13 @@ ORIGIN = "http://emulator.invalid"
 
 
 def connect_in_process(
-    vendor: Vendor, app: Any, *, clock: Clock, parallelism: int, observe: Observe | None = None
+    vendor: Vendor,
+    app: Any,
+    *,
+    clock: Clock,
+    parallelism: int,
+    observe: Observe | None = None,
+    stop: asyncio.Event | None = None,
 ) -> RestProvider:
     """A provider that calls the ASGI application ``app``."""
     return RestProvider(
@@ -28,4 +35,5 @@ def connect_in_process(
         transport=httpx.ASGITransport(app=app),
         parallelism=parallelism,
         observe=observe,
+        stop=stop,
     )

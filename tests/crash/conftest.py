@@ -236,6 +236,9 @@ class World:
     requests: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     strangers: Doc = field(default_factory=dict)
+    interrupts: Callable[[str, str], bool] = lambda *_: False
+    """Whether a Ctrl-C comes with the end of this attempt: method and path."""
+    waited_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.app = create_app(self.root / "platform.db", latency_s=self.latency_s)
@@ -357,7 +360,7 @@ class World:
         async with session(request, Settings.from_environ(self.environ), Hooks(note=self.notes.append)) as here:
             if self.url:
                 return await work(here)
-            here.clock = VirtualClock()
+            here.clock = clock = VirtualClock()
             here.store = MortalStore(here.store, self.journal, death)
             provider = RestProvider(
                 VENDORS[0],
@@ -366,10 +369,19 @@ class World:
                 clock=here.clock,
                 transport=httpx.ASGITransport(app=self.door),
                 parallelism=self.parallelism,
-                observe=lambda method, path, _, __: self.requests.append((method, path)),
+                observe=lambda method, path, _, __: self._attempted(here, method, path),
+                stop=here.stop,
             )
             here.providers[VENDORS[0].name] = MortalProvider(provider, death)
-            return await work(here)
+            try:
+                return await work(here)
+            finally:
+                self.waited_s = clock.passed
+
+    def _attempted(self, here: Session, method: str, path: str) -> None:
+        self.requests.append((method, path))
+        if self.interrupts(method, path):
+            here.stop.set()
 
     @property
     def journal(self) -> Path:

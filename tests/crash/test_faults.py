@@ -84,6 +84,29 @@ def test_one_write_goes_wrong(write: str, fault: str, make_world: MakeWorld) -> 
     survive(make_world(), {"method": method, "path": path, "nth": 1, **FAULTS[fault]})
 
 
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+@pytest.mark.parametrize("write", WRITES)
+def test_one_write_is_interrupted(write: str, fault: str | None, make_world: MakeWorld) -> None:
+    """A Ctrl-C while its answer arrives: nothing is sent again, nor begun, and nothing is waited for."""
+    world = make_world()
+    method, path = WRITES[write]
+    aimed: list[int] = []
+
+    def is_aimed(sent: str, where: str) -> bool:
+        if sent == method and fnmatchcase(f"/v1{where}", path):
+            aimed.append(len(world.requests))
+        return bool(aimed)
+
+    if fault is not None:
+        world.fail({"method": method, "path": path, "nth": 1, **FAULTS[fault]})
+    world.interrupts = is_aimed
+    told_unknown_is_in_doubt(world, world.apply())
+    assert [sent for sent, _ in world.requests[aimed[0] :] if sent != "GET"] == []
+    assert world.waited_s == 0
+    world.interrupts = lambda *_: False
+    world.converges(within=2)
+
+
 @pytest.mark.parametrize("fault", ["500 before", "dropped before", "cut", "no JSON", "a web page", "429 alone"])
 @pytest.mark.parametrize("read", READS)
 def test_one_read_goes_wrong(read: str, fault: str, make_world: MakeWorld) -> None:

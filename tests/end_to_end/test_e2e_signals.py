@@ -102,6 +102,43 @@ def test_a_second_signal_stops_at_once(bot: Any, platform: Any) -> None:
     assert len(platform.api("GET", f"/projects/{project}/tests")["items"]) == 2
 
 
+def test_a_signal_ends_the_wait_for_a_lost_create(bot: Any, platform: Any) -> None:
+    """It is not sent again: it stays in doubt, is told so, and the next apply looks for it."""
+    platform.fail({"method": "POST", "path": "/v1/projects/*/tests", "nth": 1, "action": "drop-before"})
+    process = bot.start("apply", "--yes", "--parallelism", "1", RECONCILER_UNCERTAINTY_WINDOW="10m")
+    assert "may have been created and not show yet" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Apply: 3 done, 1 skipped, 1 unknown." in out
+    assert "nobody can tell whether it was made: the run was interrupted" in " ".join((out + err).split())
+    assert len([path for _, path in platform.writes if path.endswith("/tests")]) == 1
+    state = json.loads(bot("state", "list", "--format", "json").out)
+    assert len(state["in_doubt"]) == 1
+    platform.fail()
+    assert "Apply: 2 done." in bot("apply", "--yes").out
+    assert sorted(platform.tests("bot")) == ["Answers are short", "Rows arrive"]
+    bot("plan", "--detailed-exitcode")
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_signal_ends_the_pause_that_a_platform_asks_for(method: str, bot: Any, platform: Any) -> None:
+    """A write that was refused is not sent again, and a read that waits is not sat out."""
+    refused = {"method": method, "path": "/v1/projects", "nth": 1, "action": "status", "status": 429, "retryAfter": 50}
+    platform.fail(refused)
+    process = bot.start("apply", "--yes")
+    wait_until(platform, method, "/projects", process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert ("Apply: 0 done, 5 skipped." in out) == (method == "POST")
+    assert platform.projects() == {}
+    assert len(platform.writes) == (method == "POST")
+    platform.fail()
+    bot("apply", "--yes")
+    bot("plan", "--detailed-exitcode")
+
+
 def test_a_signal_while_only_reading(bot: Any, platform: Any) -> None:
     """A plan that is interrupted ends at once; there is nothing to finish."""
     platform.fail({"method": "GET", "action": "delay", "seconds": 5.0})
