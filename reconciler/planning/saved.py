@@ -46,7 +46,9 @@ def _is_whole(saved: Mapping[str, Any]) -> bool:
         _holds(basis, origins=dict, manifests=str, lineage=str, state_serial=int, options=dict)
         and all(isinstance(origin, str) for origin in basis["origins"].values())  # type: ignore[index]  # _holds
         and isinstance(steps, list)
-        and all(_holds(step, id=str, action=str, address=str, reason=str, fingerprint=str) for step in steps)
+        and all(
+            _holds(step, id=str, action=str, address=str, reason=str, fingerprint=str, changes=list) for step in steps
+        )
         and all(step.keys() >= {*_SAME, "former"} for step in steps)
         and isinstance(refusals, list)
         and isinstance(lifecycle, list)

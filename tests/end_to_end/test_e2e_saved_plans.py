@@ -218,6 +218,7 @@ def test_another_step_can_not_be_smuggled_in(saved: Any, platform: Any) -> None:
         ({"remote_id": "00000000-0000-0000-0000-000000000000"}, "update means something else now"),
         ({"action": "archive"}, "archive means something else now"),
         ({"fingerprint": "0" * 16}, "somebody changed it at the platform"),
+        ({"changes": None}, "this is not a plan file"),
     ):
         (saved.folder / "plan.json").write_text(with_its_digest({**plan, "steps": [{**step, **edit}]}))
         is_refused(saved, platform, sentence)
