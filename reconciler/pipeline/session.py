@@ -96,7 +96,7 @@ class Request(Struct, frozen=True):
         named, or when this is another folder of the checkout, and StalePlan when these are no options of a plan.
         """
         try:
-            made_in = _text(options.get("home", self.home))
+            made_in = posixpath.normpath(_text(options.get("home", self.home)))
             names = _texts(options["variables"])
             shaped = replace(
                 self,

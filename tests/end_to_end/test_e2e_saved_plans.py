@@ -224,6 +224,21 @@ def test_another_step_can_not_be_smuggled_in(saved: Any, platform: Any) -> None:
         is_refused(saved, platform, sentence)
 
 
+@pytest.mark.parametrize("home", ["", "elsewhere"])
+def test_a_plan_that_says_oddly_where_it_was_made(home: str, saved: Any, platform: Any) -> None:
+    """An empty place is the top of the checkout, as ``.`` is."""
+    plan = json.loads((saved.folder / "plan.json").read_text())
+    plan["basis"]["options"]["home"] = home
+    (saved.folder / "plan.json").write_text(with_its_digest(plan))
+    (saved.folder / ".git").mkdir()
+    if home:
+        told = "made in the folder elsewhere of the checkout, and this is the top of it"
+        assert told in saved("apply", "--plan", "plan.json", code=64).words
+        assert platform.writes == []
+    else:
+        saved("apply", "--plan", "plan.json")
+
+
 def test_a_plan_keeps_no_values_of_variables(bot: Any, platform: Any) -> None:
     """They may be secret: the same ones are given again, and another value is another plan."""
     bot.edit("bot.yaml", "description: Answers\n", 'description: "${var.about}"\n')
