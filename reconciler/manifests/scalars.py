@@ -97,7 +97,7 @@ def _plainly(text: str, read: Callable[[str], float]) -> str:
         value = read(text.replace("_", ""))
     except ValueError:  # nothing but underscores, or more digits than Python reads
         return ""
-    if not math.isfinite(value) or abs(value) > MAX_INTEGER:
+    if abs(value) > MAX_INTEGER or not math.isfinite(value):
         return ""
     return str(int(value) if value == int(value) else value)
 
