@@ -88,7 +88,7 @@ def carried_out(
 
         hooks = Hooks(
             event=console.event, planned=planned, confirm=confirmed, started=story.started, ended=story.ended,
-            note=console.story, progress=console.evaluating,
+            note=console.story, progress=console.evaluating, check=signals.raise_if_received,
         )  # fmt: skip
         async with session(request, settings, hooks) as here:
             signals.gently = here.stop.set

@@ -1,4 +1,8 @@
-"""Run a coroutine under signals: the first one lets running requests finish, the second stops at once."""
+"""Run a coroutine under signals: the first one lets running requests finish, the second stops at once.
+
+A call that blocks, as to a state whose server does not answer, keeps the loop from hearing of signals, and Python, too,
+where it happens in a library.  So a thread listens, and ends the process when a second signal does not.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import asyncio
 import os
 import select
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,11 +25,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+GRACE_S = 3.0
+"""How long a run that was told twice to stop may take to tidy up: to write down what it did, and to free its lock."""
+
+HEARD = (signal.SIGINT, signal.SIGTERM)
+_THE_END = b"\0"
+
 
 class Signals:
     """What SIGINT and SIGTERM do now.
 
-    While ``gently`` is set, the first signal only calls it; otherwise, and the second time, the run is cancelled.
+    While ``gently`` is set, the first signal only calls it; otherwise, and the second time, the run is cancelled.  If
+    that does not end it, the process ends as if it had been killed, which the state is made for.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -32,14 +45,43 @@ class Signals:
         self._say = say
         self._reacted = False
         self._task: asyncio.Task[Any] | None = None
+        self._listener: threading.Thread | None = None
+        self._waker = -1
+        self._is_over = threading.Event()
 
     def watch(self, task: asyncio.Task[Any]) -> None:
-        """Cancel ``task`` when it comes to that."""
+        """Cancel ``task`` when it comes to that; until ``forget``."""
         self._task = task
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, self._react)
-            signal.signal(each, self._note)  # the loop still wakes, and whoever keeps it waiting knows, too
+        woken, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        signal.set_wakeup_fd(self._waker)  # written to at once, whatever keeps the loop or Python waiting
+        for each in HEARD:
+            signal.signal(each, self._note)
+        listen = threading.Thread(target=self._listen, args=(woken, asyncio.get_running_loop()), daemon=True)
+        self._listener = listen
+        listen.start()
+
+    def forget(self) -> None:
+        """The run is over: signals are nobody's concern any more."""
+        self._is_over.set()
+        if self._listener is None:
+            return
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.write(self._waker, _THE_END)
+        self._listener.join()
+        os.close(self._waker)
+
+    def _listen(self, woken: int, loop: asyncio.AbstractEventLoop) -> None:
+        times = 0
+        with os.fdopen(woken, "rb", buffering=0) as signals:
+            while (number := signals.read(1)) != _THE_END:
+                times += 1
+                with suppress(RuntimeError):  # the loop is closed: all is done
+                    loop.call_soon_threadsafe(self._react)
+                if times > 1 and not self._is_over.wait(GRACE_S):
+                    _end_process(number[0])
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = number
@@ -95,10 +137,19 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, T]], say: Callable[[str], 
             raise signals.interrupted() from None
         except Interrupted as error:
             raise signals.interrupted(error) from None
-        finally:
-            signal.set_wakeup_fd(-1)  # the loop closes its end before it gives up its handlers
 
-    return asyncio.run(watched())
+    try:
+        return asyncio.run(watched())
+    finally:
+        signals.forget()
+
+
+def _end_process(number: int) -> None:
+    """Now, and without tidying up: whatever would, is waiting."""
+    told = b"error: stopped at once, while something did not answer; the next run goes on from what is recorded\n"
+    with suppress(OSError):
+        os.write(2, told)
+    os._exit(128 + number)
 
 
 def in_session(
@@ -117,15 +168,16 @@ def in_session(
     """
     from reconciler.pipeline.session import Hooks, session
 
-    hooks = Hooks(event=console.event, note=console.story, progress=console.evaluating)
-    if ahead:
-        from reconciler.pipeline.ahead import session_ahead
+    async def main(signals: Signals) -> T:
+        hooks = Hooks(
+            event=console.event, note=console.story, progress=console.evaluating, check=signals.raise_if_received
+        )
+        if ahead:
+            from reconciler.pipeline.ahead import session_ahead
 
-        opened = session_ahead(request, settings, hooks)
-    else:
-        opened = session(request, settings, hooks, manifests=manifests, mends=mends)
-
-    async def main(_: Signals) -> T:
+            opened = session_ahead(request, settings, hooks)
+        else:
+            opened = session(request, settings, hooks, manifests=manifests, mends=mends)
         async with opened as here:
             return await work(here)
 

@@ -24,7 +24,9 @@ async def locked(here: Session, operation: str) -> AsyncIterator[Holder]:
     last error: what was done under it is told first.
     """
     with ExitStack() as held:
-        yield await _taken(here, operation, held)
+        holder = await _taken(here, operation, held)
+        here.hooks.check()
+        yield holder
         try:
             held.close()
         except ReconcilerError as error:

@@ -143,7 +143,10 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 class Hooks(Struct, frozen=True):
-    """Where a run tells its story while it goes on.  All of them are called on the event loop's thread."""
+    """Where a run tells its story while it goes on.  All of them are called on the event loop's thread.
+
+    ``check`` raises Interrupted where somebody wants it to stop and a call that blocked has kept the loop from hearing.
+    """
 
     event: Callable[[dict[str, Any]], None] = lambda _: None
     planned: Callable[[Plan], None] = lambda _: None
@@ -152,6 +155,7 @@ class Hooks(Struct, frozen=True):
     ended: Callable[[Step, StepOutcome], None] = lambda _, __: None
     note: Callable[[str], None] = lambda _: None
     progress: Callable[[int, int, str], None] = lambda _, __, ___: None
+    check: Callable[[], None] = lambda: None
 
 
 class Ahead(Struct):

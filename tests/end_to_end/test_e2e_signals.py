@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -137,6 +138,36 @@ def test_a_signal_ends_the_pause_that_a_platform_asks_for(method: str, bot: Any,
     platform.fail()
     bot("apply", "--yes")
     bot("plan", "--detailed-exitcode")
+
+
+SILENT = ("http://127.0.0.1:{port}/state", "s3://states/evaluations", "postgresql://127.0.0.1:{port}/evaluations")
+
+
+@pytest.mark.parametrize("url", SILENT)
+def test_a_second_signal_stops_while_the_state_does_not_answer(url: str, bot: Any, platform: Any) -> None:
+    """Nobody hears of a signal then but a thread that does nothing else; what is left behind is what a kill leaves."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        origin = f"http://127.0.0.1:{port}"
+        process = bot.start(
+            "apply",
+            "--yes",
+            RECONCILER_STATE_URL=url.format(port=port),
+            RECONCILER_STATE_ORIGIN=origin.replace("http", "postgresql") if url.startswith("postgres") else origin,
+            AWS_ENDPOINT_URL=origin,
+            AWS_ACCESS_KEY_ID="k",
+            AWS_SECRET_ACCESS_KEY="s",
+            AWS_REGION="eu",
+        )
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(1)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # the same one twice may count once
+            _, err = process.communicate(timeout=10)
+    assert process.returncode in (130, 143)
+    assert err.startswith("error: stopped at once, while something did not answer")
+    assert platform.seen == []
 
 
 def test_a_signal_while_only_reading(bot: Any, platform: Any) -> None:

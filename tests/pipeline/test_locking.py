@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import Interrupted, LockHeld
 from reconciler.pipeline.locking import locked
@@ -46,6 +47,20 @@ def test_a_free_lock_is_taken_at_once(tmp_path: Path) -> None:
     notes: list[str] = []
     assert run(tmp_path, 300, lambda _, clock: clock.at.update({0.0: pytest.fail}), notes) == "apply"
     assert notes == []
+    assert other_run(tmp_path).holder() is None
+
+
+def test_a_signal_that_came_while_the_lock_was_taken_ends_the_run_at_once(tmp_path: Path) -> None:
+    """A store that answers late keeps the loop from hearing of it; nothing is begun then, and the lock is freed."""
+
+    def check() -> None:
+        raise Interrupted("interrupted")
+
+    def late(here: Session, _: VirtualClock) -> None:
+        here.hooks = replace(here.hooks, check=check)
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, 0, late, [])
     assert other_run(tmp_path).holder() is None
 
 
