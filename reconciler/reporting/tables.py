@@ -230,9 +230,10 @@ def _remarks(entry: Entry) -> str:
 
 
 def _state_summary(state: State) -> str:
-    if not state.lineage:
+    if state == State():
         return "No state yet."
     parts = [counted(len(state.entries), "resource")]
     parts += [f"{len(state.in_doubt):,} in doubt"] if state.in_doubt else []
     parts += [counted(len(state.tasks), "evaluation") + " under way"] if state.tasks else []
-    return f"{', '.join(parts)}. Serial {state.serial}, lineage {terminal(state.lineage)}."
+    version = f"Serial {state.serial}, lineage {terminal(state.lineage)}." if state.lineage else ""
+    return f"{', '.join(parts)}. {version or 'The first run has not ended.'}"

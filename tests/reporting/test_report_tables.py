@@ -139,6 +139,13 @@ def test_no_state_yet_is_a_sentence() -> None:
     assert state_table(State(), width=80, color=False) == "No state yet.\n"
 
 
+def test_a_first_run_that_has_not_ended_has_written_no_state_but_some_resources() -> None:
+    """Neither lineage nor serial is known yet; the journal is."""
+    state = State(entries={Address("openlayer.Project", ("bot",)): Entry("p_1")})
+    text = "RESOURCE               ID\nopenlayer.Project/bot  p_1\n\n1 resource. The first run has not ended.\n"
+    assert state_table(state, width=80, color=False) == text
+
+
 @pytest.mark.parametrize(
     ("margin", "text"),
     [(1681.5, "+1681.5"), (1123.1, "+1123.1"), (0.05, "+0.05"), (-1 / 30, "-0.03333"), (-2 / 3 - 1, "-1.6667"),
