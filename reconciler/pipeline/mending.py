@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,21 +41,26 @@ def selected_state(here: Session) -> State:
 
 def remembered_at(here: Session, text: str) -> tuple[Address, Entry]:
     """The entry at an address.  Raises UsageInvalid with the nearest address when there is none."""
-    entries = here.store.load().entries
-    address = _known(text, entries)
-    return address, entries[address]
+    state = here.store.load()
+    address = _known(text, state)
+    return address, state.entries[address]
 
 
-def _known(text: str, entries: Mapping[Address, Entry]) -> Address:
+def _known(text: str, state: State) -> Address:
     """The address of an entry, written with its kind or without.
 
     Raises UsageInvalid when there is none, with the nearest one, and where several kinds have it.
     """
-    found = sorted(exactly(text, entries))
+    found = sorted(exactly(text, state.entries))
     if len(found) > 1:
         raise UsageInvalid(f"{text} is not one address", hint=f"write one of these: {', '.join(map(str, found))}")
+    if not found and exactly(text, state.in_doubt):
+        raise UsageInvalid(
+            f"the create of {text} is in doubt: it may be at the platform or not",
+            hint="settle it first: reconciler apply",
+        )
     if not found:
-        near = nearest(text, map(str, entries))
+        near = nearest(text, map(str, (*state.entries, *state.in_doubt)))
         hint = f"did you mean {near}?" if near else "see: reconciler state list"
         raise UsageInvalid(f"{text} is not in the state", hint=hint)
     return found[0]
@@ -81,7 +86,7 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
     """
     async with locked(here, "state mv"):
         state = here.store.load()
-        former = _known(old, state.entries)
+        former = _known(old, state)
         address = _address(new if new.partition("/")[0] in KINDS else f"{former.kind}/{new}")
         if former.kind != address.kind or len(former.path) != len(address.path):
             raise UsageInvalid(f"{old} and {new} are not addresses of one kind")

@@ -115,7 +115,11 @@ def test_a_signal_ends_the_wait_for_a_lost_create(bot: Any, platform: Any) -> No
     assert "nobody can tell whether it was made: the run was interrupted" in " ".join((out + err).split())
     assert len([path for _, path in platform.writes if path.endswith("/tests")]) == 1
     state = json.loads(bot("state", "list", "--format", "json").out)
-    assert len(state["in_doubt"]) == 1
+    [doubtful] = state["in_doubt"]
+    for command in ("show", doubtful), ("show", doubtful.partition("/")[2]), ("mv", doubtful, f"{doubtful} again"):
+        refused = bot("state", *command, code=64)
+        assert "is in doubt: it may be at the platform or not" in refused.words
+        assert "hint: settle it first: reconciler apply" in refused.words
     platform.fail()
     assert "Apply: 2 done." in bot("apply", "--yes").out
     assert sorted(platform.tests("bot")) == ["Answers are short", "Rows arrive"]
