@@ -158,6 +158,8 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
 
     list: Listing
     """(parent's remote id) -> raw items as the vendor shows them, archived ones included."""
+    one: Callable[[str], Flow[Fields]] | None = None
+    """(remote id) -> one raw item by itself; raises NotFound.  A list that leaves it out is not believed alone."""
     read: Callable[[Fields, tuple[str, ...], Callable[[str, str], str | None]], LiveObject | None]
     """One raw item -> a live object; None for what is not ours to see (machine-made suggestions).
 

@@ -16,6 +16,7 @@ from reconciler.model.plan import Basis, Plan
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import Fields, share
+from reconciler.pipeline.left_out import check_left_out
 from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import Ahead, Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
@@ -93,7 +94,9 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     )
     policy = replace(here.policy, destroy=destroy, everything=here.request.everything, resumed=resumed)
     options = Options(here.request.adopt, here.request.select, policy)
-    return Planned(make_plan(desired, live, state, ALL_KINDS, options, basis), desired, live, state, ahead.read_at)
+    made = make_plan(desired, live, state, ALL_KINDS, options, basis)
+    await check_left_out(here, made, state)
+    return Planned(made, desired, live, state, ahead.read_at)
 
 
 async def drift(here: Session) -> Planned:

@@ -223,6 +223,7 @@ def test_flows_need_no_network(kind: AnyKind, make_loop: MakeLoop) -> None:
     flows = [flow([write], wire) for flow in (kind.update, kind.remove) if flow is not None]
     calls = [*creating, *by_hand(kind.list(write.parent_id, wire), told)]
     calls += [call for flow in flows for call in by_hand(flow, told)]
+    calls += by_hand(kind.one("old"), told) if kind.one is not None else []
     assert all(call.path.startswith("/") and "://" not in call.path for call in calls)
 
 

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.cli.main import main
@@ -396,6 +398,17 @@ class Replacing:
             await send(message)
 
         await self._app(scope, receive, changed)
+
+
+class Answering:
+    """The platform, which answers GET of the paths of a glob with this JSON and nothing else."""
+
+    def __init__(self, app: ASGIApp, path: str, body: object, *, status: int = 200) -> None:
+        self._app, self._path, self._answer = app, path, JSONResponse(body, status)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_meant = scope["method"] == "GET" and fnmatchcase(scope["path"], self._path)
+        await (self._answer if is_meant else self._app)(scope, receive, send)
 
 
 class Account:

@@ -12,7 +12,7 @@ import pytest
 from pydo import Client
 
 from reconciler.emulator.digitalocean.seed import Seed
-from tests.end_to_end.conftest import Replacing
+from tests.end_to_end.conftest import GEN_AI, Answering, Replacing
 
 Doc = dict[str, Any]
 CORRECT = "Correctness (general hallucinations)"
@@ -795,6 +795,59 @@ def test_a_test_case_that_was_archived_by_hand_is_made_again(care: Any, account:
     care("plan", "--detailed-exitcode")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"evaluation_test_cases":', '"test_cases":', "the answer holds no list of evaluation_test_cases"),
+        ('"test_case_uuid":', '"uuid":', "the answer lists evaluation_test_cases without test_case_uuid"),
+        ('"evaluation_datasets":', '"datasets":', "the answer holds no list of evaluation_datasets"),
+        ('"dataset_uuid":', '"uuid":', "the answer lists evaluation_datasets without dataset_uuid"),
+        ('"dataset_name":', '"name":', "it has no name"),
+        ('"workspaces":', '"items":', "the answer holds no list of workspaces"),
+    ],
+)
+def test_a_list_of_another_form_is_no_empty_list(old: str, new: str, said: str, care: Any, account: Any) -> None:
+    """What cannot be read is not taken for gone: a test case that is made twice can never be deleted."""
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    account.platform.door = Replacing(account.platform.app, old, new)
+    assert said in care("apply", "--yes", code=1).words
+    assert account.writes == []
+    account.platform.door = account.platform.app
+    care("plan", "--detailed-exitcode")
+
+
+@pytest.mark.parametrize("path", ["workspaces", "workspaces/*/evaluation_test_cases", "evaluation_datasets"])
+def test_an_error_that_is_answered_as_data_is_no_empty_list(path: str, care: Any, account: Any) -> None:
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    error = {"id": "server_error", "message": "upstream timed out"}
+    account.platform.door = Answering(account.platform.app, f"{GEN_AI}/{path}", error)
+    assert "the answer holds no list of" in care("apply", "--yes", code=1).words
+    assert account.writes == []
+
+
+@pytest.mark.parametrize("answer", [{}, {"meta": {"page": 1}}, {"evaluation_test_cases": []}])
+def test_an_empty_list_alone_does_not_make_a_test_case_anew(answer: Doc, care: Any, account: Any) -> None:
+    """The platform is asked for it by its id, and only where a list leaves it out."""
+    care("apply", "--yes")
+    case = account.case()["test_case_uuid"]
+    one = ("GET", f"{GEN_AI}/evaluation_test_cases/{case}")
+    account.platform.seen.clear()
+    care("plan", "--detailed-exitcode")
+    assert one not in account.platform.seen
+    path = f"{GEN_AI}/workspaces/*/evaluation_test_cases"
+    account.platform.door = Answering(account.platform.app, path, answer)
+    for command in (("plan",), ("drift",), ("apply", "--yes")):
+        said = care(*command, code=1).words
+        assert "the list leaves out digitalocean.EvaluationTestCase/care/Answers are correct" in said
+        assert f"which is there by its id ({case})" in said
+    assert account.writes == []
+    assert account.platform.seen.count(one) == 3
+    account.platform.door = account.platform.app
+    care("plan", "--detailed-exitcode")
+
+
 def test_the_vendors_own_client_sees_what_we_made(care: Any, account: Any) -> None:
     care("apply", "--yes")
     token = care.environ["DIGITALOCEAN_TOKEN"]
@@ -872,6 +925,17 @@ def test_a_managed_workspace_is_made_changed_and_deleted_only_on_request(care: A
     with pytest.raises(KeyError):
         account.workspace("ours")
     care("plan", "--detailed-exitcode")
+
+
+def test_a_list_that_leaves_a_workspace_out_does_not_make_it_anew(care: Any, account: Any) -> None:
+    care.write("ours.yaml", MANAGED)
+    care("apply", "--yes")
+    account.platform.seen.clear()
+    others = [each for each in account.api("GET", "/workspaces")["workspaces"] if each["name"] != "ours"]
+    account.platform.door = Answering(account.platform.app, f"{GEN_AI}/workspaces", {"workspaces": others})
+    ended = care("apply", "--yes", code=1).words
+    assert "the list leaves out digitalocean.Workspace/ours, which is there by its id" in ended
+    assert account.writes == []
 
 
 def test_a_workspace_that_is_only_looked_up_from_now_on_is_forgotten_not_deleted(care: Any, account: Any) -> None:

@@ -22,7 +22,8 @@ from reconciler.model.kind import Kind, Replace
 from reconciler.model.resource import LiveObject
 from reconciler.model.spec import Mark, Spec
 from reconciler.model.values import DIGEST_DIGITS, Fields, Json, counted
-from reconciler.providers.digitalocean.routes import at, items_of, text_of, whole_list, whole_number
+from reconciler.providers.bodies import listed
+from reconciler.providers.digitalocean.routes import at, text_of, whole_list, whole_number
 from reconciler.providers.digitalocean.workspace import uuid_in
 
 MOST_ROWS = 1_000
@@ -102,15 +103,14 @@ def remote_name(fields: Fields) -> str:
 
 
 def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:
-    return whole_list(at("evaluation_datasets"), "evaluation_datasets")
+    return whole_list(at("evaluation_datasets"), "evaluation_datasets", "dataset_uuid")
 
 
 def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]) -> LiveObject | None:
     full = text_of(item.get("dataset_name"))
-    is_other = item.get("dataset_type") in _OTHER_TYPES or item.get("dataset_paradigm") in _OTHER_PARADIGMS
-    if not full or not item.get("dataset_uuid") or is_other:
+    if item.get("dataset_type") in _OTHER_TYPES or item.get("dataset_paradigm") in _OTHER_PARADIGMS:
         return None
-    found = _NAMED.fullmatch(full)
+    found = _NAMED.fullmatch(full or "")
     file: dict[str, Json] = {"bytes": whole_number(item.get("file_size"))}
     if found:
         file["sha256"] = found["digest"]
@@ -164,22 +164,27 @@ def _upload(name: str, file: Upload) -> Flow[Fields]:
     )
     for last in (False, True):
         reply = yield presign
-        uploads = items_of(reply.body, "uploads", presign.path)
-        if not uploads or not uploads[0].get("presigned_url"):
+        upload = _first_of(reply.body)
+        if not upload.get("presigned_url"):
             raise NotApplied("the answer holds no address to upload to", method="POST", path=presign.path)
         try:
-            yield Call("PUT", presign.path, elsewhere=str(uploads[0]["presigned_url"]), upload=file)
+            yield Call("PUT", presign.path, elsewhere=str(upload["presigned_url"]), upload=file)
         except NotApplied as error:
             if last or error.status is None:  # never sent
                 raise
         else:
             break
-    return uploads[0]
+    return upload
+
+
+def _first_of(body: Json) -> Fields:
+    uploads = listed(body.get("uploads")) if isinstance(body, dict) else []
+    return next((each for each in uploads if isinstance(each, dict)), {})
 
 
 def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
     """What deleting does to test cases that use it is not stated; some may stand in workspaces that are not ours."""
-    cases = yield from whole_list(at("evaluation_test_cases"), "evaluation_test_cases")
+    cases = yield from whole_list(at("evaluation_test_cases"), "evaluation_test_cases", "test_case_uuid")
     for write in writes:
         assert write.live is not None
         users = [case for case in cases if not case.get("archived_at") and _uses(case, write.live.remote_id)]

@@ -26,7 +26,7 @@ from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import Mark, RefTo, Spec
 from reconciler.model.values import Fields, Json
 from reconciler.providers.bodies import listed, whole_seconds
-from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, threshold
+from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, latest_version, threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
 from reconciler.providers.digitalocean.routes import (
     all_items,
@@ -140,7 +140,7 @@ def _lost(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
 
 def _about(trigger: Trigger, _: Wire) -> Flow[tuple[str, ...]]:
     """The versions of the test case and of the agent."""
-    case = yield from _test_case(trigger.remote_id, recent=True)
+    case = yield from latest_version(trigger.remote_id, recent=True)
     agent = yield from _agent(str(trigger.pipeline), recent=True)
     return _versions(case.get("version"), agent.get("version_hash"))
 
@@ -158,18 +158,12 @@ def _at_hand(trigger: Trigger) -> Flow[tuple[int | None, list[Fields]]]:
     """The version of the test case, and the runs of it that the trigger would join.  Raises as ``_ready_agent``."""
     agent_id = str(trigger.pipeline)
     recent = trigger.number == 1  # a later run of a series follows one that has changed the list
-    case = yield from _test_case(trigger.remote_id, recent=recent)
+    case = yield from latest_version(trigger.remote_id, recent=recent)
     version = whole_number(case.get("version"))
     agent_hash = yield from _ready_agent(agent_id, recent=recent)
     known = yield from _runs(trigger.remote_id, version, recent=recent)
     mine = [run for run in known if run.get("agent_uuid") == agent_id and run.get("agent_version_hash") == agent_hash]
     return version, _joined(mine, trigger)
-
-
-def _test_case(test_case_id: str, *, recent: bool = False) -> Flow[Fields]:
-    path = at("evaluation_test_cases", test_case_id)
-    reply = yield Call("GET", path, recent=recent)
-    return object_of(reply.body, "evaluation_test_case", path)
 
 
 def _ready_agent(agent_id: str, *, recent: bool) -> Flow[Json]:
@@ -192,7 +186,7 @@ def _agent(agent_id: str, *, recent: bool = False) -> Flow[Fields]:
 def _runs(test_case_id: str, version: int | None, *, recent: bool = False) -> Flow[list[Fields]]:
     query: dict[str, str | int | bool] = {} if version is None else {"evaluation_test_case_version": version}
     path = at("evaluation_test_cases", test_case_id, "evaluation_runs")
-    return whole_list(path, "evaluation_runs", query, recent=recent)
+    return whole_list(path, "evaluation_runs", "evaluation_run_uuid", query, recent=recent)
 
 
 def _joined(runs: Iterable[Fields], trigger: Trigger) -> list[Fields]:
@@ -253,7 +247,7 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
 
 def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
     """The test case and its runs, newest first: those of an older version may have had another threshold."""
-    case = yield from _test_case(test_case_id)
+    case = yield from latest_version(test_case_id)
     runs = yield from _runs(test_case_id, whole_number(case.get("version")))
     return case, _newest_first(runs)
 
@@ -269,7 +263,7 @@ def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Ev
             found.append(Evaluation(trigger.address, EvaluationStatus.MISSING, evaluation.pipeline, message=other))
             continue
         if _is_unexplained(evaluation):
-            case = case or (yield from _test_case(trigger.remote_id))
+            case = case or (yield from latest_version(trigger.remote_id))
             evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
         found.append(evaluation)
     return tuple(found)
@@ -448,7 +442,7 @@ def _prompts(run_id: str) -> Flow[list[Fields]]:
     """The first answers that a run collected, and at least one more than MOST_PROMPTS where there are more."""
     paging = Paging(
         ("per_page", PROMPTS_PER_PAGE),
-        items=lambda body, where: items_of(body, "prompts", where),
+        items=lambda body, where: items_of(body, "prompts", where, beside=("evaluation_run",)),
         key=_number_of_prompt,
         last=_last_page_of_prompts,
         total=all_items,

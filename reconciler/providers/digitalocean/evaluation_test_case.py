@@ -166,11 +166,19 @@ def _criteria(fields: Fields, find: LookUp) -> tuple[Criterion, ...]:
 
 
 def _list(parent: str | None, _: Wire) -> Flow[list[Fields]]:
-    return whole_list(at("workspaces", str(parent), "evaluation_test_cases"), "evaluation_test_cases")
+    path = at("workspaces", str(parent), "evaluation_test_cases")
+    return whole_list(path, "evaluation_test_cases", "test_case_uuid")
+
+
+def latest_version(test_case_id: str, *, recent: bool = False) -> Flow[Fields]:
+    """One test case as it is now: GET /evaluation_test_cases/{uuid}.  ``recent`` as in ``Call``."""
+    path = at("evaluation_test_cases", test_case_id)
+    reply = yield Call("GET", path, recent=recent)
+    return {"test_case_uuid": test_case_id, **object_of(reply.body, "evaluation_test_case", path)}
 
 
 def _read(item: Fields, parent: tuple[str, ...], name_of: Callable[[str, str], str | None]) -> LiveObject | None:
-    if item.get("archived_at") or not item.get("test_case_uuid"):
+    if item.get("archived_at"):
         return None
     text, op = split(text_of(item.get("description")))
     dataset = _dataset_uuid(item)
@@ -272,8 +280,7 @@ def _update(writes: Sequence[Write], wire: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
         path = at("evaluation_test_cases", write.live.remote_id)
-        reply = yield Call("GET", path)
-        version = whole_number(object_of(reply.body, "evaluation_test_case", path).get("version"))
+        version = whole_number((yield from latest_version(write.live.remote_id)).get("version"))
         if version != write.live.details.get("version"):
             raise NotApplied(
                 f"somebody made version {version} of it while version {write.live.details.get('version')} was planned",
@@ -289,15 +296,14 @@ def _update(writes: Sequence[Write], wire: Wire) -> Flow[None]:
         try:
             yield Call("PUT", path, body=body, repeatable=False)
         except OutcomeUnknown:
-            if not (yield from _has_arrived(path, write, body["dataset_uuid"])):
+            if not (yield from _has_arrived(write, write.live.remote_id, body["dataset_uuid"])):
                 raise
 
 
-def _has_arrived(path: str, write: Write, dataset: Json) -> Flow[bool]:
+def _has_arrived(write: Write, test_case_id: str, dataset: Json) -> Flow[bool]:
     """Whether the test case is as it was written, for certain."""
     try:
-        reply = yield Call("GET", path)
-        found = _read(object_of(reply.body, "evaluation_test_case", path), (), lambda _, __: None)
+        found = _read((yield from latest_version(test_case_id)), (), lambda _, __: None)
     except ApiError:
         return False
     return (
@@ -325,6 +331,7 @@ EVALUATION_TEST_CASE = Kind(
     plural="testCases",
     identity=("name",),
     list=_list,
+    one=latest_version,
     read=_read,
     create=_create,
     update=_update,

@@ -36,11 +36,11 @@ class Agent(Spec):
 
 
 def _list_metrics(_: str | None, __: Wire) -> Flow[list[Fields]]:
-    return whole_list(at("evaluation_metrics"), "metrics")
+    return whole_list(at("evaluation_metrics"), "metrics", "metric_uuid")
 
 
 def _read_metric(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]) -> LiveObject | None:
-    if not item.get("metric_name") or not item.get("metric_uuid"):
+    if not item.get("metric_name"):
         return None
     fields: Fields = {"name": item["metric_name"]}
     return LiveObject(
@@ -63,7 +63,7 @@ def _list_agents(parent: str | None, _: Wire) -> Flow[list[Fields]]:
 
 
 def _read_agent(item: Fields, parent: tuple[str, ...], _: Callable[[str, str], str | None]) -> LiveObject | None:
-    if not item.get("name") or not item.get("uuid"):
+    if not item.get("name"):
         return None
     fields: Fields = {"name": item["name"]}
     deployment = item.get("deployment")

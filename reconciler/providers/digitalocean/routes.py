@@ -7,6 +7,7 @@ The path table of the OpenAPI document is authoritative; descriptions in it name
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from reconciler.errors import ReadFailed
 from reconciler.model.call import Call, Flow, url_path
@@ -16,6 +17,7 @@ from reconciler.providers.paging import Paging
 PER_PAGE = 200
 """The general API's maximum (docs.digitalocean.com/reference/api, 2026-11)."""
 MOST_PAGES = 1_000
+_OF_PAGES = ("links", "meta")
 
 
 def at(*segments: str) -> str:
@@ -24,22 +26,19 @@ def at(*segments: str) -> str:
 
 
 def whole_list(
-    path: str, key: str, query: dict[str, str | int | bool] | None = None, *, recent: bool = False
+    path: str, key: str, id_key: str, query: dict[str, str | int | bool] | None = None, *, recent: bool = False
 ) -> Flow[list[Fields]]:
-    """The list under ``key`` of an answer that is not paged; a missing key is an empty list (protobuf JSON).
-
-    ``recent`` as in ``Call``.
-    """
+    """The list under ``key`` of an answer that is not paged, each item with an id.  ``recent`` as in ``Call``."""
     reply = yield Call("GET", path, query or {}, recent=recent)
-    return items_of(reply.body, key, path)
+    return identified(items_of(reply.body, key, path), key, id_key, path)
 
 
 def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
     """The list under ``key``, page by page, each id once."""
     paging = Paging(
         ("per_page", PER_PAGE),
-        items=lambda body, where: items_of(body, key, where),
-        key=lambda item: str(item.get(id_key)),
+        items=lambda body, where: identified(items_of(body, key, where), key, id_key, where),
+        key=lambda item: str(item[id_key]),
         last=last_page,
         total=all_items,
         most=MOST_PAGES,
@@ -47,12 +46,25 @@ def paged_list(path: str, key: str, id_key: str) -> Flow[list[Fields]]:
     return (yield from paging.every(path))
 
 
-def items_of(body: Json, key: str, path: str) -> list[Fields]:
-    """The objects listed under ``key``.  Raises ReadFailed when the answer is no object, or holds something else."""
-    listed = body.get(key, []) if isinstance(body, dict) else None
+def items_of(body: Json, key: str, path: str, beside: Collection[str] = ()) -> list[Fields]:
+    """The objects listed under ``key``.  Raises ReadFailed when the answer does not hold such a list.
+
+    protobuf's JSON may leave an empty one out.  So nothing is listed where there is no key, nor any other but those of
+    pages and ``beside``; an error with the status 200, or a list under another key, is no empty list.
+    """
+    listed = body.get(key) if isinstance(body, dict) else None
+    if isinstance(body, dict) and body.keys() <= {*_OF_PAGES, *beside}:
+        listed = []
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise ReadFailed(f"the answer holds no list of {key}", method="GET", path=path)
     return [item for item in listed if isinstance(item, dict)]
+
+
+def identified(items: list[Fields], key: str, id_key: str, path: str) -> list[Fields]:
+    """The items.  Raises ReadFailed when one of them has no id: left out, it would be made again."""
+    if not all(item.get(id_key) for item in items):
+        raise ReadFailed(f"the answer lists {key} without {id_key}", method="GET", path=path)
+    return items
 
 
 def object_of(body: Json, key: str, path: str) -> Fields:

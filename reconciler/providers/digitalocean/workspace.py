@@ -17,7 +17,7 @@ from reconciler.model.resource import LiveObject
 from reconciler.model.spec import Mark, Spec
 from reconciler.model.values import Fields
 from reconciler.providers.bodies import id_in
-from reconciler.providers.digitalocean.routes import at, text_of, whole_list
+from reconciler.providers.digitalocean.routes import at, object_of, text_of, whole_list
 
 
 class Workspace(Spec):
@@ -31,11 +31,11 @@ class Workspace(Spec):
 
 
 def _list(_: str | None, __: Wire) -> Flow[list[Fields]]:
-    return whole_list(at("workspaces"), "workspaces")
+    return whole_list(at("workspaces"), "workspaces", "uuid")
 
 
 def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]) -> LiveObject | None:
-    if item.get("deleted_at") or not item.get("uuid"):
+    if item.get("deleted_at"):
         return None
     text, op = split(text_of(item.get("description")))
     fields: Fields = {"name": item.get("name"), "description": text}
@@ -46,6 +46,12 @@ def _read(item: Fields, _: tuple[str, ...], __: Callable[[str, str], str | None]
         op=op,
         rank=(item.get("created_at"), str(item["uuid"])),
     )
+
+
+def _one(remote_id: str) -> Flow[Fields]:
+    path = at("workspaces", remote_id)
+    reply = yield Call("GET", path)
+    return object_of(reply.body, "workspace", path)
 
 
 def _create(write: Write, _: Wire) -> Flow[str]:
@@ -84,6 +90,7 @@ WORKSPACE = Kind(
     spec=Workspace,
     identity=("name",),
     list=_list,
+    one=_one,
     read=_read,
     create=_create,
     update=_update,
