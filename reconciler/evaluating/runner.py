@@ -406,7 +406,7 @@ class _Measurement:
         reading, until = _Reading(started.seen, settled_s=0), self.run.now + LAG_S
         found = await self._read_until(min(until, self.run.end), replace(started, tasks=complete), reading)
         if not found and (not reading.is_read or self.run.now < until):
-            news.append(self._unread())
+            news.append(self._unread() if reading.failure is None else self._failed(str(reading.failure)))
             over = False
         return _End((*news, *reading.results), over=over)
 
@@ -419,7 +419,12 @@ class _Measurement:
 
     async def _read_until(self, until: float, started: Started, reading: _Reading) -> bool:
         async def ready() -> bool | None:
-            return reading.take(await self._recorded(started), self.run.now) or None
+            try:
+                recorded = await self._recorded(started)
+            except ApiError as error:
+                reading.failure = error
+                raise
+            return reading.take(recorded, self.run.now) or None
 
         return bool(await self.run.ask_until(until, ready)) or reading.is_fresh
 
@@ -590,13 +595,17 @@ def _parts(trigger: Trigger, there: Iterable[Evaluation]) -> tuple[Trigger, ...]
 
 
 class _Reading(Struct):
-    """Results read again and again, until there is something new, nothing of it runs, and it has settled."""
+    """Results read again and again, until there is something new, nothing of it runs, and it has settled.
+
+    ``failure`` is why they could not be read the last time, None where they could.
+    """
 
     seen: frozenset[str]
     settled_s: float
     results: tuple[Evaluation, ...] = ()
     is_fresh: bool = False
     is_read: bool = False
+    failure: ApiError | None = None
     _prints: frozenset[str] = field(default_factory=frozenset)
     _unchanged_since: float = 0.0
 
@@ -606,7 +615,7 @@ class _Reading(Struct):
         if prints != self._prints:
             self._unchanged_since = now
         running = any(each.status is EvaluationStatus.RUNNING for each in results)
-        self.results, self._prints, self.is_read = results, prints, True
+        self.results, self._prints, self.is_read, self.failure = results, prints, True, None
         self.is_fresh = bool(prints - self.seen) and not running
         return self.is_fresh and now - self._unchanged_since >= self.settled_s
 

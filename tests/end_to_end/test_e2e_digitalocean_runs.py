@@ -19,7 +19,7 @@ from reconciler.pipeline.applying import apply
 from reconciler.pipeline.measuring import Inquiry, evaluate
 from reconciler.pipeline.session import Request, session
 from reconciler.settings import Settings
-from tests.end_to_end.conftest import CARE, Replacing
+from tests.end_to_end.conftest import CARE, Answering, Replacing
 from tests.virtual_time import VirtualClock
 
 Doc = dict[str, Any]
@@ -222,6 +222,30 @@ def test_two_that_want_the_same_share_one_run(states: list[str], care: Any, acco
     ]
     assert len({each["result"]["id"] for each in found}) == 1
     assert account.writes == ["POST evaluation_runs"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, {"id": "not_found"}), (500, {}), (200, {}), (200, {"prompts": None}), (200, {"prompts": [{"x": 1}, 2]})],
+)
+def test_a_verdict_stands_though_nobody_tells_which_prompts_miss(
+    status: int, body: Doc, ready: Any, account: Any
+) -> None:
+    """That it misses is told with the run; a gate that is mild with errors has none to be mild with."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]\n      gate: {onError: warn, onMissing: warn}")
+    account.platform.door = Answering(account.platform.app, f"{RUNS}/*/results", body, status=status)
+    verdict = verdict_of(ready)
+    assert (verdict.status, verdict.level) == (EvaluationStatus.FAILING, Level.FAIL)
+    assert verdict.why == "misses the threshold"
+    look = Inquiry(None, trigger=False)
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, look), VirtualClock()).verdicts
+    assert (verdict.level, verdict.why) == (Level.FAIL, "misses the threshold")
+
+
+def test_a_token_that_is_withdrawn_meanwhile_stops_everything(ready: Any, account: Any) -> None:
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    account.platform.door = Answering(account.platform.app, f"{RUNS}/*/results", {}, status=401)
+    assert "the key was not accepted" in ready("evaluate", code=1).words
 
 
 def test_the_prompts_that_miss_a_threshold_in_percent_are_named(ready: Any, account: Any) -> None:

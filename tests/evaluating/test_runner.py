@@ -306,6 +306,18 @@ def test_results_that_could_not_be_read_in_time_are_not_missing() -> None:
     assert told(second.run(trigger(), tasks=platform.tasks())) == [("faithful", None, "passing", "")]
 
 
+def test_results_that_the_platform_refuses_to_show_are_said_to_be_refused() -> None:
+    """Long before the deadline: it is not the platform that took too long, and nothing runs any more."""
+    refused = failure(ReadFailed, "the server failed", RESULTS)
+    platform = Patient({START: [["t1"]], TASK: [DONE], RESULTS: [refused]}, held={RESULTS: 5})
+    result, took = lasting(platform, trigger(), deadline_s=60)
+    assert told(result) == [("faithful", None, "error", f"POST {RESULTS}: the server failed")]
+    assert result.unfinished == (trigger(),)
+    assert took < 10
+    second = Platform({TASK: [DONE], RESULTS: [[passing()]]}, records=platform.records)
+    assert told(second.run(trigger(), tasks=platform.tasks())) == [("faithful", None, "passing", "")]
+
+
 def test_results_of_what_is_over_are_read_by_the_deadline_when_it_is_taken_up() -> None:
     first = Platform({START: [["t1"]], "/start/id-toxic": [["t2"]], TASK: [DONE], "/task/t2": [BUSY],
                       RESULTS: [[passing()]]})  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Annotated
 from msgspec.structs import replace
 from pydantic import Field
 
-from reconciler.errors import NotApplied, NotFound, OutcomeUnknown
+from reconciler.errors import ApiError, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Wire
 from reconciler.model.gating import FlakyField, GateField, GatePolicy, RegressField, SeverityField, gate_of
 from reconciler.model.kind import Flaw, Kind, LookUp
@@ -238,11 +238,9 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
             latest += (yield from _of_present_version(agent_id, runs))[:most]
     found = []
     for each in latest:
-        evaluation = _read((yield from retrieve(_id(each))), address)
-        if _is_unexplained(evaluation):
-            evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
-        found.append(evaluation)
-    return tuple(found)
+        run = yield from retrieve(_id(each))
+        found.append(_read(run, address))
+    return (yield from _explained(found, test_case_id, case))
 
 
 def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
@@ -254,19 +252,14 @@ def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
 
 def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Evaluation, ...]]:
     """Exactly these runs."""
-    case: Fields | None = None
     found = []
     for task in tasks:
         run = yield from retrieve(task.task_id)
         evaluation = _read(run, trigger.address)
         if other := _of_other_versions(run, trigger.about):
-            found.append(Evaluation(trigger.address, EvaluationStatus.MISSING, evaluation.pipeline, message=other))
-            continue
-        if _is_unexplained(evaluation):
-            case = case or (yield from latest_version(trigger.remote_id))
-            evaluation = replace(evaluation, message=(yield from _which_prompts_miss(evaluation.result_id, case)))
+            evaluation = Evaluation(trigger.address, EvaluationStatus.MISSING, evaluation.pipeline, message=other)
         found.append(evaluation)
-    return tuple(found)
+    return (yield from _explained(found, trigger.remote_id))
 
 
 def _of_other_versions(run: Fields, about: tuple[str, ...]) -> str:
@@ -282,8 +275,26 @@ def _of_other_versions(run: Fields, about: tuple[str, ...]) -> str:
     return f"the run is of {what}; reconciler evaluate starts a new one"
 
 
-def _is_unexplained(evaluation: Evaluation) -> bool:
-    return evaluation.status is EvaluationStatus.FAILING and not evaluation.message
+def _explained(
+    evaluations: Iterable[Evaluation], test_case_id: str, case: Fields | None = None
+) -> Flow[tuple[Evaluation, ...]]:
+    """The evaluations, each that fails and says nothing with which prompts miss, where the platform tells.
+
+    The verdicts are there already: that nobody tells more must not make others of them.
+    """
+    found = []
+    for each in evaluations:
+        message = each.message
+        if each.status is EvaluationStatus.FAILING and not message:
+            try:
+                case = case or (yield from latest_version(test_case_id))
+                message = yield from _which_prompts_miss(each.result_id, case)
+            except NotAuthorized:
+                raise
+            except ApiError:
+                message = ""
+        found.append(replace(each, message=message))
+    return tuple(found)
 
 
 def _of_present_version(agent_id: str, runs: Sequence[Fields]) -> Flow[list[Fields]]:
