@@ -253,6 +253,8 @@ class _Measurement:
         self.noted = known
         """What its note says; None where there is none."""
         self.tasks_are_runs = measuring.of_tasks is not None
+        self.asked_at = run.began
+        """When the vendor last answered a trigger; what an earlier process has sent may have been sent just now."""
 
     async def all_runs(self) -> _End:
         """What came of all its runs, from the one that an earlier process has started or the first."""
@@ -352,6 +354,7 @@ class _Measurement:
         if all(tasks is None for tasks in asked):
             await self._forget()
             return None
+        self.asked_at = self.run.now
         started = replace(planned, tasks=tuple(task for tasks in asked for task in tasks or ()))
         await self._remember(started)
         return started
@@ -391,10 +394,19 @@ class _Measurement:
 
         async def ended() -> TaskState | None:
             nonlocal last
-            last = await self.run.read(self.measuring.poll(task, self.run.wire))
+            try:
+                last = await self.run.read(self.measuring.poll(task, self.run.wire))
+            except NotFound:
+                if not self._may_be_too_new():
+                    raise
+                last = TaskState(complete=False, note="the platform does not show it yet")
             return last if last.over else None
 
         return await self.run.ask_until(self.run.deadline, ended) or last
+
+    def _may_be_too_new(self) -> bool:
+        """Whether a run that is not found may have been made so lately that the vendor does not show it yet."""
+        return self.tasks_are_runs and self.run.now < self.asked_at + self.run.doubt_s
 
     async def _after_tasks(self, started: Started, ends: list[tuple[Task, TaskState]]) -> _End:
         news = [self._failed(end.error, task.pipeline) for task, end in ends if end.error]
@@ -423,6 +435,8 @@ class _Measurement:
                 recorded = await self._recorded(started)
             except ApiError as error:
                 reading.failure = error
+                if isinstance(error, NotFound) and self._may_be_too_new():
+                    return None
                 raise
             return reading.take(recorded, self.run.now) or None
 

@@ -394,6 +394,29 @@ def test_where_versions_can_not_be_read_nothing_is_judged_or_forgotten(ready: An
     assert account.writes == ["POST evaluation_runs"]
 
 
+@pytest.mark.parametrize("hidden", [[1], [1, 2, 3], [2], [1, 3]], ids=str)
+def test_a_run_that_is_not_shown_at_once_is_waited_for(hidden: list[int], ready: Any, account: Any) -> None:
+    """It was made just now, and the platform's copies may not all know it: neither a failure, nor a second run."""
+    ready.environ["RECONCILER_UNCERTAINTY_WINDOW"] = "60s"
+    account.platform.fail({"method": "GET", "path": f"{RUNS}/*", "nth": hidden, "action": "status", "status": 404})
+    assert verdict_of(ready).level is Level.PASS
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_a_run_that_is_never_shown_is_an_error_when_it_could_not_be_too_new(ready: Any, account: Any) -> None:
+    ready.environ["RECONCILER_UNCERTAINTY_WINDOW"] = "60s"
+    account.platform.fail({"method": "GET", "path": f"{RUNS}/*", "action": "status", "status": 404})
+    verdict = verdict_of(ready, deadline_s=10)
+    assert (verdict.status, verdict.level) == (EvaluationStatus.RUNNING, Level.FAIL)
+    assert "it goes on at the platform; the platform does not show it yet" in verdict.why
+    clock, ask = VirtualClock(), Inquiry(TimeRange(0, 1), deadline_s=600)
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), clock).verdicts
+    assert (verdict.status, verdict.level) == (EvaluationStatus.ERROR, Level.FAIL)
+    assert "not found (404)" in verdict.why
+    assert 60 <= clock.passed <= 75
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_a_run_whose_answer_was_lost_is_found_by_its_name(ready: Any, account: Any) -> None:
     """The platform started it and answered 503: it is not sent again, and its result counts."""
     account.platform.fail(
