@@ -19,6 +19,7 @@ from reconciler.applying.in_flight import InFlight
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.ready import Ready
+from reconciler.applying.removals import Deleted, Look, Removals
 from reconciler.applying.requests import Requests
 from reconciler.errors import ApiError, InvalidRequest, NotAuthorized, OutcomeUnknown, Withheld
 from reconciler.model.kind import Removal, Replace
@@ -53,6 +54,7 @@ class _Run:
             for other in others:
                 self.waited_for[other].append(step_id)
         self.ready = Ready(means.kinds, self._opens)
+        self.removals = Removals(plan.pending, means.kinds)
         self.opening: dict[str, int] = {}
         """How many steps wait for the roots that are under way."""
         self.refused = ""
@@ -79,6 +81,8 @@ class _Run:
             while unit := self._next_unit(len(in_flight)):
                 in_flight.start(self._carry_out(unit))
                 self._look_ahead()
+            for deleted in self.removals.due(is_idle=not in_flight):
+                in_flight.start(self._make_sure(deleted))
             if not in_flight:
                 return
             await in_flight.one_less()
@@ -114,6 +118,7 @@ class _Run:
     def _finish(self, step: Step, outcome: StepOutcome) -> None:
         self.outcomes[step.id] = outcome
         self.opening.pop(step.id, None)
+        self.removals.over(step)
         self.means.on_end(step, outcome)
         for waiting in self.waited_for[step.id]:
             self.waits[waiting].discard(step.id)
@@ -226,9 +231,27 @@ class _Run:
                 await self.requests.update(different)
             await asyncio.gather(*map(self._changed, changing))  # their records share an append
         if removing:
-            await self.requests.remove(removing)
+            refusal = await self.requests.remove(removing)
             for step in removing:
+                if step.action is Action.DELETE:
+                    self.removals.answered(Deleted(step, refusal))
+                else:
+                    await self._removed(step)
+
+    async def _make_sure(self, deleted: list[Deleted]) -> None:
+        """End the steps of deletes that one list tells of."""
+        means, address = self.means, deleted[0].step.address
+        window_s = means.window_s(self.requests.provider(address))
+        look = Look(self.requests.siblings(address), means.clock, window_s, means.stop, means.on_wait)
+
+        async def tell(step: Step, error: ApiError | None) -> None:
+            if error is None:
                 await self._removed(step)
+            else:
+                unknown = isinstance(error, OutcomeUnknown)
+                self._fail([step], error, StepStatus.UNKNOWN if unknown else StepStatus.FAILED)
+
+        await look.make_sure(deleted, tell)
 
     async def _changed(self, step: Step) -> None:
         await self.memory.bring_along(step)

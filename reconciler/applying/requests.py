@@ -9,7 +9,7 @@ from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
 from reconciler.applying.siblings import Siblings
 from reconciler.concurrency import Stopped, unless
-from reconciler.errors import OutcomeUnknown
+from reconciler.errors import NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Reply, Wire, Write
 from reconciler.model.flow import Send, drive
 from reconciler.model.plan import Action, Step
@@ -58,12 +58,27 @@ class Requests:
         assert update is not None
         await self.drive(first, update([self.to_write(step, op) for step, op in changing], self.wire(first.address)))
 
-    async def remove(self, removing: Sequence[Step]) -> None:
-        """Let go of objects of one kind and parent."""
+    async def remove(self, removing: Sequence[Step]) -> NotFound | None:
+        """Let go of objects of one kind and parent.
+
+        Returns what was answered to a delete by a server that knows no such object: it may not know the request.
+        """
         first = removing[0]
         remove = self._means.kinds[first.address.kind].remove
         assert remove is not None
-        await self.drive(first, remove([self._to_remove(step) for step in removing], self.wire(first.address)))
+        send_one, refusals = self.sender(first), list[NotFound]()
+
+        async def send(call: Call) -> Reply:
+            try:
+                return await send_one(call)
+            except NotFound as error:
+                if call.method == "DELETE":
+                    refusals.append(error)
+                raise
+
+        writes = [self._to_remove(step) for step in removing]
+        await self.drive(first, remove(writes, self.wire(first.address)), send)
+        return refusals[0] if refusals else None
 
     def to_write(self, step: Step, op: str | None) -> Write:
         """What is wanted of the step's object, and what of it is different."""

@@ -100,7 +100,10 @@ def url_path(*segments: str) -> str:
 
 
 def delete(path: str) -> Flow[None]:
-    """Remove what stands at ``path``; that it is gone already is what was wanted."""
+    """Remove what stands at ``path``; that it is gone already is what was wanted.
+
+    Whoever drives this makes sure of it: neither answer proves anything.
+    """
     with suppress(NotFound):
         yield Call("DELETE", path)
 

@@ -307,6 +307,20 @@ def test_destroy_takes_ours_and_nothing_else(bot: Any, by_hand: Any) -> None:
     bot("plan", "--detailed-exitcode", code=2)
 
 
+def test_deletes_are_made_sure_of_with_one_list_a_parent(bot: Any, platform: Any, make_project: Any) -> None:
+    """Two pipelines of a project, and two projects: a list each, after the last delete that it tells of."""
+    bot.write("other.yaml", make_project("other", 0))
+    bot("apply", "--yes")
+    project = platform.projects()["bot"]["id"]
+    platform.seen.clear()
+    bot("destroy", "--yes")
+    first = next(place for place, (method, _) in enumerate(platform.seen) if method == "DELETE")
+    lists = [path for method, path in platform.seen[first:] if method == "GET" and "task" not in path]
+    assert platform.projects() == {}
+    assert sum(method == "DELETE" for method, _ in platform.seen) == 4
+    assert lists == [f"/projects/{project}/inference-pipelines", "/projects"]
+
+
 def test_destroy_does_not_take_strangers_along(bot: Any, platform: Any) -> None:
     """A project that holds something of somebody else's stays: exit 3, and nothing was removed."""
     bot("apply", "--yes")
