@@ -139,17 +139,17 @@ class Creating:
             return await self._overlooked(creation, looked.at) or looked
         return looked
 
-    async def _look_for(self, creation: _Creation) -> LiveObject | Absence:
+    async def _look_for(self, creation: _Creation, *, taken: bool = False) -> LiveObject | Absence:
         """What the create made that was given up, or the proof of its absence.
 
-        Where nothing was sent yet, what has appeared is somebody else's.  Raises OutcomeUnknown where something was
-        sent and cannot be looked for.
+        Where nothing was sent yet, what has appeared is somebody else's.  ``taken``: the platform says that something
+        has the name.  Raises OutcomeUnknown where something was sent and cannot be looked for.
         """
         step, by_name, until = creation.step, False, -math.inf
         if creation.given_up is not None:
             by_name = self._is_known_by_name(step, creation.op)
             until = self._shows_by(step.address, creation.given_up)
-        sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing))
+        sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing), taken)
         try:
             return await self._lost.find(sought, self._requests.siblings(step.address))
         except NotAuthorized:
@@ -334,14 +334,21 @@ class Creating:
             raise
 
     async def _met(self, creation: _Creation, error: Conflict) -> Entry:
-        """What to remember where the platform has such an object already: it may be what an earlier send made."""
-        # The first send of an operation cannot have met an object of its own.
-        found = None if creation.is_unsent else await self._look_for(creation)
-        if isinstance(found, LiveObject):
-            return await self._found(creation, found)
+        """What to remember where the platform has such an object already: it may be what a send of ours made.
+
+        That of this very send, too: a proxy may send it twice, and tell what the second one was answered.
+        """
+        is_there = "what is there is not ours"
+        if not creation.is_unsent or not self._is_known_by_name(creation.step, creation.op):
+            creation = replace(creation, given_up=self._means.clock.monotonic())
+            looked = await self._look_for(creation, taken=True)
+            if isinstance(looked, LiveObject):
+                return await self._found(creation, looked)
+            if looked.stranger is None:
+                is_there = "no list shows what that is"
         await self._memory.not_applied(creation.step)
         raise NotApplied(
-            f"{_reason(error).removesuffix('.')}; what is there is not ours",
+            f"{_reason(error).removesuffix('.')}; {is_there}",
             method=error.method, path=error.path, status=error.status, hint="plan again to see it",
         ) from error  # fmt: skip
 

@@ -45,7 +45,8 @@ class Sought(Struct, frozen=True):
 
     ``until`` is the monotonic second from which on a listing proves absence; without it nothing was sent yet.  With
     ``by_name`` a new object of this name, and with the files of ``fields``, that carries no marker counts as ours;
-    ``remote_id`` is the object itself, where its id is known.
+    ``remote_id`` is the object itself, where its id is known.  ``taken``: the platform says that something has the
+    name, so the first list that shows something of it shows all there is to be found.
     """
 
     address: Address
@@ -54,6 +55,7 @@ class Sought(Struct, frozen=True):
     by_name: bool
     until: float = -math.inf
     remote_id: str | None = None
+    taken: bool = False
 
     @property
     def is_unsent(self) -> bool:
@@ -89,7 +91,7 @@ class LostCreates(Struct, frozen=True):
             is_late = listed.began >= until
             if ours := self._ours(sought, siblings.kind, there, is_late=is_late):
                 return min(ours, key=lambda item: tuple(map(str, item.rank)))
-            if is_late:
+            if is_late or (sought.taken and sought.address in there.by_address):
                 return Absence(listed.began, self._stranger(sought, siblings.kind, there))
             if pause == FIRST_PAUSE_S:
                 what = f"{sought.address} may have been created and not show yet"

@@ -257,6 +257,39 @@ def test_waiting_for_a_lost_create_is_said_once(make_world: MakeWorld) -> None:
     world.check()
 
 
+@pytest.mark.parametrize("write", ["create a project", "create a pipeline", "create a test"])
+def test_a_create_that_was_carried_out_and_answered_409_is_ours(write: str, make_world: MakeWorld) -> None:
+    """A proxy has sent it twice, and passes on what the second one was told: what is there carries our mark."""
+    method, path = WRITES[write]
+    world = make_world()
+    world.fail({"method": method, "path": path, "nth": 1, "action": "status", "status": 409, "when": "after"})
+    assert {outcome.status.value for outcome in world.apply().outcomes} == {"done"}
+    assert world.notes == ["reading back what was written"]
+    world.converges(within=0)
+
+
+def test_a_409_is_ours_when_lists_lag(make_world: MakeWorld) -> None:
+    """What is there does not show yet, neither ours nor anybody's: it is waited for."""
+    world = make_world()
+    post = {"method": "POST", "path": "/v1/projects"}
+    world.fail({**post, "action": "lag", "reads": 2}, {**post, "action": "status", "status": 409, "when": "after"})
+    assert {outcome.status.value for outcome in world.apply().outcomes} == {"done"}
+    world.converges(within=0)
+
+
+def test_a_409_for_what_nobody_has_is_a_failure(make_world: MakeWorld) -> None:
+    """Nothing of the name has shown when the window is over: nothing was made, and nothing is remembered."""
+    world = make_world()
+    world.fail({"method": "POST", "path": "/v1/projects", "action": "status", "status": 409})
+    (outcome,) = (each for each in world.apply().outcomes if each.step_id == "create:openlayer.Project/second")
+    assert outcome.status.value == "failed"
+    assert outcome.error.endswith("(409): Fault injected; no list shows what that is")
+    assert world.requests.count(("POST", "/projects")) == 1
+    assert world.notes[0] == "openlayer.Project/second may have been created and not show yet; making sure for 60 s"
+    assert world.load().in_doubt == {}
+    world.converges(within=1)
+
+
 def test_a_create_whose_answer_and_whose_list_are_lost_is_unknown(make_world: MakeWorld) -> None:
     """Looking for it fails as well: that says nothing about what was made."""
     world = make_world()

@@ -142,10 +142,11 @@ def test_a_refused_field_is_told_in_the_vendors_words(bot: Any) -> None:
 
 
 def test_a_name_taken_behind_our_back(bot: Any, platform: Any) -> None:
-    """Somebody makes the project between our look and our create: refused, and theirs stays as it is."""
+    """Somebody makes the project between our look and our create: refused at once, and theirs stays as it is."""
     body = {"name": "bot", "taskType": "llm-base", "description": "Theirs"}
     platform.meanwhile("POST", "/projects", lambda: platform.api("POST", "/projects", body))
-    ended = bot("apply", "--yes", code=4)
+    ended = bot("apply", "--yes", code=4, RECONCILER_UNCERTAINTY_WINDOW="60s")
+    assert "making sure" not in ended.err
     assert (
         'POST /projects: conflict with something that exists (409): A project named "bot" already exists; '
         "what is there is not ours hint: plan again to see it"
