@@ -329,25 +329,28 @@ class _Measurement:
     async def _request(self, planned: Started, parts: Sequence[Trigger]) -> Started | None:
         unsure = replace(planned, sure=False)
         await self._remember(unsure)
-        lost = False
+        lost = carried_out = False
 
         async def send(call: Call) -> Reply:
-            nonlocal lost
+            nonlocal lost, carried_out
             left = self.run.end - self.run.now
             # What waits for the vendor was not sent, so it can be given up; what looks for a lost answer cannot.
             limited = replace(call, patience_s=max(0.0, left)) if math.isfinite(left) and not lost else call
             try:
-                return await self.run.send(limited)
+                reply = await self.run.send(limited)
             except OutcomeUnknown:
                 lost = True
                 raise
+            carried_out = carried_out or call.method != "GET"
+            return reply
 
         try:
             flows = (self.measuring.trigger(part, self.run.wire) for part in parts)
             asked = [await drive(flow, send, self.run.clock.sleep) for flow in flows]
         except ApiError as error:
-            # When something was lost, that the look for it was refused says nothing about the trigger.
-            if lost or not isinstance(error, (NotApplied, Conflict)):
+            # When something was lost, that the look for it was refused says nothing about the trigger.  Where only
+            # reading was tried, nothing was started.
+            if lost or (carried_out and not isinstance(error, (NotApplied, Conflict))):
                 return replace(unsure, since=self.run.now)
             await self._forget()
             raise

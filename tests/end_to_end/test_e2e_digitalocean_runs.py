@@ -437,6 +437,24 @@ def test_a_run_that_nobody_knows_of_is_doubtful_and_not_sent_again(ready: Any, a
     assert verdict_of(ready).level is Level.PASS
 
 
+def test_where_only_reading_failed_nothing_is_in_doubt(ready: Any, account: Any) -> None:
+    """It is not said to be lost, and the next evaluation has no reason to look for it first."""
+    ready.environ["RECONCILER_UNCERTAINTY_WINDOW"] = "60s"
+    path = f"/v2/gen-ai/evaluation_test_cases/{account.case()['test_case_uuid']}/evaluation_runs"
+    account.platform.fail({"method": "GET", "path": path, "action": "status", "status": 500})
+    ask = Inquiry(TimeRange(0, 1))
+    found = in_virtual_time(ready, lambda here: evaluate(here, ask), VirtualClock())
+    (verdict,) = found.verdicts
+    assert (verdict.status, verdict.level) == (EvaluationStatus.ERROR, Level.FAIL)
+    assert f"GET {path}: the server failed (500)" in verdict.why
+    assert (found.doubts, found.result.unfinished, account.writes) == ((), (), [])
+    account.platform.fail()
+    clock = VirtualClock()
+    (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), clock).verdicts
+    assert verdict.level is Level.PASS
+    assert clock.passed < 10
+
+
 class Losing:
     """The platform, which answers the first request for a run with 503 and keeps it for later."""
 
