@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeGuard, TypeVar
 
 from msgspec import Struct, field
 
@@ -317,11 +317,16 @@ def _name_in(fields: Mapping[str, Json], name: str) -> str:
 
 
 def _check_texts(address: Address, remote_id: object) -> None:
-    """Raise TypeError for an object without a name, or with an id that is none: ids stand in paths and in messages."""
+    """Raise TypeError for an object without a name, or with an id that is none."""
     if not all(address.path):
         raise TypeError("it has no name")
-    if not isinstance(remote_id, str) or not 0 < len(remote_id) <= LONGEST_ID or not remote_id.isprintable():
+    if not can_be_id(remote_id):
         raise TypeError("it has no id that could be one")
+
+
+def can_be_id(value: object) -> TypeGuard[str]:
+    """Whether a platform may give this to an object: ids stand in paths, in messages and in our state."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
 
 
 AnyKind = Kind[Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import OutcomeUnknown
 from reconciler.model.call import Call
+from reconciler.model.kind import can_be_id
 from reconciler.model.values import Json, unix_seconds
 
 
@@ -19,9 +20,9 @@ def whole_seconds(text: Json) -> int | None:
 
 
 def id_in(made: object, key: str, call: Call, status: int, word: str = "id") -> str:
-    """The id of what ``call`` made; ``word`` is the vendor's for it.  Raises OutcomeUnknown when there is none."""
+    """The id of what ``call`` made; ``word`` is the vendor's for it.  Raises OutcomeUnknown for what can be none."""
     found = made.get(key) if isinstance(made, dict) else None
-    if not isinstance(found, str) or not found:
+    if not can_be_id(found):
         raise OutcomeUnknown(
             f"the answer holds no {word} of what was created", method=call.method, path=call.path, status=status
         )
