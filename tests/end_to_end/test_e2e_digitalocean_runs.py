@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator.digitalocean.seed import Seed
@@ -428,6 +429,26 @@ def test_a_run_whose_answer_was_lost_is_found_by_its_name(ready: Any, account: A
     assert account.writes == ["POST evaluation_runs"]
 
 
+@pytest.mark.parametrize("uuids", [[None], [5], [""], [{}], [], None, "x"], ids=str)
+def test_a_run_whose_id_cannot_be_read_is_found_by_its_name(uuids: Any, ready: Any, account: Any) -> None:
+    account.platform.door = Misnaming(account.platform.door, uuids)
+    ended = ready("evaluate")
+    assert "1 passed" in ended.out
+    (run,) = account.runs()
+    asked = {path for method, path in account.platform.seen if method == "GET" and path.startswith(f"{RUNS}/")}
+    assert asked == {f"{RUNS}/{run['evaluation_run_uuid']}"}
+    assert account.writes == ["POST evaluation_runs"]
+
+
+def test_runs_without_ids_are_said_in_words(ready: Any, account: Any) -> None:
+    ready("evaluate")
+    account.platform.door = Replacing(account.platform.app, '"evaluation_run_uuid":', '"uuid":')
+    said = "the answer lists evaluation_runs without evaluation_run_uuid"
+    assert said in ready("evaluate", code=5).words
+    assert said in ready("status", code=1).words
+    assert account.writes == ["POST evaluation_runs"]
+
+
 def test_a_run_that_nobody_knows_of_is_doubtful_and_not_sent_again(ready: Any, account: Any) -> None:
     account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "drop-before"})
     verdict = verdict_of(ready)
@@ -453,6 +474,22 @@ def test_where_only_reading_failed_nothing_is_in_doubt(ready: Any, account: Any)
     (verdict,) = in_virtual_time(ready, lambda here: evaluate(here, ask), clock).verdicts
     assert verdict.level is Level.PASS
     assert clock.passed < 10
+
+
+class Misnaming:
+    """The platform, which starts runs and tells these uuids of them."""
+
+    def __init__(self, app: ASGIApp, uuids: Any) -> None:
+        self._app, self._answer = app, JSONResponse({"evaluation_run_uuids": uuids})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def swallow(_: Message) -> None:
+            """Nobody hears of it."""
+
+        is_meant = (scope["method"], scope["path"]) == ("POST", RUNS)
+        await self._app(scope, receive, swallow if is_meant else send)
+        if is_meant:
+            await self._answer(scope, receive, send)
 
 
 class Losing:

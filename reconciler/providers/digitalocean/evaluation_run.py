@@ -112,9 +112,9 @@ def _trigger(trigger: Trigger, _: Wire) -> Flow[tuple[Task, ...]]:
     )
     try:
         reply = yield call
-        made = reply.body.get("evaluation_run_uuids") if isinstance(reply.body, dict) else None
-        if isinstance(made, list) and made:
-            return (Task(str(made[0]), agent_id),)
+        made = listed(reply.body.get("evaluation_run_uuids")) if isinstance(reply.body, dict) else []
+        if made and isinstance(made[0], str) and made[0]:
+            return (Task(made[0], agent_id),)
         raise OutcomeUnknown("the answer holds no run", method=call.method, path=call.path, status=reply.status)
     except OutcomeUnknown:
         found = yield from _named(trigger, version)
@@ -211,7 +211,7 @@ def retrieve(run_id: str) -> Flow[Fields]:
     """One run, with every field that the vendor shows, without our mark in one: GET /evaluation_runs/{uuid}."""
     path = at("evaluation_runs", run_id)
     reply = yield Call("GET", path)
-    run = object_of(reply.body, "evaluation_run", path)
+    run = {"evaluation_run_uuid": run_id, **object_of(reply.body, "evaluation_run", path)}
     text, op = split(text_of(run.get("test_case_description")))
     return run if op is None else {**run, "test_case_description": text}
 
