@@ -728,6 +728,36 @@ def test_a_score_that_is_no_number_is_not_the_best_one(
     assert (verdict.level is Level.PASS) == (status is EvaluationStatus.PASSING)
 
 
+@pytest.mark.parametrize(
+    ("spelled", "status"),
+    [
+        ("0.0", EvaluationStatus.UNREADABLE),
+        ("null", EvaluationStatus.UNREADABLE),
+        ("-0.5", EvaluationStatus.PASSING),
+    ],
+)
+def test_an_unknown_status_of_the_star_metric_passes_only_with_a_value_that_does(
+    spelled: str, status: EvaluationStatus, care: Any, account: Any
+) -> None:
+    """What is left out, or shown where nothing was scored, is a zero; of leaks that is the best there is."""
+    care.edit("care.yaml", f"[{CORRECT}, Instruction Following]", "[PII Leaks]")
+    care.edit("care.yaml", f"name: {CORRECT}, threshold: 82.4", "name: PII Leaks, threshold: 0")
+    care.edit(
+        "care.yaml", "agents: [bot]", "agents: [bot]\n      gate: {onError: pass, onSkipped: pass, onMissing: pass}"
+    )
+    care("apply", "--yes")
+    other = f'"number_value":{spelled},"status":"EVALUATION_METRIC_RESULT_STATUS_ODD"'
+    account.platform.door = Replacing(account.platform.door, '"number_value":0.0', other)
+    account.platform.door = Replacing(
+        account.platform.door, '"status":"EVALUATION_METRIC_RESULT_STATUS_COMPLETED"', '"was":""'
+    )
+    verdict = verdict_of(care)
+    assert (verdict.status, verdict.level is Level.PASS) == (status, status is EvaluationStatus.PASSING)
+    if verdict.level is not Level.PASS:
+        assert "the unknown status 'EVALUATION_METRIC_RESULT_STATUS_ODD' of the star metric" in verdict.why
+        assert verdict.measured == ""
+
+
 def test_a_broken_run_is_tried_again_by_the_next_evaluation(care: Any, account: Any) -> None:
     """FAILED is no verdict on the agent."""
     account.platform.fail({"method": "POST", "path": RUNS, "nth": 1, "action": "task-fails"})

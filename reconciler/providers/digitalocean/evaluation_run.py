@@ -393,6 +393,8 @@ def _meaning(run: Fields) -> tuple[EvaluationStatus, str]:
     if status != "SUCCESSFUL":
         return EvaluationStatus.ERROR, f"the run ended as {status}" + (f": {reason}" if reason else "")
     star = run.get("star_metric_result")
+    if isinstance(star, dict) and (unknown := _unknown_and_empty(star)):
+        return EvaluationStatus.UNREADABLE, f"the platform answered the unknown status {unknown!r} of the star metric"
     if isinstance(star, dict) and (unscored := _unscored(star)):
         meant = EvaluationStatus.SKIPPED if unscored == SKIPPED else EvaluationStatus.ERROR
         return meant, text_of(star.get("error_description")) or "the star metric was not scored"
@@ -425,7 +427,7 @@ def _value(result: Fields) -> Json:
 
     What is there and is no number is not taken for a zero, which is the best there is of what shall be low.
     """
-    if _unscored(result):
+    if _unscored(result) or _unknown_and_empty(result):
         return None
     text = text_of(result.get("string_value"))
     if text is not None:
@@ -441,9 +443,23 @@ def _lacks_number(result: Fields) -> bool:
     return result.get("metric_value_type") in NUMBERS and not _unscored(result) and not is_number
 
 
+def _unknown_and_empty(result: Fields) -> str:
+    """The status of a metric that nobody knows, where no value proves that it was scored; else "".
+
+    A zero proves nothing: it is what stands, or is left out, where there is no number.
+    """
+    is_known = _status_of_result(result) in ("", "UNSPECIFIED", "COMPLETED", "FAILED", SKIPPED)
+    is_proven = bool(number_of(result.get("number_value")) or text_of(result.get("string_value")))
+    return "" if is_known or is_proven else str(result.get("status"))
+
+
+def _status_of_result(result: Fields) -> str:
+    return str(result.get("status") or "").removeprefix("EVALUATION_METRIC_RESULT_STATUS_")
+
+
 def _unscored(result: Fields) -> str:
     """Why there is no score: SKIPPED or FAILED; "" where there is one.  Older servers send no status."""
-    status = str(result.get("status") or "").removeprefix("EVALUATION_METRIC_RESULT_STATUS_")
+    status = _status_of_result(result)
     if status in (SKIPPED, "FAILED"):
         return status
     return "" if status == "COMPLETED" or not result.get("error_description") else "FAILED"
