@@ -467,7 +467,10 @@ def _judge_signed(call: Call, answer: Answer, advice: Advice) -> Reply | Failure
             status=answer.status,
             hint="the signed address may have expired; the same command again asks for a new one",
         )
-    return judge(call, answer, advice)
+    judged = judge(call, answer, advice)
+    if isinstance(judged, Failure) and advice.url_variable in judged.hint:  # which has no say in this address
+        return replace(judged, hint="the platform named the address; check the network, and what stands in between")
+    return judged
 
 
 def _query_text(value: object) -> str:

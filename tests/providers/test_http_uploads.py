@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.errors import InvalidRequest, NotApplied, NotAuthorized
+from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, Unreachable
 from reconciler.model.call import Call, Reply, Upload
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ def signed(upload: Upload, url: str) -> Call:
     return Call("PUT", "/uploads", elsewhere=url, upload=upload)
 
 
-def sent(world: World, upload: Upload, *script: Any) -> tuple[Reply | NotApplied, list[Any]]:
+def sent(world: World, upload: Upload, *script: Any) -> tuple[Reply | ApiError, list[Any]]:
     """What came of it, and what a server at the signed address saw."""
 
-    async def main() -> tuple[Reply | NotApplied, list[Any]]:
+    async def main() -> tuple[Reply | ApiError, list[Any]]:
         peer = world.peer(script)
         server = await peer.start()
         provider = world.provider("http://localhost:9/v1")
         try:
             return await provider.send(signed(upload, f"{peer.url}/bucket/rows.csv?signature=x%2By")), list(peer.seen)
-        except NotApplied as error:
+        except ApiError as error:
             return error, list(peer.seen)
         finally:
             await provider.close()
@@ -80,6 +80,26 @@ def test_a_refusal_of_the_storage_says_nothing_about_our_key(code: int, world: W
     assert isinstance(result, NotApplied)
     assert not isinstance(result, NotAuthorized)
     assert result.status == code
+
+
+def test_where_a_file_goes_is_no_setting_of_ours(world: World, upload: Upload) -> None:
+    """The platform named the address: neither a redirect from there, nor that nobody answers, is for us to mend."""
+    hint = "the platform named the address; check the network, and what stands in between"
+    result, _ = sent(world, upload, world.status(307, b"", {"Location": "https://login.example/"}))
+    assert isinstance(result, ApiError)
+    assert "redirects to https://login.example (307), which is not followed" in result.message
+    assert result.hint == hint
+
+    async def main() -> None:
+        provider = world.provider("http://localhost:9/v1")
+        try:
+            await provider.send(signed(upload, "http://127.0.0.1:9/rows"))
+        finally:
+            await provider.close()
+
+    with pytest.raises(Unreachable) as nobody:
+        asyncio.run(main())
+    assert nobody.value.hint == hint
 
 
 @pytest.mark.parametrize("url", ["http://storage.acme.example/rows", "ftp://127.0.0.1/rows", "file:///etc/passwd"])
