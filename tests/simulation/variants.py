@@ -131,9 +131,10 @@ def window_from_the_journal() -> AbstractContextManager[Any]:
 
 
 def _shifted(look_for: Any, seconds: float) -> Any:
-    async def early(self: Any, creation: Any) -> Any:
+    async def early(self: Any, creation: Any, **how: Any) -> Any:
         given_up = creation.given_up
-        return await look_for(self, replace(creation, given_up=None if given_up is None else given_up - seconds))
+        early = replace(creation, given_up=None if given_up is None else given_up - seconds)
+        return await look_for(self, early, **how)
 
     return early
 
