@@ -336,6 +336,8 @@ class _Measurement:
             left = self.run.end - self.run.now
             # What waits for the vendor was not sent, so it can be given up; what looks for a lost answer cannot.
             limited = replace(call, patience_s=max(0.0, left)) if math.isfinite(left) and not lost else call
+            if call.method == "GET" and not lost and not carried_out:
+                return await in_time(self.run.send(limited), left)
             try:
                 reply = await self.run.send(limited)
             except OutcomeUnknown:
@@ -347,6 +349,9 @@ class _Measurement:
         try:
             flows = (self.measuring.trigger(part, self.run.wire) for part in parts)
             asked = [await drive(flow, send, self.run.clock.sleep) for flow in flows]
+        except TimeIsUp:
+            await self._forget()
+            raise
         except ApiError as error:
             # When something was lost, that the look for it was refused says nothing about the trigger.  Where only
             # reading was tried, nothing was started.

@@ -338,6 +338,21 @@ def test_a_trigger_that_is_being_sent_at_the_deadline_gets_its_note() -> None:
     assert took == pytest.approx(30, abs=1)
 
 
+def test_what_is_read_before_a_trigger_is_waited_for_no_longer_than_the_deadline() -> None:
+    """Nothing was sent by then, so nothing is in doubt, and the next run starts it."""
+
+    def looking_first(of: Trigger, wire: Wire) -> Flow[tuple[Task, ...] | None]:
+        yield Call("GET", "/look")
+        return (yield from _start(of, wire))
+
+    script = {"/look": [{}], START: [["t1"]], TASK: [DONE], RESULTS: [[passing()]]}
+    platform = Patient(script, held={"/look": 300}, measuring=replace(TOY, trigger=looking_first))
+    result, took = lasting(platform, trigger(), deadline_s=10)
+    assert told(result) == [("faithful", None, "error", "not started within 10s; the next run starts it")]
+    assert (result.doubtful, result.unfinished, platform.tasks(), platform.calls) == ((), (), {}, [])
+    assert took == pytest.approx(12, abs=0.1)
+
+
 def test_a_trigger_waits_for_the_vendor_no_longer_than_the_deadline() -> None:
     """How long is said with the request; without waiting for results there is no limit."""
     patience: list[float | None] = []
