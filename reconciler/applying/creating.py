@@ -177,7 +177,13 @@ class Creating:
         if missing is None:
             return None
         there = await self.still_there(creation.step.address, missing, since)
-        return await self._found(creation, there) if there is not None else None
+        if there is None:
+            return None
+        if not missing.unlisted:
+            self._means.on_wait(
+                f"{creation.step.address} was there all along: lists had left it out, nothing was created"
+            )
+        return await self._found(creation, there)
 
     async def still_there(self, address: Address, entry: Entry, since: float = -math.inf) -> LiveObject | None:
         """The object of ``entry``, if a second list of its siblings shows it."""

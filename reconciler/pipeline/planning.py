@@ -110,13 +110,15 @@ async def read_vendors(
 ) -> Live:
     """What the vendors list of everything that is wanted or remembered, ``inside`` apart.  Raises ApiError."""
     remembered_ids = {address: entry.remote_id for address, entry in state.entries.items()}
+    expected = [address for address, entry in state.entries.items() if not (entry.archived or entry.unlisted)]
     former = [address for resource in desired for address in resource.renamed_from]
     roots = Roots.of((*desired.resources, *former, *state.in_doubt), remembered_ids)
     written = shareable(desired)
     for address, entry in state.entries.items() if written else ():
         share(entry.applied, written.get(address, {}))
     lists = await all_of(
-        read_live(here.providers[vendor.name], here.clock, roots, remembered_ids, written, inside) for vendor in vendors
+        read_live(here.providers[vendor.name], here.clock, roots, remembered_ids, written, inside, expected)
+        for vendor in vendors
     )
     return Live(tuple(item for live in lists for item in live.objects), sum(live.requests for live in lists))
 

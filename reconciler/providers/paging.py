@@ -48,19 +48,37 @@ class Paging(Struct, frozen=True):
     ) -> Flow[list[Fields]]:
         """Every item of the list at ``path``, each once, in the server's order; no further page once it is ``enough``.
 
-        Raises ReadFailed when there is no list of items, when a page repeats others, or when the pages never end.
+        A list of several pages that shows fewer items than the server told is read once more: a page shifts when an
+        item before it is removed meanwhile.  Raises ReadFailed when there is no list of items, when a page repeats
+        others, or when the pages never end.
         """
         found: dict[str, Fields] = {}
-        read = 0
+        told = yield from self._walk(path, query or {}, found, enough)
+        if told > len(found):
+            again: dict[str, Fields] = {}
+            yield from self._walk(path, query or {}, again, enough)
+            found |= {key: item for key, item in again.items() if key not in found}
+        return list(found.values())
+
+    def _walk(
+        self,
+        path: str,
+        query: Query,
+        found: dict[str, Fields],
+        enough: Callable[[Collection[Fields]], bool] | None,
+    ) -> Flow[int]:
+        """Add every item to what was found; returns how many there are, as several pages tell, else 0."""
+        told = read = 0
         pages: Sequence[int] = (1,)
         while pages:
-            replies = yield from self._pages(path, query or {}, pages)
+            replies = yield from self._pages(path, query, pages)
             read = pages[-1]
             known = len(found)
             repeats = [page for page, reply in zip(pages, replies, strict=True) if self._repeats(reply, path, found)]
             last = _most(self.last, replies)
+            told = max(told, _most(self.total, replies) or 0)
             if enough is not None and enough(found.values()):
-                break
+                return 0
             if last is None:  # it tells no number: on, while there is anything new
                 last = read if len(found) == known else read + 1
             elif repeats and repeats[0] <= last and not self._is_all(found, replies):
@@ -71,7 +89,7 @@ class Paging(Struct, frozen=True):
             pages = range(read + 1, min(last, read + AT_ONCE) + 1)
             if pages and pages[-1] > self.most:
                 raise ReadFailed(f"the list did not end after {self.most} pages", method="GET", path=path)
-        return list(found.values())
+        return told if read > 1 else 0
 
     def _repeats(self, reply: Reply, path: str, found: dict[str, Fields]) -> bool:
         """Add a page to what was found; whether it shows something, and nothing new."""

@@ -6,7 +6,8 @@ Never one request per object.  Only roots that somebody asks for are looked into
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -52,12 +53,14 @@ async def read_live(
     remembered: Mapping[Address, str] | None = None,
     shared: Mapping[Address, Fields] | None = None,
     inside: Inside | None = None,
+    expected: Collection[Address] = (),
 ) -> Live:
     """Every object of the vendor's roots, and everything inside the wanted ones.
 
     ``remembered`` are ids from earlier runs: they name what others refer to and the lists do not show yet.
     ``shared`` are fields that are in memory already: what is listed alike does not take any more of it.
-    ``inside`` was read a moment ago, and is not read again.
+    ``inside`` was read a moment ago, and is not read again.  ``expected`` are remembered addresses whose objects should
+    be there: a list that shows one of them no more is read twice, for a page may have shifted while it was read.
     Raises ApiError when any list cannot be read: half a picture is worse than none.
     """
     before = provider.requests
@@ -65,10 +68,11 @@ async def read_live(
     objects: list[LiveObject] = []
     parents: dict[str, list[LiveObject]] = {}
     names: _Names = {(address.kind, each): address.name for address, each in (remembered or {}).items()}
+    missed = _Expected({kind.id: kind for kind in kinds}, remembered or {}, expected)
     left = [kind for kind in kinds if not kind.virtual]
     while left:
         level = [kind for kind in left if kind.parent is None or kind.parent in parents]
-        found = await _Level(provider, clock, level, names, shared or {}, inside or {}).read(parents)
+        found = await _Level(provider, clock, level, names, shared or {}, inside or {}, missed).read(parents)
         for kind in level:
             all_of_it = kind.parent is not None or kind.create is None  # a catalogue is looked up in by name
             kept = [item for item in found[kind.id] if all_of_it or wanted(item)]
@@ -97,6 +101,28 @@ async def read_roots(provider: Provider, clock: Clock) -> Inside:
     return {(kind_id, "", None): objects for kind_id, objects in found.items()}
 
 
+class _Expected:
+    """What should stand in which list: ids of the ``expected`` addresses, by kind and by what they stand in."""
+
+    def __init__(
+        self, kinds: Mapping[str, AnyKind], remembered: Mapping[Address, str], expected: Collection[Address]
+    ) -> None:
+        self._ids: dict[tuple[str, Address | None], set[str]] = defaultdict(set)
+        self._parents: dict[tuple[str, str], Address] = {}
+        for address in expected:
+            if address.kind in kinds:
+                self._ids[address.kind, kinds[address.kind].parent_of(address)].add(remembered[address])
+        for address, remote_id in remembered.items() if expected else ():
+            if address.is_root:  # it may have another name by now
+                self._parents[address.kind, remote_id] = address
+
+    def lacks(self, kind: AnyKind, parent: LiveObject | None, listed: Iterable[LiveObject]) -> bool:
+        """Whether a list shows something no more."""
+        home = self._parents.get((parent.address.kind, parent.remote_id), parent.address) if parent else None
+        ids = self._ids.get((kind.id, home))
+        return ids is not None and not ids <= {item.remote_id for item in listed}
+
+
 class _Level:
     """All lists of kinds that can be read at once; the provider holds back what is too much for the vendor.
 
@@ -112,7 +138,9 @@ class _Level:
         names: _Names,
         shared: Mapping[Address, Fields],
         inside: Inside,
+        expected: _Expected | None = None,
     ) -> None:
+        self._expected = expected
         self._provider, self._clock, self._kinds, self._names = provider, clock, kinds, names
         self._shared, self._inside = shared, inside
         self._wire = Wire({}, provider.dialect)
@@ -138,6 +166,10 @@ class _Level:
     async def _list(self, kind: AnyKind, parent: LiveObject | None) -> list[LiveObject]:
         known = self._inside.get((kind.id, parent.remote_id, parent.address) if parent else (kind.id, "", None))
         objects = await self._read(kind, parent) if known is None else known
+        if self._expected is not None and self._expected.lacks(kind, parent, objects):
+            there = {item.remote_id for item in objects}
+            again = await self._read(kind, parent)
+            objects = [*objects, *(item for item in again if item.remote_id not in there)]
         self._names.update(((kind.id, item.remote_id), item.address.name) for item in objects)
         self._left[kind.id] -= 1
         if not self._left[kind.id]:

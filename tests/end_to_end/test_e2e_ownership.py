@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Doc = dict[str, Any]
 PII = {
@@ -238,6 +239,64 @@ def test_a_test_archived_by_hand_is_drift(bot: Any, platform: Any) -> None:
     bot("apply", "--yes")
     assert platform.tests("bot")["Rows arrive"]["archived"] is False
     bot("drift")
+
+
+class Overlooking:
+    """The platform, whose first ``times`` lists that hold something of this name leave it out."""
+
+    def __init__(self, app: ASGIApp, name: str, times: int) -> None:
+        self._app, self._name, self._times = app, name.encode(), times
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def shown(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                message = {**message, "headers": headers}
+            elif self._times and b'"name":"%s"' % self._name in message["body"]:
+                self._times -= 1
+                answer = json.loads(message["body"])
+                left = [item for item in answer["items"] if item["name"] != self._name.decode()]
+                message = {**message, "body": json.dumps({**answer, "items": left}).encode()}
+            await send(message)
+
+        await self._app(scope, receive, shown)
+
+
+@pytest.mark.parametrize("name", ["bot", "canary", "Rows arrive"])
+def test_what_one_list_leaves_out_is_not_gone(name: str, bot: Any, platform: Any) -> None:
+    """A page has shifted while it was read: the list is read once more, and shows it."""
+    bot("apply", "--yes")
+    platform.seen.clear()
+    bot("drift")
+    healthy = len(platform.seen)
+    for command, said in (("drift", "Clean: 5 resources match the manifests."), ("plan", "No changes.")):
+        platform.seen.clear()
+        platform.door = Overlooking(platform.app, name, 1)
+        assert said in bot(command).out
+        assert len(platform.seen) == healthy + 1
+    platform.door = Overlooking(platform.app, name, 1)
+    bot("apply", "--yes")
+    assert platform.writes == []
+
+
+def test_what_two_lists_leave_out_is_gone(bot: Any, platform: Any) -> None:
+    bot("apply", "--yes")
+    platform.seen.clear()
+    bot("plan")
+    healthy = len(platform.seen)
+    platform.api("DELETE", f"/inference-pipelines/{platform.pipelines('bot')['canary']['id']}")
+    platform.seen.clear()
+    assert "removed at the platform" in bot("drift", code=2).words
+    assert len(platform.seen) == healthy + 1
+
+
+def test_an_apply_says_that_it_created_nothing(bot: Any, platform: Any) -> None:
+    """The lists of the plan have left it out twice; the one before the create shows it."""
+    bot("apply", "--yes")
+    platform.door = Overlooking(platform.app, "canary", 2)
+    told = bot("apply", "--yes").words
+    assert "openlayer.InferencePipeline/bot/canary was there all along: lists had left it out" in told
+    assert sorted(platform.pipelines("bot")) == ["canary", "live"]
 
 
 @pytest.mark.parametrize("history", ["never applied", "state lost", "state emptied"])

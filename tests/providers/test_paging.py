@@ -84,6 +84,30 @@ def test_a_page_of_what_was_shown_before_is_an_error(pages: list[Page], items: i
         read(pages, items=items)
 
 
+@pytest.mark.parametrize("told", [3, 4])
+def test_a_list_that_shows_fewer_than_it_told_is_read_once_more(told: int) -> None:
+    """Somebody removes item 1 after the first page: 3 moves there, and stands on no page that is read."""
+    flow, asked = every(PATH), list[int]()
+    with pytest.raises(StopIteration) as end:
+        call = next(flow)
+        for items, total in (([1, 2], 4), ([4], told), ([2, 3], told), ([4], told), ([], 0)):
+            assert isinstance(call, Call)
+            asked.append(int(call.query["page"]))
+            about: dict[str, Json] = {"totalPages": 2, "totalItems": total}
+            call = flow.send(Reply(200, {"items": [{"id": str(item)} for item in items], "_meta": about}))
+    assert [item["id"] for item in end.value.value] == ["1", "2", "4", "3"]
+    assert asked == [1, 2, 1, 2]
+
+
+def test_a_number_that_never_comes_true_costs_one_more_walk() -> None:
+    """It counts what nobody is shown."""
+    assert read([([1], 2), ([2], 2)], items=5) == (["1", "2"], [[1], [2], [1], [2]])
+
+
+def test_one_page_cannot_shift() -> None:
+    assert read([([1], 1)], items=5) == (["1"], [[1]])
+
+
 def test_a_server_that_gives_all_on_every_page_is_believed_once_all_is_there() -> None:
     assert read([([1, 2, 3], 2)] * 2, items=3) == (["1", "2", "3"], [[1], [2]])
 

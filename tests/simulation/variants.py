@@ -20,7 +20,7 @@ from reconciler.errors import NotApplied
 from reconciler.model.state import Record
 from reconciler.pipeline import applying
 from reconciler.pipeline.session import Session
-from reconciler.providers import answers, http, paging
+from reconciler.providers import answers, http, paging, reader
 from reconciler.storage import encoding, file
 from tests.simulation.world import Broken, live_through
 
@@ -155,13 +155,18 @@ def snapshot_in_place() -> AbstractContextManager[Any]:
     return patch.object(file.FileStore, "_put", in_place)
 
 
-def lists_are_believed() -> AbstractContextManager[Any]:
+@contextmanager
+def lists_are_believed() -> Iterator[None]:
     """What a list leaves out is gone: nobody looks a second time."""
 
     async def gone(*_: Any) -> None:
         return None
 
-    return patch.object(creating.Creating, "still_there", gone)
+    with (
+        patch.object(creating.Creating, "still_there", gone),
+        patch.object(reader._Expected, "lacks", lambda *_: False),
+    ):
+        yield
 
 
 def first_pages_are_believed() -> AbstractContextManager[Any]:
