@@ -50,7 +50,9 @@ class Course:
         if self.style != NOTHING_YET:
             self.console.answer(show_outcomes(done.planned.plan, done.outcomes, self.style, self.console))
         in_another_form = "the platform stores these in another form; write them that way in the manifest"
-        for sentences, hint in (done.unsettled, in_another_form), (done.unsent, "apply again"):
+        never_taken = "apply again; if that changes nothing, the platform does not take these values"
+        told = (done.unsettled, in_another_form), (done.not_taken, never_taken), (done.unsent, "apply again")
+        for sentences, hint in told:
             for sentence in sentences:
                 self.console.story(terminal(f"warning: {sentence}"))
             if sentences:

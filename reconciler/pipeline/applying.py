@@ -48,13 +48,15 @@ _Seen = tuple[Resource, Entry, tuple[FieldChange, ...]]
 class Applied(Struct, frozen=True):
     """What an apply did.
 
-    ``unsettled`` are sentences about fields that came back different from what was sent, ``unsent`` about fields that
-    differ and of which nothing was sent.  ``touched`` are the addresses that were brought in line.
+    ``unsettled`` are sentences about fields that came back different from what was sent, ``not_taken`` about those that
+    are as they were before, ``unsent`` about fields that differ and of which nothing was sent.  ``touched`` are the
+    addresses that were brought in line.
     """
 
     planned: Planned
     outcomes: tuple[StepOutcome, ...] = ()
     unsettled: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
 
     @property
@@ -180,8 +182,7 @@ async def _apply_planned(
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
             for record in _finished(outcomes, planned, saved, trial):
                 await journal.write(record)
-        unsettled, unsent = _unsettled(after, applied)
-        return replace(applied, unsettled=unsettled, unsent=unsent)
+        return _with_what_differs(applied, after)
     finally:
         await reading.close()
         await journal.close()
@@ -301,20 +302,31 @@ def _within(desired: Desired, roots: set[Address]) -> Desired:
     return replace(desired, resources=kept)
 
 
-def _unsettled(after: Sequence[_Seen], applied: Applied) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What has not come out as it was sent, and what is not as it is wanted although nothing of it was sent."""
+def _with_what_differs(applied: Applied, after: Sequence[_Seen]) -> Applied:
+    """The same, with sentences about what is not as it is wanted, by what was sent of it and what became of that."""
     different = [(resource.address, changes) for resource, _, changes in after if changes]
     touched = set(applied.touched) if different else ()
     steps = {step.address: step for step in applied.planned.plan.pending if step.address in touched}
-    unsettled, unsent = list[str](), list[str]()
+    unsettled, not_taken, unsent = list[str](), list[str](), list[str]()
     for address, changes in different:
         for change in changes if address in steps else ():
-            was = _short(change.before)
-            if _sends(steps[address], change.top):
-                unsettled.append(f"{address}: {change.path} came back as {was}, sent was {_short(change.after)}")
+            was, wanted = _short(change.before), _short(change.after)
+            if not _sends(steps[address], change.top):
+                unsent.append(f"{address}: {change.path} is {was} at the platform, wanted is {wanted}")
+            elif _is_as_before(steps[address], change):
+                not_taken.append(
+                    f"{address}: {change.path} was not taken over: it is {was} as before, sent was {wanted}"
+                )
             else:
-                unsent.append(f"{address}: {change.path} is {was} at the platform, wanted is {_short(change.after)}")
-    return tuple(unsettled), tuple(unsent)
+                unsettled.append(f"{address}: {change.path} came back as {was}, sent was {wanted}")
+    return replace(applied, unsettled=tuple(unsettled), not_taken=tuple(not_taken), unsent=tuple(unsent))
+
+
+def _is_as_before(step: Step, change: FieldChange) -> bool:
+    """Whether a field is what it was before the step was to change it in place."""
+    if step.action is Action.CREATE or step.action is Action.REPLACE:
+        return False
+    return any((each.path, each.before) == (change.path, change.before) for each in step.changes)
 
 
 def _sends(step: Step, field: str) -> bool:

@@ -207,7 +207,7 @@ class Loop:
         """Apply; every step must be done, and come back as it was sent."""
         applied = self.try_apply(**options)
         assert [outcome for outcome in applied.outcomes if outcome.status != "done"] == []
-        assert applied.unsettled == ()
+        assert applied.unsettled == applied.not_taken == ()
         return applied
 
     def try_apply(self, **options: Any) -> Applied:

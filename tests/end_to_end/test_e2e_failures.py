@@ -8,6 +8,8 @@ import socket
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -283,6 +285,25 @@ def test_what_was_not_sent_is_not_said_to_be_stored_in_another_form(bot: Any, pl
     )
     bot("apply", "--yes")
     assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 2
+
+
+def test_what_was_sent_and_not_taken_over_is_not_said_to_be_stored_in_another_form(bot: Any, platform: Any) -> None:
+    """Whoever wrote it into the manifest as it is there would have a weaker gate."""
+    bot("apply", "--yes")
+    bot.edit("bot.yaml", "value: 2}", "value: 5}")
+
+    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = JSONResponse({}) if scope["method"] == "PUT" else platform.app
+        await answer(scope, receive, send)
+
+    platform.door = deaf
+    assert bot("apply", "--yes").err.endswith(
+        "warning: openlayer.Test/bot/monitoring/Rows arrive: thresholds.0.value was not taken over: it is 2.0 as "
+        "before, sent was 5\n"
+        "  hint: apply again; if that changes nothing, the platform does not take these values\n"
+    )
+    finishes(bot, platform)
+    assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 5
 
 
 def test_what_is_found_again_becomes_what_is_written_by_now(bot: Any, platform: Any) -> None:
