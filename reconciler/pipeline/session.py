@@ -289,6 +289,7 @@ class Session:
             key_variable=key_variable,
             observe=self._observe,
             stop=self.stop,
+            on_pause=self.hooks.note,
             ca_file=self.settings.ca_file,
             proxy_to=self.settings.proxy_to if self.settings.names_proxy() else None,
         )

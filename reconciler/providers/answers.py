@@ -51,6 +51,10 @@ class BodyTooLarge(Exception):
     """The answer's body is longer than we are willing to hold."""
 
 
+class UnknownEncoding(Exception):
+    """The answer's body is packed in a way that was not asked for."""
+
+
 class ProxyFailed(httpx.ConnectError):
     """Nothing was sent, for the proxy in between does not do its part."""
 
@@ -192,6 +196,8 @@ def _cut(call: Call, answer: Answer, status: int) -> Failure:
     if isinstance(answer.broken, BodyTooLarge):
         return _unsure(call, f"the answer ({status}) is too long: {answer.broken}", status, answer.broken, again=False)
     reason = "did not end in time" if isinstance(answer.broken, TimeoutError) else "was cut off"
+    if isinstance(answer.broken, UnknownEncoding):
+        return _unsure(call, f"the answer ({status}) has an {answer.broken}", status, answer.broken, again=False)
     kind = content_type(answer.headers) or "no content type"
     return _unsure(call, f"the answer ({status}, {kind}) {reason}", status, answer.broken)
 

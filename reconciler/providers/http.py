@@ -43,7 +43,7 @@ from reconciler.model.kind import Vendor
 from reconciler.model.places import is_loopback
 from reconciler.model.provider import Clock, Permit
 from reconciler.model.values import Secret, format_duration
-from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, judge, printable
+from reconciler.providers.answers import Advice, Again, Answer, BodyTooLarge, Failure, UnknownEncoding, judge, printable
 from reconciler.providers.rate_limit import (
     MAX_PAUSE_S,
     PauseTooLong,
@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 Observe = Callable[[str, str, int | None, float], None]
 """Called after every attempt: method, path, status (None when no answer came), seconds."""
 
+TOLD_PAUSE_S = 5.0
+"""From so many seconds on a pause that the vendor asks for is told."""
+
 _JSON = msgspec.json.Encoder()
 _STRICT_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _JSON_TYPE = b"application/json"
@@ -73,6 +76,7 @@ _ENCODINGS = {"", "identity", "gzip", "deflate"}
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+)+")
 _WITH_CONTENT = ("POST", "PUT", "PATCH")
 _SHORTEST_REDACTED = 8
+_PAUSES = {429: "too many requests (429)", 503: "the server is not available (503)"}
 
 
 class Limits(Struct, frozen=True):
@@ -115,6 +119,7 @@ class RestProvider:
         key_variable: str | None = None,
         observe: Observe | None = None,
         stop: asyncio.Event | None = None,
+        on_pause: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.vendor = vendor
         self.dialect = dialect
@@ -132,6 +137,9 @@ class RestProvider:
         self._limiter = RateLimiter(self._clock, parallelism, self._rng)
         self._advice = _advice(vendor, self._base, key_variable)
         self._observe = observe
+        self._on_pause = on_pause
+        self._told_until = -math.inf
+        self._paused_by: int | None = None
         self._locked_out: ApiError | None = None
 
     def __repr__(self) -> str:
@@ -158,7 +166,7 @@ class RestProvider:
                 return result
             pause = retries.pause(call, result, self._asked(answer))
             if result.again is Again.AFTER_PAUSE and pause is not None:
-                self._limiter.pause(pause)  # this call waits in the limiter, together with all others
+                self._pause(pause, answer.status)  # this call waits in the limiter, together with all others
             elif pause is None or not await self._rest(pause):
                 raise self._remembered(retries.error(call, result)) from result.cause
 
@@ -167,6 +175,7 @@ class RestProvider:
         await self._transport.aclose()
 
     async def _in_turn(self, call: Call, outgoing: _Outgoing, permit: Permit | None, until: float) -> Answer:
+        self._tell_of_pause(until)
         try:
             epoch = await self._limiter.enter(until)
         except PauseTooLong as error:
@@ -188,6 +197,7 @@ class RestProvider:
 
     async def _rest(self, seconds: float) -> bool:
         """Wait before the next attempt; whether there is to be one."""
+        self._tell_of_pause(math.inf)
         try:
             await self._clock.sleep(seconds)
         except Stopped:
@@ -212,7 +222,22 @@ class RestProvider:
             self._limiter.throttled(epoch)
         elif answer.status is not None and answer.status < 500:
             self._limiter.succeeded()
-        self._limiter.pause(self._asked(answer) or 0.0)
+        if asked := self._asked(answer):
+            self._pause(asked, answer.status)
+
+    def _pause(self, seconds: float, status: int | None) -> None:
+        """Let nobody send for so long."""
+        self._limiter.pause(seconds)
+        self._paused_by = status
+
+    def _tell_of_pause(self, until: float) -> None:
+        """Tell of a long pause, once for all who wait; not of one that ends after ``until``, which nobody waits for."""
+        left = self._limiter.pause_left_s()
+        over = self._clock.monotonic() + left
+        if left >= TOLD_PAUSE_S and self._told_until + TOLD_PAUSE_S <= over <= until:
+            self._told_until = over
+            why = _PAUSES.get(self._paused_by or 0, "its quota is used up")
+            self._on_pause(f"{self.vendor.name} asks for a pause, {why}: waiting for {left:.0f} s")
 
     def _asked(self, answer: Answer) -> float | None:
         """Seconds of rest that the vendor asks for.  Retry-After counts on 429 and 503, and wins over a quota."""
@@ -277,7 +302,7 @@ class RestProvider:
         """Append the decompressed body to the incoming one.  Raises BodyTooLarge beyond the cap, in bytes."""
         encoding = incoming.headers.get("content-encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
-            raise httpx.DecodingError(f"unknown content encoding {printable(encoding[:40])!r}")
+            raise UnknownEncoding(f"unknown content encoding {printable(encoding[:40])!r}")
         cap = cap if response.is_success else self._limits.error_body_bytes
         body = incoming.body
         # Most answers are not compressed, and httpx takes longer to find that out than to hand over the body.
@@ -330,6 +355,7 @@ class _Retries:
         self._throttled = 0
         self._waited_s = 0.0
         self._asked_s = 0.0
+        self._is_over = False
 
     def pause(self, call: Call, failure: Failure, asked: float | None) -> float | None:
         """Seconds until the next attempt; None when there shall be none.  Counts the attempt that failed."""
@@ -337,6 +363,10 @@ class _Retries:
             self._asked_s = asked or 0.0
             return self._throttle_pause()
         self._failed += 1
+        if failure.status == 503 and asked:
+            self._asked_s = asked
+            if self._waits_too_long(asked):
+                return None
         allowed = failure.again is Again.ALWAYS or (failure.again is Again.IF_REPEATABLE and call.repeatable)
         if not allowed or self._failed >= self._limits.attempts or not self._budget.spend(failure.cost):
             return None
@@ -346,16 +376,21 @@ class _Retries:
         """A 429 costs patience, not attempts: nothing happened, and the vendor says that later is fine."""
         self._throttled += 1
         pause = max(self._asked_s, backoff(self._throttled, self._rng))
-        if self._waited_s + pause > self._patience_s:
-            return None
-        self._waited_s += min(pause, MAX_PAUSE_S)
-        return pause
+        return None if self._waits_too_long(pause) else pause
+
+    def _waits_too_long(self, pause: float) -> bool:
+        """Whether a pause is beyond our patience; else it is counted."""
+        self._is_over = self._waited_s + pause > self._patience_s
+        if not self._is_over:
+            self._waited_s += min(pause, MAX_PAUSE_S)
+        return self._is_over
 
     def error(self, call: Call, failure: Failure) -> ApiError:
         """The error that ends the call."""
-        if failure.again is Again.AFTER_PAUSE:
+        if failure.again is Again.AFTER_PAUSE or self._is_over:
             asked = f"; the vendor asks to wait {format_duration(self._asked_s)}" if self._asked_s else ""
             hint = f"gave up, as a request waits no longer than {format_duration(self._patience_s)}; try again later"
+            hint = failure.hint or hint
             failure = replace(failure, message=failure.message.removesuffix(".") + asked, hint=hint)
         return failure.raised_for(call, self._failed + self._throttled)
 
@@ -516,6 +551,7 @@ def connect(
     key_variable: str | None = None,
     observe: Observe | None = None,
     stop: asyncio.Event | None = None,
+    on_pause: Callable[[str], None] = lambda _: None,
     ca_file: str | None = None,
     proxy_to: ProxyTo | None = None,
 ) -> RestProvider:
@@ -554,4 +590,5 @@ def connect(
         key_variable=key_variable,
         observe=observe,
         stop=stop,
+        on_pause=on_pause,
     )

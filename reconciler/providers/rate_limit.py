@@ -199,6 +199,10 @@ class RateLimiter:
         self._resume_at = max(self._resume_at, self._clock.monotonic() + granted)
         return granted
 
+    def pause_left_s(self) -> float:
+        """Seconds until somebody may send again."""
+        return max(0.0, self._resume_at - self._clock.monotonic())
+
     async def _take_place(self) -> None:
         if self._in_flight < self.limit and not self._waiting:
             self._in_flight += 1

@@ -216,6 +216,8 @@ def test_a_gzip_bomb_ends_at_the_cap(world: World) -> None:
 def test_an_encoding_we_did_not_ask_for_is_not_unpacked(world: World, encoding: str) -> None:
     talk = world.talk([world.status(200, b"[]", {"Content-Encoding": encoding})] * 4, GET)
     assert isinstance(talk.error, ReadFailed)
+    assert str(talk.error) == f"GET /projects: the answer (200) has an unknown content encoding '{encoding}'"
+    assert talk.requests == 1
 
 
 def test_json_nested_too_deeply_is_a_failed_read(world: World) -> None:
@@ -603,6 +605,47 @@ def test_the_pause_of_a_503_holds_back_everyone(world: World) -> None:
     talk = world.talk([world.status(503, None, {"Retry-After": "30"}), world.status(200, [])], POST, GET)
     assert isinstance(talk.results[0], OutcomeUnknown)
     assert 30 <= sum(talk.slept) <= 37.5
+
+
+def test_a_pause_is_told_once_for_all_who_wait(world: World) -> None:
+    """From 5 s on: who asks for it, why, and for how long; not where whoever was told gives up, and nobody waits."""
+    told: list[str] = []
+    script = [world.status(429, None, {"Retry-After": "20"})] + [world.status(200, [])] * 3
+    world.talk(script, GET, GET, GET, together=True, parallelism=1, on_pause=told.append)
+    assert told == ["acme asks for a pause, too many requests (429): waiting for 20 s"]
+    told.clear()
+    script = [
+        world.status(503, None, {"Retry-After": "900"}),
+        world.status(200, [], {"RateLimit-Remaining": "0", "RateLimit-Reset": "12"}),
+        world.status(200, []),
+    ]
+    world.talk(script, POST, GET, GET, on_pause=told.append)
+    assert told == [
+        "acme asks for a pause, the server is not available (503): waiting for 60 s",
+        "acme asks for a pause, its quota is used up: waiting for 12 s",
+    ]
+    told.clear()
+    world.talk([world.status(429, None, {"Retry-After": "900"})], GET, on_pause=told.append)
+    assert told == []
+    world.talk([world.status(503, None, {"Retry-After": "40"}), world.status(200, [])], GET, on_pause=told.append)
+    assert told == ["acme asks for a pause, the server is not available (503): waiting for 40 s"]
+    told.clear()
+    world.talk([world.status(429, None, {"Retry-After": "4"}), world.status(200, [])], GET, on_pause=told.append)
+    assert told == []
+
+
+def test_a_503_that_asks_for_more_than_our_patience_ends_at_once(world: World) -> None:
+    """As a 429 does."""
+    talk = world.talk([world.status(503, None, {"Retry-After": "1000000000"})] * 4, GET)
+    assert str(talk.error).startswith("GET /projects: the server failed (503); the vendor asks to wait ")
+    assert talk.error.hint.startswith("gave up, as a request waits no longer than ")
+    assert (talk.requests, talk.slept) == (1, [])
+
+
+def test_a_503_waits_no_longer_than_our_patience(world: World) -> None:
+    talk = world.talk([world.status(503, None, {"Retry-After": "40"})] * 4, replace(GET, patience_s=100.0))
+    assert isinstance(talk.error, ReadFailed)
+    assert talk.requests == 3
 
 
 # ------------------------------------------------------------------------------- budget, pace, secrecy
