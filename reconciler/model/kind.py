@@ -216,8 +216,10 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
             if found is not None:
                 _check_texts(found.address, found.remote_id)
         except MISREAD as error:
-            what = f"an item cannot be understood: {error!r:.100}"
-            raise ReadFailed(what, method="GET", path=f"the list of {self.noun}s") from error
+            why = str(error) if isinstance(error, _Unusable) else f"{error!r:.100}"
+            where = f" in {'/'.join(parent)}" if parent else ""
+            path = f"the list of {self.noun}s{where}"
+            raise ReadFailed(f"an item cannot be understood: {why}", method="GET", path=path) from error
         return found
 
     @functools.cached_property
@@ -309,19 +311,23 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
         return Address(self.parent, address.path[: -len(self.identity)]) if self.parent is not None else None
 
 
+class _Unusable(TypeError):
+    """An item without what every object has; its text is for a person."""
+
+
 def _name_in(fields: Mapping[str, Json], name: str) -> str:
     value = fields[name]
     if value is None:
-        raise TypeError("it has no name")
+        raise _Unusable("it has no name")
     return str(value)
 
 
 def _check_texts(address: Address, remote_id: object) -> None:
-    """Raise TypeError for an object without a name, or with an id that is none."""
+    """Raise _Unusable for an object without a name, or with an id that is none."""
     if not all(address.path):
-        raise TypeError("it has no name")
+        raise _Unusable("it has no name")
     if not can_be_id(remote_id):
-        raise TypeError("it has no id that could be one")
+        raise _Unusable("it has no id that could be one")
 
 
 def can_be_id(value: object) -> TypeGuard[str]:

@@ -50,8 +50,16 @@ def test_a_good_item_is_understood() -> None:
 def test_an_item_that_makes_no_sense_is_one_sentence(damage: dict[str, Any]) -> None:
     """And not skipped: a list without it would be half a picture."""
     item = {**GOOD_TEST, **damage}
-    with pytest.raises(ReadFailed, match="GET the list of tests: an item cannot be understood: "):
+    with pytest.raises(ReadFailed, match="GET the list of tests in bot: an item cannot be understood: "):
         read(TEST, {key: value for key, value in item.items() if value is not None})
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_an_item_without_a_name_is_told_in_words(name: str | None) -> None:
+    """And whose list it is in."""
+    with pytest.raises(ReadFailed) as failed:
+        read(TEST, {**GOOD_TEST, "name": name})
+    assert failed.value.message == "GET the list of tests in bot: an item cannot be understood: it has no name"
 
 
 @pytest.mark.parametrize("item", [None, [], "x", 7, {}, {"id": "p"}])
