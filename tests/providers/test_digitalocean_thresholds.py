@@ -66,3 +66,9 @@ def test_what_is_wanted_is_what_is_read_back(written: float) -> None:
     (kept,) = struct.unpack("<f", struct.pack("<f", written))
     assert live(kept) == live(spelled) == spelled
     assert wanted(json.loads(json.dumps(spelled))) == spelled
+
+
+@pytest.mark.parametrize("shown", ["NaN", "Infinity", "low"])
+def test_what_is_no_number_is_not_shown_as_zero(shown: Json) -> None:
+    """Only what is left out, or null, is one."""
+    assert live(shown) is None

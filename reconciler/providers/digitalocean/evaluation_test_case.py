@@ -219,6 +219,8 @@ def _read_star(star: Json, metrics: Json) -> Json:
 def threshold(star: Fields, metrics: Json) -> float | None:
     """What the star metric must reach, in its own unit; None for one that yields a text, though a zero may be shown.
 
+    None, too, where what is shown is no number, such as "NaN", as protobuf JSON writes it.
+
     A test case that was made with the older whole percent, a share of the metric's range, shows 0 as its number, and
     any zero may be left out (protobuf JSON).  ``metrics`` are those of the test case, in full.
     """
@@ -227,7 +229,7 @@ def threshold(star: Fields, metrics: Json) -> float | None:
         return None
     number, percent = number_of(star.get("success_threshold")), number_of(star.get("success_threshold_pct"))
     if number or not percent:
-        return number or 0.0
+        return 0.0 if star.get("success_threshold") is None else number
     low, high = number_of(metric.get("range_min")) or 0.0, number_of(metric.get("range_max")) or 0.0
     return low + percent / 100 * (high - low) if low < high else percent
 
