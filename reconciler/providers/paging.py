@@ -6,7 +6,8 @@ The first page tells how many there are; the others are then asked for together:
 
 A server that tells no number is walked page by page, until a page shows nothing new.  One that tells a number, and
 on one of these pages only what stood on others, does not show the list: what it leaves out would be made again.  An
-empty page says no such thing: numbers lag, and may count what nobody is shown.
+empty page says no such thing: numbers lag, and may count what nobody is shown.  Several that were asked for together
+and are all empty are its end.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class Paging(Struct, frozen=True):
                     f"page {repeats[0]} of {last} shows only what stands on the pages before it: the list is not whole"
                 )
                 raise ReadFailed(what, method="GET", path=path, hint=_NOT_WHOLE)
+            if len(pages) > 1 and not any(self.items(reply.body, path) for reply in replies):
+                break
             pages = range(read + 1, min(last, read + AT_ONCE) + 1)
             if pages and pages[-1] > self.most:
                 raise ReadFailed(f"the list did not end after {self.most} pages", method="GET", path=path)

@@ -114,7 +114,13 @@ def test_a_server_that_gives_all_on_every_page_is_believed_once_all_is_there() -
 
 def test_pages_without_end_are_an_error() -> None:
     with pytest.raises(ReadFailed, match="did not end after 10000 pages"):
-        read([([1], 1_000_000)], beyond=([], 1_000_000))
+        read([([number], 1_000_000) for number in range(10_001)])
+
+
+def test_pages_that_are_all_empty_end_a_list() -> None:
+    """Whatever number of them the server tells; one empty page among others says nothing."""
+    assert read([([1], 1_000_000_000)], beyond=([], 1_000_000_000)) == (["1"], [[1], list(range(2, 66))])
+    assert read([([1], 4), ([], 4), ([], 4), ([2], 4)])[0] == ["1", "2"]
 
 
 def test_an_answer_without_items_is_an_error_on_every_page() -> None:
