@@ -88,7 +88,7 @@ def what_is_there(planned: Planned) -> dict[str, Fields]:
     """What to remember before a plan is applied, so that it can be rolled back; older notes are kept as they are."""
     state = planned.state
     now = snapshot(planned.plan, planned.live, state, KINDS)
-    first = merged(_befores(state), now) if state.unsettled else now
+    first = merged(_befores(state), now, KINDS) if state.unsettled else now
     return {str(address): before_to_json(before) for address, before in first.items()}
 
 

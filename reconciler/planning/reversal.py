@@ -10,7 +10,7 @@ and without what was not there.  Only our memory needs a hand beforehand where a
 | un-archived      |                                      | archives                                         |
 | archived         |                                      | un-archives                                      |
 | replaced         | the old object, the new one retiring | un-archives the old one, archives the new one    |
-| adopted          |                                      | updates; afterwards it is given up               |
+| adopted          |                                      | updates, renames back; then it is given up       |
 | forgotten        | ours again, if it is still there     |                                                  |
 """
 
@@ -81,8 +81,9 @@ def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind])
     of a root that is not ours: what stands in it was there under its new one.
     """
     there = live.by_id()
-    befores = _only_remembered(plan, there, state, kinds) | {
-        step.address: _before(step, there.get(step.remote_id or ""), state, kinds[step.address.kind])
+    roots = _former_roots(plan, there)
+    befores = _only_remembered(plan, there, state, roots, kinds) | {
+        step.address: _before(step, there.get(step.remote_id or ""), state, roots, kinds)
         for step in plan.pending
         if not (_is_leftover(step, state) or step.changes_memory_only or step.ends_doubt)
     }
@@ -91,12 +92,27 @@ def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind])
     return {address: replace(each, address=moved_back(each.address, homes, kinds)) for address, each in befores.items()}
 
 
+def _former_roots(plan: Plan, there: Mapping[str, LiveObject]) -> Homes:
+    """Of the roots that get another name: what each is called so far."""
+    formers = {
+        step.address: _former(step, there.get(step.remote_id or "")) for step in plan.pending if step.address.is_root
+    }
+    return {address: former for address, former in formers.items() if former != address}
+
+
+def _former(step: Step, live: LiveObject | None) -> Address:
+    """What the object of a step is called so far: what is adopted as the platform has it, in its root as that will be
+    called; what is ours as we remember it.
+    """
+    if step.former is not None or step.action is not Action.ADOPT or live is None:
+        return step.former or step.address
+    return live.address if live.address.is_root else live.address.in_root(step.address.root)
+
+
 def _only_remembered(
-    plan: Plan, there: Mapping[str, LiveObject], state: State, kinds: Mapping[str, AnyKind]
+    plan: Plan, there: Mapping[str, LiveObject], state: State, roots: Homes, kinds: Mapping[str, AnyKind]
 ) -> dict[Address, Before]:
     """What is remembered so far of whatever an apply remembers otherwise, steps or none."""
-    pending = [step for step in plan.pending if step.address.is_root]
-    roots = {step.address: step.former for step in pending if step.former is not None}
     befores = {}
     for address in dict.fromkeys(change.address for change in plan.lifecycle):
         former = moved_back(address, roots, kinds)
@@ -114,12 +130,13 @@ def _is_leftover(step: Step, state: State) -> bool:
     return step.remote_id in entry.retiring or step.remote_id != entry.remote_id
 
 
-def _before(step: Step, live: LiveObject | None, state: State, kind: AnyKind) -> Before:
-    address = step.former or step.address
+def _before(step: Step, live: LiveObject | None, state: State, roots: Homes, kinds: Mapping[str, AnyKind]) -> Before:
+    # What is remembered under another address stands in the root of then already.
+    address = step.former or moved_back(_former(step, live), roots, kinds)
     entry = state.entries.get(address)
     if live is None:
         return Before(address, entry=entry)
-    return _noted(address, None if step.action is Action.ADOPT else entry, live, step.fields, kind)
+    return _noted(address, None if step.action is Action.ADOPT else entry, live, step.fields, kinds[address.kind])
 
 
 def _noted(address: Address, entry: Entry | None, live: LiveObject, written: Fields, kind: AnyKind) -> Before:
@@ -179,12 +196,17 @@ def _why_not_back(step: Step, kind: AnyKind, before: Before | None) -> str:
 # ---------------------------------------------------------------------------------------------- the way back
 
 
-def merged(before: Mapping[Address, Before], now: Mapping[Address, Before]) -> dict[Address, Before]:
-    """What was before two applies of which the first is not settled: the older wins, also under its later name."""
-    first = dict(before)
+def merged(
+    before: Mapping[Address, Before], now: Mapping[Address, Before], kinds: Mapping[str, AnyKind]
+) -> dict[Address, Before]:
+    """What was before two applies of which the first is not settled: the older wins, also under its later name.
+
+    What only the second one changes was in its root when that had the name of before the first.
+    """
+    first, homes = dict(before), _homes(before)
     for address, each in now.items():
         older = first.pop(each.address) if each.address in first else first.get(address)
-        first[address] = each if older is None else older
+        first[address] = replace(each, address=moved_back(each.address, homes, kinds)) if older is None else older
     return first
 
 

@@ -115,6 +115,19 @@ def test_a_gate_is_wanted_as_it_was() -> None:
         assert as_it_was(befores, now, KINDS).resources[TEST].gate == then
 
 
+def test_what_is_adopted_in_a_project_that_is_renamed_was_in_that_under_its_former_name() -> None:
+    """So it was called as the platform calls it, too; there is nothing that we remember of it."""
+    robot, inside = PROJECT.in_root("robot"), OTHER.in_root("robot")
+    adopt = step(Action.ADOPT, inside, fields={**NEW, "name": "Toxic"}, remote_id="t1")
+    live = (LIVE, LiveObject(PROJECT, "p1", {"name": "bot"}))
+    for root in (
+        step(Action.RENAME, robot, former=PROJECT, remote_id="p1", fields={"name": "robot"}),
+        step(Action.ADOPT, robot, remote_id="p1", fields={"name": "robot"}),
+    ):
+        noted = taken(root, adopt, entries={}, live=live)
+        assert noted == {robot: Before(PROJECT, "p1", None, {"name": "bot"}), inside: Before(TEST, "t1", None, OLD)}
+
+
 def test_notes_survive_json() -> None:
     for before in (Before(TEST), Before(TEST, "t1", OURS, OLD, archived=True)):
         assert before_from_json(json.loads(json.dumps(before_to_json(before)))) == before
@@ -123,9 +136,16 @@ def test_notes_survive_json() -> None:
 def test_of_two_applies_that_nobody_verified_the_first_counts() -> None:
     """Also under the name that the second one gave it."""
     first, second = Before(TEST, "t1", OURS, OLD), Before(TEST, "t1", OURS, NEW)
-    assert merged({TEST: first}, {TEST: second}) == {TEST: first}
-    assert merged({TEST: first}, {OTHER: second}) == {OTHER: first}
-    assert merged({}, {OTHER: second}) == {OTHER: second}
+    assert merged({TEST: first}, {TEST: second}, KINDS) == {TEST: first}
+    assert merged({TEST: first}, {OTHER: second}, KINDS) == {OTHER: first}
+    assert merged({}, {OTHER: second}, KINDS) == {OTHER: second}
+
+
+def test_what_only_the_second_apply_changes_was_in_a_project_as_that_was_called_before_the_first() -> None:
+    robot = {PROJECT.in_root("robot"): Before(PROJECT, "p1", Entry("p1"))}
+    inside = TEST.in_root("robot")
+    noted = merged(robot, {inside: Before(inside, "t1", OURS, OLD)}, KINDS)
+    assert noted == {**robot, inside: Before(TEST, "t1", OURS, OLD)}
 
 
 # ------------------------------------------------------------------------------------------ what cannot come back
