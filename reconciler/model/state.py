@@ -76,6 +76,7 @@ class State(Struct, frozen=True):
     verified) what the next one changes is added to them.  ``before`` is what was at the platform before an apply that
     may have to be rolled back, by the address of each resource that it touched (``pipeline.rolling_back`` reads it);
     ``going_back``: that was begun, so part of it may be there again.
+    ``plain``: no apply that left it unsettled was asked to verify anything; so the next such one that ends settles it.
     ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
     ``measured`` is what is no object at the platform, as it was declared when its gate held after an apply.
     ``declared`` is the same, with its gate, as the last apply settled it (``planning.virtual`` reads it).
@@ -91,6 +92,7 @@ class State(Struct, frozen=True):
     started: str = ""
     touched: tuple[Address, ...] = ()
     unsettled: bool = False
+    plain: bool = False
     unverified: bool = False
     before: Mapping[Address, Fields] = field(default_factory=dict)
     going_back: bool = False
@@ -124,7 +126,7 @@ class Folding:
         self._tasks, self._origins = dict(state.tasks), dict(state.origins)
         self._consumed, self._started = state.consumed, state.started
         self._touched, self._before = dict.fromkeys(state.touched), dict(state.before)
-        self._unsettled, self._unverified = state.unsettled, state.unverified
+        self._unsettled, self._plain, self._unverified = state.unsettled, state.plain, state.unverified
         self._going_back = state.going_back
         self._measured, self._declared = dict(state.measured), dict(state.declared)
 
@@ -139,6 +141,7 @@ class Folding:
             started=self._started,
             touched=tuple(self._touched),
             unsettled=self._unsettled,
+            plain=self._plain,
             unverified=self._unverified,
             before=self._before,
             going_back=self._going_back,
@@ -225,6 +228,7 @@ class Folding:
         changing = [self._addresses[each] for each in record["addresses"]]
         self._touched = {**(self._touched if self._unsettled else {}), **dict.fromkeys(changing)}
         self._before = {Address.parse(key): _mapping(value) for key, value in record.get("before", {}).items()}
+        self._plain = record.get("verify") is False and (self._plain or not self._unsettled)
         self._unsettled, self._unverified = True, False
         _drop_notes_about(self._tasks, changing)
 
@@ -235,7 +239,7 @@ class Folding:
             _drop_notes_about(self._tasks, self._touched.keys() - left)
             self._touched = dict.fromkeys(sorted(left))
         self._unverified = record.get("verified") is False and bool(self._touched)
-        self._unsettled = bool(left)
+        self._unsettled, self._plain = bool(left), self._plain and bool(left)
         self._before = {each: self._before[each] for each in self._before if each in left}
         self._going_back = self._going_back and bool(self._before)
 
@@ -430,6 +434,8 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["touched"] = [str(address) for address in state.touched]
     if state.unsettled:
         data["unsettled"] = True
+    if state.plain:
+        data["plain"] = True
     if state.unverified:
         data["unverified"] = True
     if state.before:
@@ -468,6 +474,7 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
             tasks={key: _mapping(task) for key, task in data["tasks"].items()},
             touched=tuple([addresses[each] for each in data.get("touched", ())]),
             unsettled=bool(data.get("unsettled", False)),
+            plain=bool(data.get("plain", False)),
             unverified=bool(data.get("unverified", False)),
             before={addresses[key]: _mapping(value) for key, value in data.get("before", {}).items()},
             going_back=bool(data.get("going_back", False)),

@@ -35,7 +35,7 @@ from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.reading_back import ReadingBack
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
-from reconciler.pipeline.settling import remember_declared
+from reconciler.pipeline.settling import not_looked_at, remember_declared
 from reconciler.planning.found import lacking
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
@@ -180,7 +180,7 @@ async def _apply_planned(
         after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after, state))
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
-            for record in _finished(outcomes, planned, saved, trial):
+            for record in _finished(here, outcomes, planned, saved, trial):
                 await journal.write(record)
         return _with_what_differs(applied, after)
     finally:
@@ -198,20 +198,34 @@ def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> I
         yield {"record": "origins", "origins": dict(origins)}
     if saved is not None and saved["digest"] not in planned.state.consumed:
         yield {"record": "plan_started", "digest": saved["digest"]}
-    if planned.plan.pending:
+    is_asked_now = trial is not NO_TRIAL and planned.state.plain
+    if planned.plan.pending or is_asked_now:
         before = dict(trial.before(planned))
         addresses = sorted(map(str, staying(planned.plan)))
-        yield {"record": "changing", "addresses": addresses, **({"before": before} if before else {})}
+        asked: Record = {"verify": False} if trial is NO_TRIAL else {}
+        yield {"record": "changing", "addresses": addresses, **({"before": before} if before else {}), **asked}
 
 
 def _finished(
-    outcomes: Sequence[StepOutcome], planned: Planned, saved: Mapping[str, Any] | None, trial: Trial
+    here: Session,
+    outcomes: Sequence[StepOutcome],
+    planned: Planned,
+    saved: Mapping[str, Any] | None,
+    trial: Trial,
 ) -> Iterator[Record]:
     """What is remembered after the last step, when all of them are done."""
-    if saved is not None and saved["digest"] not in planned.state.consumed:
+    state = planned.state
+    if saved is not None and saved["digest"] not in state.consumed:
         yield {"record": "plan_applied", "digest": saved["digest"]}
-    if trial is NO_TRIAL and outcomes:
+    if trial is NO_TRIAL and (outcomes or _ends_another(here, state)):
         yield {"record": "settled", "kept": True, "verified": False}
+
+
+def _ends_another(here: Session, state: State) -> bool:
+    """Whether a plain apply that has found nothing to do was the end of one that was cut short: it has looked at all of
+    what that one was to change.
+    """
+    return state.plain and not here.request.select and not not_looked_at(here, state)
 
 
 async def _folded(state: State, records: Sequence[Record]) -> State:

@@ -18,8 +18,13 @@ from reconciler.providers import KINDS
 def settle(here: Session) -> None:
     """Remember that what was changed holds, except where the given paths do not reach: that was not looked at."""
     state = here.store.load()
-    left = [a for a in state.touched if a not in here.desired.resources and a in state.entries]
-    _remember(here, state, {"record": "settled", "kept": True, "left": [str(address) for address in left]})
+    left = [str(address) for address in not_looked_at(here, state)]
+    _remember(here, state, {"record": "settled", "kept": True, "left": left})
+
+
+def not_looked_at(here: Session, state: State) -> tuple[Address, ...]:
+    """What the last apply changed where the given paths do not reach."""
+    return tuple(each for each in state.touched if each not in here.desired.resources and each in state.entries)
 
 
 def never_held(here: Session, state: State) -> tuple[Address, ...]:

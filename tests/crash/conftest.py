@@ -290,8 +290,12 @@ class World:
 
     # -- runs
 
-    def apply(self, death: Death | None = None) -> Applied:
-        applied: Applied = asyncio.run(self._run(apply, death or Death()))
+    def apply(self, death: Death | None = None, *, select: tuple[str, ...] = ()) -> Applied:
+        def work(here: Session) -> Any:
+            here.request = replace(here.request, select=select)
+            return apply(here)
+
+        applied: Applied = asyncio.run(self._run(work, death or Death()))
         return applied
 
     def save_plan(self) -> Doc:

@@ -181,3 +181,52 @@ def test_a_saved_plan_killed_at_any_moment_is_resumed_and_put_back(
             is_put_back(world, before, world.verify(None, saved, resumed=True))
         with pytest.raises(StalePlan, match="applied already"):
             world.verify(None, saved, resumed=True)
+
+
+def test_a_plain_apply_that_finds_nothing_to_do_settles_one_that_was_killed(
+    make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """As that would have been in the end: kept, and not verified.  One that does not look at all of it leaves it."""
+    world, death = make_world(), make_death()
+    world.apply(death)
+    last = next(at for at, what in enumerate(death.moments) if what.startswith("before the journal: settled"))
+    whole = world.load()
+    world = make_world()
+    with pytest.raises(killed):
+        world.apply(make_death(last))
+    cut_short = world.load()
+    assert cut_short.unsettled
+    assert world.apply(select=("second/*",)).outcomes == ()
+    assert world.load().unsettled
+    assert world.apply().outcomes == ()
+    settled = world.load()
+    assert (settled.unsettled, settled.unverified, settled.touched) == (False, True, whole.touched)
+    assert world.apply().outcomes == ()
+    assert world.load().serial == settled.serial
+
+
+def test_what_was_to_be_verified_is_not_settled_by_a_plain_apply_that_finds_nothing_to_do(
+    make_world: MakeWorld, make_death: MakeDeath, killed: Killed
+) -> None:
+    """Killed before its gate was judged, or before the way back; nor what a second run was asked to verify."""
+    world, death = make_world(), make_death()
+    before = in_use(world)
+    world.verify(death)
+    back = next(at for at, what in enumerate(death.moments) if what.startswith("before the journal: going_back"))
+    world = make_world()
+    with pytest.raises(killed):
+        world.verify(make_death(back))
+    assert world.apply().outcomes == ()
+    assert world.load().unsettled
+    is_put_back(world, before, world.verify())
+
+    plain, death = make_world(), make_death()
+    plain.apply(death)
+    last = next(at for at, what in enumerate(death.moments) if what.startswith("before the journal: settled"))
+    world = make_world()
+    with pytest.raises(killed):
+        world.apply(make_death(last))
+    assert world.verify().evaluated is not None
+    assert world.apply().outcomes == ()
+    assert world.load().unsettled
+    assert world.verify().evaluated is not None

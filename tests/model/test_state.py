@@ -188,6 +188,19 @@ def test_what_nobody_asked_to_verify_is_unverified_until_a_gate_holds() -> None:
     assert not fold(state, [changing(), plain]).unverified
 
 
+def test_an_apply_that_was_not_asked_to_verify_leaves_it_to_the_next_such_one_to_settle() -> None:
+    """Unless something is unsettled that was to be verified, or somebody has asked for that since."""
+    plain: Record = {"verify": False}
+    cut_short = fold(State(), [changing(PROJECT, **plain)])
+    assert cut_short.plain
+    assert fold(cut_short, [changing(TEST, **plain)]).plain
+    assert fold(cut_short, [{**KEPT, "left": [str(PROJECT)]}]).plain
+    asked = fold(cut_short, [changing()])
+    assert (asked.plain, asked.unsettled, asked.touched) == (False, True, (PROJECT,))
+    assert not fold(asked, [changing(TEST, **plain)]).plain
+    assert not fold(cut_short, [KEPT]).plain
+
+
 def test_what_was_put_back_is_not_touched() -> None:
     assert fold(State(), [changing(PROJECT, before={str(PROJECT): {"fields": {}}}), PUT_BACK]) == State()
 
@@ -260,7 +273,7 @@ def test_an_evaluation_of_what_changes_is_not_waited_for() -> None:
 
 def test_a_state_that_never_heard_of_this_is_read_and_written_as_it_was() -> None:
     old = state_to_json(State(lineage="l", serial=3))
-    assert not {"touched", "unsettled", "unverified", "before", "measured", "declared"} & old.keys()
+    assert not {"touched", "unsettled", "plain", "unverified", "before", "measured", "declared"} & old.keys()
     assert state_from_json(old) == State(lineage="l", serial=3)
 
 
@@ -429,6 +442,7 @@ STATES = st.builds(
     started=st.text(max_size=4),
     touched=st.lists(ADDRESSES, max_size=3, unique=True).map(tuple),
     unsettled=st.booleans(),
+    plain=st.booleans(),
     unverified=st.booleans(),
     before=st.dictionaries(ADDRESSES, FIELDS, max_size=2),
     going_back=st.booleans(),
