@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -218,13 +219,8 @@ def test_a_failed_roll_back_is_finished_by_the_next_run(measured: Any, platform:
     assert as_written(platform) == before
 
 
-@pytest.mark.parametrize("when", ["verifying", "rolling back"])
-def test_killed_while_it_verifies_or_rolls_back_the_next_run_ends_as_it_should(
-    when: str, measured: Any, platform: Any
-) -> None:
-    """SIGKILL before an evaluation is triggered, or when the old values arrive: the change never counts as verified."""
-    before = as_written(platform)
-    measured.edit("bot.yaml", *HARDER)
+def killed_while(when: str, command: Sequence[str], measured: Any, platform: Any) -> None:
+    """SIGKILL for the command before an evaluation is triggered, or when the old values arrive."""
     project = f"/projects/{platform.projects()['bot']['id']}/tests"
     test = platform.tests("bot")["Rows arrive"]["id"]
     started: list[Any] = []
@@ -237,9 +233,19 @@ def test_killed_while_it_verifies_or_rolls_back_the_next_run_ends_as_it_should(
         platform.meanwhile("GET", f"/tests/{test}/results", kill)
     else:  # the first is the change itself, the second puts it back
         platform.meanwhile("PUT", project, lambda: platform.meanwhile("PUT", project, kill))
-    started.append(measured.start(*TRY))
+    started.append(measured.start(*command))
     started[0].communicate()
     assert started[0].returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("when", ["verifying", "rolling back"])
+def test_killed_while_it_verifies_or_rolls_back_the_next_run_ends_as_it_should(
+    when: str, measured: Any, platform: Any
+) -> None:
+    """The change never counts as verified."""
+    before = as_written(platform)
+    measured.edit("bot.yaml", *HARDER)
+    killed_while(when, TRY, measured, platform)
     ended = measured(*TRY, code=8)
     assert as_written(platform) == before
     assert "Nothing to evaluate" not in ended.words
@@ -255,21 +261,7 @@ def test_a_saved_plan_that_was_cut_short_is_taken_up_by_resume(when: str, measur
     before = as_written(platform)
     measured.edit("bot.yaml", *HARDER)
     measured("plan", "--out", "plan.json")
-    project = f"/projects/{platform.projects()['bot']['id']}/tests"
-    test = platform.tests("bot")["Rows arrive"]["id"]
-    started: list[Any] = []
-
-    def kill() -> None:
-        os.kill(started[0].pid, signal.SIGKILL)
-        started[0].wait()
-
-    if when == "verifying":
-        platform.meanwhile("GET", f"/tests/{test}/results", kill)
-    else:  # the first is the change itself, the second puts it back
-        platform.meanwhile("PUT", project, lambda: platform.meanwhile("PUT", project, kill))
-    started.append(measured.start(*PLANNED))
-    started[0].communicate()
-    assert started[0].returncode == -signal.SIGKILL
+    killed_while(when, PLANNED, measured, platform)
     refused = measured(*PLANNED, code=6)
     assert "this plan was applied and not verified hint: finish it: the same command with --resume" in refused.words
     measured(*PLANNED, "--resume", code=8)
