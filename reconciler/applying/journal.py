@@ -22,7 +22,8 @@ from reconciler.errors import StateUnreadable
 from reconciler.model.call import Call, Reply
 from reconciler.model.flow import Send
 from reconciler.model.provider import Provider
-from reconciler.model.state import Record
+from reconciler.model.resource import Address
+from reconciler.model.state import Folding, Record, State
 
 FRESH_S = 2.0
 """How long after a successful append the lock counts as held.  Whoever was frozen for longer asks again."""
@@ -43,34 +44,46 @@ AT_ONCE = 1000
 class Journal:
     """Writes records through ``append``, a blocking function such as a state store's.
 
-    ``append`` is called in a thread, never twice at a time, with records in the order of ``write``.  Once it has
-    failed the journal is broken: nothing can be known to be durable any more, so every later write fails too.
-    ``now`` gives seconds that never go backwards; ``writers`` is how many may want to write at the same time.
+    ``append`` is called in a thread, never twice at a time, with records in the order of ``write`` that ``state``
+    could take.  Once it has failed the journal is broken: nothing can be known to be durable any more, so every later
+    write fails too.  ``state`` is what was loaded; ``now`` gives seconds that never go backwards; ``writers`` is how
+    many may want to write at the same time.
     """
 
     def __init__(
         self,
         append: Callable[[Sequence[Record]], None],
+        state: State,
         now: Callable[[], float] = time.monotonic,
         *,
         writers: int = 1,
     ) -> None:
         self._append = append
+        self._folding = Folding(state)
         self._now = now
         self._many = max(1, writers // 2)
         self._many_wait = asyncio.Event()
         self._is_shared = False
         self._confirmed = self._begun = -math.inf
         self._waiting: list[tuple[Record | None, asyncio.Future[None]]] = []
-        self._written: list[Record] = []
+        self._has_written = False
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
         self.failure: BaseException | None = None
 
     @property
-    def records(self) -> tuple[Record, ...]:
-        """What is durable so far, in order; ``fold`` them into the state that the run started from."""
-        return tuple(self._written)
+    def is_to_commit(self) -> bool:
+        """Whether anything was written, and nothing has failed."""
+        return self._has_written and self.failure is None
+
+    @property
+    def renamed(self) -> Sequence[tuple[Address, Address]]:
+        """What was moved to another address, with what stands in it: (former, address), in order."""
+        return self._folding.renamed
+
+    def state(self) -> State:
+        """The state after everything that is durable so far; of no use after a ``failure``."""
+        return self._folding.state()
 
     async def write(self, record: Record) -> None:
         """Return when ``record`` is durable; raise what the append raised when it may not be.
@@ -133,6 +146,7 @@ class Journal:
                 self._begun, self._is_shared = loop.time(), len(batch) > 1
                 self._many_wait.clear()
                 records = [record for record, _ in batch if record is not None]
+                self._folding.take(records)  # first: what load could not read must not be written
                 began = self._now()
                 await loop.run_in_executor(None, self._append, records)
             except asyncio.CancelledError:
@@ -141,7 +155,7 @@ class Journal:
             except BaseException as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
                 self._fail(batch, error)
                 return
-            self._written += records
+            self._has_written = self._has_written or bool(records)
             self._confirmed = began
             _tell([durable for _, durable in batch], None)
             batch = []

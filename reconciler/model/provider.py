@@ -100,6 +100,9 @@ class StateStore(Protocol):
     def append(self, records: Sequence[Record]) -> None:
         """Add records to the journal; they are durable when this returns.  Blocking: call it off the event loop.
 
+        They are written as they are: whoever hands them in has folded them first, for what ``load`` could not read
+        must not be written.
+
         Without records it only makes sure that the lock is still held, and raises StateUnreadable when it is not.
         """
         ...

@@ -116,9 +116,13 @@ def fold(state: State, records: Iterable[Record]) -> State:
 
 
 class Folding:
-    """A state that records are carried into, one after the other, for whoever has many and something else to do."""
+    """A state that records are carried into, a few at a time.
+
+    ``renamed`` is what was moved with what stands in it, (former, address) in order.
+    """
 
     def __init__(self, state: State) -> None:
+        self.renamed: list[tuple[Address, Address]] = []
         self._former = state
         self._addresses = _Addresses()
         self._entries, self._in_doubt = dict(state.entries), dict(state.in_doubt)
@@ -131,22 +135,23 @@ class Folding:
         self._measured, self._declared = dict(state.measured), dict(state.declared)
 
     def state(self) -> State:
+        """The state by now; what is taken later leaves it as it is."""
         return replace(
             self._former,
-            origins=self._origins,
-            entries=self._entries,
-            in_doubt=self._in_doubt,
-            tasks=self._tasks,
+            origins=dict(self._origins),
+            entries=dict(self._entries),
+            in_doubt=dict(self._in_doubt),
+            tasks=dict(self._tasks),
             consumed=self._consumed,
             started=self._started,
             touched=tuple(self._touched),
             unsettled=self._unsettled,
             plain=self._plain,
             unverified=self._unverified,
-            before=self._before,
+            before=dict(self._before),
             going_back=self._going_back,
-            measured=self._measured,
-            declared=self._declared,
+            measured=dict(self._measured),
+            declared=dict(self._declared),
         )
 
     def take(self, records: Iterable[Record]) -> None:
@@ -183,6 +188,8 @@ class Folding:
             case "renamed":
                 self._inside = _Inside(self._entries)
                 former, is_alone = Address.parse(record["former"]), bool(record.get("alone", False))
+                if not is_alone:
+                    self.renamed.append((former, address))
                 tables = (self._entries, self._in_doubt, self._touched, self._before, self._measured, self._declared)
                 for table in tables:
                     _move(table, former, address, is_alone=is_alone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Resource
-from reconciler.model.state import Entry, Folding, Record, State, done, fold
+from reconciler.model.state import Entry, Record, State, done
 from reconciler.model.values import Fields
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
@@ -159,9 +158,8 @@ async def _apply_planned(
     ended: list[StepOutcome],
 ) -> Applied:
     """``ended`` grows by how each step has ended, should this end with an error."""
-    journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
+    journal = Journal(here.store.append, planned.state, here.clock.monotonic, writers=here.request.parallelism)
     reading = ReadingBack(here, planned)
-    state, folded = planned.state, 0
 
     def heard(step: Step, outcome: StepOutcome) -> None:
         ended.append(outcome)
@@ -174,9 +172,7 @@ async def _apply_planned(
         if planned.plan.pending:
             outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, heard))
             reading.ended_all()
-        applied, done = Applied(planned, outcomes), journal.records
-        # Together, after the wait: a cancelled run keeps what it has not folded here.
-        state, folded = await _folded(planned.state, done), len(done)
+        applied, state = Applied(planned, outcomes), journal.state()
         after = await _look_again(here, applied, state, reading)
         await journal.write_all(_refreshed(planned, after, state))
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
@@ -186,9 +182,9 @@ async def _apply_planned(
     finally:
         await reading.close()
         await journal.close()
-        if journal.records and journal.failure is None:
-            here.store.commit(fold(state, journal.records[folded:]))
-            await carry_over(here, journal.records)
+        if journal.is_to_commit:
+            here.store.commit(journal.state())
+            await carry_over(here, journal.renamed)
 
 
 def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> Iterator[Record]:
@@ -226,15 +222,6 @@ def _ends_another(here: Session, state: State) -> bool:
     what that one was to change.
     """
     return state.plain and not here.request.select and not not_looked_at(here, state)
-
-
-async def _folded(state: State, records: Sequence[Record]) -> State:
-    """The state after ``records``; what is being read back meanwhile gets its turn."""
-    folding = Folding(state)
-    for i in range(0, len(records), AT_ONCE):
-        folding.take(records[i : i + AT_ONCE])
-        await asyncio.sleep(0)
-    return folding.state()
 
 
 def staying(plan: Plan) -> set[Address]:

@@ -20,7 +20,7 @@ from reconciler.model.checkout import from_home, from_top
 from reconciler.model.flow import drive
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, Gate, LiveObject
-from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.state import Entry, Folding, Record, State, done
 from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.origins import check_origins
@@ -80,9 +80,12 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         records += _taken_over(state, found, objects, there, folder, here.request.home)
         taken = {address for each in found for address in each.fields}
         exported = _write(here, found, [*unused, *warnings], folder, taken, force=force)
-        left = tuple(_left_in_files(here, state, fold(state, records), exported.files))
-        here.store.commit(fold(state, records))
-        await carry_over(here, records)
+        folding = Folding(state)
+        folding.take(records)
+        after = folding.state()
+        left = tuple(_left_in_files(here, state, after, exported.files))
+        here.store.commit(after)
+        await carry_over(here, folding.renamed)
     twice = _declared_twice(here, exported.files)
     return replace(exported, whole=whole, warnings=(*exported.warnings, *left, *twice))
 

@@ -25,7 +25,7 @@ from reconciler.model.kind import Vendor
 from reconciler.model.measuring import Trigger
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
 from reconciler.model.resource import Address, Desired, Resource
-from reconciler.model.state import Record, State, fold
+from reconciler.model.state import State
 from reconciler.model.values import parse_duration, unix_seconds
 from reconciler.pipeline.commits import commit_results
 from reconciler.pipeline.estimating import announce, announce_range, estimated, estimated_whole
@@ -177,11 +177,11 @@ async def _triggered(
     return replace(result, evaluations=(*result.evaluations, *unread)), estimate
 
 
-def _renamed(tests: Iterable[Resource]) -> list[Record]:
-    """That what is no object at the platform has another name: no step says so."""
+def _renamed(tests: Iterable[Resource]) -> list[tuple[Address, Address]]:
+    """What is no object at the platform and has another name, (former, address): no step says so."""
     virtual = (each for each in tests if KINDS[each.address.kind].virtual)
     return [
-        {"record": "renamed", "former": str(former), "address": str(each.address)}
+        (former, each.address)
         for each in sorted(virtual, key=lambda each: each.address)
         for former in each.renamed_from
     ]
@@ -374,7 +374,7 @@ async def _run(
     recent: Mapping[str, RecentAnswers],
 ) -> RunResult:
     await _stream_samples(here, planned)
-    journal = Journal(here.store.append, here.clock.monotonic)
+    journal = Journal(here.store.append, planned.state, here.clock.monotonic)
     on_progress = _counted_together(len(triggers), here.hooks.progress)
 
     async def at(vendor: Vendor) -> RunResult:
@@ -399,8 +399,8 @@ async def _run(
         results = await all_of(at(vendor) for vendor in here.vendors(planned.state))
     finally:
         await journal.close()
-        if journal.records and journal.failure is None:
-            here.store.commit(fold(planned.state, journal.records))
+        if journal.is_to_commit:
+            here.store.commit(journal.state())
     return RunResult(
         tuple(each for result in results for each in result.evaluations),
         tuple(each for result in results for each in result.unfinished),

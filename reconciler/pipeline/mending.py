@@ -14,7 +14,7 @@ from reconciler.model.kind import root_of
 from reconciler.model.nearest import nearest
 from reconciler.model.records import removed, renamed
 from reconciler.model.resource import Address
-from reconciler.model.state import Entry, Record, State, done, fold
+from reconciler.model.state import Entry, Folding, Record, State, done, fold
 from reconciler.model.values import counted
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.origins import check_origins
@@ -94,14 +94,15 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
             raise UsageInvalid(f"{old} is to be moved onto itself", hint="name another address")
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=_forget_first(address, state))
-        record = renamed(former, address, KINDS)
-        moved = fold(state, [record])
+        folding = Folding(state)
+        folding.take([renamed(former, address, KINDS)])
+        moved = folding.state()
         if len(moved.entries) < len(state.entries):
             raise UsageInvalid(
                 f"{new} holds something of the same name as {old} does", hint=f"see: reconciler state list '{new}/*'"
             )
         here.store.commit(moved)
-        await carry_over(here, [record])
+        await carry_over(here, folding.renamed)
         return former, address
 
 

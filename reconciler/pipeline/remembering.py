@@ -16,7 +16,6 @@ from reconciler.model.nearest import nearest
 from reconciler.model.outcome import Verdict
 from reconciler.model.places import parse_place
 from reconciler.model.resource import Address
-from reconciler.model.state import Record
 from reconciler.pipeline.session import Session
 from reconciler.planning.selecting import meant
 from reconciler.providers import KINDS
@@ -44,20 +43,18 @@ async def remember(here: Session, verdicts: Iterable[Verdict]) -> None:
         here.hooks.note(f"warning: this is not kept for later: {error.message}")
 
 
-async def carry_over(here: Session, records: Iterable[Record]) -> None:
-    """Give what was renamed its past, as the journal's ``renamed`` records say, in their order.
+async def carry_over(here: Session, renamed: Sequence[tuple[Address, Address]]) -> None:
+    """Give what was renamed its past: (former, address) in the order of the journal.
 
-    What is alone was never measured, nor was anything inside it.
+    What is alone in it was never measured, nor was anything inside it.
     """
-    records = [record for record in records if record["record"] == "renamed" and not record.get("alone")]
-    renamed = [(record["former"], record["address"]) for record in records]
     if not renamed:
         return
 
     def move() -> None:
         store = history(here)
         for former, address in renamed:
-            store.moved(Address.parse(former), Address.parse(address))
+            store.moved(former, address)
 
     try:
         await asyncio.to_thread(move)

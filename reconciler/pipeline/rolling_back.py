@@ -19,7 +19,7 @@ from reconciler.model.call import Call
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Basis, Plan, Step
 from reconciler.model.resource import Address
-from reconciler.model.state import State, fold
+from reconciler.model.state import State
 from reconciler.model.values import Fields
 from reconciler.pipeline.applying import known_of, means_of
 from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
@@ -135,7 +135,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
     """
     state = here.store.load()
     befores = _befores(state)
-    journal = Journal(here.store.append, here.clock.monotonic, writers=here.request.parallelism)
+    journal = Journal(here.store.append, state, here.clock.monotonic, writers=here.request.parallelism)
     try:
         await journal.write({"record": "going_back"})
         planned = await _plan_back(here, state, befores, journal)
@@ -148,7 +148,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
                 left.append(await _left(here, planned, step, outcome))
         stuck = {each.address for each in left}
         settled = {each: was for each, was in befores.items() if not stuck & concerned({each: was}, KINDS)}
-        await journal.write_all(memory_last(settled, fold(state, journal.records), KINDS))
+        await journal.write_all(memory_last(settled, journal.state(), KINDS))
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:
             await journal.write({"record": "settled", "kept": False, "left": [str(each) for each in earlier]})
@@ -156,9 +156,9 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         return PutBack(planned.plan, outcomes, tuple(left), named)
     finally:
         await journal.close()
-        if journal.records and journal.failure is None:
-            here.store.commit(fold(state, journal.records))
-            await carry_over(here, journal.records)
+        if journal.is_to_commit:
+            here.store.commit(journal.state())
+            await carry_over(here, journal.renamed)
 
 
 async def _plan_back(here: Session, state: State, befores: Mapping[Address, Before], journal: Journal) -> Planned:
@@ -169,7 +169,7 @@ async def _plan_back(here: Session, state: State, befores: Mapping[Address, Befo
     befores = still_there(befores, live)
     desired = as_it_was(befores, here.desired, KINDS)
     await journal.write_all(memory_first(befores, state, live))
-    state = fold(state, journal.records)
+    state = journal.state()
     origins = {name: provider.origin for name, provider in here.providers.items()}
     basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)
     first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)

@@ -71,8 +71,9 @@ def remember_declared(here: Session, planned: Planned) -> None:
 
 
 def _remember(here: Session, state: State, record: Record) -> None:
+    after = fold(state, [record])  # first: what load could not read must not be written
     here.store.append([record])
-    here.store.commit(fold(state, [record]))
+    here.store.commit(after)
 
 
 def _known(resource: Resource, state: State) -> Fields | None:

@@ -130,7 +130,6 @@ class FileStore:
             raise StateUnreadable(f"{self._journal}: an earlier write failed, so nothing more is added")
         if not records:
             return
-        fold(State(), records)  # what load could not read must not be written
         journal, position = self._journal_to_append()
         lines, tip = record_lines(position.tip, records)
         if os.fstat(journal).st_size + len(lines) > SIZE_CAP:

@@ -288,7 +288,6 @@ class RemoteStore(ABC):
             if self._head().writer != self._writer:
                 raise self._fenced()
             return
-        fold(State(), records)  # what load could not read must not be written
         known = self._unmoved()
         added, tip = record_lines(known.head.tip, records)
         head = known.head.next(lines=known.head.lines + added, tip=tip)

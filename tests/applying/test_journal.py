@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.applying.journal import AT_ONCE, FRESH_S, Journal
 from reconciler.errors import StateUnreadable
-from reconciler.model.state import Record
+from reconciler.model.state import Record, State
 from reconciler.storage.file import FileStore
 
 
@@ -42,8 +42,13 @@ class Disk:
         assert await asyncio.to_thread(self.begun.acquire, timeout=10)
 
 
+def remembered(journal: Journal) -> list[Record]:
+    """The records that the journal's state was made of."""
+    return [record(int(key)) for key in journal.state().tasks]
+
+
 def record(number: int) -> Record:
-    return {"record": "task_over", "key": str(number)}
+    return {"record": "task", "key": str(number), "task": {}}
 
 
 async def writers(journal: Journal, numbers: range) -> list[asyncio.Task[None]]:
@@ -56,13 +61,13 @@ async def writers(journal: Journal, numbers: range) -> list[asyncio.Task[None]]:
 def test_a_record_is_durable_when_write_returns() -> None:
     async def run() -> None:
         disk = Disk()
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         await journal.write(record(1))
         assert disk.appends == [[record(1)]]
-        assert list(journal.records) == [record(1)]
+        assert remembered(journal) == [record(1)]
         await journal.write(record(2))
         assert disk.appends == [[record(1)], [record(2)]]
-        assert list(journal.records) == [record(1), record(2)]
+        assert remembered(journal) == [record(1), record(2)]
 
     asyncio.run(run())
 
@@ -70,14 +75,14 @@ def test_a_record_is_durable_when_write_returns() -> None:
 def test_write_does_not_return_before_the_append_does() -> None:
     async def run() -> None:
         disk = Disk(is_open=False)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         [waiting] = await writers(journal, range(1))
         await disk.has_begun()
         assert not waiting.done()
-        assert list(journal.records) == []
+        assert not journal.is_to_commit
         disk.gate.set()
         await waiting
-        assert list(journal.records) == [record(0)]
+        assert journal.is_to_commit
 
     asyncio.run(run())
 
@@ -85,14 +90,14 @@ def test_write_does_not_return_before_the_append_does() -> None:
 def test_records_that_arrive_during_an_append_share_the_next_one() -> None:
     async def run() -> None:
         disk = Disk(is_open=False)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         first = await writers(journal, range(1))
         await disk.has_begun()
         rest = await writers(journal, range(1, 100))
         disk.gate.set()
         await asyncio.gather(*first, *rest)
         assert disk.appends == [[record(0)], [record(number) for number in range(1, 100)]]
-        assert journal.records == tuple(record(number) for number in range(100))
+        assert remembered(journal) == [record(number) for number in range(100)]
 
     asyncio.run(run())
 
@@ -100,7 +105,7 @@ def test_records_that_arrive_during_an_append_share_the_next_one() -> None:
 def test_a_thousand_writes_of_sixteen_workers_take_far_fewer_appends() -> None:
     async def run() -> int:
         disk = Disk()
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
 
         async def worker(first: int) -> None:
             for number in range(first, 1000, 16):
@@ -116,7 +121,7 @@ def test_a_thousand_writes_of_sixteen_workers_take_far_fewer_appends() -> None:
 def test_a_failed_append_fails_everyone_who_waits_and_everyone_after() -> None:
     async def run() -> None:
         disk = Disk(is_open=False, fails_at=2)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         first = await writers(journal, range(1))
         await disk.has_begun()
         second = await writers(journal, range(1, 3))
@@ -128,7 +133,7 @@ def test_a_failed_append_fails_everyone_who_waits_and_everyone_after() -> None:
         with pytest.raises(StateUnreadable, match="no space left on device"):
             await journal.write(record(3))
         assert disk.appends == [[record(0)]]
-        assert journal.records == (record(0),)
+        assert not journal.is_to_commit
 
     asyncio.run(run())
 
@@ -136,7 +141,7 @@ def test_a_failed_append_fails_everyone_who_waits_and_everyone_after() -> None:
 def test_records_that_wait_behind_a_failing_append_are_not_tried() -> None:
     async def run() -> None:
         disk = Disk(is_open=False, fails_at=1)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         tried = await writers(journal, range(1))
         await disk.has_begun()
         behind = await writers(journal, range(1, 3))
@@ -155,11 +160,37 @@ def test_an_unforeseen_error_wakes_everyone_too() -> None:
         raise ZeroDivisionError
 
     async def run() -> None:
-        journal = Journal(append)
+        journal = Journal(append, State())
         with pytest.raises(ZeroDivisionError):
             await journal.write(record(1))
         with pytest.raises(ZeroDivisionError):
             await journal.write(record(2))
+
+    asyncio.run(run())
+
+
+def test_what_a_load_could_not_read_is_not_written() -> None:
+    """Nor anything after it: what it says is lost, and may be of something that was made."""
+
+    async def run() -> None:
+        disk = Disk()
+        journal = Journal(disk.append, State())
+        with pytest.raises(StateUnreadable, match="teleported"):
+            await journal.write({"record": "teleported", "address": "openlayer.Project/bot"})
+        with pytest.raises(StateUnreadable, match="teleported"):
+            await journal.write(record(1))
+        assert (disk.appends, journal.is_to_commit) == ([], False)
+
+    asyncio.run(run())
+
+
+def test_a_state_that_was_taken_is_left_as_it_is() -> None:
+    async def run() -> None:
+        journal = Journal(Disk().append, State())
+        await journal.write(record(1))
+        early = journal.state()
+        await journal.write(record(2))
+        assert (list(early.tasks), list(journal.state().tasks)) == (["1"], ["1", "2"])
 
     asyncio.run(run())
 
@@ -169,7 +200,7 @@ def test_a_record_is_written_though_its_writer_was_cancelled() -> None:
 
     async def run() -> None:
         disk = Disk(is_open=False)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         first = await writers(journal, range(1))
         await disk.has_begun()
         given_up, patient = await writers(journal, range(1, 3))
@@ -177,7 +208,7 @@ def test_a_record_is_written_though_its_writer_was_cancelled() -> None:
         disk.gate.set()
         await asyncio.gather(*first, patient)
         assert given_up.cancelled()
-        assert journal.records == (record(0), record(1), record(2))
+        assert remembered(journal) == [record(0), record(1), record(2)]
 
     asyncio.run(run())
 
@@ -185,7 +216,7 @@ def test_a_record_is_written_though_its_writer_was_cancelled() -> None:
 def test_close_waits_for_what_was_handed_in_and_takes_nothing_more() -> None:
     async def run() -> None:
         disk = Disk(is_open=False)
-        journal = Journal(disk.append)
+        journal = Journal(disk.append, State())
         waiting = await writers(journal, range(2))
         closing = asyncio.create_task(journal.close())
         await disk.has_begun()
@@ -193,7 +224,7 @@ def test_close_waits_for_what_was_handed_in_and_takes_nothing_more() -> None:
         disk.gate.set()
         await closing
         await asyncio.gather(*waiting)
-        assert journal.records == (record(0), record(1))
+        assert remembered(journal) == [record(0), record(1)]
         with pytest.raises(StateUnreadable, match="closed"):
             await journal.write(record(2))
 
@@ -202,9 +233,9 @@ def test_close_waits_for_what_was_handed_in_and_takes_nothing_more() -> None:
 
 def test_closing_a_journal_that_wrote_nothing_is_fine() -> None:
     async def run() -> None:
-        journal = Journal(Disk().append)
+        journal = Journal(Disk().append, State())
         await journal.close()
-        assert (journal.records, journal.failure) == ((), None)
+        assert (journal.is_to_commit, journal.failure) == (False, None)
 
     asyncio.run(run())
 
@@ -220,14 +251,14 @@ def test_through_a_real_store_every_record_is_in_the_state_of_the_next_run(tmp_p
 
     store = open_store()
     with store.lock("apply"):
-        asyncio.run(run(Journal(store.append)))
+        asyncio.run(run(Journal(store.append, State())))
     assert list(open_store().load().tasks) == [str(number) for number in range(50)]
 
 
 def test_a_store_without_its_lock_breaks_the_journal(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "production", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
     with pytest.raises(StateUnreadable, match="without the lock"):
-        asyncio.run(Journal(store.append).write(record(1)))
+        asyncio.run(Journal(store.append, State()).write(record(1)))
 
 
 # ---------------------------------------------------------------------------------------- holding the lock
@@ -246,11 +277,11 @@ class Watch:
 def test_many_records_are_written_in_few_appends() -> None:
     async def run() -> None:
         disk = Disk()
-        journal = Journal(disk.append, Watch())
+        journal = Journal(disk.append, State(), Watch())
         await journal.write_all([record(number) for number in range(AT_ONCE + 1)])
         await journal.write_all([])
         assert [len(appended) for appended in disk.appends] == [AT_ONCE, 1]
-        assert journal.records == tuple(record(number) for number in range(AT_ONCE + 1))
+        assert remembered(journal) == [record(number) for number in range(AT_ONCE + 1)]
 
     asyncio.run(run())
 
@@ -260,7 +291,7 @@ def test_the_lock_counts_as_held_for_a_moment_after_each_append_and_is_then_aske
 
     async def run() -> None:
         disk, watch = Disk(), Watch()
-        journal = Journal(disk.append, watch)
+        journal = Journal(disk.append, State(), watch)
         await journal.write(record(1))
         watch.seconds = FRESH_S
         await journal.confirm()
@@ -269,7 +300,7 @@ def test_the_lock_counts_as_held_for_a_moment_after_each_append_and_is_then_aske
         await journal.confirm()
         assert disk.appends == [[record(1)], []]
         await journal.confirm()
-        assert (disk.appends, journal.records) == ([[record(1)], []], (record(1),))
+        assert (disk.appends, remembered(journal)) == ([[record(1)], []], [record(1)])
 
     asyncio.run(run())
 
@@ -281,7 +312,7 @@ def test_who_has_lost_the_lock_hears_of_it_at_the_first_question(tmp_path: Path)
 
     async def run() -> None:
         watch = Watch()
-        journal = Journal(store.append, watch)
+        journal = Journal(store.append, State(), watch)
         await journal.write(record(1))
         watch.seconds = 600.0
         FileStore(tmp_path, "default", now=now).unlock(holder.lock_id)
