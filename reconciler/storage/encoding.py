@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec.json
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import StateUnreadable
 from reconciler.model.state import (
@@ -33,6 +34,7 @@ from reconciler.model.state import (
     Record,
     State,
     entries_from_json,
+    entry_to_json,
     state_from_json,
     state_to_json,
 )
@@ -97,15 +99,26 @@ def snapshot_bytes(state: State, absorbed: str) -> bytes:
 
     But for the white space at the line ends it is the canonical JSON, so that nothing has to be encoded twice.
     """
-    data = {**state_to_json(state), "absorbed": absorbed}
-    members = {key: b'  "%b":%b' % (key.encode(), _laid_out(data[key])) for key in sorted(data)}
-    checksum = hashlib.sha256(_one_line(_braced(members.values()))).hexdigest()
-    members["checksum"] = b'  "checksum":"%b"' % checksum.encode()
-    return _braced(members[key] for key in sorted(members))
+    data = {**state_to_json(replace(state, entries={})), "absorbed": absorbed}
+    members = {key: _laid_out(key, value, canonical) for key, value in data.items()}
+    entries = {str(address): entry for address, entry in state.entries.items()}
+    members["entries"] = _laid_out("entries", entries, lambda entry: canonical(entry_to_json(entry)))
+    checksum = hashlib.sha256()
+    for line in _braced(members):
+        checksum.update(line.lstrip(b" "))
+    members["checksum"] = _laid_out("checksum", checksum.hexdigest(), canonical)
+    return b"\n".join([*_braced(members), b""])
 
 
-def _braced(members: Iterable[bytes]) -> bytes:
-    return b"{\n%b\n}\n" % b",\n".join(members)
+def _braced(members: Mapping[str, Sequence[bytes]]) -> Iterator[bytes]:
+    """The lines of a mapping, from those of its members."""
+    *most, last = sorted(members)
+    yield b"{"
+    for key in most:
+        yield from members[key][:-1]
+        yield members[key][-1] + b","
+    yield from members[last]
+    yield b"}"
 
 
 def _one_line(content: bytes) -> bytes:
@@ -113,12 +126,13 @@ def _one_line(content: bytes) -> bytes:
     return b"".join([line.lstrip(b" ") for line in content.split(b"\n")])
 
 
-def _laid_out(value: object) -> bytes:
-    """JSON with the members of a mapping on lines of their own."""
+def _laid_out(key: str, value: Any, spelled: Callable[[Any], bytes]) -> list[bytes]:
+    """The lines of one member: those of a mapping stand on lines of their own."""
     if not isinstance(value, dict) or not value:
-        return canonical(value)
-    members = (b"    %b:%b" % (canonical(key), canonical(value[key])) for key in sorted(value))
-    return b"{\n%b\n  }" % b",\n".join(members)
+        return [b"  %b:%b" % (canonical(key), canonical(value))]
+    lines = [b"    %b:%b," % (canonical(each), spelled(value[each])) for each in sorted(value)]
+    lines[-1] = lines[-1].removesuffix(b",")
+    return [b"  %b:{" % canonical(key), *lines, b"  }"]
 
 
 def parse_snapshot(content: bytes) -> Snapshot:

@@ -53,6 +53,7 @@ from reconciler.storage.holders import new_holder
 from reconciler.storage.refusals import lock_broken, moved_on, named, require_small
 
 READ_TRIES = 100
+END_BYTES = 64 * 1024
 LEASE = "until its process ends"
 
 JOURNAL_HINT = (
@@ -261,7 +262,7 @@ class FileStore:
         if self._open_journal is not None and self._seen is not None and not self._failed:
             self._require_journal(self._open_journal)
             with _sentences(f"the state {self._snapshot} cannot be read"):
-                snapshot, journal = _content(self._snapshot), _content(self._journal)
+                snapshot, journal = _content(self._snapshot), _both_ends(self._journal)
             if journal is not None and stands(journal) == self._seen:
                 return self._seen, snapshot
         on_disk = self._unmoved()
@@ -349,6 +350,19 @@ def _content(path: Path) -> bytes | None:
     """The file's bytes; None when there is none."""
     with _opened(path) as file:
         return _limited(path, file)
+
+
+def _both_ends(path: Path) -> bytes | None:
+    """The first line of a long file and the last ones, which is what ``stands`` looks at; a short one as a whole."""
+    with _opened(path) as file:
+        if file is None or os.fstat(file.fileno()).st_size <= 2 * END_BYTES:
+            return _limited(path, file)
+        head = file.readline(END_BYTES)
+        file.seek(-END_BYTES, os.SEEK_END)
+        _, _, tail = file.read(END_BYTES).partition(b"\n")
+        if head.endswith(b"\n") and tail.count(b"\n") > 1:
+            return head + tail
+    return _content(path)
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO | None]:

@@ -23,7 +23,7 @@ from reconciler.errors import LockHeld, StalePlan, StateUnreadable, UsageInvalid
 from reconciler.model.resource import Address
 from reconciler.model.state import Entry, Intent, Record, State
 from reconciler.storage.encoding import SIZE_CAP
-from reconciler.storage.file import FileStore
+from reconciler.storage.file import END_BYTES, FileStore
 
 OpenFileStore = Callable[[], FileStore]
 Run = Callable[[str], AbstractContextManager["subprocess.Popen[str]"]]
@@ -667,6 +667,27 @@ def test_a_journal_that_was_removed_under_a_run_stops_it(folder: Path, open_file
         (folder / "production.journal.jsonl").unlink()
         with pytest.raises(StateUnreadable, match="was removed or replaced"):
             store.append([DONE])
+
+
+@pytest.mark.parametrize("length", [10, END_BYTES, 2 * END_BYTES])
+def test_of_a_long_journal_a_commit_looks_at_the_ends(
+    folder: Path, open_file_store: OpenFileStore, length: int
+) -> None:
+    """Many records, or few long ones: it is known for the one that was written, and another one for another."""
+    store, journal = open_file_store(), folder / "production.journal.jsonl"
+    records: list[Record] = [
+        {"record": "task", "key": str(n), "task": {"id": "x" * length}} for n in range(20_000 // length + 3)
+    ]
+    with store.lock("apply"):
+        store.append([{"record": "task", "key": "first", "task": {"id": "x" * 3 * END_BYTES}}, *records])
+        assert journal.stat().st_size > 2 * END_BYTES
+        whole = journal.read_bytes()
+        journal.write_bytes(whole[:-20] + b"0000" + whole[-16:])
+        with pytest.raises(StateUnreadable, match=rf"line {len(records) + 2}: damaged"):
+            store.commit(State())
+        journal.write_bytes(whole)
+        assert store.commit(State()).serial == 1
+    assert open_file_store().load() == replace(State(), serial=1, lineage=open_file_store().load().lineage)
 
 
 def test_a_lock_file_that_was_removed_by_hand_fences_its_holder(folder: Path, open_file_store: OpenFileStore) -> None:
