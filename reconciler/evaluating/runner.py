@@ -290,7 +290,8 @@ class _Measurement:
         if not self.run.wait:
             return _End(over=False, doubtful=not started.sure)
         runs = max(1, len(started.tasks)) if self.tasks_are_runs else 1  # several may have been joined together
-        return replace(await self._awaited(started), runs=runs)
+        end = await self._awaited(started)
+        return replace(end, runs=runs, evaluations=await self._explained(end.evaluations))
 
     async def _awaited(self, started: Started) -> _End:
         try:
@@ -388,7 +389,7 @@ class _Measurement:
         if not started.tasks:
             return await self._wait_for_results(started)
         try:
-            states = await all_of(self._outcome(task) for task in started.tasks)
+            states = await all_of(self._state(task) for task in started.tasks)
         except (NotFound, MethodMissing) as error:
             if self.tasks_are_runs:
                 return _End((self._failed(str(error)),))
@@ -396,9 +397,9 @@ class _Measurement:
             return await self._wait_for_results(started)
         return await self._after_tasks(started, list(zip(started.tasks, states, strict=True)))
 
-    async def _outcome(self, task: Task) -> TaskState:
-        """How the task ended, or how it was doing when time was up."""
-        last = TaskState(complete=False)
+    async def _state(self, task: Task) -> TaskState | None:
+        """How the task ended, or how it was doing when time was up; None where nobody has told by then."""
+        last: TaskState | None = None
 
         async def ended() -> TaskState | None:
             nonlocal last
@@ -416,17 +417,18 @@ class _Measurement:
         """Whether a run that is not found may have been made so lately that the vendor does not show it yet."""
         return self.tasks_are_runs and self.run.now < self.asked_at + self.run.doubt_s
 
-    async def _after_tasks(self, started: Started, ends: list[tuple[Task, TaskState]]) -> _End:
-        news = [self._failed(end.error, task.pipeline) for task, end in ends if end.error]
-        news += [self._running(task.pipeline, end.note) for task, end in ends if not end.over]
-        over = all(end.over for _, end in ends)
-        complete = tuple(task for task, end in ends if end.complete and not end.error)
+    async def _after_tasks(self, started: Started, ends: list[tuple[Task, TaskState | None]]) -> _End:
+        news = [self._failed(end.error, task.pipeline) for task, end in ends if end and end.error]
+        news += [self._running(task.pipeline, end.note) for task, end in ends if end and not end.over]
+        news += [self._unread(task.pipeline) for task, end in ends if end is None]
+        over = all(end is not None and end.over for _, end in ends)
+        complete = tuple(task for task, end in ends if end and end.complete and not end.error)
         if not complete:
             return _End(tuple(news), over=over)
         reading, until = _Reading(started.seen, settled_s=0), self.run.now + LAG_S
         found = await self._read_until(min(until, self.run.end), replace(started, tasks=complete), reading)
         if not found and (not reading.is_read or self.run.now < until):
-            news.append(self._unread() if reading.failure is None else self._failed(str(reading.failure)))
+            news.append(self._unread(failure=reading.failure))
             over = False
         return _End((*news, *reading.results), over=over)
 
@@ -435,7 +437,8 @@ class _Measurement:
         reading = _Reading(started.seen, SETTLED_S)
         if await self._read_until(self.run.deadline, started, reading):
             return _End(reading.results)
-        return _End((self._running(self.trigger.pipeline), *reading.results), over=False)
+        news = self._running(self.trigger.pipeline) if reading.is_read else self._unread(failure=reading.failure)
+        return _End((news, *reading.results), over=False)
 
     async def _read_until(self, until: float, started: Started, reading: _Reading) -> bool:
         async def ready() -> bool | None:
@@ -546,6 +549,15 @@ class _Measurement:
             return await self._results()
         return await self._read(of_tasks(self.trigger, started.tasks, self.run.wire))
 
+    async def _explained(self, evaluations: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
+        """With what the platform says beside its verdicts; without where that takes too long."""
+        if self.measuring.explained is None:
+            return evaluations
+        try:
+            return await self.run.read(self.measuring.explained(self.trigger.remote_id, evaluations))
+        except TimeIsUp:
+            return evaluations
+
     async def _results(self) -> tuple[Evaluation, ...]:
         """What is recorded for the trigger's range and pipeline; a result without a pipeline may belong to any."""
         trigger = self.trigger
@@ -576,9 +588,10 @@ class _Measurement:
         why = f"not finished after {format_duration(self.run.deadline_s)}; it goes on at the platform"
         return self._news(EvaluationStatus.RUNNING, f"{why}; {note}" if note else why, pipeline)
 
-    def _unread(self) -> Evaluation:
-        why = f"not read within {format_duration(self.run.deadline_s)}: the platform took too long to answer"
-        return self._news(EvaluationStatus.RUNNING, why)
+    def _unread(self, pipeline: str | None = None, failure: ApiError | None = None) -> Evaluation:
+        """Nobody has said that anything is missing or still runs: it may be over, and have failed."""
+        late = f"not read within {format_duration(self.run.deadline_s)}: the platform took too long to answer"
+        return self._failed(late if failure is None else str(failure), pipeline)
 
     def _news(self, status: EvaluationStatus, why: str, pipeline: str | None = None) -> Evaluation:
         return Evaluation(

@@ -93,6 +93,9 @@ class Measuring(Struct, frozen=True):
     ``of_tasks`` (trigger, tasks of it that are over) -> the result of each, whatever else was measured meanwhile; it is
                  MISSING where it is about other versions than the trigger.  None where a task is no run with a result
                  of its own: then results are read as ``results`` tells them.
+    ``explained`` (subject's remote id, results of tasks) -> the same, with more of why they are what they are where the
+                 platform tells.  Asked for only when these stand: who waits for it in vain has the verdicts.  None
+                 where ``of_tasks`` tells everything.
     ``lost``     the task of a trigger whose answer was lost, found by its ``op``; empty as long as there is none.  None
                  where nothing tells it from others: then it is never known not to have started.
     ``about``    the versions of what a trigger measures, as they are now.  None where results belong to windows.
@@ -116,6 +119,7 @@ class Measuring(Struct, frozen=True):
     window: Callable[[Fields], int] | None = None
     repeated: Callable[[Address, str, int, Collection[str]], Flow[tuple[Evaluation, ...]]] | None = None
     of_tasks: Callable[[Trigger, Sequence[Task], Wire], Flow[tuple[Evaluation, ...]]] | None = None
+    explained: Callable[[str, Sequence[Evaluation]], Flow[tuple[Evaluation, ...]]] | None = None
     lost: Callable[[Trigger, Wire], Flow[tuple[Task, ...]]] | None = None
     about: Callable[[Trigger, Wire], Flow[tuple[str, ...]]] | None = None
     there: Callable[[Trigger, Wire], Flow[int]] | None = None

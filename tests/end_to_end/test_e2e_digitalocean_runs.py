@@ -243,6 +243,30 @@ def test_a_verdict_stands_though_nobody_tells_which_prompts_miss(
     assert (verdict.level, verdict.why) == (Level.FAIL, "misses the threshold")
 
 
+def test_a_verdict_is_there_however_long_the_platform_takes_to_tell_which_prompts_miss(
+    ready: Any, account: Any
+) -> None:
+    """A gate that is mild with what is missing has nothing to be mild with, and there is nothing to resume."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]\n      gate: {onError: warn, onMissing: warn}")
+    account.platform.fail({"path": f"{RUNS}/*/results", "action": "delay", "seconds": 30})
+    ended = ready("evaluate", "--timeout", "1s", "--format", "json", code=5)
+    (verdict,) = json.loads(ended.out)["verdicts"]
+    assert (verdict["level"], verdict["status"], verdict["why"]) == ("fail", "failing", "misses the threshold")
+    assert "nothing to resume" in ready("evaluate", "--resume", code=64).words
+
+
+def test_a_run_that_nobody_answers_for_is_no_missing_one(ready: Any, account: Any) -> None:
+    """It is over, and failed; the platform takes too long to say so."""
+    ready.edit("care.yaml", "agents: [bot]", "agents: [canary]\n      gate: {onMissing: warn}")
+    account.platform.fail({"path": f"{RUNS}/*", "action": "delay", "seconds": 30, "method": "GET"})
+    ended = ready("evaluate", "--timeout", "1s", "--format", "json", code=5)
+    (verdict,) = json.loads(ended.out)["verdicts"]
+    assert (verdict["level"], verdict["status"]) == ("fail", "error")
+    assert verdict["why"].endswith("not read within 1s: the platform took too long to answer")
+    account.platform.fail()
+    assert levels(ready("evaluate", "--resume", "--format", "json", code=5)) == {"canary": "fail"}
+
+
 def test_a_token_that_is_withdrawn_meanwhile_stops_everything(ready: Any, account: Any) -> None:
     ready.edit("care.yaml", "agents: [bot]", "agents: [canary]")
     account.platform.door = Answering(account.platform.app, f"{RUNS}/*/results", {}, status=401)

@@ -287,9 +287,10 @@ def lasting(platform: Platform, *triggers: Trigger, **options: Any) -> tuple[Run
 
 
 def test_asking_for_a_task_ends_at_the_deadline_and_can_be_resumed() -> None:
+    """Nobody has said that it runs, so it is not among what a gate lets pass as not finished."""
     platform = Patient({START: [["t1"]], TASK: [DONE]}, held={TASK: 300})
     result, took = lasting(platform, trigger(), deadline_s=10)
-    assert told(result) == [("faithful", None, "running", "not finished after 10s; it goes on at the platform")]
+    assert told(result) == [("faithful", None, "error", "not read within 10s: the platform took too long to answer")]
     assert (result.unfinished, list(platform.tasks())) == ((trigger(),), [task_key(trigger())])
     assert took == pytest.approx(11, abs=1.1)
 
@@ -297,13 +298,30 @@ def test_asking_for_a_task_ends_at_the_deadline_and_can_be_resumed() -> None:
 def test_results_that_could_not_be_read_in_time_are_not_missing() -> None:
     platform = Patient({START: [["t1"]], TASK: [DONE], RESULTS: [[passing()]]}, held={RESULTS: 300})
     result, took = lasting(platform, trigger(), deadline_s=10)
-    assert told(result) == [
-        ("faithful", None, "running", "not read within 10s: the platform took too long to answer")
-    ]  # fmt: skip
+    assert told(result) == [("faithful", None, "error", "not read within 10s: the platform took too long to answer")]
     assert result.unfinished == (trigger(),)
     assert took == pytest.approx(11, abs=1.1)
     second = Platform({TASK: [DONE], RESULTS: [[passing()]]}, records=platform.records)
     assert told(second.run(trigger(), tasks=platform.tasks())) == [("faithful", None, "passing", "")]
+
+
+def test_a_task_that_was_last_seen_running_is_running() -> None:
+    class Stalling(Platform):
+        async def send(self, call: Call) -> Reply:
+            if self.calls.count(f"GET {TASK}") == 2:
+                await asyncio.sleep(300)
+            return await super().send(call)
+
+    result, _ = lasting(Stalling({START: [["t1"]], TASK: [BUSY]}), trigger(), deadline_s=10)
+    assert told(result) == [("faithful", None, "running", "not finished after 10s; it goes on at the platform")]
+
+
+def test_results_that_nobody_told_of_by_the_deadline_are_not_missing() -> None:
+    """A platform without tasks."""
+    platform = Patient({START: [[]], RESULTS: [[passing()]]}, held={RESULTS: 300})
+    result, _ = lasting(platform, trigger(), deadline_s=10)
+    assert told(result) == [("faithful", None, "error", "not read within 10s: the platform took too long to answer")]
+    assert result.unfinished == (trigger(),)
 
 
 def test_results_that_the_platform_refuses_to_show_are_said_to_be_refused() -> None:

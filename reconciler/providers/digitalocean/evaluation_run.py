@@ -240,7 +240,7 @@ def _repeated(address: Address, test_case_id: str, most: int, agents: Collection
     for each in latest:
         run = yield from retrieve(_id(each))
         found.append(_read(run, address))
-    return (yield from _explained(found, test_case_id, case))
+    return (yield from _explained(test_case_id, found, case))
 
 
 def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
@@ -251,7 +251,7 @@ def _of_current_version(test_case_id: str) -> Flow[tuple[Fields, list[Fields]]]:
 
 
 def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Evaluation, ...]]:
-    """Exactly these runs."""
+    """Exactly these runs; which prompts miss, ``_explained`` tells."""
     found = []
     for task in tasks:
         run = yield from retrieve(task.task_id)
@@ -259,7 +259,7 @@ def _of_tasks(trigger: Trigger, tasks: Sequence[Task], _: Wire) -> Flow[tuple[Ev
         if other := _of_other_versions(run, trigger.about):
             evaluation = Evaluation(trigger.address, EvaluationStatus.MISSING, evaluation.pipeline, message=other)
         found.append(evaluation)
-    return (yield from _explained(found, trigger.remote_id))
+    return tuple(found)
 
 
 def _of_other_versions(run: Fields, about: tuple[str, ...]) -> str:
@@ -276,7 +276,7 @@ def _of_other_versions(run: Fields, about: tuple[str, ...]) -> str:
 
 
 def _explained(
-    evaluations: Iterable[Evaluation], test_case_id: str, case: Fields | None = None
+    test_case_id: str, evaluations: Iterable[Evaluation], case: Fields | None = None
 ) -> Flow[tuple[Evaluation, ...]]:
     """The evaluations, each that fails and says nothing with which prompts miss, where the platform tells.
 
@@ -516,6 +516,7 @@ EVALUATION_RUN = Kind(
         results=_results,
         repeated=_repeated,
         of_tasks=_of_tasks,
+        explained=_explained,
         lost=_lost,
         about=_about,
         there=_there,
