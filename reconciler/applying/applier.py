@@ -196,6 +196,8 @@ class _Run:
         op = self.memory.live[str(step.remote_id)].op
         if step.changes:
             await self.requests.update([(step, op)])
+        if step.address.is_root:
+            await self.memory.bring_along(step)
         await self._settle(step, self.memory.entry(step, str(step.remote_id), op, self.memory.replaced_by(step)))
 
     async def _forget(self, step: Step) -> None:

@@ -24,7 +24,7 @@ class Memory:
         self._former_roots = {
             step.address: step.former.root
             for step in plan.pending
-            if step.action is Action.RENAME and step.former is not None and step.address.is_root
+            if step.action in (Action.RENAME, Action.ADOPT) and step.former is not None and step.address.is_root
         }
         self._brought_along: set[Address] = set()
 
@@ -101,10 +101,16 @@ class Memory:
 
     async def bring_along(self, step: Step) -> None:
         """Move what is remembered under the former name of a step, once its object is there under the new one."""
-        former = _remembered_as(step)
+        former = self._remembered_as(step)
         if former != step.address and step.address not in self._brought_along:
             self._brought_along.add(step.address)
             await self._means.write(renamed(former, step.address, self._means.kinds))
+
+    def _remembered_as(self, step: Step) -> Address:
+        """The address in the state: a root that is renamed comes first, and has carried along what stands in it."""
+        former = step.former or step.address
+        is_carried = not former.is_root and root_of(step.address, self._means.kinds) in self._former_roots
+        return former.in_root(step.address.root) if is_carried else former
 
     def entry(self, step: Step, remote_id: str, op: str | None, retiring: tuple[str, ...] = ()) -> Entry:
         """What there is to remember of the step's resource once it is at the platform as wanted."""
@@ -112,12 +118,6 @@ class Memory:
         before = (self.entries.get(step.former) if step.former else None) or self.of(step.address)
         kind = self._means.kinds[step.address.kind]
         return remembered(resource, kind, remote_id, op, retiring, known=before, home=self._known.home)
-
-
-def _remembered_as(step: Step) -> Address:
-    """The address in the state: a root's own rename comes first, and has carried along what stands in it."""
-    former = step.former or step.address
-    return former if former.is_root else former.in_root(step.address.root)
 
 
 def remembered(

@@ -31,7 +31,8 @@ class Match(Struct, frozen=True):
     ``ours``         whether the object may be changed without asking.
     ``in_doubt``     a create of it was sent and never answered.
     ``recovered``    it is what such a create has made: by its marker or, where that has no room, by its content.
-    ``former``       the address it has in the state, when a rename moved it.
+    ``former``       the address it has in the state, when a rename moved it; of a root that is not ours, the one that
+                     what is remembered inside it has there.
     ``twins``        all live objects of this identity, when there are several and nothing tells which is meant; where
                      one was ``recovered``, the others that the same create may have made.
     ``left_behind``  objects that a replace has put another one in place of, and that are still active.
@@ -93,7 +94,8 @@ def match(desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKin
     for item in free:
         named[from_platform.ours(item.address)].append(item)
     doubts = _doubts(state, from_state, named)
-    matching = _Matching(desired, state, kinds, by_id, entries, doubts, named, doubles)
+    brought = _brought({**renames.wanted, **followed}, desired, state, kinds)
+    matching = _Matching(desired, state, kinds, by_id, entries, doubts, named, doubles, brought)
     # What is remembered was sorted when it was written: put first, it leaves little to sort.
     addresses = sorted({**entries, **desired.resources, **doubts, **doubles})
     matches = {address: matching.match(address) for address in addresses}
@@ -239,7 +241,10 @@ def _doubts(
 
 
 class _Matching(Struct, frozen=True, dict=True):
-    """What tells which object an address has; ``named`` is what is nobody's so far, by the address it has for us."""
+    """What tells which object an address has; ``named`` is what is nobody's so far, by the address it has for us.
+
+    ``brought`` leads from roots that we do not remember to the address that they have in what stands inside them.
+    """
 
     desired: Desired
     state: State
@@ -249,6 +254,7 @@ class _Matching(Struct, frozen=True, dict=True):
     doubts: Mapping[Address, tuple[Address, Intent]]
     named: Mapping[Address, list[LiveObject]]
     doubles: Mapping[Address, Match]
+    brought: Mapping[Address, Address]
 
     def match(self, address: Address) -> Match:
         """What is known of one address."""
@@ -327,7 +333,7 @@ class _Matching(Struct, frozen=True, dict=True):
         candidates = self.named.get(address, [])
         known_as, entry = self.entries.get(address, (None, None))
         sent_as, doubt = self.doubts.get(address, (None, None))
-        origin = known_as or sent_as
+        origin = known_as or sent_as or self.brought.get(address)
         former = origin if origin != address else None
         if doubt is not None:
             lost = (item for item in candidates if _is_lost_create(item, doubt, resource, kind))
@@ -370,18 +376,22 @@ def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, 
 def _followed(
     desired: Desired, live: Live, by_id: Mapping[str, LiveObject], state: State, kinds: Mapping[str, AnyKind]
 ) -> tuple[dict[Address, Address], dict[Address, Address]]:
-    """Former -> new address of roots that are only looked up and were renamed at the platform; and new -> former ones
-    of those that were not, whatever ``renamedFrom`` says.
+    """Former -> new address of roots that have no entry and were renamed at the platform: those that are only looked
+    up, and strangers.  And new -> former ones of those that are looked up and were not renamed, whatever
+    ``renamedFrom`` says.
 
-    Such a root has no entry: what is remembered inside it tells, by the name under which it is listed now.
+    What is remembered inside such a root tells, by the name under which it is listed now.
     """
     holders = _holders(kinds)
     looked_up = {r.address: r.renamed_from for r in desired if r.lookup and r.address.kind in holders}
+    roots = {r.address for r in desired if r.address.kind in holders}
+    others = roots - looked_up.keys() - state.entries.keys() - state.in_doubt.keys()
     followed: dict[Address, Address] = {}
     clashes: dict[Address, Address] = {}
-    if not looked_up:
+    if not looked_up and not others:
         return followed, clashes
     there = {item.address for item in live.objects}
+    listed = looked_up.keys() | (others & there)
     said = {former: address for address, formers in looked_up.items() for former in formers}
     for former, inside in _unremembered_roots(desired, state, kinds).items():
         entries = [state.entries[address] for address in inside if address in state.entries]
@@ -392,7 +402,7 @@ def _followed(
         if names == {former.name} and told in there:
             clashes[said[former]] = former
         address = Address(former.kind, (min(names),)) if len(names) == 1 else None
-        if address not in looked_up or address in followed.values():
+        if address not in listed or address in followed.values():
             continue
         moved = {each.in_root(address.name) for each in inside}
         if moved.isdisjoint(state.entries):
@@ -408,6 +418,15 @@ def _unremembered_roots(desired: Desired, state: State, kinds: Mapping[str, AnyK
         if parent is not None:
             found[Address(parent, address.path[:1])].append(address)
     return {root: inside for root, inside in found.items() if not (root in desired.resources or root in state.entries)}
+
+
+def _brought(
+    moved: Mapping[Address, Address], desired: Desired, state: State, kinds: Mapping[str, AnyKind]
+) -> dict[Address, Address]:
+    """New -> former address of roots that we do not remember, and that carry along what we remember inside them."""
+    roots = {old: new for old, new in moved.items() if new.is_root and not desired.resources[new].lookup}
+    inside = _unremembered_roots(desired, state, kinds) if roots.keys() - state.entries.keys() else {}
+    return {new: old for old, new in roots.items() if old in inside}
 
 
 class _Renames(Struct, frozen=True):

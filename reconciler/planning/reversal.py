@@ -87,8 +87,8 @@ def snapshot(plan: Plan, live: Live, state: State, kinds: Mapping[str, AnyKind])
         for step in plan.pending
         if not (_is_leftover(step, state) or step.changes_memory_only or step.ends_doubt)
     }
-    followed = [(step.former, step.address) for step in plan.pending if step.changes_memory_only]
-    homes = {former: address for former, address in followed if former is not None}
+    followed = [step for step in plan.pending if step.changes_memory_only or _is_adopted_in_place(step, there)]
+    homes = {step.former: step.address for step in followed if step.former is not None}
     return {address: replace(each, address=moved_back(each.address, homes, kinds)) for address, each in befores.items()}
 
 
@@ -104,9 +104,15 @@ def _former(step: Step, live: LiveObject | None) -> Address:
     """What the object of a step is called so far: what is adopted as the platform has it, in its root as that will be
     called; what is ours as we remember it.
     """
-    if step.former is not None or step.action is not Action.ADOPT or live is None:
+    if step.action is not Action.ADOPT or live is None or (step.former is not None and not step.address.is_root):
         return step.former or step.address
     return live.address if live.address.is_root else live.address.in_root(step.address.root)
+
+
+def _is_adopted_in_place(step: Step, there: Mapping[str, LiveObject]) -> bool:
+    """Whether a root bears its name already, and only what we remember inside it stands under a former one."""
+    live = there.get(step.remote_id or "")
+    return step.action is Action.ADOPT and step.address.is_root and live is not None and live.address == step.address
 
 
 def _only_remembered(
@@ -132,7 +138,8 @@ def _is_leftover(step: Step, state: State) -> bool:
 
 def _before(step: Step, live: LiveObject | None, state: State, roots: Homes, kinds: Mapping[str, AnyKind]) -> Before:
     # What is remembered under another address stands in the root of then already.
-    address = step.former or moved_back(_former(step, live), roots, kinds)
+    former = _former(step, live)
+    address = former if step.former is not None else moved_back(former, roots, kinds)
     entry = state.entries.get(address)
     if live is None:
         return Before(address, entry=entry)

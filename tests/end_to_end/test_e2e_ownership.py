@@ -142,6 +142,53 @@ def test_what_equals_its_manifest_waits_for_adopt(bot: Any, platform: Any) -> No
     assert (platform.writes, platform.everything()) == ([], before)
 
 
+@pytest.mark.parametrize(
+    ("by_hand", "former"),
+    [(False, ", renamedFrom: bot"), (True, ", renamedFrom: bot"), (True, "")],
+    ids=["renamed by us", "renamed by hand", "renamed by hand and unsaid"],
+)
+def test_a_project_that_is_adopted_under_a_new_name_takes_along_what_is_ours_in_it(
+    by_hand: bool, former: str, bot: Any, platform: Any
+) -> None:
+    """The state remembers what stands in the project, and not the project itself."""
+    bot("apply", "--yes")
+    forget_only_the_project(bot, platform)
+    if by_hand:
+        platform.api("PATCH", f"/projects/{platform.projects()['bot']['id']}", {"name": "help"})
+    bot.edit("bot.yaml", "{name: bot}", f"{{name: help{former}}}")
+    bot.edit("bot.yaml", "value: 100", "value: 90")
+    platform.seen.clear()
+    bot("apply", "--yes", "--adopt")
+    project = platform.projects()["help"]["id"]
+    renamed = [] if by_hand else [("PATCH", f"/projects/{project}")]
+    assert platform.writes == [*renamed, ("PUT", f"/projects/{project}/tests")]
+    assert len(platform.tests("help")) == 2
+    listed = bot("state", "list").out
+    assert (listed.count("/help"), listed.count("/bot")) == (5, 0)
+    assert "No changes" in bot("plan", "--detailed-exitcode").out
+
+
+def test_what_is_ours_in_a_project_that_is_not_is_changed_under_its_new_name(bot: Any, platform: Any) -> None:
+    """Nobody adopts the project, which somebody has renamed."""
+    bot("apply", "--yes")
+    forget_only_the_project(bot, platform)
+    platform.api("PATCH", f"/projects/{platform.projects()['bot']['id']}", {"name": "help"})
+    bot.edit("bot.yaml", "{name: bot}", "{name: help}")
+    bot.edit("bot.yaml", "value: 100", "value: 90")
+    bot("apply", "--yes")
+    assert "No changes" in bot("plan", "--detailed-exitcode").out
+    listed = bot("state", "list").out
+    assert (listed.count("Answers are short"), "Project" in listed) == (1, False)
+
+
+def forget_only_the_project(bot: Any, platform: Any) -> None:
+    bot("state", "rm", "openlayer.Project/bot")
+    for name, test in platform.tests("bot").items():
+        bot("state", "import", f"openlayer.Test/bot/monitoring/{name}", test["id"])
+    for name, pipeline in platform.pipelines("bot").items():
+        bot("state", "import", f"openlayer.InferencePipeline/bot/{name}", pipeline["id"])
+
+
 def test_two_of_one_name_stop_the_plan(bot: Any, platform: Any) -> None:
     """Nobody guesses between twins: both ids are named, and one can be chosen."""
     bot("apply", "--yes")

@@ -176,6 +176,32 @@ def test_renames_are_undone(measured: Any, platform: Any) -> None:
     assert steps(measured) == planned
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_project_that_took_along_what_is_ours_goes_back_without_it(
+    by_hand: bool, measured: Any, platform: Any
+) -> None:
+    """Renamed by us it has its former name again; renamed by hand it keeps the one that somebody gave it."""
+    tests = {name: test["id"] for name, test in platform.tests("bot").items()}
+    measured("state", "rm", "openlayer.Project/bot")
+    for name, test in tests.items():
+        measured("state", "import", f"openlayer.Test/bot/monitoring/{name}", test)
+    if by_hand:
+        platform.api("PATCH", f"/projects/{platform.projects()['bot']['id']}", {"name": "robot"})
+    before = platform.everything()
+    measured.edit("bot.yaml", "metadata: {name: bot}", "metadata: {name: robot, renamedFrom: bot}")
+    measured.edit("bot.yaml", *HARDER)
+    measured(*TRY, "--adopt", code=8)
+    after = platform.everything()
+    name = "robot" if by_hand else "bot"
+    assert after.keys() == before.keys() == {name}
+    limits = [[test["thresholds"] for test in each[name][2].values()] for each in (before, after)]
+    assert limits[0] == limits[1]
+    measured.edit("bot.yaml", *reversed(HARDER))
+    measured("apply", "--yes", "--adopt")
+    assert measured("plan", "--detailed-exitcode")
+    assert len(platform.tests("robot")) == 2
+
+
 def test_what_could_not_be_put_back_is_left_as_a_request(measured: Any, platform: Any) -> None:
     """Exit 9 with method, URL and body; sent by hand they do it, and the key is not among them."""
     before = as_written(platform)
