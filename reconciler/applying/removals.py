@@ -1,4 +1,4 @@
-"""Make sure that what was deleted is gone.  Touches: network (reads only), the clock.
+"""Make sure that what was deleted is gone, or archived what was archived.  Touches: network (reads only), the clock.
 
 A server that lacks the route answers 404 as well, and one may answer 204 and do nothing.  So what was deleted is
 forgotten when a list that was begun after the answer does not show it any more.  The deletes of one kind below one
@@ -17,8 +17,8 @@ from msgspec import Struct
 from reconciler.applying.lost_creates import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from reconciler.applying.siblings import Siblings
 from reconciler.concurrency import Stopped, unless
-from reconciler.errors import ApiError, NotFound, OutcomeUnknown
-from reconciler.model.kind import AnyKind
+from reconciler.errors import ApiError, NotApplied, NotFound, OutcomeUnknown
+from reconciler.model.kind import AnyKind, Removal
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address
@@ -28,14 +28,14 @@ _Place = tuple[str, Address | None]
 
 
 class Deleted(Struct, frozen=True):
-    """A delete that was answered; ``refusal`` is the answer of a server that knows no such object."""
+    """A removal that was answered; ``refusal`` is the answer of a server that knows no such object."""
 
     step: Step
     refusal: NotFound | None
 
 
 Tell = Callable[[Step, ApiError | None], Awaitable[None]]
-"""Hears of each delete what is wrong with it; None where the object is gone."""
+"""Hears of each removal what is wrong with it; None where the object is gone."""
 
 
 class Removals:
@@ -70,7 +70,7 @@ class Removals:
 
 
 class Look(Struct, frozen=True):
-    """How to see what has become of deletes that share a list.
+    """How to see what has become of removals that share a list.  What is archived is gone.
 
     ``window_s`` is how long a list may go on showing what is gone; once ``stop`` is set nobody waits for that.
     """
@@ -82,7 +82,7 @@ class Look(Struct, frozen=True):
     on_wait: Callable[[str], None]
 
     async def make_sure(self, sent: Sequence[Deleted], tell: Tell) -> None:
-        """Tell of each delete as soon as its end is known."""
+        """Tell of each removal as soon as its end is known."""
         pause, until, left = FIRST_PAUSE_S, self.clock.monotonic() + self.window_s, sent
         while left:
             began = self.clock.monotonic()
@@ -91,7 +91,7 @@ class Look(Struct, frozen=True):
             if left:
                 if pause == FIRST_PAUSE_S:
                     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-                    what = f"{left[0].step.address}{more} was deleted and still shows"
+                    what = f"{left[0].step.address}{more} was {self._removed} and still shows"
                     self.on_wait(f"{what}; making sure for {until - began:.0f} s")
                 with suppress(Stopped):
                     await unless(self.stop, self.clock.sleep(min(pause, until - began)))
@@ -114,16 +114,29 @@ class Look(Struct, frozen=True):
             elif each.refusal is not None:
                 await tell(each.step, _refused(each.refusal))
             elif is_last:
-                what = f"the platform has accepted it and still lists the {self.siblings.kind.noun}"
-                await tell(each.step, _unknown(each, what, "run the same command again: it looks first"))
+                await tell(each.step, self._in_vain(each))
             else:
                 left.append(each)
         return left
 
+    @property
+    def _removed(self) -> str:
+        return "archived" if self.siblings.kind.removal is Removal.ARCHIVE else "deleted"
+
+    def _in_vain(self, sent: Deleted) -> ApiError:
+        """What is to be said of what was accepted, and shows as ever when the time is over."""
+        noun = self.siblings.kind.noun
+        if self.siblings.kind.removal is not Removal.ARCHIVE:
+            what = f"the platform has accepted it and still lists the {noun}"
+            return _unknown(sent, what, "run the same command again: it looks first")
+        what = f"the platform has accepted it, and the {noun} is not archived"
+        hint = "apply again; if that changes nothing, archive it by hand"
+        return NotApplied(what, method="PUT", path=str(sent.step.address), hint=hint)
+
     async def _listed(self) -> set[str]:
-        """The ids that are listed.  Nothing is inside of what is gone itself."""
+        """The ids that are listed and not archived.  Nothing is inside of what is gone itself."""
         try:
-            return {item.remote_id for item in await self.siblings.read(self.clock.sleep)}
+            return {item.remote_id for item in await self.siblings.read(self.clock.sleep) if not item.archived}
         except NotFound:
             if self.siblings.parent_id is None:
                 raise
@@ -140,5 +153,6 @@ def _refused(refusal: NotFound) -> NotFound:
     )  # fmt: skip
 
 
-def _unknown(deleted: Deleted, what: str, hint: str) -> OutcomeUnknown:
-    return OutcomeUnknown(what, method="DELETE", path=str(deleted.step.address), hint=hint)
+def _unknown(sent: Deleted, what: str, hint: str) -> OutcomeUnknown:
+    method = "DELETE" if sent.step.action is Action.DELETE else "PUT"
+    return OutcomeUnknown(what, method=method, path=str(sent.step.address), hint=hint)

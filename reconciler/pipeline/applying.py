@@ -26,9 +26,10 @@ from reconciler.errors import (
 from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
-from reconciler.model.resource import Address, Desired, Resource
+from reconciler.model.resource import Address, Desired, Live, Resource
 from reconciler.model.state import Entry, Record, State, done
 from reconciler.model.values import Fields
+from reconciler.pipeline.archives import not_archived, still_ours
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.reading_back import ReadingBack
@@ -173,7 +174,11 @@ async def _apply_planned(
             outcomes = await carry_out(planned.plan, known_of(planned), means_of(here, journal, heard))
             reading.ended_all()
         applied, state = Applied(planned, outcomes), journal.state()
-        after = await _look_again(here, applied, state, reading)
+        after, live = await _look_again(here, applied, state, reading)
+        failed = await not_archived(here, planned, outcomes, live)
+        await journal.write_all(still_ours(planned, state, failed))
+        outcomes = tuple(failed.get(outcome.step_id, outcome) for outcome in outcomes)
+        applied = replace(applied, outcomes=outcomes)
         await journal.write_all(_refreshed(planned, after, state))
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
             for record in _finished(here, outcomes, planned, saved, trial):
@@ -269,11 +274,16 @@ def means_of(here: Session, journal: Journal, heard: Callable[[Step, StepOutcome
     )
 
 
-async def _look_again(here: Session, applied: Applied, state: State, reading: ReadingBack) -> Sequence[_Seen]:
-    """Read back the roots that were touched, but for what was read already, and compare them with what is wanted."""
+async def _look_again(
+    here: Session, applied: Applied, state: State, reading: ReadingBack
+) -> tuple[Sequence[_Seen], Live | None]:
+    """Read back the roots that were touched, but for what was read already, and compare them with what is wanted.
+
+    Returns what was seen of the resources, and all that was read; None where nothing was.
+    """
     roots = _with_what_they_need({root_of(a, KINDS) for a in applied.touched}, applied.planned.desired)
     if not roots or here.stop.is_set():
-        return ()
+        return (), None
     here.hooks.note("reading back what was written")
     desired = _within(applied.planned.desired, roots)
     kept = {a: e for a, e in state.entries.items() if root_of(a, KINDS) in roots}
@@ -281,10 +291,10 @@ async def _look_again(here: Session, applied: Applied, state: State, reading: Re
     vendors = [vendor for vendor in VENDORS if vendor.name in {root.vendor for root in roots}]
     try:
         live = await read_vendors(here, vendors, state, desired, await reading.inside())
-        return tuple(compared(desired, live, state, ALL_KINDS))
+        return tuple(compared(desired, live, state, ALL_KINDS)), live
     except (ApiError, LooksLikeOutage) as error:  # what was done is done, and recorded
         here.hooks.note(f"could not read back what was written: {error.message}")
-        return ()
+        return (), None
 
 
 def _with_what_they_need(roots: set[Address], desired: Desired) -> set[Address]:

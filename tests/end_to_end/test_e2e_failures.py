@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -304,6 +304,63 @@ def test_what_was_sent_and_not_taken_over_is_not_said_to_be_stored_in_another_fo
     )
     finishes(bot, platform)
     assert platform.tests("bot")["Rows arrive"]["thresholds"][0]["value"] == 5
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a change"])
+def test_an_archive_that_was_not_taken_over_has_failed(beside: bool, bot: Any, platform: Any) -> None:
+    """It is answered 200, and the test goes on at the platform; nobody forgets that it is there."""
+    bot("apply", "--yes")
+    text = (bot.folder / "bot.yaml").read_text()
+    bot.write("bot.yaml", text.partition("    - name: Answers are short")[0])
+    if beside:
+        bot.edit("bot.yaml", "description: Answers", "description: All answers")
+
+    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = JSONResponse({}) if scope["method"] == "PUT" else platform.app
+        await answer(scope, receive, send)
+
+    platform.door = deaf
+    platform.seen.clear()
+    ended = bot("apply", "--yes", code=4)
+    assert ("1 done, 1 failed" if beside else "1 failed") in ended.out
+    what = "PUT openlayer.Test/bot/monitoring/Answers are short: the platform has accepted it, and the test is not"
+    assert f"{what} archived" in ended.words
+    assert "apply again; if that changes nothing, archive it by hand" in ended.words
+    tests = [path for method, path in platform.seen if (method, path[-6:]) == ("GET", "/tests")]
+    assert len(tests) == 2 + beside  # for the plan, to make sure, and where more is read back with all of it
+    finishes(bot, platform)
+    assert platform.tests("bot")["Answers are short"]["archived"]
+
+
+def test_an_archive_that_shows_late_is_waited_for(bot: Any, platform: Any) -> None:
+    """The list that is read first is a little behind."""
+    bot("apply", "--yes")
+    text = (bot.folder / "bot.yaml").read_text()
+    bot.write("bot.yaml", text.partition("    - name: Answers are short")[0])
+    bot.edit("bot.yaml", "description: Answers", "description: All answers")
+    project, stale = platform.projects()["bot"]["id"], list[bytes]()
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        is_list = (scope["method"], scope["path"]) == ("GET", f"/v1/projects/{project}/tests")
+        reads = platform.seen.count(("GET", f"/projects/{project}/tests")) if is_list else 0
+
+        async def kept(message: Message) -> None:
+            if message["type"] == "http.response.body" and reads == 1:
+                stale.append(message["body"])
+            if message["type"] == "http.response.body" and reads == 2:
+                message = {**message, "body": stale[0]}
+            if message["type"] == "http.response.start" and is_list:
+                headers = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await platform.app(scope, receive, kept)
+
+    platform.door = behind
+    platform.seen.clear()
+    assert "2 done" in bot("apply", "--yes").out
+    assert platform.tests("bot")["Answers are short"]["archived"]
+    bot("plan", "--detailed-exitcode")
 
 
 def test_what_is_found_again_becomes_what_is_written_by_now(bot: Any, platform: Any) -> None:

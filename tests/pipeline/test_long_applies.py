@@ -182,7 +182,7 @@ def test_what_was_read_back_early_and_has_not_come_out_is_told(tmp_path: Path, p
     assert run(tmp_path, platform).outcomes != ()
 
 
-def test_nothing_is_read_back_of_what_was_only_removed(tmp_path: Path, platform: Platform) -> None:
+def test_of_what_was_only_archived_one_list_tells(tmp_path: Path, platform: Platform) -> None:
     declare(tmp_path, "project", tests=3)
     run(tmp_path, platform)
     platform.requests.clear()
@@ -190,7 +190,8 @@ def test_nothing_is_read_back_of_what_was_only_removed(tmp_path: Path, platform:
     applied = run(tmp_path, platform)
     assert [outcome.status for outcome in applied.outcomes] == [StepStatus.DONE] * 2
     last = max(number for number, (_, method, _) in enumerate(platform.requests) if method != "GET")
-    assert [path for _, _, path in platform.requests[last + 1 :] if "background-tasks" not in path] == []
+    read = [path.rpartition("/")[2] for _, _, path in platform.requests[last + 1 :] if "background-tasks" not in path]
+    assert read == ["tests"]
 
 
 def test_the_lists_of_roots_are_asked_for_once_at_the_end_and_what_is_left_in_them_after(
