@@ -62,7 +62,8 @@ def test_a_merge_a_refused_pull_request_an_agreement_and_a_quiet_night(
     assert merged.failed
     assert "Apply: 5 done." in merged.log
     assert "Rows arrive" in merged.summary
-    assert [uses.partition("@")[0] for uses in merged.used][-1] == "actions/cache/save"
+    assert [uses.partition("@")[0] for uses in merged.used][-2:] == ["actions/cache/save", "actions/upload-artifact"]
+    assert "Rows arrive" in (repository / "report.html").read_text(encoding="utf-8")
     _loosen(repository)
     refused = start("plan", "pull_request", pull_request())
     assert refused.failed
