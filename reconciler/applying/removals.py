@@ -22,6 +22,7 @@ from reconciler.model.kind import AnyKind, Removal
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Clock
 from reconciler.model.resource import Address
+from reconciler.model.values import some_of
 
 _Place = tuple[str, Address | None]
 """A kind, and what its objects stand in."""
@@ -90,8 +91,7 @@ class Look(Struct, frozen=True):
             left = await self._look(left, tell, is_last=is_last)
             if left:
                 if pause == FIRST_PAUSE_S:
-                    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-                    what = f"{left[0].step.address}{more} was {self._removed} and still shows"
+                    what = f"{some_of([each.step.address for each in left], 1)} was {self._removed} and still shows"
                     self.on_wait(f"{what}; making sure for {until - began:.0f} s")
                 with suppress(Stopped):
                     await unless(self.stop, self.clock.sleep(min(pause, until - began)))

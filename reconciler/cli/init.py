@@ -51,11 +51,11 @@ def _below(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 def _refuse_to_overwrite(target: Path, contents: dict[str, bytes]) -> None:
     from reconciler.errors import UsageInvalid
+    from reconciler.model.values import some_of
 
     taken = [str(target / name) for name in contents if os.path.lexists(target / name)]
     if taken:
-        others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-        raise UsageInvalid(f"{taken[0]}{others} would be overwritten", hint="name another folder: reconciler init DIR")
+        raise UsageInvalid(f"{some_of(taken, 1)} would be overwritten", hint="name another folder: reconciler init DIR")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from reconciler.manifests.formatter import comment_lines
 from reconciler.manifests.loader import printable, read
 from reconciler.manifests.positions import Map, Seq, Spot, line_of
 from reconciler.manifests.repeats import Layouts
+from reconciler.model.values import some_of
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{[^}]*\}")
 _MOST_LINES = 5
@@ -77,6 +78,4 @@ def _references(old: Any, new: Any, spot: Spot) -> Iterator[tuple[str, Spot]]:
 
 def _listed(numbers: Iterable[int]) -> str:
     lines = sorted(set(numbers))
-    shown = ", ".join(map(str, lines[:_MOST_LINES]))
-    more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
-    return f"{'line' if len(lines) == 1 else 'lines'} {shown}{more}"
+    return f"{'line' if len(lines) == 1 else 'lines'} {some_of(lines, _MOST_LINES)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
@@ -213,6 +214,16 @@ def how_to_write_number(text: str) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 resource``, ``2 resources``, ``1,200 resources``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def some_of(items: Sequence[object], most: int) -> str:
+    """The first of them, and how many others there are.
+
+    >>> some_of(["a", "b", "c", "d"], 2), some_of([7], 2)
+    ('a, b and 2 more', '7')
+    """
+    shown = ", ".join(map(str, items[:most]))
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 Duration = Annotated[

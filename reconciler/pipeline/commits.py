@@ -16,7 +16,7 @@ from reconciler.model.flow import drive
 from reconciler.model.measuring import Version, Versions
 from reconciler.model.outcome import Evaluation, EvaluationStatus
 from reconciler.model.resource import Address, Resource
-from reconciler.model.values import format_duration
+from reconciler.model.values import format_duration, some_of
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
 from reconciler.providers import KINDS
@@ -142,5 +142,4 @@ def _told(project: Address, version: Version) -> str:
 
 
 def _listed(projects: Sequence[Address]) -> str:
-    names = sorted(project.name for project in projects)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return some_of(sorted(project.name for project in projects), 3)

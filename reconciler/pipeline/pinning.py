@@ -21,7 +21,7 @@ from reconciler.model.kind import Criterion
 from reconciler.model.outcome import EvaluationStatus
 from reconciler.model.replay import Suggestion
 from reconciler.model.resource import Address, Evidence, Pin, PinnedVerdict, Resource, Source
-from reconciler.model.values import Fields, Json, counted
+from reconciler.model.values import Fields, Json, counted, some_of
 from reconciler.pipeline.planning import plan
 from reconciler.pipeline.replaying import Looking, last
 from reconciler.pipeline.session import Session
@@ -152,9 +152,8 @@ def one_test(looking: Looking, pattern: str) -> Resource:
             f"{pattern!r} is none of the tests declared here",
             hint="it is an address: 'support-bot/monitoring/Faithful'",
         )
-    names = ", ".join(str(each.address) for each in found[:MOST_NAMED])
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    raise UsageInvalid(f"{pattern!r} means {len(found)} tests: {names}{more}", hint="give the whole address")
+    names = some_of([each.address for each in found], MOST_NAMED)
+    raise UsageInvalid(f"{pattern!r} means {len(found)} tests: {names}", hint="give the whole address")
 
 
 # ------------------------------------------------------------------------------------------- a limit for a budget

@@ -21,7 +21,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Desired, Source
 from reconciler.model.state import Entry, State
-from reconciler.model.values import counted
+from reconciler.model.values import counted, some_of
 from reconciler.planning.matcher import Match
 from reconciler.planning.policy import unacknowledged
 from reconciler.planning.world import World
@@ -107,9 +107,8 @@ def _is_there(address: Address, world: World) -> bool:
 
 def _first(missing: Sequence[Address]) -> str:
     """Some of them by name, what others stand in first."""
-    named = sorted(missing, key=lambda address: (not address.is_root, address))[:MOST_NAMED]
-    more = len(missing) - len(named)
-    return ", ".join(map(str, named)) + (f" and {more} more" if more else "")
+    roots_first = sorted(missing, key=lambda address: (not address.is_root, address))
+    return some_of(roots_first, MOST_NAMED)
 
 
 def risks_of(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: World) -> tuple[Refusal, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -11,7 +11,7 @@ from reconciler.model.kind import Removal, root_of
 from reconciler.model.plan import Action, Cause, Effect, Refusal, Step
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.state import Entry
-from reconciler.model.values import counted
+from reconciler.model.values import counted, some_of
 from reconciler.planning.leftovers import leftover, refuse_double, refuse_misplaced, unanswered, users_of
 from reconciler.planning.matcher import Match
 from reconciler.planning.world import Decision, World, in_scope, removal
@@ -80,7 +80,7 @@ def _let_go(
         return replace(step, effect=_effect(live, world), cause=cause)
     unknown = _archived_with_it(address, world)
     if needed := _needed_by(address, live, world):
-        return _keep(address, found, reason, f"it cannot go while this stays: {_first(needed, 1)}")
+        return _keep(address, found, reason, f"it cannot go while this stays: {some_of(needed, 1)}")
     if not _may_be_deleted(address, entry, world, going):
         how = "to delete it for good: --ack delete=N" + ("" if unknown else ", or lifecycle.onRemoval: delete")
         return _keep(address, found, reason, how, *unknown)
@@ -166,7 +166,7 @@ def _would_take_along(address: Address, world: World) -> Refusal | None:
         if names:
             return Refusal(
                 address,
-                f"deleting it would take along what {what}: {_first(names)}",
+                f"deleting it would take along what {what}: {some_of(names, 3)}",
                 f"{hint}, or leave it there: reconciler state rm '{address}'",
             )
     return None
@@ -179,24 +179,19 @@ def _would_leave_without(address: Address, live: LiveObject, world: World) -> Re
         return None
     return Refusal(
         address,
-        f"it is named by what is declared outside the given paths: {_first(names)}",
+        f"it is named by what is declared outside the given paths: {some_of(names, 3)}",
         f"name those paths too, or leave it there: reconciler state rm '{address}'",
     )
 
 
 def _archived_with_it(address: Address, world: World) -> tuple[str, ...]:
     names = sorted(map(str, world.archived_strangers.get(address, ())))
-    return (f"deleting it takes along what is archived and not known as ours: {_first(names)}",) if names else ()
+    return (f"deleting it takes along what is archived and not known as ours: {some_of(names, 3)}",) if names else ()
 
 
 def _left_without(live: LiveObject, world: World) -> tuple[str, ...]:
     names = sorted(map(str, world.naming.get(live.address, ())))
-    return (f"it is named by what stays: {_first(names, 1)}",) if names else ()
-
-
-def _first(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return (f"it is named by what stays: {some_of(names, 1)}",) if names else ()
 
 
 def _taken_along(address: Address, live: LiveObject, world: World) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from reconciler.model.measuring import Measuring, Past, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import Mark, RefTo, Spec
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, some_of
 from reconciler.providers.bodies import listed, whole_seconds
 from reconciler.providers.digitalocean.evaluation_test_case import NUMBERS, latest_version, threshold
 from reconciler.providers.digitalocean.lookups import RUNNING, near
@@ -348,9 +348,8 @@ def _which_prompts_miss(run_id: str, case: Fields) -> Flow[str]:
     misses = [number for number, value in known if (value > limit if inverted else value < limit)]
     if not misses:
         return ""
-    more = f" and {len(misses) - MOST_NAMED} more" if len(misses) > MOST_NAMED else ""
     of = f"the first {MOST_PROMPTS}" if len(found) > MOST_PROMPTS else str(len(prompts))
-    return f"misses the threshold; so do {len(misses)} of {of} prompts: {', '.join(misses[:MOST_NAMED])}{more}"
+    return f"misses the threshold; so do {len(misses)} of {of} prompts: {some_of(misses, MOST_NAMED)}"
 
 
 def _value_for(metric: Json, prompt: Fields) -> Json:
