@@ -193,6 +193,35 @@ def move_origin(common: Common, yes: bool) -> None:
 
 
 @command.command(
+    "migrate",
+    short_help="Bring the state from another PLACE.",
+    epilog=example("reconciler state migrate .reconciler --env production"),
+)
+@click.argument("place")
+@common(lock_option, paths=False)
+def migrate(common: Common, place: str) -> None:
+    """Bring the state, and its history, from PLACE to where the environment keeps it now.
+
+    PLACE is a folder or an address, as in state.url.  It cannot be used any more afterwards, so that a branch that is
+    behind does not go on there.  Refused where the new place has a state already.
+    """
+
+    async def work(here: Session, console: Console) -> None:
+        from reconciler.model.values import counted
+        from reconciler.pipeline.migrating import migrate
+        from reconciler.reporting.escape import terminal
+
+        moved = await migrate(here, place)
+        what = [counted(moved.resources, "resource")]
+        what += [f"{counted(moved.in_doubt, 'create')} in doubt"] if moved.in_doubt else []
+        what += [counted(moved.observations, "observation")] if moved.observations else []
+        console.answer(terminal(f"> {moved.place}  (was {moved.former})"))
+        console.answer(f"Moved: {', '.join(what)}.  At the platform nothing changed.")
+
+    _with_session(common, work)
+
+
+@command.command(
     "unlock", short_help="Break the lock ID.", epilog=example("reconciler state unlock 5f0c... --env production")
 )
 @click.argument("lock_id", metavar="ID")

@@ -80,6 +80,7 @@ class State(Struct, frozen=True):
     ``unverified``: nobody asked the last apply to verify what it changed, and no gate has held for it since.
     ``measured`` is what is no object at the platform, as it was declared when its gate held after an apply.
     ``declared`` is the same, with its gate, as the last apply settled it (``planning.virtual`` reads it).
+    ``moved_to`` is where everything went; nobody can load such a state any more.
     """
 
     lineage: str = ""
@@ -98,6 +99,7 @@ class State(Struct, frozen=True):
     going_back: bool = False
     measured: Mapping[Address, Fields] = field(default_factory=dict)
     declared: Mapping[Address, Fields] = field(default_factory=dict)
+    moved_to: str = ""
 
 
 Record = dict[str, Any]
@@ -453,11 +455,13 @@ def _last_apply_to_json(state: State) -> dict[str, Any]:
         data["measured"] = {str(address): state.measured[address] for address in sorted(state.measured)}
     if state.declared:
         data["declared"] = {str(address): state.declared[address] for address in sorted(state.declared)}
+    if state.moved_to:
+        data["moved_to"] = state.moved_to
     return data
 
 
 def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None = None) -> State:
-    """The inverse of ``state_to_json``.  Raises StateUnreadable for a newer format or missing keys.
+    """The inverse of ``state_to_json``.  Raises StateUnreadable for a newer format, missing keys and what was moved.
 
     ``entries``, by the text of their address, are those of the data where somebody has read them already.
     """
@@ -465,6 +469,11 @@ def state_from_json(data: Mapping[str, Any], entries: Mapping[str, Entry] | None
         raise StateUnreadable(
             f"the state has format {data.get('format')!r}; this version reads {STATE_FORMAT}",
             hint="use the version of reconciler that wrote it",
+        )
+    if data.get("moved_to"):
+        raise StateUnreadable(
+            f"the state was moved to {data['moved_to']!s:.200}",
+            hint="name that place (state.url of the Environment, RECONCILER_STATE_URL); this checkout may be behind",
         )
     addresses = _Addresses()
     try:

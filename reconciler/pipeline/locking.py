@@ -7,7 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from reconciler.concurrency import Stopped, unless
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError
-from reconciler.model.provider import Holder
+from reconciler.model.provider import Holder, StateStore
 from reconciler.model.values import format_duration
 from reconciler.pipeline.session import Session
 
@@ -16,15 +16,15 @@ LONGEST_PAUSE_S = 2.0
 
 
 @asynccontextmanager
-async def locked(here: Session, operation: str) -> AsyncIterator[Holder]:
-    """Hold the lock for an ``async with`` block.
+async def locked(here: Session, operation: str, store: StateStore | None = None) -> AsyncIterator[Holder]:
+    """Hold the lock for an ``async with`` block: the session's, or another store's.
 
     Raises LockHeld, naming the holder, when somebody else has it and the request's ``lock_timeout_s`` is over;
     Interrupted when the session is told to stop while it waits.  A lock that cannot be freed is the session's
     last error: what was done under it is told first.
     """
     with ExitStack() as held:
-        holder = await _taken(here, operation, held)
+        holder = await _taken(here, store or here.store, operation, held)
         here.hooks.check()
         yield holder
         try:
@@ -33,12 +33,12 @@ async def locked(here: Session, operation: str) -> AsyncIterator[Holder]:
             here.last_error = error
 
 
-async def _taken(here: Session, operation: str, held: ExitStack) -> Holder:
+async def _taken(here: Session, store: StateStore, operation: str, held: ExitStack) -> Holder:
     patience = here.request.lock_timeout_s
     deadline, pause, told = here.clock.monotonic() + patience, FIRST_PAUSE_S, False
     while True:
         try:
-            return held.enter_context(here.store.lock(operation))
+            return held.enter_context(store.lock(operation))
         except LockHeld as error:
             left = deadline - here.clock.monotonic()
             if left <= 0:

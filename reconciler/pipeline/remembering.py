@@ -119,7 +119,11 @@ def _suggestion(pattern: str, latest: Sequence[Observation]) -> str:
 
 def history(here: Session) -> HistoryStore:
     """The history of the session's environment."""
-    place = parse_place(here.state_url or FOLDER)
+    return history_at(here, here.state_url)
+
+
+def history_at(here: Session, url: str | None) -> HistoryStore:
+    """The history that belongs to a state at ``url``."""
+    place = parse_place(url or FOLDER)
     folder = here.request.root / (place.path if place.scheme == "file" else FOLDER)
-    environ = here.settings.plain()
-    return open_history(folder, here.environment, here.state_url, environ=environ, places=PLACES)
+    return open_history(folder, here.environment, url, environ=here.settings.plain(), places=PLACES)

@@ -202,8 +202,12 @@ class Session:
     @cached_property
     def store(self) -> StateStore:
         """The memory of the environment.  Raises SettingsInvalid when its place cannot be used."""
+        return self.store_at(self.state_url)
+
+    def store_at(self, url: str | None) -> StateStore:
+        """What is remembered of the environment at another place; None is the folder beside all else."""
         return open_store(
-            self.state_url,
+            url,
             self.environment,
             root=self.request.root,
             environ=self.settings.plain(),
