@@ -28,7 +28,7 @@ LARGEST = 64 * 1024 * 1024
     ),
 )
 @click.option("--from", "file", type=FILE, default="-", metavar="FILE", help="What to say: Markdown, or a JSON that "
-              "reconciler wrote; standard input by default.")  # fmt: skip
+              "reconciler wrote (nothing else is taken from *.json); standard input by default.")  # fmt: skip
 @click.option("--marker", default="", metavar="NAME", help="Keep a comment of its own under this name.  [default: one "
               "for each environment's plan, and one for its evaluation]")  # fmt: skip
 @click.option("--pull", "number", type=click.IntRange(min=1), metavar="N", help="The pull or merge request.  "
@@ -57,7 +57,7 @@ def command(file: str, marker: str, number: int | None, author: str, token_varia
     from reconciler.settings import Settings
 
     console, settings = Console(color=not no_color), Settings.from_environ(os.environ)
-    text = _told(_read(file))
+    text = _told(_read(file), prepared=not file.lower().endswith(".json"))
     place = find_place(settings, number)
     body = cut(marked(text, marker), LIMIT)
 
@@ -101,8 +101,11 @@ def _read(file: str) -> str:
     return text
 
 
-def _told(text: str) -> str:
-    """Markdown: of a plan or of verdicts where the text is their JSON, else the text itself."""
+def _told(text: str, *, prepared: bool) -> str:
+    """Markdown: of a plan or of verdicts where the text is their JSON, else the text itself where that is ``prepared``.
+
+    What calls itself JSON is none: it may come from a stranger, whose Markdown would be posted in the job's name.
+    """
     from reconciler.errors import UsageInvalid
     from reconciler.reporting.pages import page
     from reconciler.reporting.reading import read_told
@@ -111,6 +114,9 @@ def _told(text: str) -> str:
         told = read_told(text)
     except ValueError as error:
         raise UsageInvalid(f"--from: {error}", hint="reconciler plan --out plan.json writes one") from error
+    if told is None and not prepared:
+        hint = "Markdown is taken from a file of another name, or from standard input"
+        raise UsageInvalid("--from: not a JSON of a plan, of verdicts or of problems that reconciler wrote", hint=hint)
     return text if told is None else page(told)
 
 

@@ -169,6 +169,35 @@ def test_what_can_not_be_told_is_a_mistake_of_the_caller(run: Run, said: str, wo
     assert words in run("--pull", "12", said=said, code=64).err
 
 
+@pytest.mark.parametrize("name", ["plan.json", "PLAN.JSON"])
+@pytest.mark.parametrize("said", [MARKDOWN, "\n@acme/security [the plan](https://elsewhere.invalid)", "[1]", '"x"'])
+def test_a_file_that_calls_itself_json_is_no_markdown(
+    run: Run, forge: Any, tmp_path: Path, name: str, said: str
+) -> None:
+    """It may be the artifact of a stranger's job: as Markdown it would say anything, in the place of any comment."""
+    forge.say("ci-bot", MARKDOWN)
+    (tmp_path / name).write_text(said, encoding="utf-8")
+    err = run("--from", name, "--pull", "12", code=64).err
+    assert "not a JSON" in err
+    assert "a file of another name" in err
+    assert forge.bodies("ci-bot") == [MARKDOWN]
+    assert forge.writes == []
+
+
+def test_with_a_marker_no_json_chooses_which_comment_it_replaces(run: Run, forge: Any, tmp_path: Path) -> None:
+    """The environment that a JSON names, and what it tells of, choose one only where the job names none."""
+    verdicts = {"format_version": "1.0", "environment": "production", "verdicts": []}
+    (tmp_path / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
+    run("--from", "verdicts.json", "--pull", "12")
+    (of_the_job,) = forge.bodies("ci-bot")
+    for environment in ("production", "-->\n<!-- reconciler:verdicts 0123456789ab -->"):
+        (tmp_path / "fork.json").write_text(json.dumps({**verdicts, "environment": environment}), encoding="utf-8")
+        run("--from", "fork.json", "--marker", "fork", "--pull", "12")
+        mine, fork = forge.bodies("ci-bot")
+        assert mine == of_the_job
+        assert fork.startswith("<!-- reconciler:comment ")
+
+
 def test_bytes_that_are_no_text_do_no_harm(run: Run, forge: Any) -> None:
     run("--pull", "12", said=b"\xef\xbb\xbfhello\r\n\xff\x00world")
     assert forge.bodies("ci-bot")[0].split("\n")[1:] == ["hello", "\ufffdworld"]
