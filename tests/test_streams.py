@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,8 +15,57 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SCRIPT = "from reconciler.cli.main import run; run()"
 
 
+NAME = "Größe ≥ ok"
+MANIFEST = f"""\
+apiVersion: openlayer/v1
+kind: Project
+metadata: {{name: spoken}}
+spec:
+  taskType: llm-base
+  pipelines: [{{name: production}}]
+  tests:
+    - name: {NAME}
+      type: integrity
+      subtype: rowCount
+      thresholds: [{{insightName: metrics, measurement: rowCount, operator: ">=", value: 3}}]
+"""
+
+
 def started(*arguments: str, out: int | IO[bytes], err: int | IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=CHECKOUT, stdout=out, stderr=err)
+
+
+def said(folder: Path, encoding: str, *arguments: str) -> tuple[int, bytes]:
+    """The exit code and the answer of a command whose streams have an encoding, as a locale or Windows gives it."""
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=60)
+    return ended.returncode, ended.stdout
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+def test_what_programs_read_is_utf_8_whatever_the_stream_speaks(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "spoken.yaml").write_text(MANIFEST, encoding="utf-8")
+    for form in ("json", "markdown", "html"):
+        plan = ("plan", "--env", "local", "--format", form)
+        code, answer = said(tmp_path, encoding, *plan)
+        assert (code, answer) == said(tmp_path, "utf-8", *plan)
+        assert NAME in answer.decode("utf-8")
+    code, answer = said(tmp_path, encoding, "apply", "--env", "local", "--yes", "--format", "json")
+    assert code == 0
+    assert json.loads(answer)["apply"]["outcomes"]
+    for form in ("json", "junit", "markdown"):
+        code, answer = said(tmp_path, encoding, "status", "--env", "local", "--format", form)
+        assert code == 5
+        assert NAME in answer.decode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_what_people_read_says_what_their_encoding_has_no_letter_for(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "spoken.yaml").write_text(MANIFEST, encoding="utf-8")
+    code, answer = said(tmp_path, encoding, "plan", "--env", "local")
+    assert code == 0
+    assert r"Größe \u2265 ok" in answer.decode(encoding)
 
 
 def unread() -> int:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from reconciler.cli.streams import spell_out
+
 COMMANDS = {
     "init": "Write a commented starter repository.",
     "validate": "Check manifests offline; report every problem.",
@@ -52,6 +54,7 @@ def run() -> None:
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by whoever started us: write to nobody
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the process
+    spell_out()
     if arguments == ["--version"]:
         from reconciler import __version__
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from msgspec import Struct
 
+from reconciler.cli.streams import speak_utf8
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -269,9 +270,21 @@ deny_option = click.option(
 
 
 def output_format(*choices: str) -> Callable[[F], F]:
-    """``--format`` with the first choice as default."""
+    """``--format`` with the first choice as default.  All but ``text`` is for programs, which expect UTF-8."""
+
+    def chosen(_: click.Context, __: click.Parameter, form: str) -> str:
+        if form != "text":
+            speak_utf8()
+        return form
+
     return click.option(
-        "--format", "style", type=click.Choice(choices), default=choices[0], show_default=True, help="What to print."
+        "--format",
+        "style",
+        type=click.Choice(choices),
+        default=choices[0],
+        callback=chosen,
+        show_default=True,
+        help="What to print.",
     )
 
 

@@ -37,6 +37,7 @@ def command(common: Common, result_id: str, test: str | None, out: str | None, n
 
     from reconciler.cli.console import Console
     from reconciler.cli.running import in_session
+    from reconciler.cli.streams import speak_utf8
     from reconciler.errors import SettingsInvalid
     from reconciler.manifests.writer import to_yaml
     from reconciler.pipeline.pinning import pin_of
@@ -49,6 +50,7 @@ def command(common: Common, result_id: str, test: str | None, out: str | None, n
     pinned = in_session(work, common.request(), settings, console, ahead=True)
     text = to_yaml(pinned.document)
     if out is None:
+        speak_utf8()
         console.answer(text)
     else:
         try:

@@ -77,11 +77,13 @@ def show(common: Common, address: str) -> None:
     """Show everything that we remember of ADDRESS, as JSON."""
 
     async def work(here: Session, console: Console) -> None:
+        from reconciler.cli.streams import speak_utf8
         from reconciler.model.state import entry_to_json
         from reconciler.pipeline.mending import remembered_at
         from reconciler.reporting.machine import to_json
 
         found, entry = remembered_at(here, address)
+        speak_utf8()
         console.answer(to_json({"address": str(found), **entry_to_json(entry)}))
 
     _with_session(common, work)

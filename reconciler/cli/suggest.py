@@ -43,6 +43,7 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
     from reconciler.cli.console import Console
     from reconciler.cli.ranges import seconds
     from reconciler.cli.running import in_session
+    from reconciler.cli.streams import speak_utf8
     from reconciler.pipeline.pinning import suggested
     from reconciler.reporting.suggestions import SuggestedLimit, suggestion_json, suggestion_text, unified_diff
     from reconciler.settings import Settings
@@ -67,6 +68,7 @@ def command(common: Common, test: str, budget: str, since: str, measurement: str
     if style == "json":
         console.answer(suggestion_json(made))
     else:
+        speak_utf8()  # there is a patch in it
         console.answer(suggestion_text(made, width=console.width, color=console.answer_color))
     return ExitCode.DONE if found.suggestion.limit is not None else ExitCode.ERROR
 
