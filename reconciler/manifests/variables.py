@@ -21,15 +21,26 @@ from reconciler.model.nearest import did_you_mean
 from reconciler.model.values import reference_meant
 
 ENVIRON_PREFIX: Final = "RECONCILER_VAR_"
+LONGEST_TEXT: Final = 1024 * 1024
+"""Characters that one text may come to with its references replaced."""
+MOST_TEXT: Final = 64 * 1024 * 1024
+"""Characters of all such texts of a load, each counted as often as it is made."""
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"(var|param|env)\.([A-Za-z_][A-Za-z0-9_-]*)|each(?:\.([A-Za-z_][A-Za-z0-9_-]*))?")
+
+
+class Made(Struct):
+    """How many characters the texts have together in which references were replaced."""
+
+    characters: int = 0
 
 
 class Scope(Struct, frozen=True):
     """What can be referred to.  ``used`` collects the names (``var.x``) that were.
 
     ``given`` are the variables of the command line, which nothing replaces.  ``places``: where in the manifests a name
-    got its value (``var.x``, ``each``); that of ``param`` is where all parameters stand.
+    got its value (``var.x``, ``each``); that of ``param`` is where all parameters stand.  ``made`` is counted over all
+    scopes of a load.
     """
 
     var: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +51,7 @@ class Scope(Struct, frozen=True):
     in_each: bool = False
     used: set[str] = field(default_factory=set)
     places: Mapping[str, Spot] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
 
     def below(self, var: Map) -> Scope:
         """The same with an environment's variables, which yield to those of the command line."""
@@ -128,9 +140,21 @@ def _resolve_text(text: str, spot: Spot, scope: Scope, problems: Problems) -> An
     whole = _REFERENCE.fullmatch(text)
     if whole and whole[1] is not None:
         found, value = _look_up(whole[1], spot, scope, problems)
-        return value if found else text
+        if not found or (isinstance(value, str) and not _fits(len(value), spot, scope, problems)):
+            return text
+        return value
+
+    length = 0
 
     def replacement(match: re.Match[str]) -> str:
+        nonlocal length
+        if length > LONGEST_TEXT:
+            return ""  # it is refused whatever else is in it
+        new = replaced(match)
+        length += len(new)
+        return new
+
+    def replaced(match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
         if match[1] is None:
@@ -139,7 +163,28 @@ def _resolve_text(text: str, spot: Spot, scope: Scope, problems: Problems) -> An
         found, value = _look_up(match[1], spot, scope, problems)
         return _spelled(value, match[0], spot, problems) if found else match[0]
 
-    return _REFERENCE.sub(replacement, text)
+    made = _REFERENCE.sub(replacement, text)
+    return made if _fits(max(length, len(made)), spot, scope, problems) else text
+
+
+def _fits(length: int, spot: Spot, scope: Scope, problems: Problems) -> bool:
+    """Whether a text of so many characters may be made; counts it, and reports the first that may not.
+
+    References to references there are none, but a long value that is named often enough is a bomb, too.
+    """
+    before, scope.made.characters = scope.made.characters, scope.made.characters + length
+    if length > LONGEST_TEXT:
+        message = f"its references make more than {LONGEST_TEXT:,} characters of this text"
+        problems.add_reference(spot, message, "let it name less, or less often")
+        return False
+    if before + length <= MOST_TEXT:
+        return True
+    if before <= MOST_TEXT:
+        message = f"up to this text, references make more than {MOST_TEXT:,} characters"
+        hint = "let long values be named less often: a forEach and a set make each text once for each item"
+        problems.add_reference(spot, message, hint)
+    problems.unresolved.add(spot)
+    return False
 
 
 def _how_to_close(text: str) -> str:

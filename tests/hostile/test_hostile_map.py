@@ -16,6 +16,8 @@ ANSWERS = {
     # manifests
     "alias bomb": "manifests/test_loader.py::test_a_bomb_is_refused_quickly_and_in_little_memory",
     "alias bomb, in words": "problems/017-alias-bomb",
+    "a bomb of references": "manifests/test_validator.py::"
+    "test_references_that_make_a_bomb_of_a_text_are_refused_in_little_memory",
     "a file of 100 MB, or of a gibibyte": "manifests/test_files.py::test_a_huge_file_is_refused_without_being_read",
     "a large file that is named": "manifests/test_attachments.py::test_a_huge_file_is_refused_without_being_read",
     "deep nesting": "problems/018-too-deep",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -460,6 +461,58 @@ def test_scope_names_the_paths_given_from_the_root(tmp_path: Path) -> None:
 def test_environments_are_found_beside_broken_manifests(tmp_path: Path) -> None:
     write(tmp_path, a="apiVersion: [", env=ENVIRONMENT)
     assert declared_environments([], root=tmp_path, vendors=[OPENLAYER]) == ("staging",)
+
+
+REFERRING = """\
+apiVersion: openlayer/v1
+kind: TestSet
+metadata: {{name: bomb}}
+spec:
+  appliesTo: {{matchLabels: {{team: cx}}}}
+  params: {{x: {x}}}
+  tests:
+    - name: T${{each}}
+      forEach: {each}
+      description: {description}
+      type: integrity
+      subtype: rowCount
+      thresholds: [{row_count}]
+"""
+
+
+def test_references_that_make_a_bomb_of_a_text_are_refused_in_little_memory(tmp_path: Path) -> None:
+    """200 KB that are named 16,000 times would be 3.2 GB."""
+    text = REFERRING.format(x="a" * 200_000, each="[1]", description="${param.x}" * 16_000, row_count=ROW_COUNT)
+    write(tmp_path, project=PROJECT, bomb=text)
+    tracemalloc.start()
+    with pytest.raises(ManifestsInvalid) as caught:
+        loaded(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (problem,) = caught.value.problems
+    assert str(problem) == (
+        "bomb.yaml:10:20: spec.tests[0].description: its references make more than 1,048,576 characters of this text;"
+        " let it name less, or less often"
+    )
+    assert peak < 50 * 1024 * 1024
+
+
+@pytest.mark.parametrize("description", ["${param.x}", "${param.x} of ${each}"])
+def test_references_that_make_a_bomb_of_all_texts_together_are_refused(tmp_path: Path, description: str) -> None:
+    """One million characters fit, but not for each of a hundred tests; it is said once."""
+    each = list(range(100))
+    write(tmp_path, project=PROJECT)
+    write(tmp_path, bomb=REFERRING.format(x="a" * 1_000_000, each=each, description=description, row_count=ROW_COUNT))
+    with pytest.raises(ManifestsInvalid) as caught:
+        loaded(tmp_path)
+    (problem,) = caught.value.problems
+    assert str(problem) == (
+        "bomb.yaml:10:20: spec.tests[0].description: up to this text, references make more than 67,108,864 characters;"
+        " let long values be named less often: a forEach and a set make each text once for each item"
+    )
+    fewer = each[:60]
+    write(tmp_path, bomb=REFERRING.format(x="a" * 1_000_000, each=fewer, description=description, row_count=ROW_COUNT))
+    assert len([found for found in loaded(tmp_path).desired if found.address.kind == "openlayer.Test"]) == 60
 
 
 @pytest.mark.parametrize("kind", OPENLAYER.kinds, ids=lambda kind: kind.id)
