@@ -383,7 +383,7 @@ def _find(data: Map, path: str) -> tuple[Spot, str]:
         if isinstance(value, Map) and part in value:
             value, spot = value[part], value.value_spot(part)
         elif isinstance(value, Seq) and part.isdigit() and int(part) < len(value):
-            value, spot = value[int(part)], value.spots[int(part)]
+            value, spot = value[int(part)], value.item_spot(int(part))
         else:
             return spot, ".".join(parts[index:])
     return spot, ""

@@ -75,7 +75,7 @@ def _spot(value: Any, path: str) -> Spot | None:
         if isinstance(value, Map) and part in value:
             value, spot = value[part], value.value_spot(part)
         elif isinstance(value, Seq) and part.isdecimal() and int(part) < len(value):
-            value, spot = value[int(part)], value.spots[int(part)]
+            value, spot = value[int(part)], value.item_spot(int(part))
         else:
             return None
     return spot

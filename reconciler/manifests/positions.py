@@ -15,6 +15,8 @@ LINE_BITS: Final = 23
 FILE_BITS: Final = 46
 COLUMN_MASK: Final = (1 << LINE_BITS) - 1
 _LINE_MASK = COLUMN_MASK
+_FEW: Final = 32
+"""Keys that are counted off quickly enough each time."""
 
 
 def unpack(spot: Spot) -> tuple[int, int, int]:
@@ -65,9 +67,14 @@ class _Placed:
 
 
 class Map(dict[str, Any], _Placed):
-    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys."""
+    """A mapping.  ``spot`` is its own; ``spots`` holds those of each key and value, in the order of the keys.
 
-    __slots__ = ("home", "places", "spot")
+    ``numbers`` are those of the keys, kept where there are more than ``_FEW`` once one was asked for.
+    """
+
+    __slots__ = ("home", "numbers", "places", "spot")
+
+    numbers: Mapping[str, int]
 
     @classmethod
     def of(cls, spot: Spot, entries: Mapping[str, tuple[Any, Spot, Spot]]) -> Self:
@@ -86,11 +93,19 @@ class Map(dict[str, Any], _Placed):
 
     def key_spot(self, key: str) -> Spot:
         """Where the key stands; the mapping itself when it has no such key."""
-        return self.home + self.places[2 * list(self).index(key)] if key in self else self.spot
+        return self.home + self.places[2 * self._number(key)] if key in self else self.spot
 
     def value_spot(self, key: str) -> Spot:
         """Where the value of the key stands; the mapping itself when it has no such key."""
-        return self.home + self.places[2 * list(self).index(key) + 1] if key in self else self.spot
+        return self.home + self.places[2 * self._number(key) + 1] if key in self else self.spot
+
+    def _number(self, key: str) -> int:
+        """Which of the keys this is, from 0."""
+        if len(self) <= _FEW:
+            return list(self).index(key)
+        if len(getattr(self, "numbers", ())) != len(self):
+            self.numbers = {each: number for number, each in enumerate(self)}
+        return self.numbers[key]
 
 
 class Alike(Map):
@@ -120,3 +135,7 @@ class Seq(list[Any], _Placed):
         made.spot, made.home = spot, 0
         made.places = [each for _, each in items]
         return made
+
+    def item_spot(self, index: int) -> Spot:
+        """Where an item stands."""
+        return self.home + self.places[index]

@@ -223,12 +223,14 @@ def explain(
     found = [each for each in found if not (each.missing in said and len(each.path) == 1)]
     if open_references:
         found = [each for each in found if not (isinstance(each.value, str) and "${" in each.value)]
-    places = {complaint.path for complaint in found}
+    places: dict[Loc, list[_Complaint]] = {}
+    for each in found:
+        places.setdefault(each.path, []).append(each)
+    above = {path[:length] for path in places for length in range(len(path))}
     unknown = {complaint.path for complaint in found if complaint.type == "extra_forbidden"}
     for path in sorted(places, key=lambda path: (path not in unknown, list(map(str, path)))):
-        here = [complaint for complaint in found if complaint.path == path]
-        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in places)
-        if deeper and all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in here):
+        here = places[path]
+        if path in above and all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in here):
             continue  # another branch of a union got further in; what it says is closer to what was meant
         _say(here, what, fields, problems)
 
@@ -244,7 +246,7 @@ def _locate(item: Any, data: Map) -> _Complaint:
         if isinstance(value, Map) and part in value:
             container, spot, value = value, value.value_spot(str(part)), value[part]
         elif isinstance(value, Seq) and isinstance(part, int) and part < len(value):
-            container, spot, value = value, value.spots[part], value[part]
+            container, spot, value = value, value.item_spot(part), value[part]
         else:
             continue
         path.append(part)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain, pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.model.kind import Criterion
 from reconciler.model.values import Json
@@ -82,28 +82,92 @@ def _plain(value: object) -> object:
 # ------------------------------------------------------------------------------------------ sets of values
 
 
+class Passing:
+    """The values that meet all of some criteria on one key.
+
+    Of the limits on each side only the strictest counts: asking for one value looks at none of the others.
+    """
+
+    def __init__(self, criteria: Sequence[Criterion]) -> None:
+        self._is_known = all(map(is_defined, criteria))
+        self._strictest: list[Criterion] = []
+        self._only: set[tuple[Family | None, object]] = set()
+        self._but: set[tuple[Family | None, object]] = set()
+        for each in criteria if self._is_known else ():
+            if each.operator not in ORDERED:
+                (self._only if each.operator == "is" else self._but).add(_kept(each.value))
+        for side in ({">", ">="}, {"<", "<="}) if self._is_known else ():
+            limits = [each for each in criteria if each.operator in side]
+            self._strictest += [max(limits, key=_strictness)] if limits else []
+
+    def __contains__(self, value: object) -> bool:
+        kept = _kept(value)
+        if not self._is_known or kept[0] is None or kept in self._but or (self._only and self._only != {kept}):
+            return False
+        return all(meets(value, each) for each in self._strictest)
+
+
+def _kept(value: object) -> tuple[Family | None, object]:
+    """What two values have in common that are the same: 1 and 1.0, but not true."""
+    kind = family(value)
+    return kind, _plain(value) if kind else None
+
+
+def _strictness(criterion: Criterion) -> tuple[float, bool]:
+    """More of it lets less pass, among limits on one side."""
+    assert isinstance(criterion.value, int | float)
+    less = less_is_better(criterion)
+    return (-criterion.value if less else criterion.value), criterion.operator in {">", "<"}
+
+
 def contradictory(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
     """The criteria on the first key of which no value meets all; none where every key has such a value."""
-    for key in dict.fromkeys(each.key for each in criteria):
-        group = tuple(each for each in criteria if each.key == key and is_defined(each))
-        if len(group) > 1 and not any(_meets_all(value, group) for value in witnesses(group)):
-            return group
+    for group in _by_key(criteria).values():
+        defined = tuple(filter(is_defined, group))
+        passing = Passing(defined)
+        if len(defined) > 1 and not any(value in passing for value in witnesses(defined)):
+            return defined
     return ()
 
 
 def implied(stricter: Sequence[Criterion], criteria: Sequence[Criterion]) -> list[Criterion]:
     """Those of ``stricter`` that every value meets that meets ``criteria``; none where that cannot be known."""
-    found = []
-    for each in stricter:
-        group = [other for other in criteria if other.key == each.key]
-        if group and all(map(is_defined, [each, *group])):
-            passing = [value for value in witnesses([each, *group]) if _meets_all(value, group)]
-            found += [each] if all(meets(value, each) for value in passing) else []
-    return found
+    others = _by_key(filter(is_defined, stricter))
+    groups = _by_key(criteria) if others else {}
+    kept = {key: _Extremes(groups[key], each) for key, each in others.items() if key in groups}
+    return [each for each in stricter if is_defined(each) and each.key in kept and kept[each.key].all_meet(each)]
 
 
-def _meets_all(value: object, criteria: Iterable[Criterion]) -> bool:
-    return all(meets(value, each) for each in criteria)
+class _Extremes:
+    """The least and the greatest value of each family that meets ``criteria``, which are all on one key.
+
+    Whether all of them meet one of ``others``, too, shows in these two and in its own limit: what fails it lies beyond
+    the limit, or is all but the limit, or is the limit.
+    """
+
+    def __init__(self, criteria: Sequence[Criterion], others: Sequence[Criterion]) -> None:
+        self._is_known = all(map(is_defined, criteria))
+        self._families = {family(each.value) for each in criteria}
+        self._passing = Passing(criteria)
+        self._found: dict[Family | None, tuple[Any, Any]] = {}
+        for value in witnesses([*criteria, *others]) if self._is_known else ():
+            if value in self._passing:
+                least, greatest = self._found.get(family(value), (value, value))
+                self._found[family(value)] = min(least, value), max(greatest, value)
+
+    def all_meet(self, criterion: Criterion) -> bool:
+        """Whether every value of the families that are mentioned meets it; not where that cannot be known."""
+        mentioned = {*self._families, family(criterion.value)}
+        values = [value for kind in mentioned for value in self._found.get(kind, ())]
+        values += [criterion.value] if criterion.value in self._passing else []
+        return self._is_known and all(meets(value, criterion) for value in values)
+
+
+def _by_key(criteria: Iterable[Criterion]) -> dict[str, list[Criterion]]:
+    groups: dict[str, list[Criterion]] = {}
+    for each in criteria:
+        groups.setdefault(each.key, []).append(each)
+    return groups
 
 
 def witnesses(criteria: Sequence[Criterion]) -> Iterator[object]:

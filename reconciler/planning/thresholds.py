@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model.criteria import ORDERED, is_defined, less_is_better, meets, witnesses
+from reconciler.model.criteria import ORDERED, Passing, is_defined, less_is_better, witnesses
 from reconciler.model.kind import Criterion
 from reconciler.model.plan import Effect, worst
 
@@ -77,9 +77,9 @@ def _beyond_comparison(criteria: list[Criterion]) -> set[tuple[str, str]]:
 def _compare(before: list[Criterion], after: list[Criterion]) -> Effect:
     if len(before) == len(after) == 1 and before[0].operator == after[0].operator and before[0].operator in ORDERED:
         return _moved_limit(before[0], after[0])
-    values = list(witnesses([*before, *after]))
-    old = {index for index, value in enumerate(values) if all(meets(value, c) for c in before)}
-    new = {index for index, value in enumerate(values) if all(meets(value, c) for c in after)}
+    values, passed, passes = list(witnesses([*before, *after])), Passing(before), Passing(after)
+    old = {index for index, value in enumerate(values) if value in passed}
+    new = {index for index, value in enumerate(values) if value in passes}
     if old == new:
         return Effect.SAME
     if new < old:

@@ -86,6 +86,18 @@ RUNNING = {
 }
 """Those of DigitalOcean, where every run is successful."""
 
+ODD: dict[str, Callable[[int], list[str]]] = {
+    "thresholds": lambda n: [f"    thresholds: [{', '.join(_limit(each) for each in range(n))}]"],
+    "contradictions": lambda n: [
+        f"    thresholds: [{', '.join(_limit(each, '>= <='.split()[each % 2]) for each in range(n))}]"
+    ],
+    "measurements": lambda n: [f"    thresholds: [{', '.join(_limit(1, measured=f'm{each}') for each in range(n))}]"],
+    "unknown fields": lambda n: ["    thresholds: []", *(f"    k{each}: 1" for each in range(n))],
+    "mistaken items": lambda n: ["    thresholds: []", f"    pipelines: [{', '.join(str(each) for each in range(n))}]"],
+}
+"""What the one test of a project may have many of: lines of YAML."""
+FINE = ("thresholds", "contradictions", "measurements")
+
 Work = Counter[tuple[str, str]]
 """Calls and lines by (file, function)."""
 Worked = dict[str, Work]
@@ -117,6 +129,17 @@ def test_work_grows_as_the_workspaces_do(shape: str, care: Cli, account: Account
             for name, least, most in (("here", 50, cases), ("changed", 60, cases), ("less", 50, max(cases // 2, 1)))
         }
         return _worked(care, f"{shape}-{size}", variants, RUNNING)
+
+    _grows_with_the_size(worked)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_work_grows_as_what_is_odd_in_one_manifest_does(odd: str, cli: Cli) -> None:
+    """A stranger's pull request can hold as much of it as fits into a file."""
+
+    def worked(size: int) -> Worked:
+        files = {"here": {"project.yaml": _odd_project(ODD[odd](8 * size))}}
+        return _worked(cli, f"{odd}-{size}", files, {"validate .": 0 if odd in FINE else 1})
 
     _grows_with_the_size(worked)
 
@@ -166,6 +189,15 @@ def _project(number: int, pipelines: int, tests: int, least: int) -> str:
         for each in range(tests)
     )
     return f"{head}  pipelines:\n{places}  tests:\n{rows}"
+
+
+def _odd_project(lines: list[str]) -> str:
+    head = "apiVersion: openlayer/v1\nkind: Project\nmetadata: {name: odd}\nspec:\n  taskType: llm-base\n  tests:\n"
+    return "\n".join([f"{head}  - name: test", "    type: integrity", "    subtype: rowCount", *lines, ""])
+
+
+def _limit(value: int, operator: str = ">=", measured: str = "rowCount") -> str:
+    return f'{{insightName: metrics, measurement: {measured}, operator: "{operator}", value: {value}}}'
 
 
 def _with_agents(number: int) -> Doc:

@@ -1,8 +1,23 @@
 """What one value is worth against criteria: does it pass, by how much, and in which words."""
 
-import pytest
+from collections.abc import Sequence
 
-from reconciler.model.criteria import criteria_text, margin, meets, value_text
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model.criteria import (
+    Passing,
+    contradictory,
+    criteria_text,
+    family,
+    implied,
+    is_defined,
+    margin,
+    meets,
+    value_text,
+    witnesses,
+)
 from reconciler.model.kind import Criterion
 from reconciler.model.values import Json
 
@@ -111,3 +126,52 @@ def test_values_read_as_in_a_manifest() -> None:
 )
 def test_criteria_read_as_a_sentence(criteria: list[Criterion], text: str) -> None:
     assert criteria_text(criteria) == text
+
+
+NUMBERS = st.sampled_from([-1, 0, 0.5, 1, 1.0, 2, 10**30, 1e30, 0.1, 3])
+LIMITS = st.one_of(NUMBERS, NUMBERS, st.booleans(), st.sampled_from(["", "a", "b?"]), st.lists(st.sampled_from("ab")),
+                   st.sampled_from([None, float("nan")]))  # fmt: skip
+CRITERIA = st.lists(
+    st.builds(
+        Criterion,
+        st.sampled_from("kl"),
+        st.sampled_from(["is", "!=", "!=", ">", ">=", "<", "<="]),
+        LIMITS,
+        automatic=st.sampled_from([False] * 9 + [True]),
+    ),
+    max_size=6,
+)
+
+
+def _meets_all(value: object, criteria: Sequence[Criterion]) -> bool:
+    return all(meets(value, each) for each in criteria)
+
+
+@given(CRITERIA)
+def test_criteria_contradict_each_other_where_no_value_meets_them_all(criteria: list[Criterion]) -> None:
+    expected: Sequence[Criterion] = ()
+    for key in dict.fromkeys(each.key for each in criteria):
+        group = [each for each in criteria if each.key == key and is_defined(each)]
+        if len(group) > 1 and not expected and not any(_meets_all(value, group) for value in witnesses(group)):
+            expected = group
+    assert list(map(id, contradictory(criteria))) == list(map(id, expected))
+
+
+@given(CRITERIA, CRITERIA)
+def test_a_criterion_is_implied_where_every_value_that_meets_the_others_meets_it(
+    stricter: list[Criterion], criteria: list[Criterion]
+) -> None:
+    expected = []
+    for each in stricter:
+        group = [other for other in criteria if other.key == each.key]
+        if group and all(map(is_defined, [each, *group])):
+            passing = [value for value in witnesses([each, *group]) if _meets_all(value, group)]
+            expected += [each] if all(meets(value, each) for value in passing) else []
+    assert list(map(id, implied(stricter, criteria))) == list(map(id, expected))
+
+
+@given(CRITERIA, CRITERIA)
+def test_what_passes_meets_every_criterion(criteria: list[Criterion], others: list[Criterion]) -> None:
+    passing = Passing(criteria)
+    for value in [*witnesses([*criteria, *others]), None, float("nan"), {}, 1.0, True]:
+        assert (value in passing) == (_meets_all(value, criteria) and family(value) is not None)
