@@ -155,8 +155,13 @@ class Reports:
         self._console.close_events()
 
     def document(self, form: str) -> str:
-        """What came of an apply as one document of parts; a part that it did not get to is left out."""
+        """What came of an apply as one document of parts; a part that it did not get to is left out.
+
+        Empty where it got to none of them.
+        """
         told = self._told(None)
+        if told.plan is None and told.verdicts is None:
+            return ""
         return self._page(told) if form == "html" else _joined(self._parts(told, "json"))
 
     # --------------------------------------------------------------------------------------------- writing

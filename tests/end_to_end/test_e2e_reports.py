@@ -548,6 +548,17 @@ def test_the_json_of_an_apply_that_is_refused_has_the_same_shape(bot: Any) -> No
     assert answer == json.loads((bot.folder / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("form", ["json", "html"])
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_an_error_that_keeps_a_run_from_an_answer_leaves_standard_output_empty(
+    command: str, form: str, bot: Any
+) -> None:
+    """As with every other command: what reads it finds nothing, instead of a document that tells nothing."""
+    ended = bot(command, "--yes", "--format", form, code=1, OPENLAYER_BASE_URL="http://127.0.0.1:1/v1")
+    assert ended.out == ""
+    assert "error: " in ended.err
+
+
 def test_the_json_of_an_apply_can_be_told_as_a_comment(bot: Any) -> None:
     told = read_told(bot("apply", "--yes", "--format", "json").out)
     assert told is not None
