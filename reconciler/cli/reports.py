@@ -7,10 +7,8 @@ is an error of its own, but never hides how the run ended.
 from __future__ import annotations
 
 import math
-import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ from reconciler.cli.render import (
     show_verdicts,
     tool,
 )
+from reconciler.cli.streams import is_stream
 from reconciler.errors import ExitCode, ManifestsInvalid, ReconcilerError, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -192,7 +191,7 @@ class Reports:
     def _to_file(self, report: Report, text: str) -> None:
         try:
             path = Path(report.file)
-            with path.open("a" if _is_stream(path) else "w", encoding="utf-8", newline="\n") as file:
+            with path.open("a" if is_stream(path) else "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
         except OSError as error:
             self._unwritten = True
@@ -372,7 +371,7 @@ def _make_room(file: str) -> None:
     emptied: the link stays, and leads somewhere.
     """
     path = Path(file)
-    if path.exists() and ((not path.is_file() and not path.is_dir()) or _is_stream(path)):
+    if path.exists() and ((not path.is_file() and not path.is_dir()) or is_stream(path)):
         return
     try:
         if path.is_symlink():
@@ -384,15 +383,6 @@ def _make_room(file: str) -> None:
         path.unlink()
     except OSError as error:
         raise SettingsInvalid(f"--report {file}: {error.strerror}") from error
-
-
-def _is_stream(path: Path) -> bool:
-    """Whether this leads to the log that our output or our messages are written to: ``/dev/stderr`` in a CI job."""
-    for descriptor in (1, 2):
-        with suppress(OSError):
-            if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return True
-    return False
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -253,6 +253,37 @@ def test_two_reports_do_not_share_a_file(bot: Any) -> None:
     assert "two reports go to the same file" in bot("plan", "--report=json=x", "--report=markdown=./x", code=64).words
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--out", "x", "--report", "html=./x"),
+        ("--out", "x", "--events", "x"),
+        ("--report", "html=x", "--events", "{folder}/x"),
+        ("--report", "html=link", "--out", "there"),
+        ("--report", "html=dangling", "--events", "x"),
+        ("--report", "html=there", "--report", "json=link"),
+        ("--report", "html=there", "--events", "hard"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_run_writes_goes_to_a_file_each(options: tuple[str, ...], bot: Any, platform: Any) -> None:
+    """Under whatever name: what is written last would take the place of the rest, and a plan would be lost."""
+    bot.write("there", "of yesterday")
+    (bot.folder / "link").symlink_to("there")
+    (bot.folder / "hard").hardlink_to(bot.folder / "there")
+    (bot.folder / "dangling").symlink_to("x")
+    told = bot("plan", *(each.format(folder=bot.folder) for each in options), code=64)
+    assert "goes to the same file" in told.words
+    assert _text(bot, "there") == "of yesterday"
+    assert not (bot.folder / "x").exists()
+    assert platform.seen == []
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="there is no such place")
+def test_what_is_no_file_takes_any_number_of_outputs(bot: Any) -> None:
+    bot("plan", "--events", "/dev/null", "--report", "json=/dev/null")
+
+
 def test_a_report_of_verdicts_needs_verdicts(bot: Any, platform: Any) -> None:
     assert "goes with --evaluate" in bot("apply", "--yes", "--report=junit=x", code=64).words
     assert platform.writes == []
