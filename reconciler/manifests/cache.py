@@ -1,7 +1,8 @@
 """Keep what a set of manifests meant, by its content, so that unchanged files are not read twice.  Touches: disk.
 
 The key is a digest of everything that a load looks at: this program, the files by name, the environment asked for and
-all variables.  So an entry can be old, but never wrong; one that cannot be read is as good as none.
+all variables.  So an entry can be old, but never wrong.  It begins with a digest of itself: one that is not whole is as
+good as none.
 
 The folder is the user's own and closed to others: whoever could write here could change what a manifest means.
 """
@@ -83,8 +84,11 @@ class Cache:
             text = path.read_bytes()
             with suppress(OSError):
                 os.utime(path)  # used last, removed last
-            return _decoded(msgspec.json.decode(text, type=_Entry))
-        except (OSError, ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError):
+            digest, _, content = text.partition(b"\n")
+            if digest != _digest(key, content):
+                return None
+            return _decoded(msgspec.json.decode(content, type=_Entry))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError, msgspec.MsgspecError):
             return None
 
     def put(self, key: str, loaded: Loaded) -> None:
@@ -95,7 +99,8 @@ class Cache:
                 return
             descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f"{key}.", suffix=".tmp")
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(_encoded(loaded)))
+                content = msgspec.json.encode(_encoded(loaded))
+                file.writelines((_digest(key, content), b"\n", content))
             Path(temporary).replace(self.folder / f"{key}.json")
             self._tidy()
 
@@ -109,6 +114,13 @@ class Cache:
         entries = sorted(ours, key=lambda each: each.stat().st_mtime_ns, reverse=True)
         for path in entries[KEPT:]:
             path.unlink(missing_ok=True)
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    """What the content of an entry under a key begins with, in hexadecimal: 1 ms for 10,000 tests."""
+    digest = hashlib.sha256(key.encode())
+    digest.update(content)
+    return digest.hexdigest().encode()
 
 
 # ------------------------------------------------------------------------------------------------- as plain data

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,47 @@ def test_a_damaged_entry_is_as_good_as_none(root: Path, cache: Cache, damage: by
     entries(cache)[0].write_bytes(damage)
     assert read(root, cache) == before
     assert cache.get(entries(cache)[0].stem) == before
+
+
+def _nested(text: bytes) -> bytes:
+    return text.replace(b'"digest"', b'"x":' + b"[" * 200_000 + b"]" * 200_000 + b',"digest"', 1)
+
+
+def _cut(text: bytes) -> bytes:
+    """Three resources of all, in an entry that reads well."""
+    head, brace, document = text.partition(b"{")
+    entry = json.loads(brace + document)
+    return head + json.dumps({**entry, "resources": entry["resources"][:3]}).encode()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _nested,
+        _cut,
+        lambda text: text.replace(b"openlayer.Test", b"openlayer.Tost"),
+        lambda text: text.replace(b'"taskType"', b'"taskTipe"'),
+        lambda text: text[:-1] + b" }",
+    ],
+    ids=["nested", "cut", "kind", "field", "space"],
+)
+def test_an_entry_is_whole_or_is_none(root: Path, cache: Cache, damage: Callable[[bytes], bytes]) -> None:
+    """A damaged one may still read well: a plan of a part of the manifests would remove the rest."""
+    before = read(root, cache)
+    (entry,) = entries(cache)
+    text = entry.read_bytes()
+    assert damage(text) != text
+    entry.write_bytes(damage(text))
+    assert cache.get(entry.stem) is None
+    assert read(root, cache) == before
+    assert cache.get(entry.stem) == before
+
+
+def test_an_entry_under_another_key_is_none(root: Path, cache: Cache) -> None:
+    read(root, cache)
+    (entry,) = entries(cache)
+    entry.rename(entry.with_stem("0" * 64))
+    assert cache.get("0" * 64) is None
 
 
 def test_a_folder_that_others_can_write_is_not_trusted(root: Path, cache: Cache) -> None:
