@@ -118,6 +118,28 @@ def test_everything_that_is_known_is_a_property(verdict: Verdict) -> None:
     }
 
 
+ATTRIBUTES = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, set()),
+    "testsuite": ({"name", "time", "tests", "failures", "errors", "skipped"}, {"name", "tests", "failures", "errors"}),
+    "testcase": ({"name", "time", "classname"} | {"file", "line"}, {"name"}),
+    "properties": (set(), set()),
+    "property": ({"name", "value"}, {"name", "value"}),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}
+"""Those that an element may and must have by Jenkins' junit-10.xsd; the second set of a case is ours."""
+
+
+def test_it_goes_beyond_its_schema_only_where_it_says_so(verdicts: tuple[Verdict, ...]) -> None:
+    apart = [(Address("openlayer.Test", ("another", "development", "Rows")), "not on demand")]
+    for text in (verdicts_junit(verdicts, apart), verdicts_junit(verdicts, apart, limit=20_100)):
+        for element in ElementTree.fromstring(text).iter():
+            may, must = ATTRIBUTES[element.tag]
+            assert must <= set(element.attrib) <= may, ElementTree.tostring(element)
+
+
 def test_a_suite_is_a_project_and_counts_its_own(verdicts: tuple[Verdict, ...]) -> None:
     other = replace(verdicts[1], address=Address("openlayer.Test", ("another", "monitoring", "Nulls")))
     suites = list(_read(verdicts_junit([*verdicts, other])))
