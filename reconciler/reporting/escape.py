@@ -82,19 +82,23 @@ _COMMAND_START = r"((?:\s|\x1b\[[0-9;]*m)*):(?=(?:\x1b\[[0-9;]*m)*:)"
 # Everything that means something to CommonMark, to GitHub's extensions or to HTML, as character references:
 # those cannot open any structure.
 _MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]()<>&#!|~$=+@^"}
+_MARKUP[0x200B] = "&#8203;"  # one of ours: ``terminal`` leaves none of anybody else's
+# What begins a reference at GitLab, to a merge request, a label, a milestone, a snippet or an epic
+# (docs.gitlab.com, "GitLab-specific references", 2026-11), but for those that every forge knows.
+_REFERENCE = r"[!~%$&](?=[\w\"'])"
 _BULLET = r"^(\s*)([-:])|^(\s*\d+)\."
 
 
 def markdown(text: str) -> str:
     """Safe as running text of a Markdown page, in a table cell too, wherever on the line it stands.
 
-    No link, image, HTML, heading, list, mention, issue reference or emoji comes out.  Where only the rendered text
+    No link, image, HTML, heading, list, mention, reference or emoji comes out.  Where only the rendered text
     counts (mentions, links that are recognized by themselves), a zero-width space is put in between.
     """
-    escaped = terminal(text).translate(_MARKUP)
+    escaped = re.sub(_REFERENCE, "\\g<0>\u200b", terminal(text)).translate(_MARKUP)
     escaped = escaped.replace("&#64;", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
     escaped = re.sub(r":(?=\S)", ":&#8203;", escaped)
-    escaped = re.sub(r"(?i)\b(www|gh)(?=[.-])", r"\1&#8203;", escaped)
+    escaped = re.sub(r"(?i)\b(www|gh|gl)(?=[.-])", r"\1&#8203;", escaped)
     return re.sub(_BULLET, _not_a_bullet, escaped)
 
 

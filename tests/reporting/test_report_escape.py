@@ -114,6 +114,38 @@ def test_nothing_is_recognized_in_the_rendered_text(raw: str) -> None:
     assert not re.search(r"@\w|#\d|://|www\.|GH-\d|:\w+:", seen)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "!12",
+        "acme/bots!12",
+        "~bug",
+        '~"needs review"',
+        "~_x",
+        "%12",
+        "%v1.2",
+        '%"v1"',
+        "%'v1'",
+        "$5",
+        "&3",
+        "acme&3",
+        "GL-12",
+    ],
+)
+def test_no_reference_of_gitlab_is_recognized_in_the_rendered_text(raw: str) -> None:
+    """Merge requests, labels, milestones, snippets, epics and issues (docs.gitlab.com, "GitLab-specific references",
+    2026-11): each would be a link, and some tell whom they are about.
+    """
+    seen = _text(escape.markdown(f"see {raw}"))
+    assert not re.search(r"""[!~%$&][\w"']|GL-\d""", seen)
+    assert seen.replace("\u200b", "") == f"see {raw}"
+
+
+@pytest.mark.parametrize("raw", ["5 % of", "5%", "a & b", "a != b", "~ 5", "$ 5", "wow!", "100%, then"])
+def test_what_begins_no_reference_is_left_whole(raw: str) -> None:
+    assert _text(escape.markdown(raw)) == raw
+
+
 @pytest.mark.parametrize("raw", ["- x", "+ x", "1. x", "1) x", "---", "===", "  - x", "> x", "# x", "    code", ": x"])
 def test_no_block_begins_where_the_text_begins_a_line(raw: str) -> None:
     assert _structure(escape.markdown(raw)) <= PLAIN | {"code_block"}
