@@ -170,12 +170,14 @@ def number_meant(text: str) -> str:
     found = _DECIMAL_COMMA.fullmatch(text)
     if found and (len(found[2]) != 3 or found[1].lstrip("+-") == "0"):
         return f"{found[1]}.{found[2]}"
-    if found := _PERCENT.fullmatch(text):
+    if (found := _PERCENT.fullmatch(text)) and not _is_long(found[1]):
         percent = found[1].replace(",", ".")
         return f"{Decimal(percent) / 100:f}, or {percent} if the unit is percent"
     return ""
 
 
+_MOST_DIGITS = 20
+"""Before the point; MAX_INTEGER has fewer."""
 _NUMERAL = re.compile(r"([-+]?)0*([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 _OTHER_REFERENCE = re.compile(r"\$?\{\{ ?([\w.-]+) ?\}\}|\$([A-Za-z][\w.-]*)", re.ASCII)
 
@@ -206,9 +208,14 @@ def how_to_write_number(text: str) -> str:
     if not found:
         return ""
     plain = found[1] + found[2]
-    if abs(Decimal(plain)) > MAX_INTEGER:
+    if _is_long(plain) or abs(Decimal(plain)) > MAX_INTEGER:
         return "beyond 2^53 a number loses digits on its way"
     return f"write {plain} without quotes" if plain == text else f"write {plain}"
+
+
+def _is_long(numeral: str) -> bool:
+    """Whether a numeral is beyond all that can be sent, and perhaps beyond what Decimal computes with."""
+    return len(re.split("[.,]", numeral.lstrip("+-0"), maxsplit=1)[0]) >= _MOST_DIGITS
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

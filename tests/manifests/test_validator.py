@@ -515,6 +515,23 @@ def test_references_that_make_a_bomb_of_all_texts_together_are_refused(tmp_path:
     assert len([found for found in loaded(tmp_path).desired if found.address.kind == "openlayer.Test"]) == 60
 
 
+@pytest.mark.parametrize(
+    "spelled", ["{}", "-{}", "{}%", '"{}"', '"0{}"', '"{},5"', '"{}%"', "{}.5", "1e{}", '"0.0{}%"', "0.{}"]
+)
+def test_a_number_of_more_digits_than_anything_reads_is_a_mistake_at_its_place(tmp_path: Path, spelled: str) -> None:
+    """As many after the point are none: they are cut off."""
+    value = spelled.format("1" * 1_100_000)
+    test = f"    - name: T\n      type: integrity\n      subtype: rowCount\n      thresholds: [{ROW_COUNT}]\n"
+    write(tmp_path, project=f"{PROJECT}  tests:\n{test.replace('value: 10', f'value: {value}')}")
+    if spelled == "0.{}":
+        assert len(loaded(tmp_path).desired.resources) == 4
+        return
+    with pytest.raises(ManifestsInvalid) as caught:
+        loaded(tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.path) == (16, "spec.tests[0].thresholds[0].value")
+
+
 @pytest.mark.parametrize("kind", OPENLAYER.kinds, ids=lambda kind: kind.id)
 def test_the_example_of_every_kind_is_valid(tmp_path: Path, kind: AnyKind) -> None:
     """The example in a kind's declaration, written where such an item stands, loads as one resource more."""
