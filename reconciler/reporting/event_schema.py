@@ -21,21 +21,24 @@ def event_schema() -> _Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "reconciler event, version 1",
         "description": "One line of what --events writes. Holds no secret.",
-        "oneOf": [{"$ref": f"#/definitions/{name}"} for name in events],
+        "oneOf": [*({"$ref": f"#/definitions/{name}"} for name in events), _another(list(events))],
         "definitions": events,
     }
 
 
 def _event(name: str, description: str, properties: _Schema) -> _Schema:
-    keys = {"time": _number("Unix seconds, in milliseconds' steps."), "event": {"const": name}, **properties}
-    return _closed(keys, description)
+    return _object({"time": _TIME, "event": {"const": name}, **properties}, description)
 
 
-def _closed(properties: _Schema, description: str = "") -> _Schema:
+def _another(known: list[str]) -> _Schema:
+    event = {"type": "string", "not": {"enum": known}, "description": "Its name."}
+    return _object({"time": _TIME, "event": event}, "An event of a later version: pass over it.")
+
+
+def _object(properties: _Schema, description: str = "") -> _Schema:
     return {
         "type": "object",
         **({"description": description} if description else {}),
-        "additionalProperties": False,
         "required": list(properties),
         "properties": properties,
     }
@@ -57,9 +60,10 @@ def _list_of(items: _Schema, description: str) -> _Schema:
     return {"type": "array", "items": items, "description": description}
 
 
+_TIME = _number("Unix seconds, in milliseconds' steps.")
 _STATUS = {"enum": [status.value for status in StepStatus], "description": "What became of it."}
 _ERROR = _text("Why it is not done; empty when it is.")
-_COST = _closed(
+_COST = _object(
     {
         "address": _text("The test."),
         "evaluations": _count("What it costs."),
@@ -68,14 +72,14 @@ _COST = _closed(
         "runs": _count("How often each window is measured."),
     }
 )
-_SPAN = _closed(
+_SPAN = _object(
     {
         "window_s": _count("Length of a window in seconds."),
         "start": _count("Where the first window begins, in Unix seconds."),
         "end": _count("Where the last one ends."),
     }
 )
-_LEFT = _closed(
+_LEFT = _object(
     {
         "address": _text("What could not be put back."),
         "why": _text("The reason."),
@@ -104,7 +108,7 @@ _EVENTS: dict[str, tuple[str, _Schema]] = {
         {
             "environment": _text("Its environment."),
             "digest": _text("Its digest."),
-            "summary": _closed(
+            "summary": _object(
                 {name: _count("How many.") for name in (*(action.value for action in Action), "refused")},
                 "How many steps of each action, and how many refusals.",
             ),

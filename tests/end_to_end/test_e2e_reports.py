@@ -51,10 +51,21 @@ def _text(bot: Any, name: str) -> str:
     return str((bot.folder / name).read_text(encoding="utf-8"))
 
 
+def _closed(schema: Any) -> Any:
+    """The same schema for readers that know every key."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    keys = {"additionalProperties": False} if isinstance(schema.get("required"), list) else {}
+    return {**{name: _closed(each) for name, each in schema.items()}, **keys}
+
+
 def _events(bot: Any) -> list[Doc]:
-    """All events, each of which is as the schema says."""
+    """All events, each of which is as the schema says, and has nothing that stands not in it."""
     events = [json.loads(line) for line in _text(bot, "events.ndjson").splitlines()]
-    validator = Draft7Validator(event_schema())
+    schema = _closed(event_schema())
+    validator = Draft7Validator({**schema, "oneOf": [each for each in schema["oneOf"] if "$ref" in each]})
     for event in events:
         assert [error.message for error in validator.iter_errors(event)] == [], event
     return events
@@ -524,6 +535,18 @@ def test_a_run_that_ends_early_has_an_end_too(bot: Any) -> None:
     last = _events(bot)[-1]
     assert (last["event"], last["exit_code"]) == ("run_ended", 1)
     assert last["error"].startswith("OPENLAYER_API_KEY is not set")
+
+
+def test_events_of_a_later_version_are_as_the_schema_says(bot: Any) -> None:
+    """New events and keys may come: who checks lines by the schema must be able to pass over them."""
+    bot("apply", "--yes", "--evaluate", *FAR, "--events", "events.ndjson", code=5)
+    validator = Draft7Validator(event_schema())
+    for event in _events(bot):
+        later = {name: {**value, "more": 1} if isinstance(value, dict) else value for name, value in event.items()}
+        assert list(validator.iter_errors({**later, "more": 1})) == []
+        assert list(validator.iter_errors({**later, "event": "another"})) == []
+        assert list(validator.iter_errors({**event, "event": 5})) != []
+        assert list(validator.iter_errors({"event": event["event"]})) != []
 
 
 def test_the_committed_event_schema_is_fresh() -> None:
