@@ -48,6 +48,9 @@ LOCAL = "local"
 DEFAULT = "default"
 """What is remembered without an environment: commands that read no manifests find it by this name, too."""
 
+LATEST_S = 100_000_000_000
+"""In the year 5138.  A clock that says more counts something else than seconds, or is broken."""
+
 NOTHING = Desired({}, "", ())
 """What commands ask for that read no manifests."""
 
@@ -174,7 +177,8 @@ class Ahead(Struct):
 class Session:
     """The parts of one run, put together: manifests, memory, connections.  Made by ``session``.
 
-    ``manifest`` is the Environment document in force, if there is one; ``desired`` what the manifests ask for.
+    ``manifest`` is the Environment document in force, if there is one; ``desired`` what the manifests ask for.  Raises
+    SettingsInvalid where the clock cannot be right.
     """
 
     def __init__(
@@ -189,6 +193,8 @@ class Session:
         self.manifest, self.desired = manifest, desired
         self.environment = name_of(request, manifest)
         self.clock: Clock = RealClock()
+        if self.clock.now() > LATEST_S:
+            raise SettingsInvalid("this computer's clock is beyond the year 5138", hint="set it, and run this again")
         self.stop = asyncio.Event()
         """Set when nothing new may start, and nobody may wait any longer."""
         self.last_error: ReconcilerError | None = None

@@ -202,3 +202,14 @@ def test_a_file_without_a_name_is_no_file(command: str, bot: Any, platform: Any)
 @pytest.mark.parametrize(("option", "form"), [("--ack", "RISK=N"), ("--var", "NAME=VALUE")])
 def test_an_option_that_is_no_pair_says_which_one_is_wanted(option: str, form: str, bot: Any) -> None:
     assert f"'' is not {form}" in bot("plan", option, "", code=64).words
+
+
+@pytest.mark.parametrize("command", ["plan", "apply --yes --evaluate", "status", "state list"])
+@pytest.mark.parametrize("options", ["", "--env local"])
+def test_a_clock_beyond_all_years_is_told(
+    bot: Any, platform: Any, command: str, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No date can be written that is so late, and no lock or journal could be read with it."""
+    monkeypatch.setattr("time.time", lambda: 3e11)
+    is_told(bot(*command.split(), *options.split(), code=1), "this computer's clock", "set it")
+    assert platform.seen == []
