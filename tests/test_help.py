@@ -44,7 +44,10 @@ def test_no_help_loads_a_heavy_library() -> None:
             "--events",
             "plan apply drift destroy export evaluate status pin suggest state-import state-move-origin doctor",
         ),
-        ("--lock-timeout", "apply destroy export evaluate state-rm state-mv state-import state-migrate state-move-origin"),
+        (
+            "--lock-timeout",
+            "apply destroy export evaluate state-rm state-mv state-import state-migrate state-move-origin",
+        ),
     ],
 )
 def test_a_command_offers_what_it_honours(option: str, commands: str) -> None:

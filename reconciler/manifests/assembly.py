@@ -324,11 +324,13 @@ class Assembly(Struct):
     def _check_renames(self, items: Sequence[Item]) -> None:
         """A former name must be free, and belong to one resource only."""
         claimed: dict[Address, Spot] = {}
+        spots: set[Spot] = set()
         for item in items:
             mine: set[Address] = set()
             for former, spot in self._formers(item, item.data) if "renamedFrom" in item.data else ():
-                if spot in claimed.values():
+                if spot in spots:  # written once, for all items of a list
                     continue
+                spots.add(spot)
                 if former in mine:
                     self.problems.add(spot, f"{quoted(former.name)} stands here twice", "remove one of them")
                 elif former in self.taken:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -247,11 +248,11 @@ def _shown(measured: Mapping[str, Json], criteria: Iterable[Criterion]) -> dict[
     cannot be told apart, so neither gets a value; a lone value without a name belongs to a lone key.
     """
     labels = {criterion.key: criterion.label for criterion in criteria}
-    names = list(labels.values())
+    times = Counter(labels.values())
     values: dict[str, Json] = {}
     for key, label in labels.items():
         name = key if key in measured else label
-        if name in measured and (name == key or names.count(label) == 1):
+        if name in measured and (name == key or times[label] == 1):
             values[key] = measured[name]
         elif len(labels) == 1 and list(measured) == ["value"]:
             values[key] = measured["value"]

@@ -12,6 +12,7 @@ intervals: one witness of each class of values that the criteria on both sides c
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from reconciler.model.criteria import ORDERED, Passing, is_defined, less_is_better, witnesses
@@ -49,12 +50,13 @@ def _by_key(criteria: Sequence[Criterion]) -> dict[str, list[Criterion]]:
 def _other_parameters(old: dict[str, list[Criterion]], new: dict[str, list[Criterion]]) -> set[str]:
     """The keys that went and the keys that came in their place, one for one, both measuring the same."""
     pairs: set[str] = set()
-    came = [key for key in new if key not in old]
+    came: dict[str, deque[str]] = defaultdict(deque)
+    for key in [key for key in new if key not in old]:
+        came[new[key][0].measure].append(key)
     for gone in [key for key in old if key not in new]:
         measure = old[gone][0].measure
-        heir = next((key for key in came if measure and new[key][0].measure == measure and key not in pairs), None)
-        if heir:
-            pairs |= {gone, heir}
+        if measure and came[measure]:
+            pairs |= {gone, came[measure].popleft()}
     return pairs
 
 
