@@ -137,3 +137,10 @@ class Write(Struct, frozen=True):
         """The text that was written in a field; None for no text, or an empty one."""
         value = self.fields.get(name)
         return str(value) if value else None
+
+    def text_to_send(self, name: str) -> str | None:
+        """As ``text``, for a write that sends the field whatever changed: what nobody wrote stays as it was found."""
+        if self.live is None or name in self.fields or name in self.changed:
+            return self.text(name)
+        found = self.live.fields.get(name)
+        return str(found) if found else None

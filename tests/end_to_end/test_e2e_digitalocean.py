@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -615,6 +616,33 @@ def test_a_changed_test_case_is_put_whole_with_its_metrics_wrapped(care: Any, ac
     case = account.case()
     assert sorted(metric["metric_name"] for metric in case["metrics"]) == [CORRECT, "PII Leaks"]
     assert (case["version"], case["description"].partition(" [")[0]) == (2, "What customers ask")
+
+
+def test_a_description_that_no_manifest_writes_survives_a_new_version(care: Any, account: Any) -> None:
+    """A PUT replaces it all: what a person wrote in the console goes along, and the mark stays behind it."""
+    care.edit("care.yaml", "      description: What customers ask\n", "")
+    care("apply", "--yes")
+    mark = account.case()["description"]
+    path = f"/evaluation_test_cases/{account.case()['test_case_uuid']}"
+    account.api("PUT", path, {"description": f"Agreed with legal {mark}"})
+    care.edit("care.yaml", "82.4", "90")
+    care("apply", "--yes")
+    assert (account.case()["description"], account.case()["version"]) == (f"Agreed with legal {mark}", 3)
+    care("plan", "--detailed-exitcode")
+
+
+def test_an_adopted_test_case_keeps_the_description_that_a_person_wrote(care: Any, account: Any) -> None:
+    """Also where the answer to the update is lost, and what is there has to tell whether it arrived."""
+    care("apply", "--yes")
+    path = f"/evaluation_test_cases/{account.case()['test_case_uuid']}"
+    account.api("PUT", path, {"description": "Owner: Ada"})
+    shutil.rmtree(Path(care.folder) / ".reconciler")
+    care.edit("care.yaml", "      description: What customers ask\n", "")
+    care.edit("care.yaml", "82.4", "90")
+    account.platform.fail({**LOST_UPDATE, "action": "drop-after"})
+    care("apply", "--yes", "--adopt")
+    assert (account.case()["description"], account.case()["version"]) == ("Owner: Ada", 3)
+    care("plan", "--detailed-exitcode")
 
 
 def test_the_order_of_metrics_and_the_rounding_of_thresholds_are_no_changes(care: Any, account: Any) -> None:

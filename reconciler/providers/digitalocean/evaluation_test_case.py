@@ -251,8 +251,8 @@ def _star(write: Write, wire: Wire) -> Fields:
 
 
 def _body(write: Write, wire: Wire) -> Fields:
-    """What create and update have in common; everything that is managed is always sent."""
-    text = sign(write.text("description"), write.op)
+    """What create and update have in common; everything that can be written is always sent."""
+    text = sign(write.text_to_send("description"), write.op)
     return {
         "name": write.fields["name"],
         "description": text or "",
@@ -320,7 +320,7 @@ def _is_as(write: Write, found: LiveObject) -> bool:
     written = {"name": write.fields["name"], "metrics": sorted(map(str, metrics))}
     return (
         all(found.fields[name] == value for name, value in written.items())
-        and (found.fields["description"] or None) == write.text("description")
+        and (found.fields["description"] or None) == write.text_to_send("description")
         and isinstance(shown, dict)
         and all(shown[name] == value for name, value in star.items() if value is not None)
     )

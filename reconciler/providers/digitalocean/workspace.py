@@ -73,8 +73,7 @@ def uuid_in(made: object, key: str, call: Call, status: int) -> str:
 def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
-        wanted = write.fields if "description" in write.fields or "description" in write.changed else write.live.fields
-        text = sign(text_of(wanted.get("description")), write.op)
+        text = sign(write.text_to_send("description"), write.op)
         body: Fields = {"workspace_uuid": write.live.remote_id, "name": write.fields["name"], "description": text or ""}
         yield Call("PUT", at("workspaces", write.live.remote_id), body=body)
 

@@ -170,9 +170,8 @@ def _update(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
         # Whether PUT resets what is left out is not known: name and description travel together.
-        written = "description" in write.fields or "description" in write.changed
-        text = write.text("description") if written else _live_text(write)
-        body: Fields = {"name": write.fields["name"], "description": sign(text, write.op, limit=TEXT_LIMIT)}
+        text = sign(write.text_to_send("description"), write.op, limit=TEXT_LIMIT)
+        body: Fields = {"name": write.fields["name"], "description": text}
         if "referenceDatasetUri" in write.changed:
             body["referenceDatasetUri"] = write.fields.get("referenceDatasetUri")
         yield Call("PUT", url_path("inference-pipelines", write.live.remote_id), body=body)
@@ -182,11 +181,6 @@ def _remove(writes: Sequence[Write], _: Wire) -> Flow[None]:
     for write in writes:
         assert write.live is not None
         yield from delete(url_path("inference-pipelines", write.live.remote_id))
-
-
-def _live_text(write: Write) -> str | None:
-    text = write.live.fields.get("description") if write.live else None
-    return str(text) if text else None
 
 
 def _tidy(fields: Fields) -> Fields:
