@@ -291,13 +291,15 @@ class Loop:
         last = self.sample.data["create"][-1]["request"].partition(" ")[2]
         return re.sub(r"\{\w+\}", "*", last)
 
-    def objects(self) -> list[Doc]:
-        """All objects of the example's name, archived ones too, as the platform shows them; and the "id" of each."""
+    def objects(self, named: str = "") -> list[Doc]:
+        """All objects of the example's name, or of such a name, archived ones too, as the platform shows them; and the
+        "id" of each.
+        """
         shown = self.sample.data["shown"]
         path = str(self.sample.data["list"]).replace("{parent}", str(self.parent_id))
         items = self.hand.get(path).json().get(shown["items"], [])
-        named = re.compile(shown.get("named", re.escape(self.sample.name)))
-        return [{**item, "id": item[shown["id"]]} for item in items if named.fullmatch(item[shown["name"]])]
+        named = named or shown.get("named", re.escape(self.sample.name))
+        return [{**item, "id": item[shown["id"]]} for item in items if re.fullmatch(named, item[shown["name"]])]
 
     def active(self) -> list[Doc]:
         return [item for item in self.objects() if not (item.get("archived") or item.get("archived_at"))]

@@ -7,16 +7,18 @@ import json
 import re
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from types import NoneType
 from typing import Any
 
 import pytest
 from pydantic.fields import FieldInfo
 
-from reconciler.errors import ManifestsInvalid, NotFound, RefusedByPolicy
+from reconciler.errors import ManifestsInvalid, NotFound, OutcomeUnknown, RefusedByPolicy
 from reconciler.model.call import Call, Flow, Reply, Wait, Wire, Write
 from reconciler.model.flow import drive
 from reconciler.model.kind import AnyKind, Removal, Replace
+from reconciler.model.marker import split
 from reconciler.model.outcome import StepStatus
 from reconciler.model.plan import Action
 from reconciler.model.resource import Address, LiveObject
@@ -189,7 +191,7 @@ def test_what_is_only_measured_is_no_step(kind: AnyKind, make_loop: MakeLoop) ->
 def by_hand(flow: Flow[Any], told: dict[str, Json]) -> list[Call]:
     """The requests of a flow, answered by nobody: with what the sample tells, or an empty list, an id, nothing."""
     calls: list[Call] = []
-    answers: dict[str, Json] = {"GET": {"items": []}, "POST": {"id": "new"}, **told}
+    answers: dict[str, Json] = {"GET": {"items": []}, "POST": {"id": "new/one"}, **told}
     try:
         asked = next(flow)
         while True:
@@ -206,14 +208,14 @@ def by_hand(flow: Flow[Any], told: dict[str, Json]) -> list[Call]:
 
 def write_of(kind: AnyKind, loop: Any, fields: Fields) -> Write:
     written, files = loop.sample.written(fields), dict.fromkeys(fields, "a file")
-    live = LiveObject(loop.address, "old", written)
-    parent_id = "parent" if kind.parent else None
+    live = LiveObject(loop.address, "old/one", written)
+    parent_id = "its/parent" if kind.parent else None
     return Write(loop.address, written, parent_id, frozenset(written), live, archived=True, files=files)
 
 
 @every_kind
 def test_flows_need_no_network(kind: AnyKind, make_loop: MakeLoop) -> None:
-    """Each flow only describes its requests: relative paths, a create sent once, an id from the answer."""
+    """Each flow only describes its requests: relative paths, in which no id opens another route; a create sent once."""
     loop = make_loop(kind)
     told = loop.sample.data.get("answers", {})
     write = write_of(kind, loop, loop.sample.everything())
@@ -223,8 +225,25 @@ def test_flows_need_no_network(kind: AnyKind, make_loop: MakeLoop) -> None:
     flows = [flow([write], wire) for flow in (kind.update, kind.remove) if flow is not None]
     calls = [*creating, *by_hand(kind.list(write.parent_id, wire), told)]
     calls += [call for flow in flows for call in by_hand(flow, told)]
-    calls += by_hand(kind.one("old"), told) if kind.one is not None else []
+    calls += by_hand(kind.one("old/one"), told) if kind.one is not None else []
     assert all(call.path.startswith("/") and "://" not in call.path for call in calls)
+    assert [call.path for call in calls if re.search("(old|new)/one|its/parent", call.path)] == []
+
+
+@every_made_kind
+def test_an_answer_without_an_id_is_no_answer(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """Whether the object was made is not known then: an id is never guessed."""
+    loop = make_loop(kind)
+    write = write_of(kind, loop, loop.sample.everything())
+    wire = Wire({place: place.name for place in places(kind, loop.address, write.fields)})
+    told = loop.sample.data.get("answers", {})
+    assert kind.create is not None
+    flow = kind.create(write, wire)
+    asked = next(flow)
+    with pytest.raises(OutcomeUnknown):
+        while True:
+            assert isinstance(asked, Call)
+            asked = flow.send(Reply(200, told.get(asked.method) if asked.repeatable else {}))
 
 
 def places(kind: AnyKind, address: Address, fields: Fields) -> Iterable[Address]:
@@ -250,6 +269,24 @@ def test_apply_then_plan_is_empty(kind: AnyKind, make_loop: MakeLoop) -> None:
     assert loop.plan().is_empty
     assert loop.writes(loop.apply) == []
     assert len(loop.objects()) == 1
+
+
+@every_made_kind
+def test_several_are_made_changed_and_removed_at_once(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """Each of them, where the platform gives one item a page."""
+    loop = make_loop(kind)
+    loop.fail({"method": "GET", "action": "clamp-page"})
+    names = ["first", "second", "third"]
+    for which in ("one", "other"):
+        loop.declare(*({**loop.sample.everything(which), "name": name} for name in names))
+        loop.apply()
+        assert loop.plan().is_empty
+    loop.declare()
+    loop.apply(acks=ack(kind, len(names)))
+    planned = loop.planned()
+    assert planned.plan.is_empty
+    there = [item.address.name for item in planned.live.objects if item.address.kind == kind.id and not item.archived]
+    assert [name for name in names if name in there] == (names if kind.removal is Removal.FORGET else [])
 
 
 @every_made_kind
@@ -299,11 +336,16 @@ def test_a_null_says_no_more_of_a_fixed_field_than_silence(kind: AnyKind, name: 
 
 @every_kind_that(is_changed)
 def test_an_unwritten_field_belongs_to_the_platform(kind: AnyKind, make_loop: MakeLoop) -> None:
-    """What somebody changes at the platform and the manifest does not mention is no drift, and stays."""
+    """What somebody changes at the platform and the manifest does not mention is no drift, and stays: also when
+    everything else is changed, and the name.
+    """
     loop = make_loop(kind)
     edited = set(loop.sample.data["edit"]["body"])
-    fields = {name: value for name, value in loop.sample.example.items() if name not in edited}
-    loop.declare(fields)
+    one, other = (
+        {name: value for name, value in loop.sample.everything(which).items() if name not in edited}
+        for which in ("one", "other")
+    )
+    loop.declare(one)
     loop.apply()
     (item,) = loop.objects()
     loop.edit_by_hand(item)
@@ -311,6 +353,15 @@ def test_an_unwritten_field_belongs_to_the_platform(kind: AnyKind, make_loop: Ma
     assert loop.plan().is_empty
     assert loop.writes(loop.apply) == []
     assert loop.objects() == [after]
+    for fields in (other, {**other, "name": "renamed", "renamedFrom": loop.sample.name}):
+        loop.declare(fields)
+        loop.apply()
+        (changed,) = loop.objects("renamed|" + re.escape(loop.sample.name))
+        assert {name: _unmarked(changed[name]) for name in edited} == {name: after[name] for name in edited}
+
+
+def _unmarked(value: Json) -> Json:
+    return split(value)[0] if isinstance(value, str) else value
 
 
 @every_field(is_a_set)
@@ -322,6 +373,15 @@ def test_the_order_of_a_set_means_nothing(kind: AnyKind, name: str, make_loop: M
     loop.declare(loop.sample.writing(name))
     loop.apply()
     loop.declare({**loop.sample.writing(name), name: values[::-1]})
+    assert loop.plan().is_empty
+
+
+@every_field(lambda kind, name, shape: shape.item is not None and not is_a_set(kind, name, shape))
+def test_a_list_in_the_other_order_settles(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
+    """Either order counts, then it comes back as it was sent; or it does not."""
+    loop = make_loop(kind)
+    loop.declare({**loop.sample.writing(name), name: loop.sample.value(name, "one")[::-1]})
+    loop.apply()
     assert loop.plan().is_empty
 
 
@@ -384,7 +444,9 @@ def test_what_was_replaced_stays_until_somebody_lets_it_go(kind: AnyKind, make_l
 
 @every_field(is_mutable)
 def test_a_mutable_field_is_updated_in_place(kind: AnyKind, name: str, make_loop: MakeLoop) -> None:
-    """One update step that names the field; afterwards the platform shows the new value in the old object."""
+    """One update step that names the field; afterwards the platform shows the new value in the old object, or was
+    sent it where it never shows it.
+    """
     loop = make_loop(kind)
     loop.declare(loop.sample.writing(name, "one"))
     loop.apply()
@@ -396,7 +458,9 @@ def test_a_mutable_field_is_updated_in_place(kind: AnyKind, name: str, make_loop
     loop.apply()
     assert loop.plan().is_empty
     assert [item["id"] for item in loop.objects()] == [before["id"]]
-    if Mark.WRITE_ONLY not in kind.shapes[name].marks:
+    if Mark.WRITE_ONLY in kind.shapes[name].marks:
+        assert any(json.dumps(changed[name]) in body for body in loop.carried_out)
+    else:
         assert shown(changed[name], loop.live().fields[name]) == changed[name]
 
 
@@ -484,9 +548,9 @@ def test_a_changed_name_keeps_the_object(kind: AnyKind, make_loop: MakeLoop) -> 
 # ------------------------------------------------------------------------------------------ going away
 
 
-def ack(kind: AnyKind) -> dict[str, int]:
-    """What must be acknowledged to remove one."""
-    return {"delete": 1} if kind.removal is Removal.DELETE else {}
+def ack(kind: AnyKind, count: int = 1) -> dict[str, int]:
+    """What must be acknowledged to remove so many."""
+    return {"delete": count} if kind.removal is Removal.DELETE else {}
 
 
 def removed(loop: Any) -> Any:
@@ -614,6 +678,18 @@ def test_a_stranger_is_never_removed(kind: AnyKind, make_loop: MakeLoop) -> None
     assert loop.objects() == untouched
 
 
+@every_made_kind
+def test_names_are_unique_where_the_kind_says_so(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """The platform refuses a second object of the name there, and nowhere else."""
+    loop = make_loop(kind)
+    loop.declare()
+    loop.apply()
+    loop.make_by_hand()
+    with pytest.raises(AssertionError) if kind.unique_names else nullcontext():
+        loop.make_by_hand()
+    assert len(loop.objects()) == (1 if kind.unique_names else 2)
+
+
 # ------------------------------------------------------------------------------------------ lost replies
 
 
@@ -697,6 +773,44 @@ def test_a_refused_create_leaves_nothing_behind(kind: AnyKind, make_loop: MakeLo
     loop.apply()
     assert loop.plan().is_empty
     assert len(loop.objects()) == 1
+
+
+@every_kind_that(lambda kind: is_made(kind) and is_changed(kind))
+def test_a_refused_change_is_a_failed_step(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """With the vendor's words, be it an update or a removal; the next run does it."""
+    loop = make_loop(kind)
+    loop.declare(loop.sample.everything())
+    loop.apply()
+    changed = [loop.sample.everything("other")]
+    for items, acks in [(changed, {}), ([], ack(kind))][: 2 if is_removed(kind) else 1]:
+        loop.declare(*items)
+        goes_wrong(loop, "PUT", "PATCH", *(() if items else ("DELETE",)), action="status", status=422)
+        outcomes = loop.try_apply(acks=acks).outcomes
+        assert [(each.status, "Fault injected." in each.error) for each in outcomes] == [(StepStatus.FAILED, True)]
+        loop.apply(acks=acks)
+        assert loop.plan().is_empty
+
+
+@every_kind_that(lambda kind: is_made(kind) and is_changed(kind))
+def test_an_unanswered_change_is_made(kind: AnyKind, make_loop: MakeLoop) -> None:
+    """Whether the platform carried it out or not, once the command ran again; and the object is the same."""
+    loop = make_loop(kind)
+    loop.declare(loop.sample.everything())
+    loop.apply()
+    (before,) = loop.objects()
+    for which, action in (("other", "drop-before"), ("one", "drop-after"), ("other", "cut-body"), ("one", "html")):
+        loop.declare(loop.sample.everything(which))
+        goes_wrong(loop, "PUT", "PATCH", action=action)
+        loop.try_apply()
+        loop.apply()
+        assert loop.plan().is_empty
+    assert [item["id"] for item in loop.objects()] == [before["id"]]
+
+
+def goes_wrong(loop: Any, *methods: str, **fault: Any) -> None:
+    """Let the next request with each of the methods go wrong."""
+    for method in methods:
+        loop.fail({"method": method, "nth": 1, **fault})
 
 
 # ------------------------------------------------------------------------------------------------- prose
