@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from reconciler.errors import LooksLikeOutage, StateUnreadable
 from reconciler.model.criteria import value_text
-from reconciler.model.kind import AnyKind, root_of
+from reconciler.model.kind import AnyKind, Removal, root_of
 from reconciler.model.plan import (
     Action,
+    Cause,
     Effect,
     FieldChange,
     LifecycleChange,
@@ -124,6 +125,7 @@ def risks_of(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: W
         archives_allowed=sum(step.action is Action.ARCHIVE and _is_leftover(step, known) for step in steps),
         changes=changes,
         along=_going_along(steps, world),
+        gone=sum(_was_deleted(step, world) for step in steps),
     )
     where = Address(POLICY, ("acknowledgements",))
     return tuple(Refusal(where, reason, hint) for reason, hint in found)
@@ -219,6 +221,12 @@ def _going_along(steps: Sequence[Step], world: World) -> str:
     roots = (step.address for step in steps if step.action is Action.DELETE)
     names = sorted(each for root in roots for each in world.archived_strangers.get(root, ()))
     return _first(names) if names else ""
+
+
+def _was_deleted(step: Step, world: World) -> bool:
+    """Whether it forgets what would have been deleted, and is gone from the platform."""
+    is_gone = step.action is Action.FORGET and step.cause is Cause.DRIFT
+    return is_gone and world.kinds[step.address.kind].removal is Removal.DELETE
 
 
 def _is_leftover(step: Step, known: Mapping[Address, Match]) -> bool:

@@ -1,7 +1,8 @@
 """What stands in a plan's way: risks that nobody acknowledged.  Pure.
 
 A risk is acknowledged by name and number, ``--ack delete=2``: exactly the number in the plan, so that an approval given
-for one plan does not cover another.
+for one plan does not cover another.  Of deletes, those that were carried out meanwhile may count along, so that the
+same command can be run again.
 """
 
 from __future__ import annotations
@@ -53,13 +54,15 @@ def unacknowledged(
     archives_allowed: int = 0,
     changes: Sequence[LifecycleChange] = (),
     along: str = "",
+    gone: int = 0,
 ) -> tuple[tuple[str, str], ...]:
     """(reason, hint) for every risk that needs an acknowledgement it does not have, in the order of ``RISKS``.
 
     ``owned`` counts the active resources that we manage, ``deletes_allowed`` the delete steps that ``onRemoval:
     delete`` asks for, ``archives_allowed`` the archive steps that only end what was begun.  ``changes`` are those of
     what is only remembered.  ``along`` names what is not known as ours and goes with what is deleted: neither
-    ``onRemoval: delete`` nor to destroy says that this is meant.
+    ``onRemoval: delete`` nor to destroy says that this is meant.  ``gone`` counts what was to be deleted and is gone
+    already: the answer to its delete may have been lost, and what was acknowledged for both is no more than that.
     """
     counts = risks(steps, changes)
     archives = counts["archive"] - archives_allowed
@@ -73,7 +76,8 @@ def unacknowledged(
     found = []
     for risk in RISKS:
         count, given = counts[risk], policy.acks.get(risk)
-        if given is not None and (count > given if policy.resumed else count != given):
+        done = gone if risk == "delete" else 0
+        if given is not None and not (count <= given if policy.resumed else count <= given <= count + done):
             found.append((f"--ack {risk}={given} was given, but the plan holds {count}", _hint(risk, count)))
         elif given is None and count and (needed[risk] or risk in required):
             found.append((_reason(risk, count, owned, along, required=risk in required), _hint(risk, count)))

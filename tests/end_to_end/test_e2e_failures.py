@@ -179,6 +179,22 @@ def test_a_create_whose_answer_is_lost_is_found(fault: Doc, bot: Any, platform: 
     finishes(bot, platform)
 
 
+def test_a_delete_whose_answer_is_lost_is_finished_by_the_same_command(cli: Any, platform: Any) -> None:
+    """What was acknowledged counts as deleted where it is gone by now; once that is remembered, it counts no more."""
+    project = {"apiVersion": "openlayer/v1", "kind": "Project", "metadata": {"name": "bot"}}
+    of_one = {"taskType": "llm-base", "pipelines": [{"name": "live"}]}
+    cli.write("bot.yaml", json.dumps({**project, "spec": of_one}))
+    cli("apply", "--yes")
+    cli.write("bot.yaml", json.dumps({**project, "spec": {"taskType": "llm-base"}}))
+    platform.fail({"method": "DELETE", "nth": 1, "action": "html"})
+    again = ("apply", "--yes", "--ack", "delete=1")
+    assert "run the same command again: it looks first" in cli(*again, code=4).words
+    assert platform.pipelines("bot") == {}
+    assert "--ack delete=2 was given, but the plan holds 0" in cli("apply", "--yes", "--ack", "delete=2", code=3).words
+    assert "Apply: 1 done. (1 forgotten)" in cli(*again).words
+    assert "--ack delete=1 was given, but the plan holds 0" in cli(*again, code=3).words
+
+
 def test_a_long_description_leaves_no_room_for_a_marker(bot: Any, platform: Any) -> None:
     """A create that could not be marked is found by its name, which no other object can have."""
     bot.edit("bot.yaml", "description: Answers", f"description: {'Answers ' * 17}")

@@ -105,6 +105,14 @@ def test_a_resumed_plan_may_have_done_part_of_what_was_acknowledged() -> None:
     assert missing(found, Policy(acks={"delete": 1}, resumed=True)) == ["if that is meant: --ack delete=2"]
 
 
+def test_what_is_gone_already_may_be_among_the_acknowledged_deletes() -> None:
+    """Not more than that, and of deletes only."""
+    found = steps(Action.DELETE, 2)
+    for given, refused in ((1, True), (2, False), (3, False), (4, True)):
+        assert bool(unacknowledged(found, Policy(acks={"delete": given}), owned=9, gone=1)) is refused
+    assert len(unacknowledged(found, Policy(acks={"delete": 2, "archive": 1}), owned=9, gone=1)) == 1
+
+
 def test_destroying_was_confirmed_as_a_whole() -> None:
     found = [*steps(Action.DELETE, 9), *steps(Action.ARCHIVE, 90)]
     assert missing(found, Policy(frozenset({"archive", "delete"}), destroy=True)) == []
