@@ -23,7 +23,6 @@ class Mark(Enum):
     CREATE_ONLY = "cannot be changed in place"
     UNORDERED = "a list of texts whose order means nothing, and in which none stands twice"
     WRITE_ONLY = "the vendor never shows it; compared with what was last applied"
-    SENSITIVE = "never printed"
     LOCAL = "ours alone: neither sent nor compared"
     OVERRIDABLE = "an Environment may override it"
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'

@@ -295,15 +295,7 @@ def _unshown(path: str, wanted: Json, last: object, marks: frozenset[Mark]) -> I
 
 
 def _change(path: str, before: Json, after: Json, cause: Cause, marks: frozenset[Mark]) -> FieldChange:
-    sensitive = Mark.SENSITIVE in marks
-    return FieldChange(
-        path,
-        None if sensitive else before,
-        None if sensitive else after,
-        cause=cause,
-        sensitive=sensitive,
-        create_only=Mark.CREATE_ONLY in marks,
-    )
+    return FieldChange(path, before, after, cause=cause, create_only=Mark.CREATE_ONLY in marks)
 
 
 def _cause(shape: Shape, wanted: Json, live: Json, last: object) -> Cause:

@@ -24,7 +24,6 @@ from reconciler.model.plan import (
     worst,
 )
 from reconciler.model.resource import Address, LiveObject, Resource
-from reconciler.model.spec import Mark
 from reconciler.model.state import Entry
 from reconciler.model.values import Fields
 from reconciler.planning.differ import field_changes, fingerprint
@@ -420,10 +419,9 @@ def _which_of_them(formers: Sequence[Address]) -> tuple[str, str]:
 
 def _shown(fields: Fields, kind: AnyKind, cause: Cause) -> Iterator[FieldChange]:
     """What a create will say, beyond the name."""
-    for name, shape in kind.shapes.items():
+    for name in kind.shapes:
         if name in fields and name not in kind.identity:
-            sensitive = Mark.SENSITIVE in shape.marks
-            yield FieldChange(name, None, None if sensitive else fields[name], cause=cause, sensitive=sensitive)
+            yield FieldChange(name, None, fields[name], cause=cause)
 
 
 def _with_our_names(live: LiveObject, kinds: Mapping[str, AnyKind], aliases: Mapping[Address, Address]) -> Fields:
