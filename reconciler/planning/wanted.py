@@ -25,7 +25,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, LiveObject, Resource
 from reconciler.model.state import Entry
-from reconciler.model.values import Fields
+from reconciler.model.values import Fields, Json
 from reconciler.planning.differ import field_changes, fingerprint
 from reconciler.planning.effects import with_effects
 from reconciler.planning.leftovers import leftover, refuse_double, refuse_misplaced, unanswered
@@ -430,10 +430,12 @@ def _with_our_names(live: LiveObject, kinds: Mapping[str, AnyKind], aliases: Map
         return live.fields
     fields = dict(live.fields)
     for name, shape in kinds[live.address.kind].shapes.items():
-        names = fields.get(name)
-        if shape.ref is not None and isinstance(names, list):
-            there = named(names, shape.ref.kind, live.address, kinds)
-            fields[name] = [aliases.get(address, address).name for address in there]
+        value = fields.get(name)
+        is_name = isinstance(value, str) and shape.item is None  # a text beside a list is a word for all of them
+        if shape.ref is not None and (is_name or isinstance(value, list)):
+            there = named(value, shape.ref.kind, live.address, kinds)
+            names: list[Json] = [aliases.get(address, address).name for address in there]
+            fields[name] = names[0] if is_name else names
     return fields
 
 

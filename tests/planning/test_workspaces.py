@@ -172,3 +172,19 @@ def test_what_a_dataset_under_a_new_name_has_replaced_is_forgotten() -> None:
     old = LiveObject(Address(DATASET, ("old",)), "d0", {"name": "old", "file": {"bytes": 2}})
     plan = planned([faq], [old], State(entries=both))
     assert steps(plan) == ["keep:digitalocean.EvaluationDataset/faq#d0", "forget:digitalocean.EvaluationDataset/old"]
+
+
+def test_the_new_name_of_what_a_field_names_is_no_change_of_who_refers_to_it() -> None:
+    """Be it one name or a list of them: the object behind it is the same.  Here, of a dataset that can be changed."""
+    case_kind = next(kind for kind in DIGITALOCEAN.kinds if kind.id == CASE)
+    kinds = [replace(kind, update=kind.update or case_kind.update) for kind in DIGITALOCEAN.kinds]
+    questions, faq = (Address(DATASET, (name,)) for name in ("questions", "faq"))
+    home, case = workspace("default", "Answers")
+    renamed = Resource(questions, {"name": "questions", "file": {"bytes": 1}}, HERE, renamed_from=(faq,))
+    case = replace(case, fields={**case.fields, "dataset": "questions"}, references=(*case.references, questions))
+    held = {**remembered(ANSWERS).entries, faq: Entry("d1", {"name": "faq", "file": {"bytes": 1}})}
+    live = LiveObject(faq, "d1", {"name": "faq", "file": {"bytes": 1}})
+    desired = Desired({each.address: each for each in (home, renamed, case)}, "m")
+    there_now = Live((METRIC, live, *there("default", "w1", Answers="c1")))
+    plan = make_plan(desired, there_now, State(entries=held), kinds, Options(), BASIS)
+    assert steps(plan) == ["rename:digitalocean.EvaluationDataset/questions"]
