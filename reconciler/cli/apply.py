@@ -9,9 +9,7 @@ import click
 
 from reconciler.cli.options import (
     FILE,
-    PLAN_FORMS,
     RUNS,
-    VERDICT_FORMS,
     Common,
     Report,
     ack_option,
@@ -30,6 +28,7 @@ from reconciler.cli.ranges import cost_options, given_range, range_options
 if TYPE_CHECKING:
     from reconciler.cli.course import Course
     from reconciler.pipeline.session import Session
+from reconciler.cli.render import PLAN_FORMS, VERDICT_FORMS
 
 
 @click.command(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import (
-    PLAN_FORMS,
     RUNS,
     Common,
     Report,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.course import Course
     from reconciler.pipeline.session import Session
+from reconciler.cli.render import PLAN_FORMS
 
 
 @click.command(

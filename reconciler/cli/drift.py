@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.options import PLAN_FORMS, RUNS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import RUNS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.render import PLAN_FORMS
 from reconciler.errors import ExitCode
 
 

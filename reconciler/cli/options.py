@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 RISKS = ("archive", "delete", "replace", "loosen")
 DENIABLE = ("loosened", "redefined", "moved", "tightened")
-PLAN_FORMS = ("text", "json", "markdown", "html", "github", "gitlab")
-VERDICT_FORMS = ("text", "json", "markdown", "html", "github", "junit", "openmetrics")
-PROBLEM_FORMS = ("text", "json", "markdown", "html", "github", "gitlab", "sarif")
-"""What can be printed of a plan, of verdicts and of mistakes: the choices of ``--format`` and ``--report``."""
 WHOLE_FORMS = ("json", "html")
 """The forms that are one document, which is complete only at the end of a run that has several things to tell."""
 

@@ -10,7 +10,6 @@ import click
 
 from reconciler.cli.options import (
     FILE,
-    PLAN_FORMS,
     RUNS,
     Common,
     Report,
@@ -23,6 +22,7 @@ from reconciler.cli.options import (
     output_format,
     report_option,
 )
+from reconciler.cli.render import PLAN_FORMS
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
@@ -59,77 +59,108 @@ def tool() -> str:
 
 
 def show_plan(plan: Plan, form: str, paper: Paper) -> str:
-    """A plan as text, json, markdown, html, github or gitlab."""
+    """A plan in one of the forms ``PLAN_FORMS``."""
     plan = placed_plan(plan, paper.place) if form in PLACED else plan
-    plan = plan if form == "json" else plan_in_environment(plan)
-    match form:
-        case "json":
-            from reconciler.reporting.machine import plan_json
+    return _PLAN[form](plan if form == "json" else plan_in_environment(plan), paper)
 
-            return plan_json(plan, tool=tool())
-        case "markdown":
-            from reconciler.reporting.markdown import plan_markdown
 
-            return plan_markdown(plan, verbose=paper.verbose)
-        case "html":
-            return _page(paper, plan=plan)
-        case "github":
-            from reconciler.reporting.github import github, of_plan
+def _plan_text(plan: Plan, paper: Paper) -> str:
+    from reconciler.reporting.text import plan_text
 
-            return github(of_plan(plan))
-        case "gitlab":
-            from reconciler.reporting.gitlab import plan_gitlab
+    return plan_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
 
-            return plan_gitlab(plan)
-        case _:
-            from reconciler.reporting.text import plan_text
 
-            return plan_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+def _plan_json(plan: Plan, _: Paper) -> str:
+    from reconciler.reporting.machine import plan_json
+
+    return plan_json(plan, tool=tool())
+
+
+def _plan_markdown(plan: Plan, paper: Paper) -> str:
+    from reconciler.reporting.markdown import plan_markdown
+
+    return plan_markdown(plan, verbose=paper.verbose)
+
+
+def _plan_html(plan: Plan, paper: Paper) -> str:
+    return _page(paper, plan=plan)
+
+
+def _plan_github(plan: Plan, _: Paper) -> str:
+    from reconciler.reporting.github import github, of_plan
+
+    return github(of_plan(plan))
+
+
+def _plan_gitlab(plan: Plan, _: Paper) -> str:
+    from reconciler.reporting.gitlab import plan_gitlab
+
+    return plan_gitlab(plan)
 
 
 def show_drift(plan: Plan, form: str, paper: Paper) -> str:
-    """Drift as text, markdown, html or github, told from the platform; in all other forms as a plan."""
-    plan = placed_plan(plan, paper.place) if form in ("markdown", "html", "github") else plan
-    plan = plan_in_environment(plan) if form in ("text", "markdown", "html", "github") else plan
-    match form:
-        case "text":
-            from reconciler.reporting.text import drift_text
+    """Drift in one of the forms ``PLAN_FORMS``: told from the platform in some, in all others as a plan."""
+    if form not in _DRIFT:
+        return show_plan(plan, form, paper)
+    plan = placed_plan(plan, paper.place) if form in PLACED else plan
+    return _DRIFT[form](plan_in_environment(plan), paper)
 
-            return drift_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
-        case "markdown":
-            from reconciler.reporting.markdown import drift_markdown
 
-            return drift_markdown(plan, verbose=paper.verbose)
-        case "html":
-            return _page(paper, plan=plan, only_drift=True)
-        case "github":
-            from reconciler.reporting.github import github, of_drift
+def _drift_text(plan: Plan, paper: Paper) -> str:
+    from reconciler.reporting.text import drift_text
 
-            return github(of_drift(plan))
-        case _:
-            return show_plan(plan, form, paper)
+    return drift_text(plan, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+
+
+def _drift_markdown(plan: Plan, paper: Paper) -> str:
+    from reconciler.reporting.markdown import drift_markdown
+
+    return drift_markdown(plan, verbose=paper.verbose)
+
+
+def _drift_html(plan: Plan, paper: Paper) -> str:
+    return _page(paper, plan=plan, only_drift=True)
+
+
+def _drift_github(plan: Plan, _: Paper) -> str:
+    from reconciler.reporting.github import github, of_drift
+
+    return github(of_drift(plan))
 
 
 def show_outcomes(plan: Plan, outcomes: Sequence[StepOutcome], form: str, paper: Paper) -> str:
-    """What an apply did as text, json, markdown or github."""
+    """What an apply did as text, json or markdown."""
     plan = placed_plan(plan, paper.place) if form in PLACED else plan
-    match form:
-        case "json":
-            from reconciler.reporting.machine import outcomes_json
+    return _OUTCOMES[form](plan, outcomes, paper)
 
-            return outcomes_json(plan, outcomes)
-        case "markdown":
-            from reconciler.reporting.pages import outcomes_markdown
 
-            return outcomes_markdown(plan, outcomes)
-        case "github":
-            from reconciler.reporting.github import github, of_outcomes
+def _outcomes_text(plan: Plan, outcomes: Sequence[StepOutcome], paper: Paper) -> str:
+    from reconciler.reporting.text import apply_text
 
-            return github(of_outcomes(plan, outcomes))
-        case _:
-            from reconciler.reporting.text import apply_text
+    return apply_text(plan, outcomes, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
 
-            return apply_text(plan, outcomes, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+
+def _outcomes_json(plan: Plan, outcomes: Sequence[StepOutcome], _: Paper) -> str:
+    from reconciler.reporting.machine import outcomes_json
+
+    return outcomes_json(plan, outcomes)
+
+
+def _outcomes_markdown(plan: Plan, outcomes: Sequence[StepOutcome], _: Paper) -> str:
+    from reconciler.reporting.pages import outcomes_markdown
+
+    return outcomes_markdown(plan, outcomes)
+
+
+class _Judged(Struct, frozen=True):
+    """Verdicts, and what some forms tell beside them."""
+
+    verdicts: Sequence[Verdict]
+    environment: str
+    apart: Sequence[tuple[Address, str]]
+    cost: Fields | None
+    doubts: Sequence[Doubt]
+    past: Past
 
 
 def show_verdicts(
@@ -143,78 +174,100 @@ def show_verdicts(
     doubts: Sequence[Doubt] = (),
     past: Past | None = None,
 ) -> str:
-    """Verdicts as a table, json, markdown, html, github, junit or openmetrics; json also tells the ``cost``, and
-    html shows the ``past``.
+    """Verdicts in one of the forms ``VERDICT_FORMS``; json also tells the ``cost``, and html shows the ``past``.
 
-    The ``doubts`` stand in all of them but the table: there they come after it, in the story.
+    The ``doubts`` stand in all of them but the text: there they come after it, in the story.
     """
     verdicts = placed_verdicts(verdicts, paper.place) if form in PLACED else verdicts
     doubts = placed_doubts(doubts, paper.place) if form in PLACED else doubts
-    match form:
-        case "json":
-            from reconciler.reporting.machine import verdicts_json
-
-            return verdicts_json(verdicts, environment=environment, cost=cost, doubts=doubts)
-        case "markdown":
-            from reconciler.reporting.markdown import verdicts_markdown
-
-            return verdicts_markdown(verdicts, environment=environment, doubts=doubts)
-        case "html":
-            return _page(paper, environment=environment, verdicts=verdicts, doubts=doubts, past=past or {})
-        case "github":
-            from reconciler.reporting.github import github, of_doubts, of_verdicts
-
-            return github([*of_verdicts(verdicts), *of_doubts(doubts)])
-        case "junit":
-            from reconciler.reporting.junit import verdicts_junit
-
-            return verdicts_junit(verdicts, apart, doubts=doubts)
-        case "openmetrics":
-            from reconciler.reporting.openmetrics import verdicts_openmetrics
-
-            return verdicts_openmetrics(verdicts, doubts)
-        case _:
-            return _verdict_text(verdicts, paper)
+    return _VERDICTS[form](_Judged(verdicts, environment, apart, cost, doubts, past or {}), paper)
 
 
-def _verdict_text(verdicts: Sequence[Verdict], paper: Paper) -> str:
+def _verdicts_text(told: _Judged, paper: Paper) -> str:
     from reconciler.reporting.tables import verdict_summary, verdict_table
 
-    table = verdict_table(verdicts, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
-    summary = verdict_summary(verdicts)
+    table = verdict_table(told.verdicts, width=paper.width, color=paper.answer_color, verbose=paper.verbose)
+    summary = verdict_summary(told.verdicts)
     return table if summary in table else f"{table.rstrip()}\n\n{summary}"
 
 
+def _verdicts_json(told: _Judged, _: Paper) -> str:
+    from reconciler.reporting.machine import verdicts_json
+
+    return verdicts_json(told.verdicts, environment=told.environment, cost=told.cost, doubts=told.doubts)
+
+
+def _verdicts_markdown(told: _Judged, _: Paper) -> str:
+    from reconciler.reporting.markdown import verdicts_markdown
+
+    return verdicts_markdown(told.verdicts, environment=told.environment, doubts=told.doubts)
+
+
+def _verdicts_html(told: _Judged, paper: Paper) -> str:
+    return _page(paper, environment=told.environment, verdicts=told.verdicts, doubts=told.doubts, past=told.past)
+
+
+def _verdicts_github(told: _Judged, _: Paper) -> str:
+    from reconciler.reporting.github import github, of_doubts, of_verdicts
+
+    return github([*of_verdicts(told.verdicts), *of_doubts(told.doubts)])
+
+
+def _verdicts_junit(told: _Judged, _: Paper) -> str:
+    from reconciler.reporting.junit import verdicts_junit
+
+    return verdicts_junit(told.verdicts, told.apart, doubts=told.doubts)
+
+
+def _verdicts_openmetrics(told: _Judged, _: Paper) -> str:
+    from reconciler.reporting.openmetrics import verdicts_openmetrics
+
+    return verdicts_openmetrics(told.verdicts, told.doubts)
+
+
 def show_problems(problems: Sequence[Problem], form: str, paper: Paper) -> str:
-    """Mistakes in manifests as text, json, markdown, html, github, gitlab or sarif."""
-    problems = placed_problems(problems, paper.place) if form in PLACED else problems
-    match form:
-        case "json":
-            from reconciler.reporting.machine import problems_json
+    """Mistakes in manifests in one of the forms ``PROBLEM_FORMS``."""
+    return _PROBLEMS[form](placed_problems(problems, paper.place) if form in PLACED else problems, paper)
 
-            return problems_json(problems)
-        case "markdown":
-            from reconciler.reporting.pages import problems_markdown
 
-            return problems_markdown(problems)
-        case "html":
-            return _page(paper, problems=problems)
-        case "github":
-            from reconciler.reporting.github import github, of_problems
+def _problems_text(problems: Sequence[Problem], paper: Paper) -> str:
+    from reconciler.reporting.text import problems_text
 
-            return github(of_problems(problems))
-        case "gitlab":
-            from reconciler.reporting.gitlab import problems_gitlab
+    return problems_text(problems, color=paper.answer_color)
 
-            return problems_gitlab(problems)
-        case "sarif":
-            from reconciler.reporting.sarif import problems_sarif
 
-            return problems_sarif(problems, version=__version__)
-        case _:
-            from reconciler.reporting.text import problems_text
+def _problems_json(problems: Sequence[Problem], _: Paper) -> str:
+    from reconciler.reporting.machine import problems_json
 
-            return problems_text(problems, color=paper.answer_color)
+    return problems_json(problems)
+
+
+def _problems_markdown(problems: Sequence[Problem], _: Paper) -> str:
+    from reconciler.reporting.pages import problems_markdown
+
+    return problems_markdown(problems)
+
+
+def _problems_html(problems: Sequence[Problem], paper: Paper) -> str:
+    return _page(paper, problems=problems)
+
+
+def _problems_github(problems: Sequence[Problem], _: Paper) -> str:
+    from reconciler.reporting.github import github, of_problems
+
+    return github(of_problems(problems))
+
+
+def _problems_gitlab(problems: Sequence[Problem], _: Paper) -> str:
+    from reconciler.reporting.gitlab import problems_gitlab
+
+    return problems_gitlab(problems)
+
+
+def _problems_sarif(problems: Sequence[Problem], _: Paper) -> str:
+    from reconciler.reporting.sarif import problems_sarif
+
+    return problems_sarif(problems, version=__version__)
 
 
 def _page(paper: Paper, **parts: Any) -> str:
@@ -232,3 +285,46 @@ def show_error(error: ReconcilerError, form: str) -> str:
     from reconciler.reporting.junit import verdicts_junit
 
     return verdicts_junit((), error=error)
+
+
+# Each form with what renders it, in the order in which they are offered: a form that is not here cannot be asked for.
+# What renders it is loaded when it is asked for.
+_PLAN: Mapping[str, Callable[[Plan, Paper], str]] = {
+    "text": _plan_text,
+    "json": _plan_json,
+    "markdown": _plan_markdown,
+    "html": _plan_html,
+    "github": _plan_github,
+    "gitlab": _plan_gitlab,
+}
+_DRIFT: Mapping[str, Callable[[Plan, Paper], str]] = {
+    "text": _drift_text,
+    "markdown": _drift_markdown,
+    "html": _drift_html,
+    "github": _drift_github,
+}
+_OUTCOMES: Mapping[str, Callable[[Plan, Sequence[StepOutcome], Paper], str]] = {
+    "text": _outcomes_text,
+    "json": _outcomes_json,
+    "markdown": _outcomes_markdown,
+}
+_VERDICTS: Mapping[str, Callable[[_Judged, Paper], str]] = {
+    "text": _verdicts_text,
+    "json": _verdicts_json,
+    "markdown": _verdicts_markdown,
+    "html": _verdicts_html,
+    "github": _verdicts_github,
+    "junit": _verdicts_junit,
+    "openmetrics": _verdicts_openmetrics,
+}
+_PROBLEMS: Mapping[str, Callable[[Sequence[Problem], Paper], str]] = {
+    "text": _problems_text,
+    "json": _problems_json,
+    "markdown": _problems_markdown,
+    "html": _problems_html,
+    "github": _problems_github,
+    "gitlab": _problems_gitlab,
+    "sarif": _problems_sarif,
+}
+PLAN_FORMS, VERDICT_FORMS, PROBLEM_FORMS = tuple(_PLAN), tuple(_VERDICTS), tuple(_PROBLEMS)
+"""What can be printed of a plan, of verdicts and of mistakes: the choices of ``--format`` and ``--report``."""

@@ -8,7 +8,6 @@ import click
 
 from reconciler.cli.options import (
     RUNS,
-    VERDICT_FORMS,
     Common,
     Report,
     apart,
@@ -18,6 +17,7 @@ from reconciler.cli.options import (
     report_option,
 )
 from reconciler.cli.ranges import given_range, range_options
+from reconciler.cli.render import VERDICT_FORMS
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

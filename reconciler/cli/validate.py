@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import PROBLEM_FORMS, Common, Report, common, example, output_format, report_option
+from reconciler.cli.options import Common, Report, common, example, output_format, report_option
+from reconciler.cli.render import PROBLEM_FORMS
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.errors import SettingsInvalid
-from reconciler.model.places import BUCKETS, WEB, parse_place
+from reconciler.model.places import BUCKETS, DATABASES, WEB, parse_place
 from reconciler.model.provider import StateStore
 from reconciler.storage.file import FileStore
 
@@ -47,6 +47,8 @@ def open_store(
         from reconciler.storage.http import HttpStateStore
 
         return HttpStateStore(place, environment, environ=environ, now=now, job=job)
-    from reconciler.storage.postgres import PostgresStore
+    if place.scheme in DATABASES:
+        from reconciler.storage.postgres import PostgresStore
 
-    return PostgresStore(place.url, environment, environ=environ, now=now, job=job)
+        return PostgresStore(place.url, environment, environ=environ, now=now, job=job)
+    raise AssertionError(f"an address may begin with {place.scheme}://, and no store is opened for it")

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree
 
+import pytest
+
+from reconciler.cli.render import (
+    PLAN_FORMS,
+    PROBLEM_FORMS,
+    VERDICT_FORMS,
+    File,
+    show_drift,
+    show_plan,
+    show_problems,
+    show_verdicts,
+)
+from reconciler.errors import Problem
 from reconciler.model.plan import Action, Plan
 from reconciler.reporting.html_page import page_html
 from reconciler.reporting.machine import plan_json
@@ -65,6 +79,22 @@ def test_html_and_json_agree(plan: Plan) -> None:
         found = ["", *(path.removesuffix(" ").removesuffix(":") for path in paths if ":" in path)]
         facts |= {(words["sign"], words["name"], path) for path in found}
     assert _merged(facts) == _from_json(plan)
+
+
+def test_each_form_that_is_offered_shows_something_else(plan: Plan) -> None:
+    """One that nothing renders is an error, and not the text in disguise."""
+    paper = File()
+    problems = [Problem("a.yaml", 3, 1, "spec.name", "is missing")]
+    offered: list[tuple[tuple[str, ...], Callable[[str], str]]] = [
+        (PLAN_FORMS, lambda form: show_plan(plan, form, paper)),
+        (PLAN_FORMS, lambda form: show_drift(plan, form, paper)),
+        (VERDICT_FORMS, lambda form: show_verdicts((), form, paper)),
+        (PROBLEM_FORMS, lambda form: show_problems(problems, form, paper)),
+    ]
+    for forms, show in offered:
+        assert len({show(form) for form in forms}) == len(forms)
+        with pytest.raises(KeyError):
+            show("yaml")
 
 
 def _merged(facts: Facts) -> Facts:

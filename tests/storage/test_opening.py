@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import SettingsInvalid, UsageInvalid
+from reconciler.model.places import BUCKETS, DATABASES, WEB
 from reconciler.storage.opening import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,24 @@ def test_an_address_opens_a_store(url: str | None, expected: str, tmp_path: Path
     environ = {"RECONCILER_STATE_ORIGIN": "https://state.example"}
     store = open_store(url, "production", root=tmp_path, environ=environ, now=noon)
     assert Path(store.describe()) == Path(expected.format(root=tmp_path))
+
+
+@pytest.mark.parametrize("scheme", [*BUCKETS, *DATABASES, *WEB])
+def test_each_scheme_has_its_store(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may begin an address and is opened by none, or by that of another, is told here."""
+    expected = {
+        "s3": "ObjectStateStore",
+        "gs": "ObjectStateStore",
+        "az": "ObjectStateStore",
+        "postgresql": "PostgresStore",
+        "postgres": "PostgresStore",
+        "http": "HttpStateStore",
+        "https": "HttpStateStore",
+    }
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "evals")
+    environ = {"RECONCILER_STATE_ORIGIN": f"{scheme}://state", "RECONCILER_ALLOW_HTTP": "1"}
+    store = open_store(f"{scheme}://state/x", "production", root=tmp_path, environ=environ, now=noon)
+    assert type(store).__name__ == expected[scheme]
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "https://user:canary-pw@host/x"])
