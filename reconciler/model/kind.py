@@ -168,7 +168,7 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
     create: Callable[[Write, Wire], Flow[str]] | None = None
     """Makes one, and tells its remote id."""
     update: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
-    """Changes up to ``batch`` objects that share a parent; so does ``remove``."""
+    """Changes up to ``batch`` objects that share a parent; so does ``remove`` where that archives."""
     remove: Callable[[Sequence[Write], Wire], Flow[None]] | None = None
     batch: int = 1
     removal: Removal = Removal.DELETE

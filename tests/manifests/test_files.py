@@ -212,11 +212,11 @@ OTHERS = {
     "map.yaml": "apiVersion:   v1\nkind: ConfigMap\n",
     "some.yaml": f"{HEAD}a:   1\n---\n- b\n",
 }
+_KNOWN = ", ".join(f'"{each}"' for each in (*(vendor.api_version for vendor in VENDORS), "reconciler/v1"))
 _HINT = "list the file in .reconcilerignore if it belongs to something else"
 SAID = [
     f"compose.yaml:1:1: not a manifest: it has neither apiVersion nor kind; {_HINT}",
-    'map.yaml:1:15: apiVersion: "v1" is not known; there are "openlayer/v1", "digitalocean/v1", "reconciler/v1"; '
-    + _HINT,
+    f'map.yaml:1:15: apiVersion: "v1" is not known; there are {_KNOWN}; {_HINT}',
     f"some.yaml:5:1: expected a mapping, found a list; {_HINT}",
 ]
 
