@@ -13,13 +13,12 @@ from msgspec import Struct
 
 from reconciler.cli.streams import speak_utf8
 from reconciler.errors import ReconcilerError
+from reconciler.model.risks import DENIABLE, RISKS
 
 if TYPE_CHECKING:
     from reconciler.pipeline.session import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
-RISKS = ("archive", "delete", "replace", "loosen")
-DENIABLE = ("loosened", "redefined", "moved", "tightened")
 WHOLE_FORMS = ("json", "html")
 """The forms that are one document, which is complete only at the end of a run that has several things to tell."""
 

@@ -12,11 +12,9 @@ from pydantic import AfterValidator, Field
 from reconciler.manifests.documents import LOCAL
 from reconciler.model.environments import is_environment_name
 from reconciler.model.places import parse_place
+from reconciler.model.risks import Deniable, Risk
 from reconciler.model.spec import Part
 from reconciler.model.values import Duration
-
-Risk = Literal["archive", "delete", "replace", "loosen"]
-Deniable = Literal["loosened", "redefined", "moved", "tightened"]
 
 
 def _variable_name(text: str) -> str:

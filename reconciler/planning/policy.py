@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from reconciler.model.plan import Action, Effect, LifecycleChange, Step, loosenings
+from reconciler.model.risks import RISKS
 
-RISKS = ("archive", "delete", "replace", "loosen")
 FREE_ARCHIVES = 5
 FREE_SHARE = 0.30
 
