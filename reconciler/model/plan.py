@@ -238,7 +238,8 @@ class Plan(Struct, frozen=True):
     not cover; ``unseen`` names written fields that the vendor does not show, so that drift in them is unknown.
     ``owned`` and ``unowned`` count what is declared and selected: what we remember of it, and what was never ours, is
     forgotten, or has somebody else's object in its place.  ``lifecycle`` is what is declared about resources of
-    ours otherwise than we remember.
+    ours otherwise than we remember.  ``unmanaged`` is what stands in something of ours and is in no manifest, with its
+    remote id, where somebody asked for that.
     """
 
     basis: Basis
@@ -253,6 +254,7 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     digest: str = ""
     lifecycle: tuple[LifecycleChange, ...] = ()
+    unmanaged: tuple[tuple[Address, str], ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
@@ -315,7 +317,12 @@ def plan_to_json(plan: Plan, *, tool: str, as_records: bool = False) -> dict[str
         "unseen": [{"address": str(address), "path": path} for address, path in plan.unseen],
         "warnings": list(plan.warnings),
         **({"lifecycle": list(map(_lifecycle_to_json, plan.lifecycle))} if plan.lifecycle else {}),
+        **({"unmanaged": _unmanaged_to_json(plan)} if plan.unmanaged else {}),
     }
+
+
+def _unmanaged_to_json(plan: Plan) -> list[dict[str, Any]]:
+    return [{"address": str(address), "remote_id": remote_id} for address, remote_id in plan.unmanaged]
 
 
 def _lifecycle_to_json(change: LifecycleChange) -> dict[str, Any]:

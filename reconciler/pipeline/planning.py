@@ -20,6 +20,7 @@ from reconciler.pipeline.left_out import check_left_out
 from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import Ahead, Session
 from reconciler.planning.planner import known_ids, make_plan, only_drift
+from reconciler.planning.unmanaged import unmanaged
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
 from reconciler.providers.reader import Inside, Roots, read_live
@@ -99,10 +100,14 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     return Planned(made, desired, live, state, ahead.read_at)
 
 
-async def drift(here: Session) -> Planned:
-    """Only what somebody changed at the platform."""
+async def drift(here: Session, *, and_unmanaged: bool = False) -> Planned:
+    """Only what somebody changed at the platform; with what was made by hand in what is ours, where that is asked."""
     planned = await plan(here)
-    return replace(planned, plan=only_drift(planned.plan))
+    found = only_drift(planned.plan)
+    if and_unmanaged:
+        strangers = unmanaged(planned.desired, planned.live, planned.state, KINDS, here.request.select)
+        found = replace(found, unmanaged=strangers)
+    return replace(planned, plan=found)
 
 
 async def read_vendors(

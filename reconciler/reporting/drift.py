@@ -20,7 +20,7 @@ DriftAnswer = Literal["clean", "drifted", "unknown"]
 
 def drift_answer(plan: Plan) -> DriftAnswer:
     """Whether somebody changed something at the platform; unknown where the vendor does not show everything."""
-    if drifted(plan):
+    if drifted(plan) or plan.unmanaged:
         return "drifted"
     return "unknown" if plan.unseen or plan.refusals else "clean"
 
@@ -31,9 +31,24 @@ def drift_blocks(plan: Plan, *, verbose: bool) -> list[Block]:
     notes = note_block(plan, verbose=verbose)
     return [
         *([Block("Changed at the platform", groups, "warn")] if groups else []),
+        *([_unmanaged(plan)] if plan.unmanaged else []),
         *plan_blocks(replace(plan, steps=()), verbose=verbose),
         *([notes] if notes else []),
     ]
+
+
+def _unmanaged(plan: Plan) -> Block:
+    groups = tuple(
+        (
+            line(
+                Span("+ ", "warn", solid=True),
+                Span(str(address), "warn", solid=True),
+                tail=[Span(f"(id {remote_id})", "dim")],
+            ),
+        )
+        for address, remote_id in plan.unmanaged
+    )
+    return Block("In what is ours, and in no manifest (reconciler export --adopt takes it in)", groups, "warn")
 
 
 def _group(step: Step) -> Group:
@@ -70,7 +85,9 @@ def drift_sentence(plan: Plan) -> str:
     rest = f" {counted(own, 'change')} from the manifests not applied yet." if own else ""
     match drift_answer(plan):
         case "drifted":
-            return f"Drifted: {counted(len(found), 'resource')}.{f' Unknown: {unknown}.' if unknown else ''}{rest}"
+            what = [counted(len(found), "resource")] if found or not plan.unmanaged else []
+            what += [f"{len(plan.unmanaged):,} in no manifest"] if plan.unmanaged else []
+            return f"Drifted: {', '.join(what)}.{f' Unknown: {unknown}.' if unknown else ''}{rest}"
         case "unknown":
             return f"Unknown: no drift found, but {unknown}.{rest}"
         case "clean":

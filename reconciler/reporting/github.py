@@ -89,7 +89,11 @@ def of_drift(plan: Plan) -> list[Annotation]:
         _at(step.source, "warning", ": ".join([short_address(step.address), step.reason, *_paths(step)]), "Drifted")
         for step in drifted(plan)
     ]
-    return [*refused, *changed]
+    strangers = [
+        _at(None, "warning", f"{short_address(address)} ({remote_id}) is in no manifest", "Drifted")
+        for address, remote_id in plan.unmanaged
+    ]
+    return [*refused, *changed, *strangers]
 
 
 def _paths(step: Step) -> list[str]:

@@ -34,7 +34,12 @@ def plan_schema() -> _Schema:
             }
         ),
     }
-    schema["properties"] = {**schema["properties"], "offline": _offline(), "lifecycle": _lifecycle()}
+    schema["properties"] = {
+        **schema["properties"],
+        "offline": _offline(),
+        "lifecycle": _lifecycle(),
+        "unmanaged": _unmanaged(),
+    }
     return schema
 
 
@@ -55,6 +60,11 @@ def _lifecycle() -> _Schema:
         "source": _source(),
     }
     return _list_of(schema, "Only where an apply will remember something for which nothing else changes.")
+
+
+def _unmanaged() -> _Schema:
+    stranger = _closed({"address": _text("As it is called at the platform."), "remote_id": _text("Its id there.")})
+    return _list_of(stranger, "Only for drift --unmanaged, where something of ours holds what is in no manifest.")
 
 
 def _offline() -> _Schema:

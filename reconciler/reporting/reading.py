@@ -105,6 +105,9 @@ def _plan(document: Document) -> Plan:
         warnings=_texts(document["warnings"]),
         digest=str(document["digest"]),
         lifecycle=tuple(map(_lifecycle, document.get("lifecycle", ()))),
+        unmanaged=tuple(
+            (Address.parse(each["address"]), str(each["remote_id"])) for each in document.get("unmanaged", ())
+        ),
     )
 
 
