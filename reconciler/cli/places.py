@@ -14,7 +14,7 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.model.outcome import Doubt, Verdict
-    from reconciler.model.plan import Plan
+    from reconciler.model.plan import LifecycleChange, Plan, Refusal, Step
     from reconciler.model.resource import Source
     from reconciler.settings import Ci
 
@@ -22,6 +22,7 @@ PLACED = ("markdown", "html", "github", "gitlab", "sarif", "junit")
 """The forms that are read beside the checkout; the others are read where we run."""
 
 Placed = TypeVar("Placed", "Problem", "Source")
+Planned = TypeVar("Planned", "Step", "Refusal", "LifecycleChange")
 
 
 def from_checkout(ci: Ci) -> str:
@@ -54,11 +55,17 @@ def placed_plan(plan: Plan, place: str) -> Plan:
     """The plan, ``place`` being the way that leads to us."""
     if not place:
         return plan
-    steps = tuple(replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.steps)
-    refusals = tuple(
-        replace(each, source=_moved(each.source, place) if each.source else None) for each in plan.refusals
+    return replace(
+        plan,
+        steps=tuple(_placed(each, place) for each in plan.steps),
+        refusals=tuple(_placed(each, place) for each in plan.refusals),
+        lifecycle=tuple(_placed(each, place) for each in plan.lifecycle),
     )
-    return replace(plan, steps=steps, refusals=refusals)
+
+
+def _placed(each: Planned, place: str) -> Planned:
+    found = tuple(replace(one, source=_moved(one.source, place)) for one in each.value_sources)
+    return replace(each, source=_moved(each.source, place) if each.source else None, value_sources=found)
 
 
 def _moved(each: Placed, place: str) -> Placed:

@@ -22,6 +22,7 @@ from reconciler.manifests.overrides import Overrides
 from reconciler.manifests.positions import COLUMN_MASK, Alike, Map, Seq, Spot, lines_below, unpack
 from reconciler.manifests.problems import Problems, explain, quoted
 from reconciler.manifests.twins import Meaning, Twins
+from reconciler.manifests.value_sources import ValueSources
 from reconciler.model.criteria import contradictory, criteria_text, implied
 from reconciler.model.gating import declared_criteria, incomparable
 from reconciler.model.kind import AnyKind, Criterion
@@ -44,6 +45,7 @@ class Assembly(Struct):
     overrides: Overrides
     attachments: Attachments
     problems: Problems
+    value_sources: ValueSources
     partial: bool = False
     declared: dict[tuple[str, tuple[str, ...]], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     taken: dict[Address, Map] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Assembly(Struct):
     def _resource(self, item: Item) -> Resource | None:
         kind = item.kind
         data = self.overrides.apply(kind, item.parent_path, item.identity(), item.data) if self.overrides else item.data
+        is_overridden = data is not item.data
         data = self._with_references(item, data)
         address = (item if data is item.data else item._replace(data=data)).address()
         self._check_name(data)
@@ -93,6 +96,7 @@ class Assembly(Struct):
             lines=meaning.lines,
             lookup=meaning.lookup,
             files={name: file.name for name, file in attached.items()} if attached else _NO_FILES,
+            value_sources=self.value_sources.of(data, is_overridden=is_overridden),
         )
 
     # ---------------------------------------------------------------------------------------- fields

@@ -22,10 +22,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 import reconciler
 from reconciler.errors import Problem
-from reconciler.model.resource import Address, Desired, Evidence, Gate, Lifecycle, Pin, Regress, Resource, Source
+from reconciler.model.resource import (
+    Address,
+    Desired,
+    Evidence,
+    Gate,
+    Lifecycle,
+    Pin,
+    Regress,
+    Resource,
+    Source,
+    ValueSource,
+)
 
 if TYPE_CHECKING:
     from reconciler.manifests.environment import Environment
@@ -153,7 +165,7 @@ class _Row(Struct, array_like=True):
 
 
 class _Entry(Struct):
-    """What is kept of one load."""
+    """What is kept of one load.  ``value_sources`` are those of the few resources that have some, by place."""
 
     resources: list[_Row]
     fields: list[dict[str, Any]]
@@ -169,6 +181,7 @@ class _Entry(Struct):
     environment: Any
     environments: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    value_sources: dict[int, tuple[ValueSource, ...]]
 
 
 class _Table(Struct):
@@ -222,6 +235,7 @@ def _encoded(loaded: Loaded) -> _Entry:
         environment=None if environment is None else environment.model_dump(mode="json", by_alias=True),
         environments=loaded.environments,
         warnings=loaded.warnings,
+        value_sources={place: one.value_sources for place, one in enumerate(desired) if one.value_sources},
     )
 
 
@@ -248,6 +262,9 @@ def _decoded(entry: _Entry) -> Loaded:
             row.lookup,
             row.files,
         )
+    for place, found in entry.value_sources.items():
+        address = addresses[entry.resources[place].address]
+        resources[address] = replace(resources[address], value_sources=found)
     return Loaded(
         Desired(resources, entry.digest, entry.scope, entry.texts, tuple(map(_pin, entry.pins))),
         None if entry.environment is None else _environment(entry.environment),

@@ -8,12 +8,13 @@ has all of these words and fields.  Each must do something: one that matches not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, field
 
 from reconciler.manifests.expansion import glob_matches, merged
-from reconciler.manifests.positions import Map, Seq, Spot
+from reconciler.manifests.positions import Map, Seq, Spot, leaves
 from reconciler.manifests.problems import Problems, described, one_of
 from reconciler.model.kind import AnyKind
 from reconciler.model.nearest import did_you_mean
@@ -55,6 +56,11 @@ class Overrides:
 
     def __bool__(self) -> bool:
         return bool(self.overrides)
+
+    @cached_property
+    def spots(self) -> frozenset[Spot]:
+        """Where the values stand that they set."""
+        return frozenset(spot for each in self.overrides for _, spot in leaves(each.set, each.set.spot))
 
     def _usable(self, written: Seq) -> Iterator[_Override]:
         for item in written:

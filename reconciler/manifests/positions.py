@@ -139,3 +139,23 @@ class Seq(list[Any], _Placed):
     def item_spot(self, index: int) -> Spot:
         """Where an item stands."""
         return self.home + self.places[index]
+
+
+def leaves(value: Any, spot: Spot) -> list[tuple[str, Spot]]:
+    """(dotted path, spot) of every value inside that holds no others; of ``value`` itself where that holds none."""
+    found: list[tuple[str, Spot]] = []
+    if isinstance(value, (Map, Seq)) and value:
+        _add_leaves(value, "", found)
+    else:
+        found.append(("", spot))
+    return found
+
+
+def _add_leaves(holder: Map | Seq, before: str, found: list[tuple[str, Spot]]) -> None:
+    spots = holder.spots[1::2] if isinstance(holder, Map) else holder.spots
+    inside = holder.items() if isinstance(holder, Map) else enumerate(holder)
+    for (key, inner), at in zip(inside, spots, strict=True):
+        if isinstance(inner, (Map, Seq)) and inner:
+            _add_leaves(inner, f"{before}{key}.", found)
+        else:
+            found.append((f"{before}{key}", at))

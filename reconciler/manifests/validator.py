@@ -29,6 +29,7 @@ from reconciler.manifests.loader import Parsed, no_garbage_collection, read
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.repeats import Layouts
 from reconciler.manifests.targets import Targets
+from reconciler.manifests.value_sources import ValueSources
 from reconciler.manifests.variables import ENVIRON_PREFIX, Scope, scope_of_run
 from reconciler.model.kind import Vendor
 from reconciler.model.resource import Address, Desired, Pin
@@ -106,7 +107,8 @@ def _load(
     items = Expander(targets.kinds, target.scope, problems, partial=partial).items(documents)
     attachments = Attachments(root, problems)
     kinds = {kind.id: kind for kind in targets.kinds}
-    assembly = Assembly(kinds, target.overrides, attachments, problems, partial=partial)
+    value_sources = ValueSources(target.scope.sources, target.overrides, problems)
+    assembly = Assembly(kinds, target.overrides, attachments, problems, value_sources, partial=partial)
     resources = assembly.resources(items)
     targets.check_rows(target, set(assembly.taken))
     declared = tuple(sorted(targets.declared))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.manifests.positions import Map, Seq, Spot
+from reconciler.manifests.positions import Map, Seq, Spot, leaves
 from reconciler.manifests.problems import Problems
 from reconciler.manifests.scalars import Refused, plain_value
 from reconciler.model.nearest import did_you_mean
@@ -40,7 +40,8 @@ class Scope(Struct, frozen=True):
 
     ``given`` are the variables of the command line, which nothing replaces.  ``places``: where in the manifests a name
     got its value (``var.x``, ``each``); that of ``param`` is where all parameters stand.  ``made`` is counted over all
-    scopes of a load.
+    scopes of a load.  ``sources`` collects what references came to: where a text with some stands -> name (``var x``)
+    -> where that has its value.
     """
 
     var: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Scope(Struct, frozen=True):
     used: set[str] = field(default_factory=set)
     places: Mapping[str, Spot] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
+    sources: dict[Spot, dict[str, Spot]] = field(default_factory=dict)
 
     def below(self, var: Map) -> Scope:
         """The same with an environment's variables, which yield to those of the command line."""
@@ -67,6 +69,22 @@ class Scope(Struct, frozen=True):
     def with_each(self, each: Any, spot: Spot) -> Scope:
         """The same for one item of a ``forEach``."""
         return replace(self, each=each, in_each=True, places={**self.places, "each": spot})
+
+    def note(self, spot: Spot, source: str, key: str, value: Any) -> None:
+        """Note where the text at ``spot`` has this value from, as far as that is written in a manifest.
+
+        A parameter that has it from a variable leads there.  What is inside of a mapping or list keeps its own place,
+        for it is looked for there.
+        """
+        place = self.places.get(f"{source}.{key}")
+        if place is None:
+            return
+        name = f"{source} {key}"
+        if isinstance(value, (Map, Seq)) and value:
+            for _, inner in leaves(value, place):
+                self.sources.setdefault(inner, {name: inner})
+        else:
+            self.sources.setdefault(spot, {}).update(self.sources.get(place) or {name: place})
 
 
 def scope_of_run(given: Mapping[str, str], environ: Mapping[str, str]) -> Scope:
@@ -237,6 +255,7 @@ def _look_up(name: str, spot: Spot, scope: Scope, problems: Problems) -> tuple[b
         problems.add_reference(spot, f"${{{name}}} is not defined", _where_to_define(source, key, known))
         return False, None
     scope.used.add(f"{source}.{key}")
+    scope.note(spot, source, key, known[key])
     return True, _value(known[key]) if source == "env" else known[key]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field, to_builtins
 
 from reconciler.model.replay import Replay, replay_to_json
-from reconciler.model.resource import Address, Source
+from reconciler.model.resource import Address, Source, ValueSource
 from reconciler.model.values import Fields, Json
 
 FORMAT_VERSION = "1.0"
@@ -137,6 +137,7 @@ class Step(Struct, frozen=True):
     it differs (a rename).  ``idle`` steps are shown and not done: a keep, and the adoption of an object that matches
     its manifest while nobody asked to take it over.  ``replay`` is what its thresholds would have made of the past, if
     somebody asked.  ``ends_doubt``: it forgets a create that was never answered, and not what else is remembered there.
+    ``value_sources`` are those of the changes.
     """
 
     id: str
@@ -157,6 +158,7 @@ class Step(Struct, frozen=True):
     replay: Replay | None = None
     fixed: tuple[str, ...] = ()
     ends_doubt: bool = False
+    value_sources: tuple[ValueSource, ...] = ()
 
     @property
     def changes_memory_only(self) -> bool:
@@ -180,6 +182,7 @@ class Refusal(Struct, frozen=True):
     hint: str = ""
     source: Source | None = None
     by_rule: bool = False
+    value_sources: tuple[ValueSource, ...] = ()
 
 
 class LifecycleChange(Struct, frozen=True):
@@ -195,6 +198,25 @@ class LifecycleChange(Struct, frozen=True):
     after: Json
     effect: Effect | None = None
     source: Source | None = None
+    value_sources: tuple[ValueSource, ...] = ()
+
+
+def deciding(known: Iterable[ValueSource], changes: Iterable[FieldChange | LifecycleChange]) -> tuple[ValueSource, ...]:
+    """Those that decided what these change to.
+
+    What is gone has none: at its path something else may be wanted.
+    """
+    paths = [each.path for each in changes if each.after is not None or _is_withheld(each)]
+    return tuple([each for each in known if any(_is_part(each.path, path) for path in paths)])
+
+
+def _is_withheld(change: FieldChange | LifecycleChange) -> bool:
+    return isinstance(change, FieldChange) and change.sensitive
+
+
+def _is_part(path: str, other: str) -> bool:
+    """Whether one is the other, or inside of it."""
+    return f"{path}.".startswith(f"{other}.") or other.startswith(f"{path}.")
 
 
 def loosenings(steps: Iterable[Step], changes: Iterable[LifecycleChange]) -> int:
@@ -311,6 +333,7 @@ def plan_to_json(plan: Plan, *, tool: str, as_records: bool = False) -> dict[str
                 "reason": refusal.reason,
                 "hint": refusal.hint,
                 "source": _source_to_json(refusal.source),
+                **_value_sources_to_json(refusal.value_sources),
             }
             for refusal in plan.refusals
         ],
@@ -332,6 +355,7 @@ def _lifecycle_to_json(change: LifecycleChange) -> dict[str, Any]:
         "before": change.before,
         "after": change.after,
         **({"effect": change.effect.value, "source": _source_to_json(change.source)} if change.effect else {}),
+        **_value_sources_to_json(change.value_sources),
     }
 
 
@@ -354,9 +378,17 @@ def _step_to_json(step: Step, *, as_records: bool) -> dict[str, Any]:
         "notes": list(step.notes),
         "idle": step.idle,
         "source": _source_to_json(step.source),
+        **_value_sources_to_json(step.value_sources),
         **({"replay": replay_to_json(step.replay)} if step.replay else {}),
     }
 
 
 def _source_to_json(source: Source | None) -> dict[str, Any] | None:
     return {"file": source.file, "line": source.line} if source else None
+
+
+def _value_sources_to_json(found: tuple[ValueSource, ...]) -> dict[str, Any]:
+    """Nothing for none, as for most."""
+    told = [{"path": each.path, "what": each.what, "file": each.source.file, "line": each.source.line}
+            for each in found]  # fmt: skip
+    return {"value_sources": told} if told else {}

@@ -79,6 +79,17 @@ class Source(Struct, frozen=True, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class ValueSource(Struct, frozen=True):
+    """What decided a value that is not spelled out where its field is written.
+
+    ``what`` is ``override``, or the name that was referred to: ``var limit``, ``param limit``.
+    """
+
+    path: str
+    what: str
+    source: Source
+
+
 class Lifecycle(BaseModel):
     """What may be done to a resource, whatever its fields say."""
 
@@ -136,7 +147,7 @@ class Resource(Struct, frozen=True):
     parent among them.  ``renamed_from`` are the former addresses, in no order.  ``lookup``: it must be there already,
     and is never made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells
     ``line_of`` where fields stand: lines below the resource, or a negative absolute line for defaults that are written
-    above it.
+    above it.  ``value_sources`` tell where values come from that are not written there.
     """
 
     address: Address
@@ -150,6 +161,7 @@ class Resource(Struct, frozen=True):
     lines: Mapping[str, int] = field(default_factory=dict)
     lookup: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    value_sources: tuple[ValueSource, ...] = ()
 
     def line_of(self, name: str) -> int:
         """The line where a field is written; the resource's own for one that is not, or that is in another file."""

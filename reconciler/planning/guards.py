@@ -19,6 +19,7 @@ from reconciler.model.plan import (
     LifecycleChange,
     Refusal,
     Step,
+    deciding,
 )
 from reconciler.model.resource import Address, Desired, Source
 from reconciler.model.state import Entry, State
@@ -141,13 +142,15 @@ def denied(steps: Sequence[Step], changes: Sequence[LifecycleChange], world: Wor
         found = [change for change in step.changes if change.effect in policy.deny]
         for name, group in groupby(found, lambda change: change.top):
             inside = list(group)
-            yield _denial(step.address, inside, _line_of(name, step, world.desired))
+            refusal = _denial(step.address, inside, _line_of(name, step, world.desired))
+            yield replace(refusal, value_sources=deciding(step.value_sources, inside))
         if not found and step.effect in policy.deny:
             yield _denied(step.address, f"{step.action}: {step.effect}", [str(step.effect)], step.source)
     remembered = [each for each in changes if each.effect in policy.deny] if not policy.destroy else ()
     for _, rules in groupby(remembered, lambda rule: (rule.address, rule.path.partition(".")[0])):
         among = list(rules)
-        yield _denial(among[0].address, among, among[0].source)
+        refusal = _denial(among[0].address, among, among[0].source)
+        yield replace(refusal, value_sources=tuple(found for rule in among for found in rule.value_sources))
 
 
 def perhaps_denied(step: Step, desired: Desired, deny: Collection[Effect]) -> Iterator[Refusal]:
@@ -166,6 +169,7 @@ def perhaps_denied(step: Step, desired: Desired, deny: Collection[Effect]) -> It
                 "take the change back, or make a plan without --offline: only the platform knows which is better",
                 _line_of(change.top, step, desired),
                 by_rule=True,
+                value_sources=deciding(step.value_sources, [change]),
             )
 
 

@@ -36,6 +36,7 @@ from reconciler.model.plan import (
     Plan,
     Refusal,
     Step,
+    deciding,
     plan_to_json,
     worst,
 )
@@ -174,7 +175,7 @@ def only_drift(plan: Plan) -> Plan:
         effect = worst([each.effect for each in changes if each.effect])
         if not changes and step.effect:
             effect = step.effect.opposite
-        steps.append(replace(step, changes=changes, effect=effect))
+        steps.append(replace(step, changes=changes, effect=effect, value_sources=deciding(step.value_sources, changes)))
     unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
     if plan.unowned and not plan.owned and not steps:
         nothing = f"none of the {plan.unowned:,} declared resources is ours"
@@ -291,7 +292,8 @@ def _of_gate(resource: Resource, before: Gate, world: World) -> Iterator[Lifecyc
     for each in gate_changes(before, resource.gate, world.kinds[address.kind], world.around(address)):
         line = resource.line_of(each.path.partition(".")[0])
         source = replace(resource.source, line=line)
-        yield LifecycleChange(address, each.path, each.before, each.after, each.effect, source)
+        change = LifecycleChange(address, each.path, each.before, each.after, each.effect, source)
+        yield replace(change, value_sources=deciding(resource.value_sources, [change]))
 
 
 def _namesakes(world: World, meant: Container[Address]) -> Iterator[str]:

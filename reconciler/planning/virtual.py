@@ -15,7 +15,7 @@ from reconciler.errors import StateUnreadable
 from reconciler.model.checkout import from_top
 from reconciler.model.kind import AnyKind
 from reconciler.model.neighbourhood import Neighbourhood
-from reconciler.model.plan import Effect, LifecycleChange
+from reconciler.model.plan import Effect, LifecycleChange, deciding
 from reconciler.model.resource import Address, Desired, Gate, Resource
 from reconciler.model.state import gate_to_json
 from reconciler.model.values import Fields, Json
@@ -102,7 +102,8 @@ def _named_before(name: str, new: Json, old: Json, resource: Resource, desired: 
 
 def _change(resource: Resource, path: str, before: Json, after: Json, effect: Effect) -> LifecycleChange:
     source = replace(resource.source, line=resource.line_of(path.partition(".")[0]))
-    return LifecycleChange(resource.address, path, before, after, effect, source)
+    change = LifecycleChange(resource.address, path, before, after, effect, source)
+    return replace(change, value_sources=deciding(resource.value_sources, [change]))
 
 
 def _gone(address: Address, before: Fields, kind: AnyKind) -> Iterator[LifecycleChange]:

@@ -20,6 +20,7 @@ from reconciler.model.plan import (
     FieldChange,
     Refusal,
     Step,
+    deciding,
     uncompared,
     worst,
 )
@@ -372,6 +373,7 @@ class Wanted(Struct, frozen=True):
             fingerprint=fingerprint(self.kind, resource.fields, live.fields, archived=live.archived),
             fields=resource.fields,
             former=self.found.former,
+            value_sources=deciding(resource.value_sources, changes),
         )
 
     # -- what is different

@@ -25,7 +25,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.resource import Address, Source
 from reconciler.model.values import counted
-from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, rule_text, value_lines
+from reconciler.reporting.changes import EFFECT_TINTS, cause_words, changes_lines, decided, rule_text, value_lines
 from reconciler.reporting.gate_changes import count_gates, gate_lines, named
 from reconciler.reporting.lines import Line, Span, Tint, line
 from reconciler.reporting.replays import replay_lines
@@ -170,7 +170,7 @@ def _deeper(each: Line) -> Line:
 
 def _refusal(refusal: Refusal) -> Group:
     place = _place(refusal.source)
-    tail = [Span(f"({place})", "dim", solid=True)] if place else []
+    tail = [Span(f"({place})", "dim", solid=True), *decided(refusal.value_sources)] if place else []
     return (
         line(Span("! ", "bad"), Span(str(refusal.address), "bad", solid=True), tail=tail),
         line(refusal.reason, indent=4),

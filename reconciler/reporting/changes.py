@@ -10,13 +10,14 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from reconciler.model.plan import Cause, Effect, FieldChange, LifecycleChange, Step
+from reconciler.model.plan import Cause, Effect, FieldChange, LifecycleChange, Step, deciding
+from reconciler.model.resource import ValueSource
 from reconciler.model.values import Fields, Json, counted
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.lines import Line, Span, Tint, line
@@ -26,6 +27,7 @@ LONG_JSON = 200
 MOST_LINES = 20
 MOST_WORDS = 1_200
 CONTEXT_WORDS = 4
+MOST_PLACES = 3
 MOST_UNORDERED = 20_000
 
 EFFECT_TINTS: dict[Effect, Tint] = {
@@ -53,6 +55,19 @@ Side: TypeAlias = "Json | _Absent"
 def badge(effect: Effect | None) -> tuple[Span, ...]:
     """The word for an effect, in capitals, with the gap before it; nothing where there is none."""
     return (Span("  "), Span(effect.value.upper(), EFFECT_TINTS[effect], loud=True)) if effect else ()
+
+
+def decided(found: Sequence[ValueSource]) -> Iterator[Span]:
+    """``(var limit: environments/staging.yaml:7)``, with the gap before it: where values come from.
+
+    Nothing for those that are spelled out where they are declared.
+    """
+    places = [*dict.fromkeys((each.what, f"{each.source.file}:{each.source.line}") for each in found)]
+    for number, (what, place) in enumerate(places[:MOST_PLACES]):
+        yield Span(f", {what}: " if number else f"  ({what}: ", "dim")
+        yield Span(place, "dim", solid=True)
+    if places:
+        yield Span(f" and {len(places) - MOST_PLACES} more)" if len(places) > MOST_PLACES else ")", "dim")
 
 
 def cause_words(cause: Cause) -> str:
@@ -124,6 +139,7 @@ def _remarks(change: FieldChange, step: Step) -> Iterator[Span]:
     words = cause_words(change.cause)
     if words and not (change.cause is step.cause and words in step.reason):
         yield Span(f"  {words}", "warn")
+    yield from decided(deciding(step.value_sources, [change]))
 
 
 def _siblings(fields: Fields, change: FieldChange) -> str:

@@ -9,7 +9,7 @@ from itertools import groupby
 from reconciler.model.plan import Effect, LifecycleChange, Plan, worst
 from reconciler.model.resource import Address
 from reconciler.model.values import counted
-from reconciler.reporting.changes import badge, rule_text
+from reconciler.reporting.changes import badge, decided, rule_text
 from reconciler.reporting.lines import Line, Span, line
 
 MOST_NAMED = 3
@@ -34,8 +34,13 @@ def _lines(group: Sequence[Sequence[LifecycleChange]], verbose: bool) -> tuple[L
     names = named([each[0].address for each in group], verbose=verbose)
     return (
         line(Span("~ ", "change", solid=True), Span(names, "change"), *badge(effect), tail=place),
-        *(line(rule_text(each, verbose=verbose), *badge(each.effect), indent=4) for each in changes),
+        *(_rule_line(each, among, verbose) for each, among in zip(changes, zip(*group, strict=True), strict=True)),
     )
+
+
+def _rule_line(change: LifecycleChange, alike: Sequence[LifecycleChange], verbose: bool) -> Line:
+    found = [each for one in alike for each in one.value_sources]
+    return line(rule_text(change, verbose=verbose), *badge(change.effect), *decided(found), indent=4)
 
 
 def _worst(changes: Sequence[LifecycleChange]) -> Effect:

@@ -16,10 +16,10 @@ from msgspec import Struct
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Doubt, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import Cause, Effect, LifecycleChange, Plan, Step
-from reconciler.model.resource import Address, Source
+from reconciler.model.resource import Address, Source, ValueSource
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import drifted
-from reconciler.reporting.changes import change_lines, rule_text
+from reconciler.reporting.changes import change_lines, decided, rule_text
 from reconciler.reporting.escape import line_start, terminal, workflow_command, workflow_property
 from reconciler.reporting.findings import sentence
 from reconciler.reporting.tables import FLAKY, doubt_words, level_word, short_address, verdict_words, worst_first
@@ -64,7 +64,12 @@ def of_problems(problems: Iterable[Problem]) -> list[Annotation]:
 def of_plan(plan: Plan) -> list[Annotation]:
     """An error for each refusal, a warning for each step that lets more pass, and for each gate."""
     refused = [
-        _at(each.source, "error", f"{short_address(each.address)}: {_with_hint(each.reason, each.hint)}", "Refused")
+        _at(
+            each.source,
+            "error",
+            f"{short_address(each.address)}: {_with_hint(each.reason + _decided(each.value_sources), each.hint)}",
+            "Refused",
+        )
         for each in plan.refusals
     ]
     loosened = [
@@ -78,8 +83,12 @@ def of_plan(plan: Plan) -> list[Annotation]:
 
 
 def _of_gate(address: Address, changes: Sequence[LifecycleChange]) -> Annotation:
-    words = "; ".join(f"{rule_text(each, verbose=False)}  LOOSENED" for each in changes)
+    words = "; ".join(f"{rule_text(each, verbose=False)}  LOOSENED{_decided(each.value_sources)}" for each in changes)
     return _at(changes[0].source, "warning", f"{short_address(address)}: {words}", "Loosened")
+
+
+def _decided(found: Sequence[ValueSource]) -> str:
+    return "".join(span.text for span in decided(found))
 
 
 def of_drift(plan: Plan) -> list[Annotation]:

@@ -58,6 +58,7 @@ def _lifecycle() -> _Schema:
             "description": "What it means for what a build lets pass; only where it is about a gate.",
         },
         "source": _source(),
+        "value_sources": _value_sources(),
     }
     return _list_of(schema, "Only where an apply will remember something for which nothing else changes.")
 
@@ -150,8 +151,20 @@ def _summary() -> _Schema:
 
 def _step() -> _Schema:
     schema = _step_as_always()
-    schema["properties"] = {**schema["properties"], "replay": _replay()}
+    schema["properties"] = {**schema["properties"], "value_sources": _value_sources(), "replay": _replay()}
     return schema
+
+
+def _value_sources() -> _Schema:
+    found = _closed(
+        {
+            "path": _text("The value that it decided: of a change, or inside of one."),
+            "what": _text("override, or the name that was referred to: var limit, param limit."),
+            "file": _text("The manifest."),
+            "line": {"type": "integer", "minimum": 0, "description": "Counts from 1."},
+        }
+    )
+    return _list_of(found, "Where changed values come from that are not spelled out at the source; only if there are.")
 
 
 def _replay() -> _Schema:
@@ -240,7 +253,7 @@ def _change() -> _Schema:
 
 
 def _refusal() -> _Schema:
-    return _closed(
+    schema = _closed(
         {
             "address": _text("What was refused."),
             "reason": _text("Why, in words."),
@@ -248,6 +261,8 @@ def _refusal() -> _Schema:
             "source": _source(),
         }
     )
+    schema["properties"] = {**schema["properties"], "value_sources": _value_sources()}
+    return schema
 
 
 def _unseen() -> _Schema:

@@ -34,7 +34,7 @@ from reconciler.model.plan import (
     Step,
 )
 from reconciler.model.replay import Near, Replay, ReplayState, Share
-from reconciler.model.resource import Address, Source
+from reconciler.model.resource import Address, Source, ValueSource
 from reconciler.reporting.pages import Told
 
 Document = Mapping[str, Any]
@@ -97,7 +97,13 @@ def _plan(document: Document) -> Plan:
         ),
         steps=tuple(map(_step, document["steps"])),
         refusals=tuple(
-            Refusal(Address.parse(each["address"]), str(each["reason"]), str(each["hint"]), _source(each["source"]))
+            Refusal(
+                Address.parse(each["address"]),
+                str(each["reason"]),
+                str(each["hint"]),
+                _source(each["source"]),
+                value_sources=_value_sources(each),
+            )
             for each in document["refusals"]
         ),
         unchanged=int(document["summary"]["unchanged"]),
@@ -115,7 +121,9 @@ def _lifecycle(document: Document) -> LifecycleChange:
     address = Address.parse(document["address"])
     effect, source = document.get("effect"), _source(document.get("source"))
     path, before, after = str(document["path"]), document["before"], document["after"]
-    return LifecycleChange(address, path, before, after, Effect(effect) if effect else None, source)
+    return LifecycleChange(
+        address, path, before, after, Effect(effect) if effect else None, source, _value_sources(document)
+    )
 
 
 def _step(document: Document) -> Step:
@@ -134,6 +142,15 @@ def _step(document: Document) -> Step:
         notes=_texts(document["notes"]),
         idle=bool(document["idle"]),
         replay=_replay(document["replay"]) if document.get("replay") else None,
+        value_sources=_value_sources(document),
+    )
+
+
+def _value_sources(document: Document) -> tuple[ValueSource, ...]:
+    found = document.get("value_sources", ())
+    return tuple(
+        ValueSource(str(each["path"]), str(each["what"]), Source(str(each["file"]), int(each["line"]), 1))
+        for each in found
     )
 
 

@@ -126,7 +126,7 @@ def test_every_field_of_what_is_loaded_is_kept() -> None:
         "Desired": ["resources", "digest", "scope", "warnings", "pins", "home"],
         "Resource": [
             *("address", "fields", "source", "lifecycle", "gate", "references", "renamed_from", "labels", "lines"),
-            *("lookup", "files"),
+            *("lookup", "files", "value_sources"),
         ],
     }
     gate = Gate(severity="warn", runs=3, min_pass=2, flaky=True, regress=Regress(0.05, against=5))

@@ -731,3 +731,15 @@ def test_an_offline_plan_is_never_applied(repository: Any) -> None:
     repository.edit("bot.yaml", "value: 20", "value: 10")
     (repository.folder / "p.json").write_text(repository(*AGAINST_MAIN, "--format", "json").out)
     assert "compares the manifests with a git revision" in repository("apply", "--plan", "p.json", code=6).words
+
+
+def test_where_a_changed_variable_stands_is_named(repository: Any) -> None:
+    repository.edit("bot.yaml", "value: 20", 'value: "${var.rows}"')
+    environment = "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: prod}\nspec:\n  vars:\n    rows: 20\n"
+    repository.write("environments/prod.yaml", environment)
+    repository.commit()
+    repository.edit("environments/prod.yaml", "rows: 20", "rows: 10")
+    told = repository(*AGAINST_MAIN, "--env", "prod")
+    assert "20 -> 10 LOOSENED (metrics rowCount >=) (var rows: environments/prod.yaml:6)" in told.words
+    plan = json.loads(repository(*AGAINST_MAIN, "--env", "prod", "--format", "json").out)
+    assert [each["line"] for each in plan["steps"][0]["value_sources"]] == [6]
