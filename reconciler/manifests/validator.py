@@ -68,7 +68,8 @@ def load(
     with no_garbage_collection():
         sources = sources or sources_of(paths, root)
         if cache is None or sources.problems or sources.size < WORTH_BYTES:
-            return _at(home, _load(sources, paths, root, vendors, environment, variables, readable))
+            loaded = _load(sources, paths, root, vendors, environment, variables, readable)
+            return _of_run(loaded, home, environment)
         asked = [scope_of(paths, root), [vendor.name for vendor in vendors], environment, dict(variables), readable]
         key = key_of(sources.contents, asked)
         known = cache.get(key)
@@ -76,11 +77,12 @@ def load(
             known = _load(sources, paths, root, vendors, environment, variables, readable)
             if _is_all(known):
                 cache.put(key, known)
-        return _at(home, known)
+        return _of_run(known, home, environment)
 
 
-def _at(home: str, loaded: Loaded) -> Loaded:
-    return replace(loaded, desired=replace(loaded.desired, home=home))
+def _of_run(loaded: Loaded, home: str, environment: str | None) -> Loaded:
+    others = tuple(name for name in loaded.environments if name not in (environment, LOCAL))
+    return replace(loaded, desired=replace(loaded.desired, home=home, others=others))
 
 
 def _is_all(loaded: Loaded) -> bool:

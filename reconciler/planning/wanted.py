@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,6 +33,9 @@ from reconciler.planning.effects import with_effects
 from reconciler.planning.leftovers import leftover, refuse_double, refuse_misplaced, unanswered
 from reconciler.planning.matcher import Match
 from reconciler.planning.world import Decision, World, removal
+
+MOST_NAMED: Final = 3
+"""How many environments a note names."""
 
 
 class Notice(Struct, frozen=True, order=True):
@@ -338,7 +342,7 @@ class Wanted(Struct, frozen=True):
         step = self._step(action, live, tuple(change for change in changes if not change.create_only), LOST_REPLY)
         later = (f"{', '.join(fixed)} cannot be changed in place; the next plan replaces it",) if fixed else ()
         twins = (f"the same create also made {twin.remote_id}; archive it by hand" for twin in self.found.twins)
-        return replace(step, notes=(*later, *twins), fixed=tuple(fixed))
+        return replace(step, notes=(*later, *twins, *step.notes), fixed=tuple(fixed))
 
     def _replace(self, live: LiveObject, changes: tuple[FieldChange, ...], paths: str) -> Iterator[Decision]:
         """Another object in place of this one, for ``paths`` that differ and cannot be changed."""
@@ -354,7 +358,7 @@ class Wanted(Struct, frozen=True):
             history = "what refers to the old one is pointed at the new"
         notes = (f"{name} is set at the platform and cannot be carried over" for name in live.unmanaged)
         step = self._step(Action.REPLACE, live, changes, f"{paths} cannot be changed in place")
-        yield replace(step, notes=(history, *notes))
+        yield replace(step, notes=(history, *notes, *step.notes))
         if retires:
             yield leftover(self.resource.address, self.found, live, self.world, self.resource.source)
 
@@ -373,8 +377,18 @@ class Wanted(Struct, frozen=True):
             fingerprint=fingerprint(self.kind, resource.fields, live.fields, archived=live.archived),
             fields=resource.fields,
             former=self.found.former,
+            notes=tuple(self._for_others()),
             value_sources=deciding(resource.value_sources, changes),
         )
+
+    def _for_others(self) -> Iterator[str]:
+        """What other environments need to be told, where it was renamed at the platform that belongs to this one."""
+        former, others = self._former_name, self.world.desired.others
+        if former is None or not others or former in [each.name for each in self.resource.renamed_from]:
+            return
+        more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        known = f"{', '.join(others[:MOST_NAMED])}{more} may know it as {former} still"
+        yield f"{known}; write renamedFrom: {former}, or it is made anew there"
 
     # -- what is different
 

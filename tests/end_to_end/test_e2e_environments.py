@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -233,6 +234,33 @@ def test_an_environment_that_missed_a_release_catches_up(bot: Any, platform: Any
     assert "Apply: 1 done.  (1 renamed)" in bot("apply", "--yes").out
     assert platform.tests("bot")["Rows come in"]["id"] == before
     bot("plan", "--detailed-exitcode")
+
+
+def test_a_rename_at_the_platform_is_told_for_the_other_environments(two: Any, platform: Any) -> None:
+    """What was accepted into git from one of them is a new name without a former one in the others."""
+    two("apply", "--yes", "--env", "production")
+    before = platform.tests("bot")["Rows arrive"]["id"]
+    platform.api("PUT", f"/tests/{before}", {"name": "Traffic"})
+    two.edit("bot.yaml", "name: Rows arrive", "name: Traffic")
+    note = "staging may know it as Rows arrive still; write renamedFrom: Rows arrive, or it is made anew there"
+    assert f"note: {note}" in two("plan", "--env", "production").words
+    (step,) = json.loads(two("plan", "--env", "production", "--format", "json").out)["steps"]
+    assert (step["action"], step["notes"]) == ("rename", [note])
+    assert "may know it" not in two("drift", "--env", "production", code=0).words
+    two.edit("bot.yaml", "name: Traffic", "name: Traffic\n      renamedFrom: Rows arrive")
+    assert "may know it" not in two("plan", "--env", "production").words
+    two("apply", "--yes", "--env", "production")
+    assert platform.tests("bot")["Traffic"]["id"] == before
+
+
+def test_where_no_other_environment_is_declared_nothing_is_told_of_them(bot: Any, platform: Any) -> None:
+    bot.write("local.yaml", "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: local}\nspec: {}\n")
+    bot("apply", "--yes")
+    platform.api("PUT", f"/tests/{platform.tests('bot')['Rows arrive']['id']}", {"name": "Traffic"})
+    bot.edit("bot.yaml", "name: Rows arrive", "name: Traffic")
+    told = bot("plan").words
+    assert "renamed from Rows arrive" in told
+    assert "may know it" not in told
 
 
 def test_an_environment_that_missed_a_release_is_told_what_it_would_lose(bot: Any) -> None:
