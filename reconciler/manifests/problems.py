@@ -15,9 +15,12 @@ from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.nearest import did_you_mean, nearest
 from reconciler.model.spec import Shape
-from reconciler.model.values import how_to_write_number, number_meant
+from reconciler.model.values import how_to_write_number, number_meant, some_of
 
 Loc = tuple[int | str, ...]
+
+MOST_FIELDS: Final = 12
+"""How many fields a hint lists."""
 
 _ADDRESS_WORDS: Final = re.compile(r"(base|api|server)?_?(url|uri|endpoint|origin|host)|address", re.IGNORECASE)
 _SECRET_WORDS: Final = re.compile(
@@ -151,7 +154,8 @@ class Problems(Struct):
         known = list(known)
         near = nearest(key, known)
         self.misspelt.add((container.spot, near))
-        reason = forbidden_key(key) or (f"not a field {what}", f'did you mean "{near}"?' if near else hint)
+        fields = f"it has {some_of(known, MOST_FIELDS)}" if known else ""
+        reason = forbidden_key(key) or (f"not a field {what}", f'did you mean "{near}"?' if near else hint or fields)
         self.add(container.key_spot(key), *reason, key=True)
 
     def place(self, spot: Spot) -> str:
