@@ -72,6 +72,22 @@ def test_a_merge_a_refused_pull_request_an_agreement_and_a_quiet_night(
     assert not start("drift", "schedule").failed
 
 
+def test_several_risks_are_agreed_to_at_once(start: Start, repository: Path) -> None:
+    """The starter's own policy asks for both.  Each word is one value: no option, no path, no command."""
+    start("apply", "push")
+    _loosen(repository)
+    manifest = repository / "projects/assistant.yaml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace("evaluationWindow: 24h", "evaluationWindow: 12h"), encoding="utf-8")
+    short = start("apply", "workflow_dispatch", ack="loosen=1")
+    assert "--ack replace=3" in short.log
+    for odd in ("--ack replace=3", "loosen=1 * $(touch was-run) `touch was-run`", "loosen=1; touch was-run"):
+        refused = start("apply", "workflow_dispatch", ack=odd)
+        assert "Invalid value for '--ack'" in refused.log
+        assert not (repository / "was-run").exists()
+    assert "3 replaced" in start("apply", "workflow_dispatch", ack="  loosen=1 replace=3 ").log
+
+
 def test_a_fork_s_change_is_shown_without_key_and_token(start: Start, forge: Forge, repository: Path) -> None:
     _loosen(repository)
     done = start("plan", "pull_request", pull_request("stranger/bots"), key="")
