@@ -103,7 +103,7 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
 async def drift(here: Session, *, and_unmanaged: bool = False) -> Planned:
     """Only what somebody changed at the platform; with what was made by hand in what is ours, where that is asked."""
     planned = await plan(here)
-    found = only_drift(planned.plan)
+    found = only_drift(planned.plan, ALL_KINDS)
     if and_unmanaged:
         strangers = unmanaged(planned.desired, planned.live, planned.state, KINDS, here.request.select)
         found = replace(found, unmanaged=strangers)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -31,6 +31,7 @@ from reconciler.model.plan import (
     Action,
     Basis,
     Cause,
+    Effect,
     FieldChange,
     LifecycleChange,
     Plan,
@@ -158,14 +159,15 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(compact(data)).hexdigest()
 
 
-def only_drift(plan: Plan) -> Plan:
+def only_drift(plan: Plan, kinds: Iterable[AnyKind]) -> Plan:
     """The part of a plan that somebody at the platform caused, without what the manifests ask for.
 
     A step leads back to the manifests, and its effects are told the other way round, as what was changed at the
-    platform means: what the step would tighten has been loosened there.  What is refused stays: whether that has
-    drifted cannot be told.
+    platform means: what the step would tighten has been loosened there, and so has what judged and was removed.
+    What is refused stays: whether that has drifted cannot be told.
     Raises NothingOurs when nothing drifted because nothing that is declared was ever ours, or is remembered as ours.
     """
+    judging = {kind.id for kind in kinds if kind.judges}
     steps = []
     for step in plan.steps:
         caused = [change for change in step.changes if change.cause is not Cause.MANIFEST]
@@ -175,6 +177,8 @@ def only_drift(plan: Plan) -> Plan:
         effect = worst([each.effect for each in changes if each.effect])
         if not changes and step.effect:
             effect = step.effect.opposite
+        if step.action is Action.CREATE and step.address.kind in judging:
+            effect = Effect.LOOSENED
         steps.append(replace(step, changes=changes, effect=effect, value_sources=deciding(step.value_sources, changes)))
     unknown = tuple(refusal for refusal in plan.refusals if refusal.address.kind != POLICY and not refusal.by_rule)
     if plan.unowned and not plan.owned and not steps:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from reconciler.model.plan import Cause, FieldChange, Plan, Step
+from reconciler.model.plan import Action, Cause, FieldChange, Plan, Step
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
 from reconciler.reporting.changes import badge, is_item, item_text, shown
@@ -53,12 +53,15 @@ def _unmanaged(plan: Plan) -> Block:
 
 def _group(step: Step) -> Group:
     place = f"({step.source.file}:{step.source.line})" if step.source else ""
+    is_gone = step.action is Action.CREATE  # as a whole: the fields would say no more
+    changes = [change for change in step.changes if change.cause is not Cause.MANIFEST and not is_gone]
+    effect = step.effect if is_gone else None
     head = line(
         Span("~ ", "warn", solid=True),
         Span(str(step.address), "warn", solid=True),
+        *badge(effect),
         tail=[Span(step.reason), *([Span(f" {place}", "dim")] if place else [])],
     )
-    changes = [change for change in step.changes if change.cause is not Cause.MANIFEST]
     return (head, *(_line(change) for change in changes))
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Doubt, Level, StepOutcome, StepStatus, Verdict
-from reconciler.model.plan import Cause, Effect, LifecycleChange, Plan, Step
+from reconciler.model.plan import Action, Cause, Effect, LifecycleChange, Plan, Step
 from reconciler.model.resource import Address, Source, ValueSource
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import drifted
@@ -106,7 +106,9 @@ def of_drift(plan: Plan) -> list[Annotation]:
 
 
 def _paths(step: Step) -> list[str]:
-    """The fields that were changed at the platform, in one text; none where there are none."""
+    """The fields that were changed at the platform, in one text; none where there are none, or all of it is gone."""
+    if step.action is Action.CREATE:
+        return []
     paths = [change.path for change in step.changes if change.cause is not Cause.MANIFEST]
     return [", ".join(paths)] if paths else []
 

@@ -245,6 +245,26 @@ def test_every_form_tells_what_was_done_to_a_threshold_at_the_platform(bot: Any,
     assert step["effect"] == "tightened"
 
 
+def test_every_form_tells_that_a_test_was_deleted_at_the_platform(bot: Any, platform: Any) -> None:
+    """That lets more pass, as archiving it would.  A pipeline that is gone judged nothing."""
+    bot("apply", "--yes")
+    platform.api("DELETE", f"/tests/{platform.tests('bot')['Rows arrive']['id']}")
+    platform.api("DELETE", f"/inference-pipelines/{platform.pipelines('bot')['canary']['id']}")
+    runner = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(bot.folder / "out")}
+    told = bot("drift", "--report=json=drift.json", "--report=github", code=2, **runner)
+    assert told.out.splitlines()[1:] == [
+        "  ~ openlayer.InferencePipeline/bot/canary  it was removed at the platform (bot.yaml:10)",
+        "  ~ openlayer.Test/bot/monitoring/Rows arrive  LOOSENED  it was removed at the platform (bot.yaml:12)",
+        "",
+        "Drifted: 2 resources.",
+    ]
+    pipeline, test = json.loads(_text(bot, "drift.json"))["steps"]
+    assert (pipeline["effect"], test["effect"]) == (None, "loosened")
+    assert [change["path"] for change in test["changes"]] == ["type", "subtype", "thresholds", "evaluationWindow"]
+    assert re.search(r"^loosened<<.*\n1$", _text(bot, "out"), re.MULTILINE)
+    assert told.err.count("it was removed at the platform\n") == 2
+
+
 @pytest.mark.parametrize(
     ("command", "report", "words"),
     [

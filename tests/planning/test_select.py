@@ -9,6 +9,7 @@ from reconciler.model.plan import Action, Basis, Cause, Effect, FieldChange, Pla
 from reconciler.model.resource import Address
 from reconciler.planning.planner import only_drift
 from reconciler.planning.selecting import meant
+from reconciler.providers import KINDS
 
 PROJECT = Address("openlayer.Project", ("support-bot",))
 TEST = Address("openlayer.Test", ("support-bot", "monitoring", "No PII"))
@@ -81,21 +82,28 @@ def test_only_what_somebody_changed_at_the_platform_is_drift() -> None:
     ours = FieldChange("thresholds.1.value", 0.9, 0.5, Effect.LOOSENED, Cause.MANIFEST)
     both = step(TEST, by_hand, ours, cause=Cause.BOTH, effect=Effect.LOOSENED)
     plain = step(PROJECT, FieldChange("description", "a", "b"), cause=Cause.MANIFEST)
-    found = only_drift(Plan(Basis("", {}, "", "", 0), (plain, both)))
+    found = only_drift(Plan(Basis("", {}, "", "", 0), (plain, both)), KINDS.values())
     done = replace(by_hand, effect=Effect.LOOSENED)
     assert found.steps == (step(TEST, done, cause=Cause.BOTH, effect=Effect.LOOSENED),)
 
 
 def test_a_removal_at_the_platform_is_drift_without_fields() -> None:
     again = step(TEST, cause=Cause.DRIFT)
-    assert only_drift(Plan(Basis("", {}, "", "", 0), (again,))).steps == (again,)
+    assert only_drift(Plan(Basis("", {}, "", "", 0), (again,)), KINDS.values()).steps == (again,)
+
+
+def test_what_judged_and_was_removed_at_the_platform_lets_more_pass() -> None:
+    gone = [replace(step(each, cause=Cause.DRIFT), action=Action.CREATE) for each in (PROJECT, TEST)]
+    found = only_drift(Plan(Basis("", {}, "", "", 0), tuple(gone)), KINDS.values())
+    assert [each.effect for each in found.steps] == [None, Effect.LOOSENED]
+    assert found.loosened == 1
 
 
 @pytest.mark.parametrize("effect", Effect)
 def test_the_way_back_of_the_way_back_is_the_way(effect: Effect) -> None:
     """What was un-archived at the platform and would be archived again, a loosening, was tightened there."""
     back = step(TEST, cause=Cause.DRIFT, effect=effect)
-    (found,) = only_drift(Plan(Basis("", {}, "", "", 0), (back,))).steps
+    (found,) = only_drift(Plan(Basis("", {}, "", "", 0), (back,)), KINDS.values()).steps
     assert found.effect is effect.opposite
     assert effect.opposite.opposite is effect
 
@@ -105,4 +113,4 @@ def test_what_is_refused_stays_for_it_can_not_be_told() -> None:
     twins = Refusal(TEST, "2 live objects have this identity")
     policy = Refusal(Address("reconciler.Policy", ("acknowledgements",)), "1 would be deleted for good")
     denied = Refusal(TEST, "loosened, which is denied here", by_rule=True)
-    assert only_drift(Plan(Basis("", {}, "", "", 0), (), (twins, policy, denied))).refusals == (twins,)
+    assert only_drift(Plan(Basis("", {}, "", "", 0), (), (twins, policy, denied)), KINDS.values()).refusals == (twins,)
