@@ -26,7 +26,7 @@ def command(common: Common, out: str, adopt: bool, force: bool) -> int:
     """Write manifests for the projects of the workspace, as they are now, and the files that they name.
 
     --select takes globs over project names.  Archived tests and what the platform never shows are left out.  Exits 4
-    when a file could not be had.
+    when something else was: a file could not be had, or two names are one.
     """
     import os
 

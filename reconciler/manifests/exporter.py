@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -25,7 +26,7 @@ from reconciler.manifests.writer import to_yaml
 from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import Mark, Shape
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, counted
 
 _BLANK: tuple[Json, ...] = (None, "", [], {})
 
@@ -42,20 +43,33 @@ class Exported(Struct, frozen=True):
     beside: dict[str, bytes] = field(default_factory=dict)
 
 
+class Told(Struct, frozen=True):
+    """The documents, and sentences about what could not be expressed.  Not ``whole``: an object is in none of them."""
+
+    documents: list[Exported]
+    warnings: list[str]
+    whole: bool
+
+
 def documents(
-    objects: Iterable[LiveObject], vendors: Sequence[Vendor], contents: Mapping[str, bytes | str] | None = None
-) -> tuple[list[Exported], list[str]]:
-    """One document a root, with everything inside it; and sentences about what could not be expressed.
+    objects: Iterable[LiveObject],
+    vendors: Sequence[Vendor],
+    contents: Mapping[str, bytes | str] | None = None,
+    ours: Container[str] = (),
+) -> Told:
+    """One document a root, with everything inside it.
 
     What lives in nothing, but is declared in the documents of another kind, goes into the first of these that names it.
-    ``contents`` are those of files, by the remote id of the object that holds one, or why there is none.
+    ``contents`` are those of files, by the remote id of the object that holds one, or why there is none.  ``ours`` are
+    remote ids: of several objects whose names are one name these are written.
     """
     there = sorted((item for item in objects if not item.archived), key=lambda item: item.address)
     found: list[Exported] = []
     warnings: list[str] = []
+    left_out: list[LiveObject] = []
     taken: set[str] = set()
     for vendor in vendors:
-        declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings, contents or {}, taken)
+        declared = _Declared({kind.id: kind for kind in vendor.kinds}, warnings, contents or {}, taken, ours, left_out)
         declared.take(there, root_kinds(vendor))
         inside_of = _by_home(declared)
         for kind in root_kinds(vendor):
@@ -66,7 +80,7 @@ def documents(
                 children = listed_in(kind, vendor.kinds)
                 inside = [each for child in children for home in homes for each in inside_of.get((child.id, home), ())]
                 found.append(_document(root, inside, declared, vendor.api_version, file))
-    return found, [printable(warning) for warning in warnings]
+    return Told(found, [printable(warning) for warning in warnings], whole=not left_out)
 
 
 def _by_home(declared: _Declared) -> dict[tuple[str, str | None], list[Address]]:
@@ -112,13 +126,16 @@ class _Declared(Struct):
 
     ``warnings`` say of the rest why not.  Of what is only looked up, nothing but the identity is written.  ``files``
     is what stands for a file in the fields that are compared, ``beside`` its name and content; ``twins`` are the ids of
-    what holds a file and was left out, because another has its name.
+    what holds a file and was left out, because another has its name.  ``inside`` counts what lives in each address.
     """
 
     kinds: Mapping[str, AnyKind]
     warnings: list[str]
     contents: Mapping[str, bytes | str]
     taken: set[str]
+    ours: Container[str]
+    left_out: list[LiveObject]
+    inside: Counter[Address] = field(default_factory=Counter)
     files: dict[Address, Fields] = field(default_factory=dict)
     beside: dict[Address, tuple[str, bytes]] = field(default_factory=dict)
     twins: set[str] = field(default_factory=set)
@@ -128,23 +145,33 @@ class _Declared(Struct):
 
     def take(self, objects: Sequence[LiveObject], roots: Sequence[AnyKind]) -> None:
         """Take all objects of kinds that can be declared, parents and what others name first."""
-        for kind in self.kinds.values():
-            if kind.plural or kind in roots:
-                for item in objects:
-                    if item.address.kind == kind.id:
-                        self._take(item, kind)
+        declarable = [kind for kind in self.kinds.values() if kind.plural or kind in roots]
+        there = {kind.id: [item for item in objects if item.address.kind == kind.id] for kind in declarable}
+        for kind in declarable:
+            self.inside.update(
+                Address(kind.parent, _home(item, kind)) for item in there[kind.id] if kind.parent is not None
+            )
+        for kind in declarable:
+            for item in sorted(there[kind.id], key=lambda item: item.remote_id not in self.ours):
+                self._take(item, kind)
+        self.fields = {
+            item.address: self.fields[item.address]
+            for kind in declarable
+            for item in there[kind.id]
+            if item.address in self.fields
+        }
 
     def _take(self, item: LiveObject, kind: AnyKind) -> None:
-        home = item.address.path[: -len(kind.identity)]
+        home = _home(item, kind)
         if kind.parent and Address(kind.parent, home) not in self.fields:
             return  # the reason has been given for what it lives in
         if twin := self.look_alikes.get(folded(item.address)):
-            same = "stands there twice" if twin == item.address else f"cannot be told from {twin}"
             what = "let one of them have another name" if kind.update else "let what names it name the other one"
-            self.warnings.append(f"{item.address} {same}; {item.remote_id} was left out: {what}, and export again")
+            self._leave_out(item, f"{item.address} {_alike(item.address, twin)}; {item.remote_id} was left out", what)
             self.twins |= {item.remote_id} & self.contents.keys()
             return
         if lost := next((each for ids in item.refs.values() for each in ids if each in self.twins), None):
+            self.left_out.append(item)
             self.warnings.append(f"{item.address} was left out: it names {lost}; let it name the one that was written")
             return
         written = self._with_file(item, kind)
@@ -153,7 +180,7 @@ class _Declared(Struct):
         required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
         required |= {name for name, value in written.items() if value in _BLANK}  # left out it would say something else
         if reasons := [f'its "{name}" {why}' for name, why in left_out.items() if name in required]:
-            self.warnings.append(f"{item.address} was left out: {reasons[0]}; mend that, and export again")
+            self._leave_out(item, f"{item.address} was left out", f"{reasons[0]}; mend that")
             return
         stays = "it stays there, and is not compared; write it by hand to change that"
         self.warnings += [f"{item.address}: {name} was left out: it {why}; {stays}" for name, why in left_out.items()]
@@ -165,6 +192,12 @@ class _Declared(Struct):
             fields = {name: fields[name] for name in kind.identity}
         self.fields[item.address] = fields
         self._attach(item, kind)
+
+    def _leave_out(self, item: LiveObject, what: str, why: str) -> None:
+        inside = self.inside[item.address] if item.address not in self.fields else 0  # else it is written there
+        also = f" with the {counted(inside, 'object')} in it" if inside else ""
+        self.left_out.append(item)
+        self.warnings.append(f"{what}{also}: {why}, and export again")
 
     def _with_file(self, item: LiveObject, kind: AnyKind) -> Fields:
         """What is to be written; a file whose content is at hand by a name that nothing else there has."""
@@ -225,6 +258,17 @@ class _Declared(Struct):
         names = value if isinstance(value, list) else [value] if shape.item is None else []
         there = (Address(shape.ref.kind, (*inside, str(name))) for name in names)
         return next((address.name for address in there if address not in self.fields), "")
+
+
+def _home(item: LiveObject, kind: AnyKind) -> tuple[str, ...]:
+    """The path of what it lives in."""
+    return item.address.path[: -len(kind.identity)]
+
+
+def _alike(address: Address, twin: Address) -> str:
+    if address == twin:
+        return "stands there twice"
+    return f"cannot be told from {twin} (letter case, spaces at the ends and forms of one character do not count)"
 
 
 def _refused(fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:

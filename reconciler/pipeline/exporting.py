@@ -36,7 +36,7 @@ MOST_NAMED = 3
 
 
 class Exported(Struct, frozen=True):
-    """What ``export`` wrote.  ``owned`` of its resources are ours.  Not ``whole``: a file could not be had."""
+    """What ``export`` wrote.  ``owned`` of its resources are ours.  Not ``whole``: an object could not be written."""
 
     files: tuple[str, ...]
     resources: int
@@ -63,23 +63,25 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
     )
     objects, unused = _with_files([item for live in lists for item in live.objects], all_roots)
     contents = await _contents(here, objects)
-    whole = all(isinstance(content, bytes) for content in contents.values())
     if not adopt:
-        found, warnings = documents(objects, vendors, contents)
-        exported = _write(here, found, [*unused, *warnings], folder, here.store.load().entries, force=force)
-        return replace(exported, whole=whole, warnings=(*exported.warnings, *_declared_twice(here, exported.files)))
+        state = here.store.load()
+        told = documents(objects, vendors, contents, _ids(state))
+        exported = _write(here, told.documents, [*unused, *told.warnings], folder, state.entries, force=force)
+        twice = _declared_twice(here, exported.files)
+        return replace(exported, whole=told.whole, warnings=(*exported.warnings, *twice))
     async with locked(here, "export"):
         state = here.store.load()
         origins = {name: provider.origin for name, provider in here.providers.items()}
         check_origins(state, origins, here)
         _check_workspace(state, vendors, {item.remote_id for item in all_roots})
         objects = _ours_first(objects, state)
-        found, warnings = documents(objects, vendors, contents)
+        told = documents(objects, vendors, contents, _ids(state))
+        found = told.documents
         there = {item.remote_id: item for item in (*all_roots, *objects)}
         records: list[Record] = [{"record": "origins", "origins": origins}]
         records += _taken_over(state, found, objects, there, folder, here.request.home)
         taken = {address for each in found for address in each.fields}
-        exported = _write(here, found, [*unused, *warnings], folder, taken, force=force)
+        exported = _write(here, found, [*unused, *told.warnings], folder, taken, force=force)
         folding = Folding(state)
         folding.take(records)
         after = folding.state()
@@ -87,7 +89,7 @@ async def export(here: Session, folder: str, *, adopt: bool, force: bool) -> Exp
         here.store.commit(after)
         await carry_over(here, folding.renamed)
     twice = _declared_twice(here, exported.files)
-    return replace(exported, whole=whole, warnings=(*exported.warnings, *left, *twice))
+    return replace(exported, whole=told.whole, warnings=(*exported.warnings, *left, *twice))
 
 
 def _check_workspace(state: State, vendors: Iterable[Vendor], there: Container[str]) -> None:
@@ -162,13 +164,17 @@ def _wanted_roots(patterns: Sequence[str], roots: Sequence[Address]) -> set[Addr
 
 def _ours_first(objects: Iterable[LiveObject], state: State) -> list[LiveObject]:
     """Of several objects with one name the first is exported: what has this address already, else what is ours."""
-    ours = {entry.remote_id for entry in state.entries.values()}
+    ours = _ids(state)
 
     def rank(item: LiveObject) -> tuple[bool, bool]:
         known = state.entries.get(item.address)
         return known is None or known.remote_id != item.remote_id, item.remote_id not in ours
 
     return sorted(objects, key=rank)
+
+
+def _ids(state: State) -> set[str]:
+    return {entry.remote_id for entry in state.entries.values()}
 
 
 def _write(

@@ -1155,7 +1155,7 @@ def test_two_contents_under_one_name_are_not_mixed_up(made: Any, account: Any) -
         "workspace_uuid": account.workspace(),
     }
     account.api("POST", "/evaluation_test_cases", body)
-    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
+    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="", code=4)
     assert "EvaluationDataset/faq stands there twice" in ended.words
     assert "was left out: let what names it name the other one, and export again" in ended.words
     assert "was left out: it names" in ended.words
@@ -1175,7 +1175,7 @@ def test_what_would_not_be_valid_with_its_file_is_left_out(made: Any, account: A
         "workspace_uuid": account.workspace(),
     }
     account.api("POST", "/evaluation_test_cases", body)
-    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="")
+    ended = made("export", "--out", "live", "--adopt", OPENLAYER_API_KEY="", code=4)
     assert 'EvaluationTestCase/care/Zero was left out: its "metrics" is not valid: "Ground Truth' in ended.words
     assert "testCases:" in text_of(made, "live/care.yaml")
     made("plan", "live", "--detailed-exitcode")

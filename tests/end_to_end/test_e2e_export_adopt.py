@@ -50,10 +50,10 @@ def rename_tests(platform: Any, project: str, **names: str) -> None:
         platform.api("PUT", f"/tests/{known[old]}", {"name": new})
 
 
-def export_instead(cli: Any, *arguments: str) -> Any:
+def export_instead(cli: Any, *arguments: str, code: int = 0) -> Any:
     """What the platform shows takes the place of the manifest."""
     (cli.folder / "p6.yaml").unlink(missing_ok=True)
-    return cli("export", "--out", "m", "--adopt", *arguments)
+    return cli("export", "--out", "m", "--adopt", *arguments, code=code)
 
 
 def test_a_project_renamed_at_the_platform_moves(p6: Any, platform: Any) -> None:
@@ -186,9 +186,19 @@ def test_of_two_with_one_name_ours_stays_ours(p6: Any, platform: Any) -> None:
     path = f"/projects/{platform.projects()['p6']['id']}/tests"
     twin = platform.api("POST", path, {**body, "thresholds": [threshold]})
     rename_tests(platform, "p6", B="A")
-    ended = export_instead(p6)
+    ended = export_instead(p6, code=4)
     assert f"{twin['id']} was left out" in ended.words
     assert remembered(p6)["openlayer.Test/p6/monitoring/A"] == before["openlayer.Test/p6/monitoring/A"]
+
+
+def test_of_two_projects_with_one_name_ours_is_written(p6: Any, platform: Any) -> None:
+    """And not the one that comes first; what is left out is counted, and told by the exit code, too."""
+    platform.api("POST", "/projects", {"name": "P6", "taskType": "llm-base"})
+    ended = export_instead(p6, code=4)
+    assert "openlayer.Project/P6 cannot be told from openlayer.Project/p6" in ended.words
+    assert "4 resources in 1 file" in ended.out
+    rename_project(platform, "P6", "other")
+    assert "left out" not in p6("export", "--out", "n").text
 
 
 def test_what_came_back_by_hand_is_no_longer_archived_for_us(p6: Any, platform: Any) -> None:

@@ -87,7 +87,8 @@ def test_every_command_shows_hostile_names_harmlessly(workspace: Any) -> None:
     workspace("drift", "-v", code=2).check()
     workspace("drift", "--format", "json", code=2).check()
     workspace("plan", "--adopt", "--out", "plan.json", code=None).check()
-    workspace("export", "--out", "out").check()
+    exported = workspace("export", "--out", "out", code=None).check()
+    assert exported.code == (4 if ' was left out: its "name" ' in exported.err else 0)
     workspace("apply", "--yes", "-v", "--events", "events.ndjson", code=None).check()
     workspace("status", code=None).check()
     workspace("state", "list").check()
@@ -135,7 +136,7 @@ def test_an_export_of_hostile_names_stays_in_its_folder_and_loads_again(run: Any
     names = ("../../etc/cron.d/x", "..", "/tmp/x", "a\\b", "con", "x\n.yaml", "-rf", ".hidden", "\x1b[2J", "e" * 64)
     for name in names:
         run.api("POST", "/projects", {"name": name, "taskType": "llm-base", "description": None})
-    run("export", "--out", "out").check()
+    run("export", "--out", "out", code=4).check()
     made = list(run.folder.rglob("*.yaml"))
     assert {path.parent.name for path in made} == {"out"}
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*\.yaml", path.name) for path in made)
