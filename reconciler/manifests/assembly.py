@@ -53,6 +53,7 @@ class Assembly(Struct):
     layouts: dict[tuple[str | int, ...], Mapping[str, int]] = field(default_factory=dict)
     compared: dict[Address, Spot] = field(default_factory=dict)
     holding: dict[Address, frozenset[str]] = field(default_factory=dict)
+    off: dict[Address, Source] = field(default_factory=dict)
     twins: Twins = field(default_factory=Twins)
 
     def resources(self, items: Sequence[Item]) -> dict[Address, Resource]:
@@ -78,7 +79,10 @@ class Assembly(Struct):
         is_new = address is not None and all(address.path) and not item.is_stray and self._claim(address, data)
         attached = self.attachments.of(kind, data)
         meaning = self._meaning(kind, data, attached)
-        if meaning is None or address is None or not is_new or not meaning.is_enabled:
+        if meaning is None or address is None or not is_new:
+            return None
+        if not meaning.is_enabled:
+            self.off[address] = self._source(data.value_spot("enabled"))
             return None
         for each in attached.values():
             self.holding[address] = each.holds

@@ -86,9 +86,12 @@ def _of_run(loaded: Loaded, home: str, environment: str | None) -> Loaded:
 
 
 def _is_all(loaded: Loaded) -> bool:
-    """Whether the manifests are all that was read: files beside them may change without them."""
+    """Whether an entry can hold all of it: files beside the manifests may change without them.
+
+    Nor does an entry tell what is switched off.
+    """
     rows = loaded.environment.emulator.rows if loaded.environment else ()
-    return not rows and not any(resource.files for resource in loaded.desired)
+    return not rows and not loaded.desired.off and not any(resource.files for resource in loaded.desired)
 
 
 def _load(
@@ -133,6 +136,7 @@ def _load(
         scope=scope_of(paths, root),
         warnings=tuple(map(str, warnings)),
         pins=pinned,
+        off=assembly.off,
     )
     return Loaded(desired, target.environment, declared, warnings)
 

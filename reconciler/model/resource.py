@@ -205,7 +205,8 @@ class Desired(Struct, frozen=True):
     ``digest`` is a SHA-256 over all that was read (files, variables, overrides).  ``scope`` names the files and
     folders that were read: only what was declared inside them can be considered removed.  ``pins`` are on resources
     among these.  ``home`` is where all these names of files start, from the top of the checkout.  ``others`` are the
-    other environments that are declared, but for ``local``, whose platform is anybody's own.
+    other environments that are declared, but for ``local``, whose platform is anybody's own.  ``off`` is what is
+    declared and switched off, with the place that says so.
     """
 
     resources: Mapping[Address, Resource]
@@ -215,6 +216,7 @@ class Desired(Struct, frozen=True):
     pins: tuple[Pin, ...] = ()
     home: str = "."
     others: tuple[str, ...] = ()
+    off: Mapping[Address, Source] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self.resources.values())

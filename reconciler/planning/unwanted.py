@@ -66,9 +66,10 @@ def _let_go(
 ) -> Decision:
     """What its kind, and whoever asked for it, make of an object of ours that nothing keeps."""
     kind = world.kinds[address.kind]
-    reason = "part of what is destroyed" if world.options.policy.destroy else "gone from the manifests"
+    reason = "part of what is destroyed" if world.options.policy.destroy else _why_unwanted(address, world)
     if entry.archived:
-        reason = "it was un-archived at the platform, and is in no manifest"
+        there = _why_unwanted(address, world) if address in world.desired.off else "in no manifest"
+        reason = f"it was un-archived at the platform, and is {there}"
     if kind.removal is Removal.FORGET or kind.remove is None:
         note = f"the platform cannot remove {kind.noun}s; {live.remote_id} stays there"
         return replace(removal(Action.FORGET, address, found, reason), notes=(note,), effect=_effect(live, world))
@@ -77,7 +78,7 @@ def _let_go(
     if kind.removal is Removal.ARCHIVE:
         step = removal(Action.ARCHIVE, address, found, reason)
         cause = Cause.DRIFT if entry.archived else Cause.MANIFEST
-        return replace(step, effect=_effect(live, world), cause=cause)
+        return replace(step, effect=_effect(live, world), cause=cause, source=world.desired.off.get(address))
     unknown = _archived_with_it(address, world)
     if needed := _needed_by(address, live, world):
         return _keep(address, found, reason, f"it cannot go while this stays: {some_of(needed, 1)}")
@@ -88,6 +89,10 @@ def _let_go(
         return refusal
     notes = (*_taken_along(address, live, world), *unknown, *_left_without(live, world))
     return replace(removal(Action.DELETE, address, found, reason), notes=notes)
+
+
+def _why_unwanted(address: Address, world: World) -> str:
+    return "switched off (enabled: false)" if address in world.desired.off else "gone from the manifests"
 
 
 def _keep(address: Address, found: Match, reason: str, *notes: str) -> Step:
@@ -137,7 +142,9 @@ def _refuse_protected(address: Address, world: World) -> Refusal:
         if root != address and _goes_too(root, world):  # which would not go with something in it that is not ours
             give_up = f"give up all of {root.name} without touching it: reconciler state rm '{root}'"
         return Refusal(address, "it is protected", f"apply lifecycle.protect: false first; or {give_up}")
-    return Refusal(address, "it is protected, and gone from the manifests", f"put it back; or {give_up}")
+    source = world.desired.off.get(address)
+    back = "put it back" if source is None else "switch it on again, or apply it with lifecycle.protect: false first"
+    return Refusal(address, f"it is protected, and {_why_unwanted(address, world)}", f"{back}; or {give_up}", source)
 
 
 def _goes_too(root: Address, world: World) -> bool:

@@ -103,6 +103,17 @@ def test_what_comes_out_is_what_went_in(root: Path, cache: Cache) -> None:
     assert {resource.gate.severity for resource in kept.desired} == {"error", "warn", "info"}
 
 
+def test_what_is_switched_off_is_read_again(root: Path, cache: Cache) -> None:
+    """With the place that says so, here and in an environment."""
+    edit(root / "bot.yaml", "    - name: Test 7\n", "    - name: Test 7\n      enabled: false\n")
+    edit(root / "staging.yaml", "]", ", {match: {test: Test 8}, set: {enabled: false}}]")
+    first = read(root, cache)
+    assert entries(cache) == []
+    places = {address.name: (source.file, source.line) for address, source in first.desired.off.items()}
+    assert places == {"Test 7": ("bot.yaml", 73), "Test 8": ("staging.yaml", 6)}
+    assert first == read(root, cache)
+
+
 def test_what_resources_have_in_common_is_kept_once(root: Path, cache: Cache) -> None:
     """All but a name and a description; 1, 1.0 and "1" are three limits."""
     limits = ("1", "1.0", '"1"')
@@ -120,11 +131,13 @@ def test_what_resources_have_in_common_is_kept_once(root: Path, cache: Cache) ->
 
 
 def test_every_field_of_what_is_loaded_is_kept() -> None:
-    """A field that is added here must be added to the cache, or a second run loses it; ``home`` and ``others`` are
-    the run's own."""
+    """A field that is added here must be added to the cache, or a second run loses it.
+
+    ``home`` and ``others`` are the run's own, and what has something ``off`` is not kept.
+    """
     assert {each.__name__: list(each.__struct_fields__) for each in (Loaded, Desired, Resource)} == {
         "Loaded": ["desired", "environment", "environments", "warnings"],
-        "Desired": ["resources", "digest", "scope", "warnings", "pins", "home", "others"],
+        "Desired": ["resources", "digest", "scope", "warnings", "pins", "home", "others", "off"],
         "Resource": [
             *("address", "fields", "source", "lifecycle", "gate", "references", "renamed_from", "labels", "lines"),
             *("lookup", "files", "value_sources"),
