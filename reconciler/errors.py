@@ -127,6 +127,10 @@ class NothingOurs(ReconcilerError):
     """Nothing that is declared is ours: it was never applied, or the state is lost."""
 
 
+_PASSING = (404, 408, 409, 410, 425, 429)
+"""Of the answers that blame the request, those that another moment, or another look at what is there, may change."""
+
+
 class ApiError(ReconcilerError):
     """A request failed.  ``status`` is None when no HTTP answer came back."""
 
@@ -135,6 +139,11 @@ class ApiError(ReconcilerError):
         self.method = method
         self.path = path
         self.status = status
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the same request would be answered the same: no matter of time, nor of what else is there."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in _PASSING
 
 
 class NotApplied(ApiError):

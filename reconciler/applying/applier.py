@@ -157,7 +157,8 @@ class _Run:
     def _fail(self, unit: list[Step], error: ApiError, status: StepStatus) -> None:
         for step in unit:
             if step.id not in self.outcomes:
-                self._finish(step, StepOutcome(step.id, status, error.message, error.hint, step.remote_id))
+                refused = status is StepStatus.FAILED and error.lasts
+                self._finish(step, StepOutcome(step.id, status, error.message, error.hint, step.remote_id, refused))
 
     async def _act(self, unit: list[Step]) -> None:
         step = unit[0]

@@ -22,13 +22,14 @@ class StepStatus(StrEnum):
 
 
 class StepOutcome(Struct, frozen=True):
-    """The end of one step.  ``error`` says why when it is not done."""
+    """The end of one step.  ``error`` says why when it is not done; ``refused``: the same request would fail again."""
 
     step_id: str
     status: StepStatus
     error: str = ""
     hint: str = ""
     remote_id: str | None = None
+    refused: bool = False
 
 
 class TimeRange(Struct, frozen=True):

@@ -125,7 +125,10 @@ def _closing(plan: Plan, outcomes: dict[str, StepOutcome]) -> list[Line]:
     closing = [line(Span(f"Apply: {', '.join(parts)}.", "title"), tail=_done_words(plan, outcomes))]
     if counts[StepStatus.DONE] == len(plan.pending):
         return closing
-    again = "run apply again to finish; what is done is remembered"
+    failed = [each for each in outcomes.values() if each.status is StepStatus.FAILED]
+    is_refused = failed and all(each.refused for each in failed) and not counts[StepStatus.UNKNOWN]
+    again = "mend what was refused, then apply again" if is_refused else "run apply again to finish"
+    again += "; what is done is remembered"
     looked = ", and what is unknown is looked up before anything is sent" if counts[StepStatus.UNKNOWN] else ""
     return [*closing, *hint_lines(again + looked, indent=0)]
 

@@ -125,6 +125,8 @@ def test_a_create_that_fails_takes_only_its_dependents_along(name: str, bot: Any
     assert f"POST /projects: {sentence}" in lines
     assert f"{word:9} openlayer.Project/bot" in lines
     assert lines.count("it waits for openlayer.Project/bot, which is " + word.lower()) == 3
+    next_step = "run apply again to finish" if status == 500 else "mend what was refused, then apply again"
+    assert f"hint: {next_step}; what is done is remembered" in ended.words
     assert remembered(bot) == (["openlayer.Project/bot ?"] if status == 500 else [])
     finishes(bot, platform)
 

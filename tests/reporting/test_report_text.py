@@ -57,6 +57,22 @@ hint: run apply again to finish; what is done is remembered, and what is unknown
     )
 
 
+@pytest.mark.parametrize(
+    ("others", "hint"),
+    [
+        ([], "mend what was refused, then apply again; what is done is remembered"),
+        ([StepOutcome("3", StepStatus.SKIPPED, "it waits for it")], "mend what was refused, then apply again; "),
+        ([StepOutcome("3", StepStatus.FAILED, "too many requests")], "run apply again to finish; "),
+        ([StepOutcome("3", StepStatus.UNKNOWN, "no answer")], "run apply again to finish; "),
+    ],
+)
+def test_what_was_refused_is_not_finished_by_a_repetition(others: list[StepOutcome], hint: str) -> None:
+    """Where anything else went wrong, too, a repetition may finish that."""
+    refused = StepOutcome("2", StepStatus.FAILED, "PUT /tests: 422", refused=True)
+    text = apply_text(_plan(), [refused, *others], width=100, color=False)
+    assert f"\nhint: {hint}" in text
+
+
 def test_what_is_done_is_counted_for_the_plan_has_just_listed_it() -> None:
     outcomes = [StepOutcome(str(number), StepStatus.DONE, remote_id="x") for number in range(1, 6)]
     assert (
