@@ -106,14 +106,20 @@ def plan_against(base: str, request: Request, settings: Settings) -> Plan:
         return replace(made, steps=steps, refusals=refusals, warnings=warnings, unseen=(), digest="")
 
 
+def _has_environment(request: Request) -> bool:
+    if request.environment in (None, LOCAL):
+        return True
+    names = declared(request)
+    return request.environment in names or (request.environment == DEFAULT and not names)
+
+
 @contextmanager
 def _manifests_of(base: str, request: Request, settings: Settings) -> Iterator[tuple[Revision, Loaded | None]]:
     """The revision, and its manifests; None when it has none here, or no such environment."""
     hints = (*request.variables.values(), *settings.variables.values())
     with taken_out(base, request.paths, root=request.root, hints=hints) as revision:
         there = replace(request, paths=revision.paths, root=revision.root)
-        named = request.environment not in (None, LOCAL)
-        if not revision.has_manifests or (named and request.environment not in declared(there)):
+        if not revision.has_manifests or not _has_environment(there):
             yield revision, None
             return
         try:

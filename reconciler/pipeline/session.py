@@ -441,13 +441,20 @@ def read_manifests(request: Request, settings: Settings, sources: Sources | None
         request.paths,
         root=request.root,
         vendors=VENDORS,
-        environment=request.environment,
+        environment=_environment_asked_for(request),
         variables=request.variables,
         environ_variables=settings.variables,
         cache=Cache(Path(settings.cache_folder)) if settings.cache_folder else None,
         sources=sources,
         home=request.home,
     )
+
+
+def _environment_asked_for(request: Request) -> str | None:
+    """The Environment that the manifests must declare; none for ``default`` where there are none to choose from."""
+    if request.environment != DEFAULT or _besides_local(declared(request)) or _declared_elsewhere(request):
+        return request.environment
+    return None
 
 
 def _besides_local(names: Iterable[str]) -> tuple[str, ...]:

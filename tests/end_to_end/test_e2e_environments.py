@@ -107,6 +107,23 @@ def test_without_a_declared_environment_nothing_begins_in_one(command: list[str]
     assert not (bot.folder / ".reconciler").exists()
 
 
+def test_default_is_what_has_no_environment_for_every_command(bot: Any) -> None:
+    """One state and one plan, whether it is named or not."""
+    bot("export", "--out", "m", "--env", "default", code=64)  # there is nothing yet
+    saved = bot("plan", "--env", "default", "--out", "plan.json").out
+    assert saved.splitlines()[1:] == bot("plan").out.splitlines()[1:]  # the first line holds what a new state is called
+    bot("apply", "--plan", "plan.json")
+    assert bot("plan", "--env", "default").out == bot("plan").out == "No changes. 5 resources match the manifests.\n"
+    bot("drift", "--env", "default")
+    bot("validate", "--env", "default")
+    bot("state", "list", "--env", "default")
+    bot.write("local.yaml", "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: local}\nspec: {}\n")
+    bot("plan", "--env", "default")
+    bot.write("staging.yaml", "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: staging}\nspec: {}\n")
+    told = bot("plan", "--env", "default", code=64)
+    assert told.words == 'error: there is no environment "default" hint: there is "local" or "staging"'
+
+
 @pytest.fixture
 def inside(two: Any) -> Any:
     """The command line in ``projects``, a folder of a checkout that declares its environments in another one."""
@@ -132,6 +149,15 @@ def test_an_environment_of_the_checkout_is_found_from_a_subfolder(inside: Any) -
     assert "serial 3, 1 resource ok" in inside("doctor", "--env", "staging").words
     told = inside("doctor", "--env", "stagin", code=64)
     assert 'there is no environment "stagin"' in told.words
+
+
+def test_a_default_that_the_checkout_declares_is_not_passed_over(inside: Any, platform: Any) -> None:
+    """Its key and its policy would be."""
+    file = inside.folder.parent / "environments" / "staging.yaml"
+    file.write_text(file.read_text().replace("name: staging", "name: default"))
+    told = inside("plan", "--env", "default", code=64)
+    assert "it is declared in ../environments/staging.yaml: name that, too" in told.words
+    assert platform.seen == []
 
 
 def test_an_environment_that_the_checkout_declares_twice_is_not_guessed(inside: Any) -> None:
