@@ -94,6 +94,7 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
             raise UsageInvalid(f"{old} is to be moved onto itself", hint="name another address")
         if address in state.entries:
             raise UsageInvalid(f"{new} is in the state already", hint=_forget_first(address, state))
+        _check_possible(former, address, state)
         folding = Folding(state)
         folding.take([renamed(former, address, KINDS)])
         moved = folding.state()
@@ -104,6 +105,28 @@ async def move(here: Session, old: str, new: str) -> tuple[Address, Address]:
         here.store.commit(moved)
         await carry_over(here, folding.renamed)
         return former, address
+
+
+def _check_possible(former: Address, address: Address, state: State) -> None:
+    """Raise UsageInvalid where an object cannot be what the new address says of it.
+
+    From one root of ours into another one it may go: an object that is remembered in the wrong one is led back so.
+    """
+    kind = KINDS[former.kind]
+    first = len(former.path) - len(kind.identity)
+    for field, was, becomes in zip(kind.identity[:-1], former.path[first:], address.path[first:], strict=False):
+        if was != becomes:
+            raise UsageInvalid(
+                f"the {field} of a {kind.noun} never changes, and {becomes} is not {was}",
+                hint=f"with another {field} it is another {kind.noun}, which apply creates",
+            )
+    home, parent = kind.parent_of(former), kind.parent_of(address)
+    known = {*state.entries, *state.in_doubt}
+    if home in known and parent is not None and parent not in known:
+        raise UsageInvalid(
+            f"{parent} is not in the state, so nothing of ours can be in it",
+            hint=f"where {home} is called so by now, move that: what is in it goes along",
+        )
 
 
 def _forget_first(address: Address, state: State) -> str:

@@ -220,6 +220,31 @@ def test_an_address_that_nothing_can_have_is_not_imported(address: str, sentence
     bot("plan", "--detailed-exitcode")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("bot/monitoring/Rows arrive", "cat/monitoring/Rows arrive", "openlayer.Project/cat is not in the state"),
+        ("bot/live", "cat/live", "openlayer.Project/cat is not in the state, so nothing of ours can be in it"),
+        ("bot/monitoring/Rows arrive", "bot/development/Rows arrive", "the mode of a test never changes"),
+        ("bot/monitoring/Rows arrive", "bot/nonsense/Rows arrive", "and nonsense is not monitoring"),
+    ],
+)
+def test_what_can_not_be_so_is_not_remembered(old: str, new: str, sentence: str, bot: Any) -> None:
+    bot("apply", "--yes")
+    before = bot("state", "list").out
+    assert sentence in bot("state", "mv", old, new, code=64).words
+    assert bot("state", "list").out == before
+
+
+def test_a_project_that_is_moved_takes_along_what_is_in_it(bot: Any) -> None:
+    bot("apply", "--yes")
+    bot("state", "mv", "openlayer.Project/bot", "openlayer.Project/cat")
+    assert "openlayer.Test/cat/monitoring/Rows arrive" in bot("state", "list").out
+    assert "/bot" not in bot("state", "list").out
+    bot("state", "mv", "openlayer.Project/cat", "openlayer.Project/bot")
+    bot("plan", "--detailed-exitcode")
+
+
 def test_a_project_is_not_moved_onto_one_that_holds_the_same(bot: Any, platform: Any) -> None:
     """What is remembered there would be forgotten, and nobody would know of its object."""
     bot("apply", "--yes")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reconciler.model.state import fold
+from reconciler.storage.file import FileStore
 
 Doc = dict[str, Any]
 PII = {
@@ -703,11 +707,14 @@ def test_a_forgotten_project_takes_its_inside_along(bot: Any, platform: Any) -> 
 
 
 @pytest.mark.parametrize("inside", ["InferencePipeline/{}/live", "Test/{}/monitoring/Rows arrive"])
-def test_what_was_moved_into_a_project_that_nobody_has_is_led_back(inside: str, bot: Any, platform: Any) -> None:
-    """It still stands where it stood, so a second one of it is not made, and the first one not removed."""
+def test_what_is_remembered_in_a_project_that_nobody_has_is_led_back(inside: str, bot: Any, platform: Any) -> None:
+    """As ``state mv`` once left it: it still stands where it stood, so no second one is made, and it is not removed."""
     here, elsewhere = (f"openlayer.{inside.format(root)}" for root in ("bot", "cat"))
     bot("apply", "--yes")
-    bot("state", "mv", here, elsewhere)
+    store = FileStore(bot.folder / ".reconciler", "default", now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+    with store.lock("test"):
+        moved = {"record": "renamed", "address": elsewhere, "former": here}
+        store.commit(fold(store.load(), [moved]))
     platform.seen.clear()
     for command in (["plan"], ["apply", "--yes"]):
         refused = bot(*command, code=3)
