@@ -212,7 +212,19 @@ def _leaves(
             return
         # The same items in another order: one change, of the list as a whole.
     if not is_same:
-        yield _change(path, live, wanted, _cause(shape, wanted, live, last), marks)
+        before, after = (live, wanted) if None not in (live, wanted) else (_said(live, shape), _said(wanted, shape))
+        yield _change(path, before, after, _cause(shape, wanted, live, last), marks)
+
+
+def _said(value: Json, shape: Shape) -> Json:
+    """What came or went, without what stands in it when nothing was said."""
+    if not isinstance(value, dict) or shape.fields is None:
+        return value
+    return {
+        name: inner
+        for name, inner in value.items()
+        if (of := shape.fields.get(name)) is None or of.filled_in is None or not same(of.filled_in, inner, of)
+    }
 
 
 def _left_out(
