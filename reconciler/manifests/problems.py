@@ -26,6 +26,7 @@ _ADDRESS_WORDS: Final = re.compile(r"(base|api|server)?_?(url|uri|endpoint|origi
 _SECRET_WORDS: Final = re.compile(
     r".*(api_?key|token|password|passwd|secret|credentials?|bearer|authorization)", re.IGNORECASE
 )
+_REFERENCE: Final = re.compile(r"(?<!\$)\$\{[^{}]*\}")
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{var\.([^{}]*)\}")
 _EXPECTED: Final = {
     "string_type": "text",
@@ -115,7 +116,7 @@ class Problems(Struct):
         ``silent``: it would be a consequence.
         """
         if key or not (self._is_refused(spot, below) or spot in self.unresolved):
-            hints = [hint, *([] if key or below else self._origins(spot))]
+            hints = [hint] if key or below else [self._of_what_was_written(spot, hint), *self._origins(spot)]
             self._note(spot, message, "; ".join(filter(None, hints)), key, below, warning)
 
     def add_reference(self, spot: Spot, message: str, hint: str) -> None:
@@ -141,6 +142,13 @@ class Problems(Struct):
         level: Literal["error", "warning"] = "warning" if warning else "error"
         problem = Problem(self.files[number].file, line, column, path, message, hint, level)
         (self.warnings if warning else self.errors).append(problem)
+
+    def _of_what_was_written(self, spot: Spot, hint: str) -> str:
+        """The hint; where it would give another spelling to a text that a reference is only part of, one about that."""
+        text = self._paths_of(unpack(spot)[0]).texts.get(spot, "") if hint.startswith("write ") else ""
+        if not _REFERENCE.search(text) or _REFERENCE.fullmatch(text):
+            return hint
+        return f"{quoted(text)} is always a text; let one reference be the whole value"
 
     def _origins(self, spot: Spot) -> Iterator[str]:
         """Where the variables got their values that the text at ``spot`` refers to."""
@@ -338,7 +346,8 @@ def _sentence(complaint: _Complaint) -> tuple[str, str]:
     context, value = complaint.context, complaint.value
     match complaint.type:
         case "value_error":
-            return complaint.message.removeprefix("Value error, "), ""
+            what, _, how = complaint.message.removeprefix("Value error, ").partition("; write ")
+            return what, f"write {how}" if how else ""
         case "string_too_short" | "too_short":
             return "is empty", ""
         case "string_too_long":
