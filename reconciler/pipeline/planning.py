@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -12,14 +13,14 @@ from msgspec.structs import replace
 
 from reconciler.concurrency import all_of
 from reconciler.model.kind import Vendor
-from reconciler.model.plan import Basis, Plan
+from reconciler.model.plan import Action, Basis, Plan
 from reconciler.model.resource import Address, Desired, Live, LiveObject
 from reconciler.model.state import State
 from reconciler.model.values import Fields, share
 from reconciler.pipeline.left_out import check_left_out
 from reconciler.pipeline.origins import check_origins
 from reconciler.pipeline.session import Ahead, Session
-from reconciler.planning.planner import known_ids, make_plan, only_drift
+from reconciler.planning.planner import digest, known_ids, make_plan, only_drift
 from reconciler.planning.unmanaged import unmanaged
 from reconciler.planning.world import Options
 from reconciler.providers import KINDS
@@ -96,8 +97,26 @@ async def plan(here: Session, *, destroy: bool = False, resumed: bool = False) -
     policy = replace(here.policy, destroy=destroy, everything=here.request.everything, resumed=resumed)
     options = Options(here.request.adopt, here.request.select, policy)
     made = make_plan(desired, live, state, ALL_KINDS, options, basis)
+    if not state.serial and _waits_for_adoption(made):
+        made = replace(made, warnings=(_no_state_yet(here), *made.warnings))
+        made = replace(made, digest=digest(made))
     await check_left_out(here, made, state)
     return Planned(made, desired, live, state, ahead.read_at)
+
+
+def _waits_for_adoption(plan: Plan) -> bool:
+    """Whether all that there is to say of anything is that it is at the platform, and not ours."""
+    refused = {refusal.address for refusal in plan.refusals}
+    strange = (step.action is Action.ADOPT and (step.idle or step.address in refused) for step in plan.steps)
+    return bool(plan.steps) and all(strange)
+
+
+def _no_state_yet(here: Session) -> str:
+    place = here.store.describe().removeprefix(f"{here.request.root}{os.sep}")
+    return (
+        f"there is no state at {place} yet, so nothing of this is ours; if it was applied before, that was in another "
+        "folder or with another state, else apply --adopt takes over what is at the platform"
+    )
 
 
 async def drift(here: Session, *, and_unmanaged: bool = False) -> Planned:

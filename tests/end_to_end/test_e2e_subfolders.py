@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,32 @@ def test_a_subfolder_says_nothing_of_what_is_declared_above(checkout: Checkout, 
     assert "2 resources of ours lie outside the given paths" in team("plan").words
     team("apply", "--yes")
     assert active(platform) == WHOLE
+
+
+def test_a_folder_without_the_state_says_where_it_looked(bot: Any) -> None:
+    """In text as a note, in JSON as a warning; not where something is to be made, nor where all is taken over."""
+    bot("apply", "--yes")
+    (bot.folder / "team").mkdir()
+    (bot.folder / "bot.yaml").rename(bot.folder / "team" / "bot.yaml")
+    bot.folder = bot.folder / "team"
+    told = (
+        "there is no state at .reconciler/default.state.json yet, so nothing of this is ours; if it was applied "
+        "before, that was in another folder or with another state, else "
+        "apply --adopt takes over what is at the platform"
+    )
+    seen = bot("plan", "--out", "plan.json")
+    assert f"warning: {told}" in seen.words
+    assert "No changes. 0 resources match the manifests, 5 not ours." in seen.out
+    assert json.loads(bot("plan", "--format", "json").out)["warnings"] == [told]
+    bot("show", "plan.json")
+    assert told not in bot("plan", "--adopt").words
+    bot.edit("bot.yaml", "Answers\n", "Other answers\n")
+    assert told in bot("plan", code=3).words
+    bot.edit("bot.yaml", "- name: live", "- name: new")
+    bot.edit("bot.yaml", "[live]", "[new]")
+    assert told not in bot("plan", code=3).words
+    bot.folder = bot.folder.parent
+    assert "no state" not in bot("plan", "team").words
 
 
 def test_what_is_gone_from_a_subfolder_is_gone(checkout: Checkout, platform: Any) -> None:
