@@ -304,6 +304,8 @@ class Wanted(Struct, frozen=True):
             return f"made in place of {self.found.outlived.remote_id} by a run that this state does not remember"
         if live.op is not None:
             return "an object of this name was made by a run of reconciler that this state does not remember"
+        if self.kind.marker is None:
+            return "an object of this name is there, and not in this state"
         return "an object of this name was made by somebody else"
 
     def _create_beside(self, live: LiveObject) -> Decision:

@@ -1133,6 +1133,16 @@ def test_a_dataset_is_written_beside_the_test_cases_that_name_it(made: Any, acco
     made("plan", "live", "--detailed-exitcode")
 
 
+def test_a_dataset_that_is_not_in_the_state_is_not_said_to_be_somebody_elses(care: Any) -> None:
+    """It carries no mark, so nothing tells who made it; what does carry one is told by that."""
+    care("apply", "--yes")
+    care("state", "rm", "*")
+    told = care("plan", "--adopt").words
+    assert "EvaluationDataset/faq an object of this name is there, and not in this state" in told
+    assert "Answers are correct an object of this name was made by a run of reconciler that this state does not" in told
+    assert "somebody else" not in told
+
+
 def test_a_file_that_can_not_be_had_is_told_and_exits_4(made: Any, account: Any) -> None:
     """What names it is left out with it; the rest is written and loads."""
     account.platform.fail({"method": "GET", "path": SPACES, "action": "status", "status": 403})
