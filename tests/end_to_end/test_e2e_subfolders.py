@@ -90,6 +90,26 @@ def test_a_folder_without_the_state_says_where_it_looked(bot: Any) -> None:
     assert "no state" not in bot("plan", "team").words
 
 
+def test_a_repository_is_split_as_the_guide_says(checkout: Checkout, platform: Any) -> None:
+    """docs/state.md: forgotten, moved, adopted; in the other order the tests are archived, and revived."""
+    before = active(platform)
+    cli = checkout.inside(".")
+    cli("state", "rm", "openlayer.Project/team")
+    (checkout.top / "team" / "team.yaml").rename(checkout.top / "kept")
+    assert cli("plan").out == "No changes. 2 resources match the manifests.\n"
+    (checkout.top / "kept").rename(checkout.top / "team" / "team.yaml")
+    new = {"RECONCILER_STATE_URL": str(checkout.top / "other")}
+    platform.seen.clear()
+    assert "Apply: 2 done.  (2 adopted)" in cli("apply", "team", "--adopt", "--yes", **new).out
+    assert (active(platform), platform.writes) == (before, [])
+    assert cli("plan", "team", **new).out == "No changes. 2 resources match the manifests.\n"
+    (checkout.top / "top.yaml").rename(checkout.top / "kept")
+    assert "1 archived" in cli("apply", "--yes", "--adopt").out
+    (checkout.top / "kept").rename(checkout.top / "top.yaml")
+    assert "2 adopted" in cli("apply", "top.yaml", "--adopt", "--yes", **new).out
+    assert active(platform) == before
+
+
 def test_what_is_gone_from_a_subfolder_is_gone(checkout: Checkout, platform: Any) -> None:
     team = checkout.inside("team")
     team.edit("team.yaml", "Rows arrive", "Rows still arrive")
