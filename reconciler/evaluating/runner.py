@@ -27,6 +27,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct, field
@@ -85,31 +86,8 @@ class RunResult(Struct, frozen=True):
     unstarted: int = 0
 
 
-async def run(
-    triggers: Sequence[Trigger],
-    measuring: Callable[[Address], Measuring],
-    send: Send,
-    wire: Wire,
-    clock: Clock,
-    record: Callable[[Record], Awaitable[None]],
-    *,
-    deadline_s: float,
-    parallelism: int,
-    on_progress: OnProgress = lambda _done, _total, _what: None,
-    tasks: Mapping[str, Fields] | None = None,
-    wait: bool = True,
-    resumed: bool = False,
-    doubt_s: float = DOUBT_S,
-) -> RunResult:
+async def run(triggers: Sequence[Trigger], here: Run) -> RunResult:
     """Start every trigger, wait at most ``deadline_s`` for all of them together, and read the results.
-
-    ``parallelism`` bounds the requests in flight.  ``tasks`` is ``State.tasks``: a trigger noted there is not sent
-    again (``notes`` finds the triggers to give), and when ``resumed`` not even one that is over, nor the runs of it
-    that were never started: it stays noted for a run that may start them.
-    ``doubt_s`` is the uncertainty window: for how long a trigger whose reply was lost may still turn up.  What an
-    earlier process left in doubt counts from now, less what was spent on looking for it: nobody knows when it was sent.
-    ``record`` must be durable when it returns.  ``on_progress`` is told (done, total, what) after each trigger.
-    Without ``wait``, returns as soon as everything is started, however long that takes.
 
     The deadline holds whatever ``send`` is doing: reading ends LAST_LOOK_S after it, what had no turn by then is
     not started, and only a trigger that is being sent is waited for, so that it does not go without its note.
@@ -117,36 +95,19 @@ async def run(
     The failure of one trigger is an ERROR evaluation with the reason.  Raises NotAuthorized (401, 403), which
     concerns them all, and what ``record`` raises.  When cancelled, starts nothing new and notes what is under way.
     """
-    here = _Run(
-        send=send,
-        wire=wire,
-        clock=clock,
-        record=record,
-        names={(address.root, remote_id): address.name for address, remote_id in wire.ids.items()},
-        slots=asyncio.Semaphore(parallelism),
-        began=clock.monotonic(),
-        deadline_s=deadline_s,
-        wait=wait,
-        resumed=resumed,
-        doubt_s=doubt_s,
-    )
-    known = tasks or {}
-    for key in superseded(triggers, known, resumed=resumed):
-        await record(forgotten(key))
-    every = [
-        _Measurement(here, each, measuring(each.address), started_before(each, known, resumed=resumed))
-        for each in triggers
-    ]
+    for key in superseded(triggers, here.tasks, resumed=here.resumed):
+        await here.record(forgotten(key))
+    every = [_Measurement(here, each) for each in triggers]
     ended, ended_for_good = 0, 0
 
     async def one(measurement: _Measurement) -> _End:
         nonlocal ended, ended_for_good
         end = await measurement.all_runs()
         ended, ended_for_good = ended + 1, ended_for_good + end.over
-        on_progress(ended, len(every), measurement.label())
+        here.on_progress(ended, len(every), measurement.label())
         if ended_for_good == len(every):
             for key in sorted({task_key(each.trigger) for each in every if each.noted}):
-                await record(forgotten(key))
+                await here.record(forgotten(key))
         elif end.over:
             await measurement.remember_end()
         return end
@@ -163,27 +124,51 @@ async def run(
 # --------------------------------------------------------------------------------------------------- asking
 
 
-class _Run(Struct, frozen=True):
-    """What all triggers of one run share: how to ask, and for how long.
+class Run(Struct, frozen=True, kw_only=True, dict=True):
+    """What all triggers of one run share: how to ask, what is known of them already, and for how long to wait.
 
-    ``began`` is a monotonic second.  ``names`` holds the name of what has a remote id, by the name of its root and that
-    id.  ``starting`` is held for a subject and a place while something is started there.
+    ``measuring``   how what stands at an address is measured.
+    ``record``      keeps a note; it must be durable when it returns.
+    ``on_progress`` is told (done, total, what) after each trigger.
+    ``parallelism`` bounds the requests in flight.
+    ``tasks``       ``State.tasks``: a trigger noted there is not sent again (``notes`` finds the triggers to give).
+    ``resumed``     neither is one sent again that is noted as over, nor are the runs started that a series lacks: it
+                    stays noted for a run that may start them.
+    ``began``       the monotonic second from which the deadline counts.
+    ``wait``        False returns as soon as everything is started, however long that takes.
+    ``doubt_s``     the uncertainty window: for how long a trigger whose reply was lost may still turn up.  What an
+                    earlier process left in doubt counts from now, less what was spent on looking for it: nobody knows
+                    when it was sent.
     """
 
+    measuring: Callable[[Address], Measuring]
     send: Send
     wire: Wire
     clock: Clock
     record: Callable[[Record], Awaitable[None]]
-    names: Mapping[tuple[str, str], str]
-    slots: asyncio.Semaphore
+    on_progress: OnProgress = lambda _done, _total, _what: None
+    parallelism: int
+    tasks: Mapping[str, Fields] = {}
+    resumed: bool = False
     began: float
     deadline_s: float
-    wait: bool
-    resumed: bool
-    doubt_s: float
-    starting: defaultdict[tuple[str, str | None], asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock)
-    )
+    wait: bool = True
+    doubt_s: float = DOUBT_S
+
+    @cached_property
+    def names(self) -> Mapping[tuple[str, str], str]:
+        """The name of what has a remote id, by the name of its root and that id."""
+        return {(address.root, remote_id): address.name for address, remote_id in self.wire.ids.items()}
+
+    @cached_property
+    def slots(self) -> asyncio.Semaphore:
+        """Held for each request in flight."""
+        return asyncio.Semaphore(self.parallelism)
+
+    @cached_property
+    def starting(self) -> defaultdict[tuple[str, str | None], asyncio.Lock]:
+        """Held for a subject and a place while something is started there."""
+        return defaultdict(asyncio.Lock)
 
     @property
     def now(self) -> float:
@@ -248,11 +233,11 @@ class _End(Struct, frozen=True):
 class _Measurement:
     """One trigger, from the request to the results of its last run."""
 
-    def __init__(self, run: _Run, trigger: Trigger, measuring: Measuring, known: Started | None) -> None:
-        self.run, self.trigger, self.measuring = run, trigger, measuring
-        self.noted = known
+    def __init__(self, run: Run, trigger: Trigger) -> None:
+        self.run, self.trigger, self.measuring = run, trigger, run.measuring(trigger.address)
+        self.noted = started_before(trigger, run.tasks, resumed=run.resumed)
         """What its note says; None where there is none."""
-        self.tasks_are_runs = measuring.of_tasks is not None
+        self.tasks_are_runs = self.measuring.of_tasks is not None
         self.asked_at = run.began
         """When the vendor last answered a trigger; what an earlier process has sent may have been sent just now."""
 

@@ -17,7 +17,7 @@ from reconciler.evaluating.gates import Past, as_recorded, judge, passed
 from reconciler.evaluating.notes import noted, outdated, resume
 from reconciler.evaluating.one_result import Expectation
 from reconciler.evaluating.recent import RecentAnswers
-from reconciler.evaluating.runner import OnProgress, RunResult, run
+from reconciler.evaluating.runner import OnProgress, Run, RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.flow import Send, drive
@@ -379,21 +379,22 @@ async def _run(
 
     async def at(vendor: Vendor) -> RunResult:
         provider = here.providers[vendor.name]
-        return await run(
-            [each for each in triggers if each.address.vendor == vendor.name],
-            measuring_of,
-            recent[vendor.name].before(journal.guard(provider)),
-            Wire(planned.ids, provider.dialect),
-            here.clock,
-            journal.write,
-            deadline_s=ask.deadline_s,
-            parallelism=here.request.parallelism,
+        there = Run(
+            measuring=measuring_of,
+            send=recent[vendor.name].before(journal.guard(provider)),
+            wire=Wire(planned.ids, provider.dialect),
+            clock=here.clock,
+            record=journal.write,
             on_progress=on_progress,
+            parallelism=here.request.parallelism,
             tasks=planned.state.tasks,
-            wait=ask.wait,
             resumed=ask.resume,
+            began=here.clock.monotonic(),
+            deadline_s=ask.deadline_s,
+            wait=ask.wait,
             doubt_s=here.window_s(provider),
         )
+        return await run([each for each in triggers if each.address.vendor == vendor.name], there)
 
     try:
         results = await all_of(at(vendor) for vendor in here.vendors(planned.state))

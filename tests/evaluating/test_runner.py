@@ -24,7 +24,7 @@ from reconciler.errors import (
     ReadFailed,
 )
 from reconciler.evaluating.notes import noted, outdated, resume, task_key
-from reconciler.evaluating.runner import RunResult, run
+from reconciler.evaluating.runner import Run, RunResult, run
 from reconciler.model.call import Call, Flow, Reply, Wire, url_path
 from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
@@ -155,11 +155,18 @@ class Platform:
         return dict(fold(State(), self.records).tasks)
 
     async def evaluate(self, triggers: Sequence[Trigger], **options: Any) -> RunResult:
-        options = {"deadline_s": 1800, "parallelism": 4, **options}
-        return await run(
-            triggers, lambda _: self.measuring, self.send, WIRE, VirtualClock(), self.record,
-            on_progress=lambda done, total, what: self.progress.append((done, total, what)), **options,
-        )  # fmt: skip
+        clock = VirtualClock()
+        here = Run(
+            measuring=lambda _: self.measuring,
+            send=self.send,
+            wire=WIRE,
+            clock=clock,
+            record=self.record,
+            on_progress=lambda done, total, what: self.progress.append((done, total, what)),
+            began=clock.monotonic(),
+            **{"deadline_s": 1800, "parallelism": 4, **options},
+        )
+        return await run(triggers, here)
 
     def run(self, *triggers: Trigger, **options: Any) -> RunResult:
         return in_virtual_time(self.evaluate(triggers, **options))
@@ -401,10 +408,8 @@ def test_a_refused_look_for_a_lost_trigger_does_not_prove_that_it_was_not_starte
             yield Call("GET", "/look")
         return ()
 
-    result = in_virtual_time(
-        run([trigger()], lambda _: replace(TOY, trigger=looking), platform.send, WIRE, VirtualClock(),
-            platform.record, deadline_s=5, parallelism=1)
-    )  # fmt: skip
+    platform.measuring = replace(TOY, trigger=looking)
+    result = platform.run(trigger(), deadline_s=5, parallelism=1)
     assert result.doubtful == (trigger(),)
 
 
