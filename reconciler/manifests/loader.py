@@ -501,48 +501,64 @@ def _operator(text: str, line: int, column: int) -> str:
 _ASKS_OPERATOR: Final = re.compile(r"""operator["']?[ ]*:[ ]*$""")
 
 
+_COMPLAINTS: Final = (
+    (
+        "block scalar.*, operator [>|]$",
+        "YAML reads an unquoted {character} as the start of a text",
+        _quote_operator("{operator}"),
+    ),
+    (
+        "block scalar.*, [>|]$",
+        "YAML reads an unquoted {character} as the start of a text",
+        "put the text in quotes, or begin it on the next line",
+    ),
+    (r"\t|tab", "there is a tab where YAML wants spaces", "indent with spaces"),
+    ("cannot start any token, operator [>|]$", "{character} has a meaning in YAML", _quote_operator("{operator}")),
+    (
+        "cannot start any token, [>|]$",
+        "a text that begins with {character} cannot stand in brackets",
+        "put the text itself in quotes",
+    ),
+    ("cannot start any token", "a value cannot start with {character}", "put it in quotes"),
+    (
+        "mapping values are not allowed",
+        "there is a colon where no key can be",
+        "put a text that holds a colon in quotes, or mend the indentation",
+    ),
+    ("end of stream", "this quoted text never ends", "close the quotes"),
+    ("flow node.*did not find expected", "a value, or a closing ] or }}, is missing before this", ""),
+    ("flow sequence.*did not find expected", "a comma or the closing ] is missing before this", ""),
+    ("flow.*did not find expected", "a comma or the closing }} is missing before this", ""),
+    ("could not find expected ':'", "a colon is missing after this key", ""),
+    ("an anchor", "{theirs}", "put a text that starts with & in quotes"),
+    (
+        "sequence entries are not allowed",
+        "a list cannot begin here",
+        "begin it on the next line, or put a text that starts with - in quotes",
+    ),
+    (
+        "block collection",
+        "this is no item of the list above",
+        "mend the indentation: all items begin with - in one column",
+    ),
+    ("block mapping", "this is no key of the mapping above", "mend the indentation, or put the whole value in quotes"),
+    ("escape|hexdecimal", "this backslash begins no escape that YAML knows", "put the text in single quotes"),
+    ("document start", "there is something after the end of a document", "begin the next document with ---"),
+    ("directive|incompatible", "{theirs}", "remove the line that starts with %"),
+    ("block node", "a value cannot start with {character}", "put it in quotes"),
+    ("alias", "{theirs}", "put a text that starts with * in quotes"),
+    ("tag", "{theirs}", "put a text that starts with ! in quotes"),
+    ("", "{theirs}", ""),
+)
+"""(pattern, message, hint) for "context: what, character" of libyaml's or PyYAML's scanner: the first that fits holds.
+
+Their own words stay where we have no better ones.
+"""
+
+
 def _in_our_words(what: str, context: str, character: str, operator: str) -> tuple[str, str]:
-    """(message, hint) for a complaint of libyaml's or PyYAML's scanner; theirs where we have no better one."""
-    if "block scalar" in context and character in (">", "|"):
-        hint = _quote_operator(operator) if operator else "put the text in quotes, or begin it on the next line"
-        return f"YAML reads an unquoted {character} as the start of a text", hint
-    if "\t" in what or "tab" in what or character == "\t":
-        return "there is a tab where YAML wants spaces", "indent with spaces"
-    if "cannot start any token" in what and character in (">", "|"):
-        if operator:
-            return f"{character} has a meaning in YAML", _quote_operator(operator)
-        return f"a text that begins with {character} cannot stand in brackets", "put the text itself in quotes"
-    if "cannot start any token" in what:
-        return f"a value cannot start with {character}", "put it in quotes"
-    if "mapping values are not allowed" in what:
-        return (
-            "there is a colon where no key can be",
-            "put a text that holds a colon in quotes, or mend the indentation",
-        )
-    if "end of stream" in what:
-        return "this quoted text never ends", "close the quotes"
-    if "flow node" in context and "did not find expected" in what:
-        return "a value, or a closing ] or }, is missing before this", ""
-    if "flow" in context and "did not find expected" in what:
-        ends = "]" if "sequence" in context else "}"
-        return f"a comma or the closing {ends} is missing before this", ""
-    if "could not find expected ':'" in what:
-        return "a colon is missing after this key", ""
-    if "anchor" in context and "alias" not in context:
-        return f"{what} {context}".strip(), "put a text that starts with & in quotes"
-    if "sequence entries are not allowed" in what:
-        return "a list cannot begin here", "begin it on the next line, or put a text that starts with - in quotes"
-    if "block collection" in context:
-        return "this is no item of the list above", "mend the indentation: all items begin with - in one column"
-    if "block mapping" in context:
-        return "this is no key of the mapping above", "mend the indentation, or put the whole value in quotes"
-    if "escape" in what or "hexdecimal" in what:
-        return "this backslash begins no escape that YAML knows", "put the text in single quotes"
-    if "document start" in what:
-        return "there is something after the end of a document", "begin the next document with ---"
-    if "directive" in what or "directive" in context or "incompatible" in what:
-        return f"{what} {context}".strip(), "remove the line that starts with %"
-    if "block node" in context:
-        return f"a value cannot start with {character}", "put it in quotes"
-    sign = "*" if "alias" in context else "!" if "tag" in context or "tag" in what else ""
-    return f"{what} {context}".strip(), f"put a text that starts with {sign} in quotes" if sign else ""
+    """(message, hint) for a complaint of libyaml's or PyYAML's scanner."""
+    complaint = f"{context}: {what}, {'operator ' if operator else ''}{character}"
+    message, hint = next(words for pattern, *words in _COMPLAINTS if re.search(pattern, complaint))
+    words = {"character": character, "operator": operator, "theirs": f"{what} {context}".strip()}
+    return message.format_map(words), hint.format_map(words)
