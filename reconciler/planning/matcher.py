@@ -28,33 +28,41 @@ class Match(Struct, frozen=True):
     """What is known of one address.
 
     ``live``         the object that stands there, or None.   ``entry``  what we remember, or None.
-    ``ours``         whether the object may be changed without asking.
+    ``ours``         whether ``live`` may be changed without asking; never where that is None.
     ``in_doubt``     a create of it was sent and never answered.
-    ``recovered``    it is what such a create has made: by its marker or, where that has no room, by its content.
     ``former``       the address it has in the state, when a rename moved it; of a root that is not ours, the one that
                      what is remembered inside it has there.
-    ``twins``        all live objects of this identity, when there are several and nothing tells which is meant; where
-                     one was ``recovered``, the others that the same create may have made.
+
+    Only where the remembered object is there:
+
     ``left_behind``  objects that a replace has put another one in place of, and that are still active.
-    ``unanswered``   what the create in doubt has made beside the remembered object, which is there: by its marker.
-    ``namesakes``    active objects of this identity that are nobody's, beside the remembered one, which is there.
-    ``also``         other addresses under which the state has the entry's object, too: it cannot be this one's as well,
-                     so ``live`` is None.
-    ``outlived``     the remembered object, where ``live`` is what a run that we do not remember has put in its place.
+    ``unanswered``   what the create in doubt has made beside it: by its marker.
+    ``namesakes``    active objects of this identity that are nobody's.
+    ``outlived``     the remembered object, where ``live`` is what a run that we do not remember has put in its place:
+                     that is not ``ours``.
+    ``also``         other addresses under which the state has it, too: it cannot be this one's as well, so ``live`` is
+                     None.
+
+    Only where nothing remembered is there:
+
+    ``recovered``    ``live`` is what the create in doubt has made, and so ``ours``: by its marker or, where that has no
+                     room, by its content.
+    ``twins``        all live objects of this identity, when there are several and nothing tells which is meant, so
+                     ``live`` is None; where one was ``recovered``, the others that the same create may have made.
     """
 
     live: LiveObject | None = None
     entry: Entry | None = None
     ours: bool = False
     in_doubt: bool = False
-    recovered: bool = False
     former: Address | None = None
-    twins: tuple[LiveObject, ...] = ()
     left_behind: tuple[LiveObject, ...] = ()
     unanswered: LiveObject | None = None
     namesakes: tuple[LiveObject, ...] = ()
-    also: tuple[Address, ...] = ()
     outlived: LiveObject | None = None
+    also: tuple[Address, ...] = ()
+    recovered: bool = False
+    twins: tuple[LiveObject, ...] = ()
 
 
 class Matches(Struct, frozen=True):
@@ -440,20 +448,27 @@ class _Renames(Struct, frozen=True):
         """Decide about one that is asked for."""
         meant = there.meant(formers)
         former = meant[0]
+        # Nothing has or had the new name: what we have archived under the former one returns as it.
         if former in there.away and address not in there.had:
             self.wanted[former] = address
+        # Nothing in use has the former name: there is nothing to rename, or no longer.
         if former not in there.ours and former not in there.strangers:
             return
+        # Nothing has the new name.  What we made under it is there, though no list shows it yet.
         if address not in there.ours and address not in there.strangers and address not in there.unlisted:
             if len(meant) > 1:
                 self.unclear[address] = meant
             else:
                 self.wanted[former] = address
             return
+        # While the new object of a replace is in doubt both may be there.  The rename is among both ``wanted`` and
+        # ``clashes`` then, for it goes on where it needs a replace.
         if former in there.ours and address in there.doubts and address not in there.ours:
             self.wanted[former] = address
+        # The manifests use the former name again, or what has it was archived by somebody: nothing is left to rename.
         if former in desired.resources or there.ours.get(former) in there.archived:
             return
+        # Both are there.  Where the new one is ours the rename is done, and a stranger may have the former name since.
         if former in there.ours or address in there.strangers:
             self.clashes[address] = former
 
@@ -487,13 +502,7 @@ class _There(Struct, frozen=True):
 def _renames(
     desired: Desired, live: Live, state: State, kinds: Mapping[str, AnyKind], followed: Mapping[Address, Address]
 ) -> _Renames:
-    """What becomes of renames, roots first.
-
-    A rename is done when the new address is ours: that a stranger has the former name since does not matter, nor what
-    is archived under it.  Where nothing has or had the new one, what we have archived under the former returns as it.
-    What we made under the new address is there, though no list shows it yet.  While the new object of a replace is in
-    doubt both may be there: such a rename is among both, for it goes on where it needs a replace.
-    """
+    """What becomes of renames, roots first."""
     found, asked = _Renames(), _asked(desired, live, state)
     for is_root in (True, False) if asked else ():
         there = _there(live, state, _names({**found.wanted, **followed}, kinds), _names(found.wanted, kinds))

@@ -162,7 +162,7 @@ class Wanted(Struct, frozen=True):
         found, live = self.found, self.found.live
         if (refusal := self._refuse_muddle()) is not None:
             return (refusal,)
-        if live is not None and found.ours and (found.recovered or not found.twins):
+        if live is not None and found.ours:
             return self._bring_in_line(live)
         address = self.resource.address
         if (known := self._known_elsewhere()) is not None:
@@ -170,7 +170,7 @@ class Wanted(Struct, frozen=True):
             return (self._refuse(f"it is there, and remembered as {known}", hint),)
         if self._is_lagging():
             return (self._create(),)
-        if found.twins and not found.recovered:
+        if found.twins:
             ids = ", ".join(item.remote_id for item in found.twins)
             what = f"{len(found.twins)} live objects have this identity: {ids}"
             hint = f"rename or archive all but one, or say which: reconciler state import '{address}' ID"
