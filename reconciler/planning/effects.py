@@ -33,11 +33,14 @@ def with_effects(
     if not changes:
         return ()
     before, after = kind.criteria(live, find), kind.criteria({**live, **wanted}, find)
-    by_key = classify_by_key(before, after)
+    limits = _Limits(before, after, classify_by_key(before, after))
     changed = {change.top for change in changes} & kind.shapes.keys()
     nested = (name for name in changed if kind.shapes[name].fields or kind.shapes[name].item)
     judging = {name: _origins(kind, name, live, wanted) for name in nested if _yields(kind, name, live, wanted, find)}
-    return tuple(replace(change, effect=_effect(kind, change, before, after, by_key, judging)) for change in changes)
+    return tuple(
+        replace(change, effect=_effect(kind.shapes.get(change.top), change, limits, judging.get(change.top)))
+        for change in changes
+    )
 
 
 def _yields(kind: AnyKind, name: str, live: Fields, wanted: Fields, find: LookUp) -> bool:
@@ -59,20 +62,32 @@ def _origins(kind: AnyKind, name: str, live: Fields, wanted: Fields) -> dict[int
     }
 
 
-def _effect(
-    kind: AnyKind,
-    change: FieldChange,
-    before: tuple[Criterion, ...],
-    after: tuple[Criterion, ...],
-    by_key: dict[str, Effect],
-    judging: Mapping[str, Mapping[int, _Origin]],
-) -> Effect | None:
-    """``judging`` are the fields that hold criteria: a list with one in each item, or a mapping with all there are.
+class _Limits(Struct, frozen=True):
+    """The criteria before and after all changes, and what becomes of what each measures, by its key."""
 
-    Each says where its items come from: a change inside one is of what it measures, and of what it measured before.
-    """
-    name, _, rest = change.path.partition(".")
-    shape = kind.shapes.get(name)
+    before: tuple[Criterion, ...]
+    after: tuple[Criterion, ...]
+    by_key: dict[str, Effect]
+
+    def all_together(self) -> Effect | None:
+        """What becomes of them as a whole."""
+        return worst(list(self.by_key.values()))
+
+    def without(self, key: str) -> Effect:
+        """What it means that an item measures this key no more."""
+        return self.by_key[key] if any(criterion.key == key for criterion in self.after) else Effect.LOOSENED
+
+    def are_one_for_one(self, lost: list[str], now: list[str]) -> bool:
+        """Whether as many limits as judged the one judge the other, and none beside them either."""
+        keys = {*lost, *now}
+        then, there = ([each.key for each in side if each.key in keys] for side in (self.before, self.after))
+        return len(then) == len(there) and {*then} <= {*lost} and {*there} <= {*now}
+
+
+def _effect(
+    shape: Shape | None, change: FieldChange, limits: _Limits, origins: Mapping[int, _Origin] | None
+) -> Effect | None:
+    """What a change in a field of this shape means; None for ``origins`` where the field holds no criteria."""
     if shape is None:
         return None
     if Mark.SCOPE in shape.marks:
@@ -81,39 +96,41 @@ def _effect(
         return scope_effect(change.after or [], change.before or [])
     if Mark.REDEFINES in shape.marks:
         return Effect.REDEFINED
-    if name not in judging:
+    if origins is None:
         return None
+    inside = change.path.partition(".")[2]
     if shape.fields:
-        found = worst(list(by_key.values()))
-        return Effect.REDEFINED if found and Mark.REDEFINES in _shape_at(shape, rest).marks else found
-    if not rest:  # the list as a whole: the same items in another order
-        return worst(list(by_key.values()))
-    position, _, inside = rest.partition(".")
+        return _effect_in_mapping(shape, inside, limits)
+    return _effect_in_list(shape, inside, change, limits, origins)
+
+
+def _effect_in_mapping(shape: Shape, inside: str, limits: _Limits) -> Effect | None:
+    """A mapping holds all criteria that there are."""
+    found = limits.all_together()
+    return Effect.REDEFINED if found and Mark.REDEFINES in _shape_at(shape, inside).marks else found
+
+
+def _effect_in_list(
+    shape: Shape, inside: str, change: FieldChange, limits: _Limits, origins: Mapping[int, _Origin]
+) -> Effect | None:
+    """A list has one criterion in each item: a change in one is of what it measures, and of what it measured before."""
+    if not inside:  # the list as a whole: the same items in another order
+        return limits.all_together()
+    position, _, field = inside.partition(".")
     if not position.isdecimal():
         return None
-    if not inside and change.after is None:
-        return worst([_without(key, after, by_key) for key in _keys_at(int(position), before)])
-    now = _keys_at(int(position), after)
-    origin = judging[name].get(int(position)) if inside else None
-    lost = [key for key in _keys_at(origin.place, before) if key not in now] if origin else []
-    if origin and any(_without(key, after, by_key) is Effect.LOOSENED for key in lost):
-        redefined = origin.lasts and _one_for_one(before, after, lost, now)
+    if not field and change.after is None:
+        return worst([limits.without(key) for key in _keys_at(int(position), limits.before)])
+    now = _keys_at(int(position), limits.after)
+    origin = origins.get(int(position)) if field else None
+    lost = [key for key in _keys_at(origin.place, limits.before) if key not in now] if origin else []
+    if origin and any(limits.without(key) is Effect.LOOSENED for key in lost):
+        redefined = origin.lasts and limits.are_one_for_one(lost, now)
         return Effect.REDEFINED if redefined else Effect.LOOSENED  # whatever is measured instead
-    found = worst([by_key[key] for key in now])
-    if found not in (None, Effect.SAME) and Mark.REDEFINES in _shape_at(shape, rest).marks:
+    found = worst([limits.by_key[key] for key in now])
+    if found not in (None, Effect.SAME) and Mark.REDEFINES in _shape_at(shape, inside).marks:
         return Effect.REDEFINED
     return found
-
-
-def _without(key: str, after: Sequence[Criterion], by_key: Mapping[str, Effect]) -> Effect:
-    """What it means that an item measures this key no more."""
-    return by_key[key] if any(criterion.key == key for criterion in after) else Effect.LOOSENED
-
-
-def _one_for_one(before: Sequence[Criterion], after: Sequence[Criterion], lost: list[str], now: list[str]) -> bool:
-    """Whether as many limits as judged the one judge the other, and none beside them either."""
-    then, there = ([each.key for each in side if each.key in {*lost, *now}] for side in (before, after))
-    return len(then) == len(there) and {*then} <= {*lost} and {*there} <= {*now}
 
 
 def _keys_at(position: int, criteria: tuple[Criterion, ...]) -> list[str]:
