@@ -105,28 +105,29 @@ def _basis(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         yield f"the state: it was at serial {before['state_serial']}, now it is at {now['state_serial']}, an older one"
 
 
-def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
-    planned = {step["id"]: step for step in saved["steps"]}
-    fresh = {step["id"]: step for step in now["steps"]}
+def _steps(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> list[str]:
+    """In the order of the steps' ids."""
+    planned, fresh = ({step["id"]: step for step in plan["steps"]} for plan in (saved, now))
     begun = defaultdict(list)
     for step in saved["steps"]:
         begun[step["address"]].append(step)
-    for step_id in sorted(planned.keys() | fresh.keys()):
-        before, after = planned.get(step_id), fresh.get(step_id)
-        if before is None and after is not None:
-            if resumed and any(_ends(after, each) for each in begun[after["address"]]):
-                continue
-            yield f"{after['address']}: {after['action']} is needed now ({after['reason']})"
-        elif after is None and before is not None:
-            if not resumed:
-                yield f"{before['address']}: {before['action']} is not needed any more"
-        elif before is not None and after is not None:
-            if resumed and _is_carried_out(before, after):
-                continue
-            if before["fingerprint"] != after["fingerprint"]:
-                yield f"{before['address']}: somebody changed it at the platform"
-            elif any(before[key] != after[key] for key in (_SAME if resumed else (*_SAME, "former"))):
-                yield f"{before['address']}: {before['action']} means something else now"
+    moved = {}
+    for step_id in fresh.keys() - planned.keys():
+        step = fresh[step_id]
+        if not (resumed and any(_ends(step, each) for each in begun[step["address"]])):
+            moved[step_id] = f"{step['address']}: {step['action']} is needed now ({step['reason']})"
+    for step_id in () if resumed else planned.keys() - fresh.keys():
+        step = planned[step_id]
+        moved[step_id] = f"{step['address']}: {step['action']} is not needed any more"
+    for step_id in planned.keys() & fresh.keys():
+        before, after = planned[step_id], fresh[step_id]
+        if resumed and _is_carried_out(before, after):
+            continue
+        if before["fingerprint"] != after["fingerprint"]:
+            moved[step_id] = f"{before['address']}: somebody changed it at the platform"
+        elif any(before[key] != after[key] for key in (_SAME if resumed else (*_SAME, "former"))):
+            moved[step_id] = f"{before['address']}: {before['action']} means something else now"
+    return [moved[step_id] for step_id in sorted(moved)]
 
 
 def _remembered(saved: Mapping[str, Any], now: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
