@@ -273,12 +273,12 @@ class Assembly(Struct):
         """What a resource needs of the files of those that it names must be in them."""
         for resource in made.values() if self.holding else ():
             needs = self.kinds[resource.address.kind].needs
-            for path, named, needed, message in needs(resource.fields) if needs else ():
-                there = [self.holding[each] for each in resource.references
-                         if each in self.holding and each.name == resource.fields[named]]  # fmt: skip
-                if there and needed not in there[0]:
-                    spot, below = _find(self.taken[resource.address], path)
-                    self.problems.add(spot, message, below=below)
+            for need in needs(resource.fields) if needs else ():
+                name = resource.fields[need.named_in]
+                there = [self.holding[a] for a in resource.references if a in self.holding and a.name == name]
+                if there and need.column not in there[0]:
+                    spot, below = _find(self.taken[resource.address], need.path)
+                    self.problems.add(spot, need.message, below=below)
 
     # ----------------------------------------------------------------------------------------- names
 

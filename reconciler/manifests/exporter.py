@@ -243,12 +243,13 @@ class _Declared(Struct):
 
     def _lacking(self, fields: Fields, kind: AnyKind) -> Iterator[tuple[str, str]]:
         """(field, why) for what needs something of a file that is not in it."""
-        for path, named, needed, message in kind.needs(fields) if kind.needs else ():
-            ref = kind.shapes[named].ref
+        for need in kind.needs(fields) if kind.needs else ():
+            ref = kind.shapes[need.named_in].ref
             assert ref is not None
-            holds, file = self.kinds[ref.kind].holds, self.beside.get(Address(ref.kind, (str(fields.get(named)),)))
-            if holds and file and needed not in holds(file[1]):
-                yield path.partition(".")[0], f"is not valid: {message}"
+            named = Address(ref.kind, (str(fields.get(need.named_in)),))
+            holds, file = self.kinds[ref.kind].holds, self.beside.get(named)
+            if holds and file and need.column not in holds(file[1]):
+                yield need.path.partition(".")[0], f"is not valid: {need.message}"
 
     def _missing(self, value: Json, shape: Shape, home: tuple[str, ...]) -> str:
         """A resource that a field names and that is not declared; "" when there is none."""

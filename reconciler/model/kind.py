@@ -88,6 +88,18 @@ class Flaw(Struct, frozen=True):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class Need(Struct, frozen=True):
+    """A ``column`` that the file of another resource must have: of the one that the field ``named_in`` names.
+
+    ``path`` is where it is asked for; ``message`` is what to say there of a file without it.
+    """
+
+    path: str
+    named_in: str
+    column: str
+    message: str
+
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -151,8 +163,8 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
     """(line, message) for everything that is wrong with the content of a FILE field."""
     holds: Callable[[bytes], frozenset[str]] | None = None
     """What the content of a FILE field has that others may need, as the names of columns."""
-    needs: Callable[[Fields], Iterable[tuple[str, str, str, str]]] | None = None
-    """(path, field that refers to what has a file, what that file must hold, message)."""
+    needs: Callable[[Fields], Iterable[Need]] | None = None
+    """What must be in the files of those that it names."""
 
     # ------------------------------------------------------------------------------ at the platform
 
@@ -356,11 +368,12 @@ def named(value: Json, kind_id: str, beside: Address, kinds: Mapping[str, AnyKin
 
 
 class Vendor(Struct, frozen=True):
-    """One platform: its kinds, parents before children, and how to reach it.
+    """One platform: its kinds, and how to reach it.
 
-    Raises ValueError for kinds that could not be read, or not be remembered: an address has a root's name and at most
-    one more, lists are understood by the names in earlier ones, and by its root's name alone a state, which knows no
-    kinds, tells what moves along with that.
+    Raises ValueError for kinds that could not be read or remembered.  Parents come before children, and what is named
+    before what names it: lists are understood by the names in earlier ones.  An address has the name of a root and at
+    most one more.  The state does not know kinds: when a root is renamed, everything whose path begins with that name
+    moves along, so what lives in others lives in roots of one kind.
 
     ``prefix`` is what every environment variable that may hold its credential starts with.  ``sample`` streams rows
     to a place (remote id, rows, column configuration): for the embedded emulator only.  ``show_run`` reads one

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from reconciler.errors import ApiError, NotApplied, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Wire, Write
-from reconciler.model.kind import Criterion, Flaw, Kind, LookUp, Removal
+from reconciler.model.kind import Criterion, Flaw, Kind, LookUp, Need, Removal
 from reconciler.model.marker import sign, split
 from reconciler.model.resource import Address, LiveObject
 from reconciler.model.spec import FilledIn, Mark, Part, RefTo, Spec
@@ -94,7 +94,7 @@ def _check(fields: Fields) -> Sequence[Flaw]:
     return ()
 
 
-def _needs(fields: Fields) -> Iterator[tuple[str, str, str, str]]:
+def _needs(fields: Fields) -> Iterator[Need]:
     """The answers that ground-truth metrics compare with (docs "How to Create an Evaluation Dataset", 2026-08).
 
     They are known by their name: of the built-in ones the catalogue does not tell.
@@ -103,7 +103,7 @@ def _needs(fields: Fields) -> Iterator[tuple[str, str, str, str]]:
     for name in map(str, metrics if isinstance(metrics, list) else ()):
         if "ground truth" in name.casefold():
             where = f'which "{fields.get("dataset")}" does not have'
-            yield "metrics", "dataset", TRUTH, f'"{name}" compares with the column "{TRUTH}", {where}'
+            yield Need("metrics", "dataset", TRUTH, f'"{name}" compares with the column "{TRUTH}", {where}')
 
 
 def _refuse(fields: Fields, live: Fields | None, find: LookUp) -> Iterator[Flaw]:
