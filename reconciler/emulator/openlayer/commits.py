@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from reconciler.emulator.database import Document
+from reconciler.emulator.database import Document, Page
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.judging import Judgement, expected, judged
 from reconciler.emulator.openlayer.resources import commit_of, new_task, project_of
-from reconciler.emulator.openlayer.storage import StoredRow
+from reconciler.emulator.openlayer.storage import COMMITS, TESTS, StoredRow
 from reconciler.emulator.openlayer.wire import Call, listed
 from reconciler.emulator.rest import Reply, moment
 
@@ -30,8 +30,8 @@ def list_commits(call: Call) -> Reply:
     """GET /projects/{project}/versions, newest first."""
     project, query = project_of(call), call.asks(bodies.PageQuery)
 
-    def read(limit: int, offset: int) -> tuple[list[Document], int]:
-        return call.store.commits(project["id"], limit, offset)
+    def read(limit: int, offset: int) -> Page:
+        return call.store.page(COMMITS, {"project = ?": project["id"]}, limit, offset)
 
     return Reply(200, listed(call, query, read, lambda doc: views.commit(doc, call.store.task(doc.get("task", "")))))
 
@@ -39,7 +39,8 @@ def list_commits(call: Call) -> Reply:
 def create_commit(call: Call) -> Reply:
     """POST /projects/{project}/versions: queued at first, running at the first look, completed at the second."""
     project, sent = project_of(call), call.body(bodies.CommitCreate)
-    tests = call.store.tests(project["id"], archived=False, monitoring=False)
+    development = {"project = ?": project["id"], "archived = ?": False, "monitoring = ?": False}
+    tests, _ = call.store.page(TESTS, development)
     rows = _rows(call.store.object(sent.storage_uri))
     judgements = [(test, _judged(test, rows)) for test in tests]
     statuses = [judgement.status for _, judgement in judgements]
@@ -58,7 +59,7 @@ def create_commit(call: Call) -> Reply:
         "links": views.app_link("versions", doc["id"]),
         "task": new_task(call, f"process_commit(project_id={project['id']})")["taskResultId"],
     }
-    call.store.add_commit(doc)
+    call.store.add(COMMITS, doc)
     for test, judgement in judgements:
         _keep_result(call, doc, test, judgement)
     return Reply(201, views.commit(doc, call.store.task(doc["task"])))

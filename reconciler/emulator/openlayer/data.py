@@ -11,7 +11,7 @@ from urllib.parse import quote
 from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.resources import pipeline_of
-from reconciler.emulator.openlayer.storage import StoredRow
+from reconciler.emulator.openlayer.storage import PROJECTS, StoredRow
 from reconciler.emulator.openlayer.wire import Call, listed
 from reconciler.emulator.rest import ApiError, Reply, validated
 
@@ -21,7 +21,7 @@ _SCHEME = "local://"
 def stream(call: Call) -> Reply:
     """POST /inference-pipelines/{pipeline}/data-stream; the config must fit the project's task type."""
     pipeline, sent = pipeline_of(call), call.body(bodies.Stream)
-    project = call.store.project(pipeline["projectId"])
+    project = call.store.get(PROJECTS, pipeline["projectId"])
     model = bodies.STREAM_CONFIGS[project["taskType"] if project else "llm-base"]
     config = validated(model, sent.config, inside="config.").sent()
     rows = [_timed(call, config, index, row) for index, row in enumerate(sent.rows)]

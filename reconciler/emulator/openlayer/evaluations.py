@@ -11,7 +11,7 @@ from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
 from reconciler.emulator.openlayer.judging import expected, judged, windows
 from reconciler.emulator.openlayer.resources import commit_of, new_task, pipeline_of, test_of
-from reconciler.emulator.openlayer.storage import LATEST, StoredRow
+from reconciler.emulator.openlayer.storage import LATEST, PIPELINES, StoredRow
 from reconciler.emulator.openlayer.wire import Call, listed
 from reconciler.emulator.rest import MISSING, ApiError, Reply, moment
 
@@ -54,7 +54,7 @@ def _windows(test: Document, start: int, end: int) -> list[int]:
 
 def _pipelines(call: Call, test: Document, wanted: str | None) -> list[Document]:
     """The pipelines to evaluate.  Raises ApiError 422 if the test does not apply to the wanted one."""
-    all_of_them, _ = call.store.pipelines(call.store.project_of_test(test["id"]))
+    all_of_them, _ = call.store.page(PIPELINES, {"project = ?": call.store.project_of_test(test["id"])})
     targeted = [pipeline for pipeline in all_of_them if views.applies(test, pipeline["id"])]
     if wanted is None:
         return targeted
@@ -86,7 +86,7 @@ def _judge_windows(
         if start not in done:
             inside = rows[bisect_left(times, start) : bisect_left(times, start + width)]
             _keep_result(call, test, pipeline["id"], inside, start, task)
-    call.store.put_pipeline({**pipeline, "dateLastEvaluated": moment(call.now)})
+    call.store.put(PIPELINES, {**pipeline, "dateLastEvaluated": moment(call.now)})
 
 
 def _keep_result(

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from reconciler.emulator.database import Document
 from reconciler.emulator.openlayer import bodies, views
-from reconciler.emulator.openlayer.storage import NameTaken
+from reconciler.emulator.openlayer.storage import COMMITS, PIPELINES, PROJECTS, TESTS, NameTaken, Table
 from reconciler.emulator.openlayer.wire import Call, listed, listed_as_stored
 from reconciler.emulator.rest import ApiError, Reply, moment
 
 _DEFAULT_WINDOW_S = 3600.0
+_NAMED = "instr(lower(name), lower(?))"
+"""SQL: the name contains a text, in upper or lower case."""
 
 
-def _found(kind: str, doc: Document | None) -> Document:
+def _found(call: Call, table: Table, thing_id: str) -> Document:
+    doc = call.store.get(table, thing_id)
     if doc is None:
-        raise ApiError(404, f"There is no such {kind}.")
+        raise ApiError(404, f"There is no such {table.noun}.")
     return doc
 
 
 def project_of(call: Call) -> Document:
     """The project of the path.  Raises ApiError 404."""
-    return _found("project", call.store.project(call.path["project"]))
+    return _found(call, PROJECTS, call.path["project"])
 
 
 def pipeline_of(call: Call) -> Document:
     """The pipeline of the path.  Raises ApiError 404."""
-    return _found("inference pipeline", call.store.pipeline(call.path["pipeline"]))
+    return _found(call, PIPELINES, call.path["pipeline"])
 
 
 def test_of(call: Call) -> Document:
     """The test of the path.  Raises ApiError 404."""
-    return _found("test", call.store.test(call.path["test"]))
+    return _found(call, TESTS, call.path["test"])
 
 
 def commit_of(call: Call) -> Document:
     """The commit of the path.  Raises ApiError 404."""
-    return _found("project version", call.store.commit(call.path["version"]))
+    return _found(call, COMMITS, call.path["version"])
 
 
 def _new(call: Call) -> Document:
@@ -49,6 +53,14 @@ def _new(call: Call) -> Document:
 
 def _changed(call: Call, doc: Document, changes: Document) -> Document:
     return {**doc, **changes, "dateUpdated": moment(call.now)}
+
+
+def _write(write: Callable[[Table, Document], None], table: Table, doc: Document) -> None:
+    """Raises ApiError 409."""
+    try:
+        write(table, doc)
+    except NameTaken as error:
+        raise ApiError(409, f'A {table.noun} named "{doc["name"]}" already exists.') from error
 
 
 def read_workspace(call: Call) -> Reply:
@@ -64,15 +76,9 @@ def read_workspace(call: Call) -> Reply:
 def list_projects(call: Call) -> Reply:
     """GET /projects."""
     query = call.asks(bodies.ProjectQuery)
-    return Reply(
-        200,
-        listed(
-            call,
-            query,
-            lambda limit, offset: call.store.projects(query.name, query.task_type, limit, offset),
-            lambda doc: views.project(call.store, doc),
-        ),
-    )
+    where = {_NAMED: query.name, "taskType = ?": query.task_type}
+    read, show = partial(call.store.page, PROJECTS, where), partial(views.project, call.store)
+    return Reply(200, listed(call, query, read, show))
 
 
 def create_project(call: Call) -> Reply:
@@ -87,30 +93,20 @@ def create_project(call: Call) -> Reply:
         "creatorId": call.store.workspace["creatorId"],
         **sent,
     }
-    try:
-        call.store.add_project(doc)
-    except NameTaken as error:
-        raise _taken("project", doc) from error
+    _write(call.store.add, PROJECTS, doc)
     return Reply(201, views.project(call.store, doc))
-
-
-def _taken(kind: str, doc: Document) -> ApiError:
-    return ApiError(409, f'A {kind} named "{doc["name"]}" already exists.')
 
 
 def update_project(call: Call) -> Reply:
     """PATCH /projects/{project}."""
     doc = _changed(call, project_of(call), call.body(bodies.ProjectUpdate).sent())
-    try:
-        call.store.put_project(doc)
-    except NameTaken as error:
-        raise _taken("project", doc) from error
+    _write(call.store.put, PROJECTS, doc)
     return Reply(200, views.project(call.store, doc))
 
 
 def delete_project(call: Call) -> Reply:
     """DELETE /projects/{project}."""
-    call.store.delete_project(project_of(call)["id"])
+    call.store.delete(PROJECTS, project_of(call)["id"])
     return Reply(204)
 
 
@@ -120,15 +116,9 @@ def delete_project(call: Call) -> Reply:
 def list_pipelines(call: Call) -> Reply:
     """GET /projects/{project}/inference-pipelines."""
     project, query = project_of(call), call.asks(bodies.NamedQuery)
-    return Reply(
-        200,
-        listed(
-            call,
-            query,
-            lambda limit, offset: call.store.pipelines(project["id"], query.name, limit, offset),
-            lambda doc: views.pipeline(call.store, doc),
-        ),
-    )
+    where = {"project = ?": project["id"], _NAMED: query.name}
+    read, show = partial(call.store.page, PIPELINES, where), partial(views.pipeline, call.store)
+    return Reply(200, listed(call, query, read, show))
 
 
 def create_pipeline(call: Call) -> Reply:
@@ -140,10 +130,7 @@ def create_pipeline(call: Call) -> Reply:
     unset = ("dateLastEvaluated", "dateOfNextEvaluation", "dateLastPolled", "referenceDatasetUri", "description")
     parents = {"projectId": project["id"], "workspaceId": project["workspaceId"]}
     doc = {**_new(call), **dict.fromkeys(unset), **parents, **sent}
-    try:
-        call.store.add_pipeline(doc)
-    except NameTaken as error:
-        raise _taken("inference pipeline", doc) from error
+    _write(call.store.add, PIPELINES, doc)
     return Reply(201, views.pipeline(call.store, doc))
 
 
@@ -158,22 +145,19 @@ def read_pipeline(call: Call) -> Reply:
 def update_pipeline(call: Call) -> Reply:
     """PUT /inference-pipelines/{pipeline}; what is not sent stays."""
     doc = _changed(call, pipeline_of(call), call.body(bodies.PipelineUpdate).sent())
-    try:
-        call.store.put_pipeline(doc)
-    except NameTaken as error:
-        raise _taken("inference pipeline", doc) from error
+    _write(call.store.put, PIPELINES, doc)
     return Reply(200, views.pipeline(call.store, doc))
 
 
 def delete_pipeline(call: Call) -> Reply:
     """DELETE /inference-pipelines/{pipeline}; tests that target it do so no longer."""
     doc = pipeline_of(call)
-    call.store.delete_pipeline(doc["id"])
-    for test in call.store.tests(doc["projectId"]):
+    call.store.delete(PIPELINES, doc["id"])
+    for test in call.store.page(TESTS, {"project = ?": doc["projectId"]})[0]:
         targets = {key: test[key] for key in ("includePipelines", "excludePipelines") if doc["id"] in test[key]}
         if targets:
             rest = {key: [each for each in ids if each != doc["id"]] for key, ids in targets.items()}
-            call.store.put_test({**test, **rest})
+            call.store.put(TESTS, {**test, **rest})
     return Reply(204)
 
 
@@ -185,17 +169,17 @@ def list_tests(call: Call) -> Reply:
     project, query = project_of(call), call.asks(bodies.TestQuery)
     if query.origin_version_id:
         return Reply(200, listed(call, query, lambda *_: ([], 0), dict))
+    where = {
+        "project = ?": project["id"],
+        "archived = ?": None if query.include_archived else False,
+        "monitoring = ?": query.uses_production_data,
+        "type = ?": query.type,
+        "suggested = ?": query.suggested,
+    }
 
     def read(limit: int, offset: int) -> tuple[list[str], int]:
-        paging = {} if call.dialect == "seed" else {"limit": limit, "offset": offset}
-        return call.store.tests_as_shown(
-            project["id"],
-            test_type=query.type,
-            archived=None if query.include_archived else False,
-            suggested=query.suggested,
-            monitoring=query.uses_production_data,
-            **paging,
-        )
+        paging = () if call.dialect == "seed" else (limit, offset)
+        return call.store.page_as_stored(TESTS, where, *paging)
 
     return Reply(200, listed_as_stored(call, query, read))
 
@@ -249,7 +233,7 @@ def _check_targets(call: Call, project_id: str, sent: bodies.TestFields) -> None
     targets = {"includePipelines": sent.include_pipelines, "excludePipelines": sent.exclude_pipelines}
     if not any(targets.values()):
         return
-    ours = {doc["id"] for doc in call.store.pipelines(project_id)[0]}
+    ours = {doc["id"] for doc in call.store.page(PIPELINES, {"project = ?": project_id})[0]}
     for key, ids in targets.items():
         for foreign in set(ids or ()) - ours:
             raise ApiError(422, f"{key}: there is no inference pipeline {foreign} in this project.")
@@ -288,10 +272,10 @@ def update_tests(call: Call) -> Reply:
     """PUT /projects/{project}/tests: all payloads or none.  The change is visible before its task is done."""
     project = project_of(call)
     for index, payload in enumerate(call.body(bodies.TestsUpdate).payloads):
-        doc = call.store.test(payload.id)
+        doc = call.store.get(TESTS, payload.id)
         if doc is None or call.store.project_of_test(payload.id) != project["id"]:
             raise ApiError(422, f"payloads.{index}.id: there is no test {payload.id} in this project.")
-        call.store.put_test(_updated_test(call, doc, payload, f"payloads.{index}."))
+        call.store.put(TESTS, _updated_test(call, doc, payload, f"payloads.{index}."))
     return Reply(200, new_task(call, f"update_tests(project_id={project['id']})"))
 
 
@@ -306,7 +290,7 @@ def update_tests_of_the_seed(call: Call) -> Reply:
     project = project_of(call)
     updated = []
     for index, sent in enumerate(call.body(bodies.SeedTestsUpdate).tests):
-        doc = call.store.test(sent.id)
+        doc = call.store.get(TESTS, sent.id)
         if doc is None or call.store.project_of_test(sent.id) != project["id"]:
             raise ApiError(422, f"tests.{index}.id: there is no test {sent.id} in this project.")
         changes = sent.model_dump(by_alias=True, exclude_unset=True)
@@ -315,7 +299,7 @@ def update_tests_of_the_seed(call: Call) -> Reply:
         if changes.get("archived", doc["archived"]) != doc["archived"]:
             changes["dateArchived"] = moment(call.now) if sent.archived else None
         updated.append(_changed(call, doc, changes))
-        call.store.put_test(updated[-1])
+        call.store.put(TESTS, updated[-1])
     return Reply(200, {"items": updated})
 
 
@@ -327,11 +311,11 @@ def read_test(call: Call) -> Reply:
 def update_test(call: Call) -> Reply:
     """PUT /tests/{test}; not in the SDK, but the vendor's MCP server uses it."""
     doc = _updated_test(call, test_of(call), call.body(bodies.TestUpdate), "")
-    call.store.put_test(doc)
+    call.store.put(TESTS, doc)
     return Reply(200, doc)
 
 
 def delete_test(call: Call) -> Reply:
     """DELETE /tests/{test}, for good; not in the SDK, but the vendor's MCP server uses it."""
-    call.store.delete_test(test_of(call)["id"])
+    call.store.delete(TESTS, test_of(call)["id"])
     return Reply(204)

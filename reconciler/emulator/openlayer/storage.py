@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,22 @@ CREATE TABLE IF NOT EXISTS openlayer_objects (uri TEXT PRIMARY KEY, content BLOB
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where documents of one kind are kept by their ids; ``order`` is that of its lists."""
+
+    name: str
+    noun: str
+    order: str = "seq"
+    encode: Callable[[Document], str] = json.dumps
+
+
+PROJECTS = Table("openlayer_projects", "project")
+PIPELINES = Table("openlayer_pipelines", "inference pipeline")
+TESTS = Table("openlayer_tests", "test", "number", encoded_again)
+COMMITS = Table("openlayer_commits", "project version", "seq DESC")
+
+
 class NameTaken(Exception):
     """Another project of the workspace, or pipeline of the project, has the name."""
 
@@ -117,34 +133,45 @@ class Store(DocumentStore):
                 self._sql.execute("INSERT INTO openlayer_workspace VALUES (?)", (json.dumps(workspace),))
             self.workspace: Document = self._documents("SELECT doc FROM openlayer_workspace")[0]
 
-    def _write_named(self, sql: str, values: Sequence[object]) -> None:
+    def _write(self, sql: str, values: Sequence[object]) -> None:
         try:
             self._sql.execute(sql, values)
         except sqlite3.IntegrityError as error:
             raise NameTaken from error
 
+    # --- any table
+
+    def add(self, table: Table, doc: Document) -> None:
+        """Keep a new document, in its project if it is of one.  Raises NameTaken."""
+        row = {"id": doc["id"], "doc": table.encode(doc)}
+        if "projectId" in doc:
+            row["project"] = doc["projectId"]
+        places = ", ".join("?" * len(row))
+        self._write(f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))  # noqa: S608
+
+    def put(self, table: Table, doc: Document) -> None:
+        """Replace a document.  Raises NameTaken."""
+        self._write(f"UPDATE {table.name} SET doc = ? WHERE id = ?", (table.encode(doc), doc["id"]))  # noqa: S608
+
+    def get(self, table: Table, thing_id: str) -> Document | None:
+        """One document."""
+        return self._one(f"SELECT doc FROM {table.name} WHERE id = ?", (thing_id,))  # noqa: S608
+
+    def page(self, table: Table, where: Mapping[str, object], limit: int = -1, offset: int = 0) -> Page:
+        """Documents under SQL conditions (a None value is no condition), in order; a negative limit is none."""
+        return self._page(table.name, where, table.order, limit, offset)
+
+    def page_as_stored(
+        self, table: Table, where: Mapping[str, object], limit: int = -1, offset: int = 0
+    ) -> tuple[list[str], int]:
+        """The same as JSON text, which is how they are stored."""
+        return self._page_as_stored(table.name, where, table.order, limit, offset)
+
+    def delete(self, table: Table, thing_id: str) -> None:
+        """With everything in it, or of it."""
+        self._sql.execute(f"DELETE FROM {table.name} WHERE id = ?", (thing_id,))  # noqa: S608
+
     # --- projects
-
-    def add_project(self, doc: Document) -> None:
-        """Raises NameTaken."""
-        self._write_named("INSERT INTO openlayer_projects (id, doc) VALUES (?, ?)", (doc["id"], json.dumps(doc)))
-
-    def put_project(self, doc: Document) -> None:
-        """Raises NameTaken."""
-        self._write_named("UPDATE openlayer_projects SET doc = ? WHERE id = ?", (json.dumps(doc), doc["id"]))
-
-    def project(self, project_id: str) -> Document | None:
-        """One project."""
-        return self._one("SELECT doc FROM openlayer_projects WHERE id = ?", (project_id,))
-
-    def projects(self, name: str | None, task_type: str | None, limit: int, offset: int) -> Page:
-        """Projects whose name contains ``name``, oldest first."""
-        where = {"instr(lower(name), lower(?))": name, "taskType = ?": task_type}
-        return self._page("openlayer_projects", where, "seq", limit, offset)
-
-    def delete_project(self, project_id: str) -> None:
-        """With everything in it."""
-        self._sql.execute("DELETE FROM openlayer_projects WHERE id = ?", (project_id,))
 
     def counts(self, project_id: str) -> dict[str, int]:
         """What is in a project, under the API's names; archived tests do not count."""
@@ -162,30 +189,6 @@ class Store(DocumentStore):
         }
 
     # --- pipelines
-
-    def add_pipeline(self, doc: Document) -> None:
-        """Raises NameTaken."""
-        self._write_named(
-            "INSERT INTO openlayer_pipelines (id, project, doc) VALUES (?, ?, ?)",
-            (doc["id"], doc["projectId"], json.dumps(doc)),
-        )
-
-    def put_pipeline(self, doc: Document) -> None:
-        """Raises NameTaken."""
-        self._write_named("UPDATE openlayer_pipelines SET doc = ? WHERE id = ?", (json.dumps(doc), doc["id"]))
-
-    def pipeline(self, pipeline_id: str) -> Document | None:
-        """One pipeline."""
-        return self._one("SELECT doc FROM openlayer_pipelines WHERE id = ?", (pipeline_id,))
-
-    def pipelines(self, project_id: str, name: str | None = None, limit: int = -1, offset: int = 0) -> Page:
-        """Pipelines of a project whose name contains ``name``, oldest first; a negative limit is none."""
-        where = {"project = ?": project_id, "instr(lower(name), lower(?))": name}
-        return self._page("openlayer_pipelines", where, "seq", limit, offset)
-
-    def delete_pipeline(self, pipeline_id: str) -> None:
-        """With its rows and results."""
-        self._sql.execute("DELETE FROM openlayer_pipelines WHERE id = ?", (pipeline_id,))
 
     def latest_statuses(self, pipeline_id: str) -> list[str]:
         """The status of the newest finished result of each test that is not archived."""
@@ -207,71 +210,16 @@ class Store(DocumentStore):
         )
         return text
 
-    def put_test(self, doc: Document) -> None:
-        """Replace a test."""
-        self._sql.execute("UPDATE openlayer_tests SET doc = ? WHERE id = ?", (encoded_again(doc), doc["id"]))
-
-    def test(self, test_id: str) -> Document | None:
-        """One test."""
-        return self._one("SELECT doc FROM openlayer_tests WHERE id = ?", (test_id,))
-
     def project_of_test(self, test_id: str) -> str:
         """The id of a test's project; the test exists."""
         row = self._sql.execute("SELECT project FROM openlayer_tests WHERE id = ?", (test_id,)).fetchone()
         return str(row[0])
-
-    def tests(self, project_id: str, *, archived: bool | None = None, monitoring: bool | None = None) -> list[Document]:
-        """All tests of a project, oldest first; None does not filter."""
-        where = {"project = ?": project_id, "archived = ?": archived, "monitoring = ?": monitoring}
-        return self._page("openlayer_tests", where, "number", -1, 0)[0]
-
-    def tests_as_shown(
-        self,
-        project_id: str,
-        *,
-        test_type: str | None,
-        archived: bool | None,
-        suggested: bool | None,
-        monitoring: bool | None,
-        limit: int = -1,
-        offset: int = 0,
-    ) -> tuple[list[str], int]:
-        """A page of tests as JSON text, which is how they are stored; a negative limit is none."""
-        where = {
-            "project = ?": project_id,
-            "archived = ?": archived,
-            "monitoring = ?": monitoring,
-            "type = ?": test_type,
-            "suggested = ?": suggested,
-        }
-        return self._page_as_stored("openlayer_tests", where, "number", limit, offset)
 
     def monitoring_tests(self, project_id: str) -> tuple[int, list[Document]]:
         """How many tests of a project look at what is streamed, and those of them that may not be for all pipelines."""
         held = "FROM openlayer_tests WHERE project = ? AND archived = 0 AND monitoring = 1"
         targeted = self._documents(f"SELECT doc {held} AND {_TARGETED}", (project_id,))
         return self._count(f"SELECT count(*) {held}", (project_id,)), targeted
-
-    def delete_test(self, test_id: str) -> None:
-        """With its results."""
-        self._sql.execute("DELETE FROM openlayer_tests WHERE id = ?", (test_id,))
-
-    # --- commits
-
-    def add_commit(self, doc: Document) -> None:
-        """Keep a new commit."""
-        self._sql.execute(
-            "INSERT INTO openlayer_commits (id, project, doc) VALUES (?, ?, ?)",
-            (doc["id"], doc["projectId"], json.dumps(doc)),
-        )
-
-    def commit(self, commit_id: str) -> Document | None:
-        """One commit."""
-        return self._one("SELECT doc FROM openlayer_commits WHERE id = ?", (commit_id,))
-
-    def commits(self, project_id: str, limit: int, offset: int) -> Page:
-        """Commits of a project, newest first."""
-        return self._page("openlayer_commits", {"project = ?": project_id}, "seq DESC", limit, offset)
 
     # --- tasks
 

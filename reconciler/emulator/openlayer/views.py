@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from reconciler.emulator.database import Document
-from reconciler.emulator.openlayer.storage import STEPS_OF_A_TASK, Store, Task
+from reconciler.emulator.openlayer.storage import PROJECTS, STEPS_OF_A_TASK, Store, Task
 from reconciler.emulator.rest import moment
 
 TARGETING = ("defaultToAllPipelines", "includePipelines", "excludePipelines", "includeHistoricalData")
@@ -31,7 +31,7 @@ def project(store: Store, doc: Document) -> Document:
 
 def workspace(store: Store) -> Document:
     """The one workspace of a database."""
-    _, projects = store.projects(None, None, 0, 0)
+    _, projects = store.page(PROJECTS, {}, 0)
     return {**store.workspace, "projectCount": projects}
 
 
@@ -54,7 +54,7 @@ def pipeline(store: Store, doc: Document, expand: tuple[str, ...] = ()) -> Docum
         "links": app_link("inference-pipelines", doc["id"]),
     }
     if "project" in expand:
-        parent = store.project(doc["projectId"])
+        parent = store.get(PROJECTS, doc["projectId"])
         shown["project"] = parent and project(store, parent)
     if "workspace" in expand:
         shown["workspace"] = workspace(store)
