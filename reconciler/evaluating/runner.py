@@ -3,11 +3,8 @@
 Touches nothing itself: requests go through ``send``, durable notes through ``record``, time through ``clock``.
 
 An evaluation that runs twice costs money, so a trigger is sent at most once.  Its note is durable before the request
-and holds the task ids before the wait, so that a killed wait can be taken up again (see ``notes``).
-
-A lost trigger that has a name of its own (``Measuring.lost``) is looked for by that, and certainly did not start when
-the uncertainty window is over without it; the next run sends it anew.  Without a name it is looked for in the results,
-which prove nothing, and not sent again as long as it is noted.
+and holds the task ids before the wait, so that a killed wait can be taken up again (see ``notes``; for one whose reply
+was lost, ``lost_triggers``).
 
 A run that was cut short is judged as a whole when it is taken up, so its notes go together, when all of it is over.
 
@@ -25,15 +22,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.concurrency import all_at_once, all_of
+from reconciler.concurrency import all_of
 from reconciler.errors import (
     ApiError,
     Conflict,
@@ -42,32 +37,23 @@ from reconciler.errors import (
     NotAuthorized,
     NotFound,
     OutcomeUnknown,
-    RateLimited,
-    ReadFailed,
-    Unreachable,
 )
-from reconciler.evaluating.notes import Started, forgotten, started_before, superseded, task_key, under_way
-from reconciler.evaluating.waiting import LAST_LOOK_S, TimeIsUp, in_time, pauses
-from reconciler.model.call import Call, Flow, Reply, Wire
-from reconciler.model.flow import Send, drive
-from reconciler.model.measuring import Measuring, Task, Trigger
+from reconciler.evaluating.asking import Note, Run
+from reconciler.evaluating.lost_triggers import LostTrigger
+from reconciler.evaluating.notes import Started, forgotten, superseded, task_key
+from reconciler.evaluating.waiting import TimeIsUp, in_time
+from reconciler.model.call import Call, Flow, Reply
+from reconciler.model.flow import drive
+from reconciler.model.measuring import Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
-from reconciler.model.provider import Clock
-from reconciler.model.resource import Address
-from reconciler.model.state import Record
-from reconciler.model.values import Fields, format_duration
+from reconciler.model.values import format_duration
 
 T = TypeVar("T")
-OnProgress: TypeAlias = Callable[[int, int, str], None]
 
 SETTLED_S = 10.0
 """Without a task to ask about, results count as complete when they have not changed for this long."""
 LAG_S = 3.0
 """How long results may lag behind the end of their task."""
-DOUBT_S = 60.0
-"""How long a lost trigger can still turn up, unless it is said, and how long its results may take."""
-FAILED_READS = 3
-"""How many failed reads in a row, each already retried by the transport, end the waiting."""
 
 
 class RunResult(Struct, frozen=True):
@@ -106,10 +92,10 @@ async def run(triggers: Sequence[Trigger], here: Run) -> RunResult:
         ended, ended_for_good = ended + 1, ended_for_good + end.over
         here.on_progress(ended, len(every), measurement.label())
         if ended_for_good == len(every):
-            for key in sorted({task_key(each.trigger) for each in every if each.noted}):
+            for key in sorted({task_key(each.trigger) for each in every if each.note.started}):
                 await here.record(forgotten(key))
         elif end.over:
-            await measurement.remember_end()
+            await measurement.note.say_over()
         return end
 
     ends = await all_of(one(each) for each in every)
@@ -119,97 +105,6 @@ async def run(triggers: Sequence[Trigger], here: Run) -> RunResult:
         doubtful=tuple(each for each, end in zip(triggers, ends, strict=True) if end.doubtful),
         unstarted=sum(end.unstarted for end in ends),
     )
-
-
-# --------------------------------------------------------------------------------------------------- asking
-
-
-class Run(Struct, frozen=True, kw_only=True, dict=True):
-    """What all triggers of one run share: how to ask, what is known of them already, and for how long to wait.
-
-    ``measuring``   how what stands at an address is measured.
-    ``record``      keeps a note; it must be durable when it returns.
-    ``on_progress`` is told (done, total, what) after each trigger.
-    ``parallelism`` bounds the requests in flight.
-    ``tasks``       ``State.tasks``: a trigger noted there is not sent again (``notes`` finds the triggers to give).
-    ``resumed``     neither is one sent again that is noted as over, nor are the runs started that a series lacks: it
-                    stays noted for a run that may start them.
-    ``began``       the monotonic second from which the deadline counts.
-    ``wait``        False returns as soon as everything is started, however long that takes.
-    ``doubt_s``     the uncertainty window: for how long a trigger whose reply was lost may still turn up.  What an
-                    earlier process left in doubt counts from now, less what was spent on looking for it: nobody knows
-                    when it was sent.
-    """
-
-    measuring: Callable[[Address], Measuring]
-    send: Send
-    wire: Wire
-    clock: Clock
-    record: Callable[[Record], Awaitable[None]]
-    on_progress: OnProgress = lambda _done, _total, _what: None
-    parallelism: int
-    tasks: Mapping[str, Fields] = {}
-    resumed: bool = False
-    began: float
-    deadline_s: float
-    wait: bool = True
-    doubt_s: float = DOUBT_S
-
-    @cached_property
-    def names(self) -> Mapping[tuple[str, str], str]:
-        """The name of what has a remote id, by the name of its root and that id."""
-        return {(address.root, remote_id): address.name for address, remote_id in self.wire.ids.items()}
-
-    @cached_property
-    def slots(self) -> asyncio.Semaphore:
-        """Held for each request in flight."""
-        return asyncio.Semaphore(self.parallelism)
-
-    @cached_property
-    def starting(self) -> defaultdict[tuple[str, str | None], asyncio.Lock]:
-        """Held for a subject and a place while something is started there."""
-        return defaultdict(asyncio.Lock)
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds, as all points in time here."""
-        return self.clock.monotonic()
-
-    @property
-    def deadline(self) -> float:
-        """When nobody waits any longer."""
-        return self.began + self.deadline_s if self.wait else math.inf
-
-    @property
-    def end(self) -> float:
-        """When the last look is over."""
-        return self.deadline + LAST_LOOK_S
-
-    async def ask_until(self, until: float, ask: Callable[[], Awaitable[T | None]]) -> T | None:
-        """The first answer that is not None; None when time is up.  Asks at least once."""
-        pause, failures = pauses(), 0
-        while True:
-            try:
-                answer = await ask()
-                failures = 0
-            except TimeIsUp:
-                return None
-            except (ReadFailed, RateLimited, Unreachable):
-                answer, failures = None, failures + 1
-                if failures == FAILED_READS:
-                    raise
-            left = until - self.now
-            if answer is not None or left <= 0:
-                return answer
-            await self.clock.sleep(min(next(pause), left))
-
-    async def read(self, flow: Flow[T]) -> T:
-        """What is read before the end.  Raises TimeIsUp, whatever the reading was waiting for."""
-        return await in_time(drive(flow, self._send, self.clock.sleep, all_at_once(self._send)), self.end - self.now)
-
-    async def _send(self, call: Call) -> Reply:
-        async with self.slots:
-            return await self.send(call)
 
 
 # --------------------------------------------------------------------------------------------------- one trigger
@@ -235,15 +130,15 @@ class _Measurement:
 
     def __init__(self, run: Run, trigger: Trigger) -> None:
         self.run, self.trigger, self.measuring = run, trigger, run.measuring(trigger.address)
-        self.noted = started_before(trigger, run.tasks, resumed=run.resumed)
-        """What its note says; None where there is none."""
+        self.note = Note(run, trigger)
+        self.lost = LostTrigger(run, self.measuring, self.note)
         self.tasks_are_runs = self.measuring.of_tasks is not None
         self.asked_at = run.began
         """When the vendor last answered a trigger; what an earlier process has sent may have been sent just now."""
 
     async def all_runs(self) -> _End:
         """What came of all its runs, from the one that an earlier process has started or the first."""
-        known, trigger = self.noted, self.trigger
+        known, trigger = self.note.started, self.trigger
         found, done = (known.earlier, known.number - 1) if known else ((), 0)
         while True:
             end = await self._one_run(known, Started(trigger, number=done + 1, earlier=found, about=trigger.about))
@@ -262,7 +157,7 @@ class _Measurement:
         try:
             # One subject may be measured for several resources: each sees what was started there before it starts more.
             async with self.run.starting[self.trigger.remote_id, self.trigger.pipeline]:
-                started = (await self._taken_up(known) if known else None) or await self._start(planned)
+                started = (await self.lost.taken_up(known) if known else None) or await self._start(planned)
             if started is None:
                 return _End(await self._recorded_before(), is_measured=False)
         except TimeIsUp:
@@ -314,7 +209,7 @@ class _Measurement:
 
     async def _request(self, planned: Started, parts: Sequence[Trigger]) -> Started | None:
         unsure = replace(planned, sure=False)
-        await self._remember(unsure)
+        await self.note.say(unsure)
         lost = carried_out = False
 
         async def send(call: Call) -> Reply:
@@ -336,35 +231,22 @@ class _Measurement:
             flows = (self.measuring.trigger(part, self.run.wire) for part in parts)
             asked = [await drive(flow, send, self.run.clock.sleep) for flow in flows]
         except TimeIsUp:
-            await self._forget()
+            await self.note.remove()
             raise
         except ApiError as error:
             # When something was lost, that the look for it was refused says nothing about the trigger.  Where only
             # reading was tried, nothing was started.
             if lost or (carried_out and not isinstance(error, (NotApplied, Conflict))):
                 return replace(unsure, since=self.run.now)
-            await self._forget()
+            await self.note.remove()
             raise
         if all(tasks is None for tasks in asked):
-            await self._forget()
+            await self.note.remove()
             return None
         self.asked_at = self.run.now
         started = replace(planned, tasks=tuple(task for tasks in asked for task in tasks or ()))
-        await self._remember(started)
+        await self.note.say(started)
         return started
-
-    async def _remember(self, started: Started) -> None:
-        self.noted = started
-        await self.run.record(under_way(started))
-
-    async def remember_end(self) -> None:
-        """Note that it is over while others are not."""
-        if self.noted is not None and not self.noted.over:
-            await self._remember(replace(self.noted, over=True))
-
-    async def _forget(self) -> None:
-        self.noted = None
-        await self.run.record(forgotten(task_key(self.trigger)))
 
     # ----------------------------------------------------------------------------------------------- waiting
 
@@ -440,79 +322,25 @@ class _Measurement:
 
     # ----------------------------------------------------------------------------------------- a lost reply
 
-    async def _taken_up(self, known: Started) -> Started | None:
-        """What an earlier run has started; None where it turns out that it has not, and somebody may send it."""
-        if known.sure or known.over or not self._has_name(known):
-            return known
-        try:
-            sought = await self._sought(known)
-        except NotAuthorized:
-            raise
-        except ApiError:
-            return known
-        if sought is None and not self.run.resumed:
-            await self._forget()
-            return None
-        return sought or known
-
     async def _look_for(self, started: Started) -> _End:
         """For a trigger whose reply was lost: whether it was started after all."""
-        if not self._has_name(started):
+        if not self.lost.has_name(started):
             return await self._look_for_results(started)
-        sought = await self._sought(started)
+        sought = await self.lost.sought(started)
         if sought is not None and sought.sure:
             return await self._wait_for(sought)
         return self._in_doubt(over=sought is None)
 
-    async def _sought(self, started: Started) -> Started | None:
-        """With its task where that was found, as it was at the deadline; None where it certainly did not start."""
-        lost, until = self.measuring.lost, self._doubt_ends(started)
-        assert lost is not None
-        sent = replace(started.sent, about=started.about)
-
-        async def found() -> tuple[Task, ...] | None:
-            began = self.run.now  # only a look that was begun after the window proves anything
-            tasks = await self.run.read(lost(sent, self.run.wire))
-            return tasks if tasks or began >= until else None
-
-        tasks = await self.run.ask_until(self.run.deadline, found)
-        if tasks is None:
-            return await self._still_in_doubt(started)
-        if not tasks:
-            return None
-        started = replace(started, tasks=tasks, sure=True)
-        await self._remember(started)
-        return started
-
     async def _look_for_results(self, started: Started) -> _End:
-        reading, until = _Reading(started.seen, SETTLED_S), self._doubt_ends(started)
+        reading, until = _Reading(started.seen, SETTLED_S), self.lost.doubt_ends(started)
         if await self._read_until(min(self.run.deadline, until), started, reading):
             # Only one that writes over others, or follows them, knows what was there before; else they may be older.
             return _End(reading.results, doubtful=not self.trigger.overwrite and started.number == 1)
         over = self.run.now >= until
         if not over:
-            await self._still_in_doubt(started)
+            await self.lost.still_in_doubt(started)
         end = self._in_doubt(over=over)
         return replace(end, evaluations=(*end.evaluations, *reading.results))
-
-    def _has_name(self, started: Started) -> bool:
-        """Whether what it started can be told from everything else."""
-        return self.measuring.lost is not None and bool(started.trigger.op)
-
-    def _doubt_ends(self, started: Started) -> float:
-        """From when on it cannot turn up any more.  Results take longer than what is in a list."""
-        window = self.run.doubt_s if self._has_name(started) else max(self.run.doubt_s, DOUBT_S)
-        return self._since(started) + window - started.looked_s
-
-    def _since(self, started: Started) -> float:
-        return self.run.began if started.since is None else started.since
-
-    async def _still_in_doubt(self, started: Started) -> Started:
-        """Note how long it was looked for, so that the next run need not begin again."""
-        now = self.run.now
-        started = replace(started, since=now, looked_s=started.looked_s + now - self._since(started))
-        await self._remember(started)
-        return started
 
     def _in_doubt(self, *, over: bool) -> _End:
         then = ", and it is not sent a second time" if over else "; the next evaluation goes on looking for it"

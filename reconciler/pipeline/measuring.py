@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from reconciler.applying.journal import Journal
 from reconciler.concurrency import all_of
 from reconciler.errors import ApiError, NotAuthorized, ReconcilerError, UsageInvalid
+from reconciler.evaluating.asking import OnProgress, Run
 from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import Past, as_recorded, judge, passed
 from reconciler.evaluating.notes import noted, outdated, resume
 from reconciler.evaluating.one_result import Expectation
 from reconciler.evaluating.recent import RecentAnswers
-from reconciler.evaluating.runner import OnProgress, Run, RunResult, run
+from reconciler.evaluating.runner import RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.flow import Send, drive

@@ -23,8 +23,9 @@ from reconciler.errors import (
     RateLimited,
     ReadFailed,
 )
+from reconciler.evaluating.asking import Run
 from reconciler.evaluating.notes import noted, outdated, resume, task_key
-from reconciler.evaluating.runner import Run, RunResult, run
+from reconciler.evaluating.runner import RunResult, run
 from reconciler.model.call import Call, Flow, Reply, Wire, url_path
 from reconciler.model.measuring import Measuring, Task, Trigger
 from reconciler.model.outcome import Evaluation, EvaluationStatus, TaskState, TimeRange
