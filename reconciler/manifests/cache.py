@@ -182,6 +182,7 @@ class _Entry(Struct):
     environments: tuple[str, ...]
     warnings: tuple[Problem, ...]
     value_sources: dict[int, tuple[ValueSource, ...]]
+    off: list[tuple[Address, Source]]
 
 
 class _Table(Struct):
@@ -236,6 +237,7 @@ def _encoded(loaded: Loaded) -> _Entry:
         environments=loaded.environments,
         warnings=loaded.warnings,
         value_sources={place: one.value_sources for place, one in enumerate(desired) if one.value_sources},
+        off=list(desired.off.items()),
     )
 
 
@@ -266,7 +268,14 @@ def _decoded(entry: _Entry) -> Loaded:
         address = addresses[entry.resources[place].address]
         resources[address] = replace(resources[address], value_sources=found)
     return Loaded(
-        Desired(resources, entry.digest, entry.scope, entry.texts, tuple(map(_pin, entry.pins))),
+        Desired(
+            resources=resources,
+            digest=entry.digest,
+            scope=entry.scope,
+            warnings=entry.texts,
+            pins=tuple(map(_pin, entry.pins)),
+            off=dict(entry.off),
+        ),
         None if entry.environment is None else _environment(entry.environment),
         entry.environments,
         entry.warnings,

@@ -86,12 +86,9 @@ def _of_run(loaded: Loaded, home: str, environment: str | None) -> Loaded:
 
 
 def _is_all(loaded: Loaded) -> bool:
-    """Whether an entry can hold all of it: files beside the manifests may change without them.
-
-    Nor does an entry tell what is switched off.
-    """
+    """Whether an entry can hold all of it: files beside the manifests may change without them."""
     rows = loaded.environment.emulator.rows if loaded.environment else ()
-    return not rows and not loaded.desired.off and not any(resource.files for resource in loaded.desired)
+    return not rows and not any(resource.files for resource in loaded.desired)
 
 
 def _load(
