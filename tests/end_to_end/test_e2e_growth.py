@@ -224,30 +224,36 @@ def _workspace(number: int, datasets: int, cases: int, least: int) -> str:
     return f"{head}  datasets:\n{files}  testCases:\n{tests}  runs:\n{runs}"
 
 
+OTHERS: dict[int, CodeType] = {}
+"""Code that is not ours, by its id: to find it by itself Python would hash all that it holds, at every call."""
+
+
 @contextmanager
 def _counting(work: Work) -> Iterator[None]:
     """Count what our own code does, in this thread and those that it starts, but for the emulator's."""
-    counters: dict[CodeType, Callable[..., Any] | None] = {}
-    counts: list[tuple[tuple[str, str], list[int]]] = []
+    counters: dict[int, Callable[..., Any] | None] = dict.fromkeys(OTHERS)
+    counts: list[tuple[CodeType, list[int]]] = []
 
     def counter_of(code: CodeType) -> Callable[..., Any] | None:
         if not code.co_filename.startswith(HOME) or code.co_filename.startswith(SERVER):
+            OTHERS[id(code)] = code
             return None
         count = [0]  # one cell for each function: this runs for every line, and a look into a table would double it
-        counts.append(((code.co_filename.removeprefix(HOME), code.co_name), count))
+        counts.append((code, count))
 
-        def on_line(*_: Any) -> Any:
+        def on_line(_frame: FrameType, _event: str, _argument: Any) -> Any:
             count[0] += 1
             return on_line
 
         return on_line
 
-    def on_call(frame: FrameType, *_: Any) -> Any:
+    def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
         try:
-            counter = counters[frame.f_code]
+            counter = counters[id(code)]
         except KeyError:
-            counter = counters[frame.f_code] = counter_of(frame.f_code)
-        return counter and counter()
+            counter = counters[id(code)] = counter_of(code)
+        return None if counter is None else counter(frame, event, argument)
 
     before, before_in_threads = sys.gettrace(), threading.gettrace()
     threading.settrace(on_call)
@@ -257,5 +263,5 @@ def _counting(work: Work) -> Iterator[None]:
     finally:
         sys.settrace(before)
         threading.settrace(before_in_threads)
-        for place, count in counts:
-            work[place] += count[0]
+        for code, count in counts:
+            work[code.co_filename.removeprefix(HOME), code.co_name] += count[0]
