@@ -26,6 +26,7 @@ from reconciler.model.kind import Removal, Replace
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.resource import LiveObject
+from reconciler.model.secrecy import Secrets, withheld
 from reconciler.model.state import Entry, in_place_of
 
 LOOK_AHEAD = 4
@@ -139,7 +140,7 @@ class _Run:
         try:
             await self._act(unit)
         except NotAuthorized as error:
-            self.refused = f"stopped, because {error.message}"
+            self.refused = f"stopped, because {withheld(error.message, self._secrets(unit))}"
             self._fail(unit, error, StepStatus.FAILED)
         except OutcomeUnknown as error:
             self._fail(unit, error, StepStatus.UNKNOWN)
@@ -155,10 +156,15 @@ class _Run:
             self._fail(left, error, StepStatus.FAILED)
 
     def _fail(self, unit: list[Step], error: ApiError, status: StepStatus) -> None:
+        secrets = self._secrets(unit)  # a platform may repeat what it refuses
+        message, hint = withheld(error.message, secrets), withheld(error.hint, secrets)
         for step in unit:
             if step.id not in self.outcomes:
                 refused = status is StepStatus.FAILED and error.lasts
-                self._finish(step, StepOutcome(step.id, status, error.message, error.hint, step.remote_id, refused))
+                self._finish(step, StepOutcome(step.id, status, message, hint, step.remote_id, refused))
+
+    def _secrets(self, unit: list[Step]) -> Secrets:
+        return {digest: value for step in unit for digest, value in self.requests.secrets(step).items()}
 
     async def _act(self, unit: list[Step]) -> None:
         step = unit[0]

@@ -381,7 +381,7 @@ class Creating:
             raise _not_made(step, what, APPLY_AGAIN)
         if not (unsent or live.archived) or kind.update is None:
             return entry
-        write = replace(self._requests.to_write(step, op), changed=unsent, live=live)
+        write = replace(self._requests.to_write(step, op, live), changed=unsent)
         await self._requests.drive(step, kind.update([write], self._requests.wire(step.address)))
         return await self._created(creation, live.remote_id, op)
 

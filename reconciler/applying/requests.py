@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, overload
+
+from msgspec.structs import replace
 
 from reconciler.applying.means import Known, Means
 from reconciler.applying.memory import Memory
@@ -15,6 +17,7 @@ from reconciler.model.flow import Send, drive
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Permit, Provider
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.secrecy import Secrets, opened
 
 T = TypeVar("T")
 
@@ -80,23 +83,50 @@ class Requests:
         await self.drive(first, remove(writes, self.wire(first.address)), send)
         return refusals[0] if refusals else None
 
-    def to_write(self, step: Step, op: str | None) -> Write:
-        """What is wanted of the step's object, and what of it is different."""
+    def to_write(self, step: Step, op: str | None, live: LiveObject | None = None) -> Write:
+        """What is wanted of the step's object, and what of it is different.
+
+        ``live`` is the object, where that was not known when the plan was made.
+        """
         resource = self._known.resources.get(step.address)
-        root = self._means.root
+        root, live = self._means.root, live or self._memory.live.get(str(step.remote_id))
+        changed = frozenset[str]() if step.action is Action.CREATE else _differing(step)
+        fields, sensitive = step.fields, self._means.kinds[step.address.kind].sensitive
+        if sensitive:
+            fields = opened(fields, sensitive, self.secrets(step, live))
+            changed -= step.fields.keys() - fields.keys()
         return Write(
             address=step.address,
-            fields=step.fields,
+            fields=fields,
             parent_id=self.parent_id(step.address),
-            changed=frozenset() if step.action is Action.CREATE else _differing(step),
-            live=self._memory.live.get(str(step.remote_id)),
+            changed=changed,
+            live=self._opened(live),
             op=op if self._means.marked else None,
             files={name: str(root / path) for name, path in resource.files.items()} if resource else {},
         )
 
     def _to_remove(self, step: Step) -> Write:
-        live: LiveObject = self._memory.live[str(step.remote_id)]
+        live = self._opened(self._memory.live[str(step.remote_id)])
         return Write(step.address, live.fields, self.parent_id(step.address), live=live, archived=True)
+
+    def secrets(self, step: Step, live: LiveObject | None = None) -> Secrets:
+        """The values behind the digests in what is wanted of the step's object and in what is there of it."""
+        resource, live = self._known.resources.get(step.address), live or self._memory.live.get(str(step.remote_id))
+        there, meant = (each.secrets if each else {} for each in (live, resource))
+        return {**there, **meant}
+
+    @overload
+    def _opened(self, live: LiveObject) -> LiveObject: ...
+
+    @overload
+    def _opened(self, live: None) -> None: ...
+
+    def _opened(self, live: LiveObject | None) -> LiveObject | None:
+        """The object as the platform shows it."""
+        sensitive = self._means.kinds[live.address.kind].sensitive if live is not None else {}
+        if live is None or not sensitive:
+            return live
+        return replace(live, fields=opened(live.fields, sensitive, live.secrets))
 
     def parent_id(self, address: Address) -> str | None:
         """The remote id of what the address stands in."""

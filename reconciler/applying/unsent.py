@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from reconciler.errors import ApiError
 from reconciler.model.call import Call, Flow, Reply, Wire, Write
 from reconciler.model.flow import drive
@@ -14,6 +16,7 @@ from reconciler.model.kind import AnyKind
 from reconciler.model.plan import Action, Step
 from reconciler.model.provider import Clock, Provider
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.secrecy import masked_fields
 
 
 class _Write(Exception):
@@ -33,7 +36,7 @@ async def first_write(
     clock: Clock,
     op_of: Callable[[Step], str | None],
 ) -> Call | None:
-    """The first request of a step that changes something at the platform.
+    """The first request of a step that changes something at the platform, without the values of what is sensitive.
 
     ``op_of`` gives the operation id of the ownership marker that the object carries.  None for a step that sends
     nothing, or when what has to be read for it cannot be read.
@@ -69,10 +72,11 @@ def _flow(
     parent_id = ids.get(parent) if parent else None
     if item is None or (parent and parent_id is None):
         return None
+    item = replace(item, fields=masked_fields(item.fields, kind.sensitive)) if kind.sensitive else item
     if step.action in (Action.ARCHIVE, Action.DELETE) and kind.remove is not None:
         return kind.remove([Write(step.address, item.fields, parent_id, live=item, archived=True)], wire)
     if step.action in (Action.UPDATE, Action.RENAME, Action.ADOPT) and kind.update is not None:
         changed = frozenset(change.top for change in step.changes)
-        write = Write(step.address, step.fields, parent_id, changed, item, op_of(step))
+        write = Write(step.address, masked_fields(step.fields, kind.sensitive), parent_id, changed, item, op_of(step))
         return kind.update([write], wire)
     return None

@@ -77,14 +77,20 @@ def show(common: Common, address: str) -> None:
     """Show everything that we remember of ADDRESS, as JSON."""
 
     async def work(here: Session, console: Console) -> None:
+        from msgspec.structs import replace
+
         from reconciler.cli.streams import speak_utf8
+        from reconciler.model.secrecy import masked_fields
         from reconciler.model.state import entry_to_json
         from reconciler.pipeline.mending import remembered_at
+        from reconciler.providers import KINDS
         from reconciler.reporting.machine import to_json
 
         found, entry = remembered_at(here, address)
         speak_utf8()
-        console.answer(to_json({"address": str(found), **entry_to_json(entry)}))
+        kind = KINDS.get(found.kind)
+        applied = masked_fields(entry.applied, kind.sensitive) if kind else entry.applied
+        console.answer(to_json({"address": str(found), **entry_to_json(replace(entry, applied=applied))}))
 
     _with_session(common, work)
 

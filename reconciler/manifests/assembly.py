@@ -26,7 +26,8 @@ from reconciler.manifests.value_sources import ValueSources
 from reconciler.model.criteria import contradictory, criteria_text, implied
 from reconciler.model.gating import declared_criteria, incomparable
 from reconciler.model.kind import AnyKind, Criterion
-from reconciler.model.resource import Address, Gate, Resource, Source
+from reconciler.model.resource import NO_SECRETS, Address, Gate, Resource, Source
+from reconciler.model.secrecy import NOT_SHOWN, Secrets, sealed, withheld
 from reconciler.model.spec import RefTo, Shape, Spec, fields_of
 from reconciler.model.values import Fields
 
@@ -101,6 +102,7 @@ class Assembly(Struct):
             lookup=meaning.lookup,
             files={name: file.name for name, file in attached.items()} if attached else _NO_FILES,
             value_sources=self.value_sources.of(data, is_overridden=is_overridden),
+            secrets=meaning.secrets,
         )
 
     # ---------------------------------------------------------------------------------------- fields
@@ -133,7 +135,11 @@ class Assembly(Struct):
         gate = kind.gate(spec) if kind.gate and is_enabled else Gate()
         is_sound = self._can_run(kind, fields, gate, data) and is_sound and not lookup
         is_sound = self._can_tell(kind, fields, gate, data) and is_sound
-        return Meaning(spec, fields, gate, lookup, is_enabled, self._lines(data, _place(kind, data))), is_sound
+        secrets: Secrets = NO_SECRETS
+        if kind.sensitive:
+            fields, secrets = sealed(fields, kind.id, kind.sensitive)
+        lines = self._lines(data, _place(kind, data))
+        return Meaning(spec, fields, gate, lookup, is_enabled, lines, secrets), is_sound
 
     def _with_references(self, item: Item, data: Map) -> Map:
         """``data`` with label selectors replaced by the names they choose; unknown names are reported."""
@@ -181,13 +187,16 @@ class Assembly(Struct):
     def _is_sound(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> bool:
         """Whether the rules of the kind that types cannot express have nothing to say."""
         found = kind.check(fields)
+        secrets = sealed(fields, kind.id, kind.sensitive)[1] if found and kind.sensitive else NO_SECRETS
         for flaw in found:
             spot, below = _find(data, flaw.path)
-            self.problems.add(spot, flaw.message, flaw.hint, below=below, warning=not flaw.is_error)
+            message, hint = withheld(flaw.message, secrets), withheld(flaw.hint, secrets)
+            self.problems.add(spot, message, hint, below=below, warning=not flaw.is_error)
         twice = list(repeated(kind, fields))
         for path, item in twice:
             spot, below = _find(data, path)
-            self.problems.add(spot, f"{quoted(item)} stands here twice", "remove one of them", below=below)
+            shown = NOT_SHOWN if path.partition(".")[0] in kind.sensitive else quoted(item)
+            self.problems.add(spot, f"{shown} stands here twice", "remove one of them", below=below)
         return not found and not twice
 
     def _report_idle(self, kind: AnyKind, fields: dict[str, Any], data: Map) -> None:

@@ -25,6 +25,7 @@ from reconciler.manifests.loader import parse, printable
 from reconciler.manifests.writer import to_yaml
 from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.secrecy import stripped
 from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json, counted
 
@@ -174,8 +175,9 @@ class _Declared(Struct):
             self.left_out.append(item)
             self.warnings.append(f"{item.address} was left out: it names {lost}; let it name the one that was written")
             return
-        written = self._with_file(item, kind)
+        written, hidden = stripped(self._with_file(item, kind), kind.sensitive)
         fields, left_out = self._expressible(written, kind, home)
+        left_out |= dict.fromkeys(hidden, "is sensitive, and never written")
         left_out |= {name: f"is not at hand{self._why_not(item)}" for name in kind.file_fields if name in left_out}
         required = {info.alias or name for name, info in kind.spec.model_fields.items() if info.is_required()}
         required |= {name for name, value in written.items() if value in _BLANK}  # left out it would say something else

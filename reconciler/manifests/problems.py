@@ -14,7 +14,8 @@ from reconciler.errors import Problem
 from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.nearest import did_you_mean, nearest
-from reconciler.model.spec import Shape
+from reconciler.model.secrecy import NOT_SHOWN
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import how_to_write_number, number_meant, some_of
 
 Loc = tuple[int | str, ...]
@@ -214,6 +215,7 @@ class _Complaint(Struct, frozen=True):
     message: str
     context: Mapping[str, Any]
     missing: str = ""
+    is_sensitive: bool = False
 
 
 def explain(
@@ -231,7 +233,7 @@ def explain(
     ``fields`` are the fields of the model, for naming near misses.  ``open_references``: a text that holds a
     reference may become anything, so nothing is said of it.  ``said``: fields whose lack was reported before.
     """
-    found = [_locate(item, data) for item in error.errors(include_url=False, include_input=False)]
+    found = [_locate(item, data, fields) for item in error.errors(include_url=False, include_input=False)]
     found = [each for each in found if not (each.missing in said and len(each.path) == 1)]
     if open_references:
         found = [each for each in found if not (isinstance(each.value, str) and "${" in each.value)]
@@ -247,11 +249,12 @@ def explain(
         _say(here, what, fields, problems)
 
 
-def _locate(item: Any, data: Map) -> _Complaint:
+def _locate(item: Any, data: Map, fields: Mapping[str, Shape]) -> _Complaint:
     """Walk down the data along pydantic's location, which holds names of union branches in between."""
     value: Any = data
     container: Map | Seq = data
-    spot = data.spot
+    spot, shape = data.spot, Shape(fields=fields)
+    is_sensitive = False
     path: list[int | str] = []
     missing = str(item["loc"][-1]) if item["type"] == "missing" else ""
     for part in item["loc"][:-1] if missing else item["loc"]:
@@ -262,8 +265,12 @@ def _locate(item: Any, data: Map) -> _Complaint:
         else:
             continue
         path.append(part)
+        shape = (shape.item if isinstance(part, int) else (shape.fields or {}).get(part)) or Shape()
+        is_sensitive = is_sensitive or Mark.SENSITIVE in shape.marks
     where = (*path, missing) if missing else tuple(path)
-    return _Complaint(item["type"], value, where, container, spot, item["msg"], item.get("ctx", {}), missing)
+    return _Complaint(
+        item["type"], value, where, container, spot, item["msg"], item.get("ctx", {}), missing, is_sensitive
+    )
 
 
 def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], problems: Problems) -> None:
@@ -274,6 +281,10 @@ def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], p
             problems.add(first.spot, "is missing", below=first.missing)
     elif first.type == "extra_forbidden":
         _say_unknown(first, what, fields, problems)
+    elif first.is_sensitive:
+        words = [_EXPECTED[each.type] for each in complaints if each.type in _EXPECTED]
+        expected = f": expected {' or '.join(dict.fromkeys(words))}" if words else ""
+        problems.add(first.spot, f"is not valid{expected} {NOT_SHOWN}")
     elif first.type == "literal_error" and len(complaints) == 1:
         words = re.findall(r"'([^']*)'", str(first.context.get("expected", "")))
         hint = _word_meant(first.value, words) if isinstance(first.value, str) else ""

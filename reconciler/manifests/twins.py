@@ -15,7 +15,8 @@ from msgspec import Struct, field
 
 from reconciler.manifests.positions import Alike, Map
 from reconciler.model.kind import AnyKind
-from reconciler.model.resource import Gate
+from reconciler.model.resource import NO_SECRETS, Gate
+from reconciler.model.secrecy import Secrets
 from reconciler.model.spec import Spec
 from reconciler.model.values import Fields
 
@@ -24,7 +25,7 @@ _MOST: Final = 1000
 
 
 class Meaning(Struct, frozen=True):
-    """What an item means.  ``lines``: see ``Resource.lines``."""
+    """What an item means.  ``lines``, ``secrets``: see ``Resource``."""
 
     spec: Spec
     fields: Fields
@@ -32,6 +33,7 @@ class Meaning(Struct, frozen=True):
     lookup: bool
     is_enabled: bool
     lines: Mapping[str, int]
+    secrets: Secrets = NO_SECRETS
 
 
 class Family(Struct):
@@ -56,7 +58,7 @@ class Family(Struct):
             if type(text) is not str or not text:
                 return None
             fields[name] = text
-        return Meaning(known.spec, fields, known.gate, known.lookup, known.is_enabled, known.lines)
+        return Meaning(known.spec, fields, known.gate, known.lookup, known.is_enabled, known.lines, known.secrets)
 
 
 class Twins:

@@ -86,9 +86,12 @@ def _of_run(loaded: Loaded, home: str, environment: str | None) -> Loaded:
 
 
 def _is_all(loaded: Loaded) -> bool:
-    """Whether an entry can hold all of it: files beside the manifests may change without them."""
+    """Whether the manifests are all that was read, and hold nothing that is kept nowhere.
+
+    Files beside them may change without them.
+    """
     rows = loaded.environment.emulator.rows if loaded.environment else ()
-    return not rows and not any(resource.files for resource in loaded.desired)
+    return not rows and not any(resource.files or resource.secrets for resource in loaded.desired)
 
 
 def _load(

@@ -14,11 +14,13 @@ from enum import StrEnum
 from typing import Any, Generic, Literal, Protocol, TypeGuard, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.errors import ReadFailed
 from reconciler.model.call import MISREAD, Flow, Wire, Write
 from reconciler.model.measuring import Measuring
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.secrecy import holds_secret, out_of_sight, sealed
 from reconciler.model.spec import Mark, RefTo, Shape, Spec, fields_of
 from reconciler.model.values import Fields, Json
 
@@ -227,12 +229,24 @@ class Kind(Struct, Generic[S], frozen=True, dict=True, kw_only=True):
             found = self.read(item, parent, name_of)
             if found is not None:
                 _check_texts(found.address, found.remote_id)
+                found = self._sealed(found) if self.sensitive else found
         except MISREAD as error:
             why = str(error) if isinstance(error, _Unusable) else f"{error!r:.100}"
+            if self.sensitive and not isinstance(error, _Unusable):  # it may repeat a value
+                why = type(error).__name__
             where = f" in {'/'.join(parent)}" if parent else ""
             path = f"the list of {self.noun}s{where}"
             raise ReadFailed(f"an item cannot be understood: {why}", method="GET", path=path) from error
         return found
+
+    def _sealed(self, found: LiveObject) -> LiveObject:
+        fields, secrets = sealed(found.fields, self.id, self.sensitive)
+        return replace(found, fields=fields, secrets=secrets)
+
+    @functools.cached_property
+    def sensitive(self) -> dict[str, Shape]:
+        """The shapes of the fields that hold something sensitive, themselves or inside; of most kinds none do."""
+        return {name: shape for name, shape in self.shapes.items() if holds_secret(shape)}
 
     @functools.cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -418,6 +432,7 @@ class Vendor(Struct, frozen=True):
                 yield f"others live in {others}, and what is in two roots of one name could not be told apart"
         if kind.declared_in is not None and kind.declared_in not in known:
             yield f"it is declared in {kind.declared_in}, which is no kind of {self.name}"
+        yield from _mistaken_secrets(kind)
         there = {**earlier, kind.id: kind} if kind.virtual else earlier
         for name, shape in kind.shapes.items():
             if shape.ref is not None:
@@ -436,3 +451,30 @@ class Vendor(Struct, frozen=True):
     def kind(self, kind_id: str) -> AnyKind:
         """The kind with this id.  Raises KeyError."""
         return next(kind for kind in self.kinds if kind.id == kind_id)
+
+
+_MUST_BE_SEEN = {Mark.FILE, Mark.KEY, Mark.SCOPE, Mark.EXCEPT, Mark.PROSE}
+"""Marks of fields whose values the planner looks into, or others do without asking."""
+
+
+def _mistaken_secrets(kind: AnyKind) -> Iterator[str]:
+    """Why a field cannot be SENSITIVE: a digest could not stand for it, or its value would be overlooked."""
+    for name, shape in kind.shapes.items():
+        if any(_is_seen(each) for each in _all_of(shape)) or (
+            name in (*kind.identity, kind.marker) and Mark.SENSITIVE in shape.marks
+        ):
+            yield f"{name} cannot be SENSITIVE: it names something, or its value decides"
+    for info in kind.spec.model_fields.values():
+        if out_of_sight(info.annotation):
+            yield f"{info.alias} marks as SENSITIVE what stands in no Part, nor in a list of them"
+
+
+def _is_seen(shape: Shape) -> bool:
+    is_needed = shape.ref is not None or shape.filled_in is not None or not _MUST_BE_SEEN.isdisjoint(shape.marks)
+    return Mark.SENSITIVE in shape.marks and is_needed
+
+
+def _all_of(shape: Shape) -> Iterator[Shape]:
+    yield shape
+    for inner in (*(shape.fields or {}).values(), *([shape.item] if shape.item else [])):
+        yield from _all_of(inner)

@@ -108,6 +108,7 @@ class FieldChange(Struct, frozen=True):
     Positions are those of the wanted list; of the live one for an item that is gone (``after`` is None).
 
     ``before`` is the live value, ``after`` the wanted one; both are None for a ``sensitive`` field.
+    What is sensitive inside of them is ``secrecy.NOT_SHOWN``.
     ``create_only`` fields are what forces a replace.
     """
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 
-from reconciler.model.values import Fields, Json
+from reconciler.model.values import Fields, Json, Secret
 
 OnRemoval = Literal["delete", "keep"]
 Severity = Literal["error", "warn", "info"]
 OnUnusual = Literal["fail", "warn", "pass"]
 PinnedVerdict = Literal["flagged", "passes"]
+
+NO_SECRETS: Final[Mapping[str, Secret]] = MappingProxyType({})
+"""What nearly everything holds."""
 
 
 class Address(NamedTuple):
@@ -147,7 +151,8 @@ class Resource(Struct, frozen=True):
     parent among them.  ``renamed_from`` are the former addresses, in no order.  ``lookup``: it must be there already,
     and is never made, changed or removed.  ``files`` are the paths behind the fields that name a file.  ``lines`` tells
     ``line_of`` where fields stand: lines below the resource, or a negative absolute line for defaults that are written
-    above it.  ``value_sources`` tell where values come from that are not written there.
+    above it.  ``value_sources`` tell where values come from that are not written there.  ``secrets`` are the values
+    behind the digests among the fields (``model.secrecy``).
     """
 
     address: Address
@@ -162,6 +167,7 @@ class Resource(Struct, frozen=True):
     lookup: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     value_sources: tuple[ValueSource, ...] = ()
+    secrets: Mapping[str, Secret] = NO_SECRETS
 
     def line_of(self, name: str) -> int:
         """The line where a field is written; the resource's own for one that is not, or that is in another file."""
@@ -231,7 +237,8 @@ class LiveObject(Struct, frozen=True):
     ``fields`` holds everything the vendor shows of the kind's fields.  ``op`` is the operation id of our
     ownership marker, cut off the description.  ``rank`` orders twins, oldest first.  ``unmanaged`` names
     non-empty keys that the vendor stores but its API cannot set.  ``refs`` are the remote ids behind fields that
-    name other objects, where one name may stand for several generations.
+    name other objects, where one name may stand for several generations.  ``secrets`` are the values behind the digests
+    among the fields.
     """
 
     address: Address
@@ -243,6 +250,7 @@ class LiveObject(Struct, frozen=True):
     unmanaged: tuple[str, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
     refs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = NO_SECRETS
 
 
 class Live(Struct, frozen=True):

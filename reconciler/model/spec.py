@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -23,6 +24,7 @@ class Mark(Enum):
     CREATE_ONLY = "cannot be changed in place"
     UNORDERED = "a list of texts whose order means nothing, and in which none stands twice"
     WRITE_ONLY = "the vendor never shows it; compared with what was last applied"
+    SENSITIVE = "never printed, and kept as a digest only"
     LOCAL = "ours alone: neither sent nor compared"
     OVERRIDABLE = "an Environment may override it"
     BLANK_IS_ABSENT = 'null, "" and {} mean the same'
@@ -161,7 +163,10 @@ def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
         return shape_of(inner, [*metadata, *extra])
     if origin in (typing.Union, types.UnionType):
         shapes = [shape_of(arg, metadata) for arg in typing.get_args(annotation) if arg is not type(None)]
-        objects = {key: shape for option in shapes for key, shape in (option.fields or {}).items()}
+        objects: dict[str, Shape] = {}
+        for key, shape in ((key, shape) for option in shapes for key, shape in (option.fields or {}).items()):
+            objects[key] = _as_secret_as(objects.get(key), shape)
+        marks |= {Mark.SENSITIVE for option in shapes if Mark.SENSITIVE in option.marks}
         item = next((option.item for option in shapes if option.item), None)
         return Shape(frozenset(marks), ref, objects or None, item, filled_in)
     if origin is list:
@@ -169,6 +174,13 @@ def shape_of(annotation: Any, metadata: Sequence[Any] = ()) -> Shape:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return Shape(frozenset(marks), ref, fields_of(annotation), None)
     return Shape(frozenset(marks), ref, filled_in=filled_in)
+
+
+def _as_secret_as(other: Shape | None, shape: Shape) -> Shape:
+    """The shape; what is sensitive in one variant of a part is in all of them."""
+    if other is None or Mark.SENSITIVE not in other.marks:
+        return shape
+    return replace(shape, marks=shape.marks | {Mark.SENSITIVE})
 
 
 def fields_of(model: type[BaseModel]) -> Mapping[str, Shape]:

@@ -27,6 +27,7 @@ from reconciler.model.kind import root_of
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, FieldChange, Plan, Step
 from reconciler.model.resource import Address, Desired, Live, Resource
+from reconciler.model.secrecy import NOT_SHOWN
 from reconciler.model.state import Entry, Record, State, done
 from reconciler.model.values import Fields
 from reconciler.pipeline.archives import not_archived, still_ours
@@ -321,7 +322,7 @@ def _with_what_differs(applied: Applied, after: Sequence[_Seen]) -> Applied:
     unsettled, not_taken, unsent = list[str](), list[str](), list[str]()
     for address, changes in different:
         for change in changes if address in steps else ():
-            was, wanted = _short(change.before), _short(change.after)
+            was, wanted = (NOT_SHOWN if change.sensitive else _short(side) for side in (change.before, change.after))
             if not _sends(steps[address], change.top):
                 unsent.append(f"{address}: {change.path} is {was} at the platform, wanted is {wanted}")
             elif _is_as_before(steps[address], change):
@@ -337,7 +338,8 @@ def _is_as_before(step: Step, change: FieldChange) -> bool:
     """Whether a field is what it was before the step was to change it in place."""
     if step.action is Action.CREATE or step.action is Action.REPLACE:
         return False
-    return any((each.path, each.before) == (change.path, change.before) for each in step.changes)
+    same = ((each.path, each.before) == (change.path, change.before) for each in step.changes)
+    return not change.sensitive and any(same)
 
 
 def _sends(step: Step, field: str) -> bool:

@@ -7,7 +7,7 @@ taken up by the next ``apply --evaluate --rollback``: it applies again, verifies
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from reconciler.model.call import Call
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Basis, Plan, Step
 from reconciler.model.resource import Address
+from reconciler.model.secrecy import masked_fields
 from reconciler.model.state import State
 from reconciler.model.values import Fields
 from reconciler.pipeline.applying import known_of, means_of
@@ -34,8 +35,10 @@ from reconciler.planning.reversal import (
     back,
     before_from_json,
     before_to_json,
+    beyond_recall,
     concerned,
     irreversible,
+    left_as_they_are,
     memory_first,
     memory_last,
     merged,
@@ -69,6 +72,10 @@ class Left(Struct, frozen=True):
         body = request.body if request else None
         method = request.method if request else None
         return {"address": str(self.address), "why": self.why, "method": method, "url": self.url, "body": body}
+
+
+Lost = Mapping[Address, Sequence[str]]
+"""What of each address cannot lead back: paths, without positions."""
 
 
 class PutBack(Struct, frozen=True):
@@ -107,7 +114,8 @@ def what_was_there(state: State) -> list[str]:
             if not before.is_wanted
             else f"it was {before.address.name}, {before.remote_id}"
         )
-        told += [f"{address}: {was}", *([json.dumps(before.fields)] if before.is_wanted else [])]
+        fields = masked_fields(before.fields, KINDS[address.kind].sensitive)
+        told += [f"{address}: {was}", *([json.dumps(fields)] if before.is_wanted else [])]
     return told
 
 
@@ -138,11 +146,15 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
     journal = Journal(here.store.append, state, here.clock.monotonic, writers=here.request.parallelism)
     try:
         await journal.write({"record": "going_back"})
-        planned = await _plan_back(here, state, befores, journal)
+        planned, lost = await _plan_back(here, state, befores, journal)
         planned_back(planned.plan)
         means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))
         outcomes = await carry_out(planned.plan, known_of(planned), means)
         left = [Left(each.address, each.reason) for each in planned.plan.refusals]
+        left += [
+            Left(address, f"nobody keeps the sensitive value that {', '.join(paths)} had; it stays as it is now")
+            for address, paths in lost.items()
+        ]
         for step, outcome in zip(planned.plan.pending, outcomes, strict=True):
             if outcome.status is not StepStatus.DONE:
                 left.append(await _left(here, planned, step, outcome))
@@ -161,8 +173,13 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
             await carry_over(here, journal.renamed)
 
 
-async def _plan_back(here: Session, state: State, befores: Mapping[Address, Before], journal: Journal) -> Planned:
-    """The steps that lead back, from what is there now.  What they risk was agreed to when it was asked for."""
+async def _plan_back(
+    here: Session, state: State, befores: Mapping[Address, Before], journal: Journal
+) -> tuple[Planned, Lost]:
+    """The steps that lead back, from what is there now.  What they risk was agreed to when it was asked for.
+
+    Beside them what of each address cannot lead back, because nobody knows a value.
+    """
     read_at = here.clock.monotonic()
     both = {**here.desired.resources, **as_it_was(befores, here.desired, KINDS).resources}
     live = await read_vendors(here, here.vendors(state), state, replace(here.desired, resources=both))
@@ -173,10 +190,14 @@ async def _plan_back(here: Session, state: State, befores: Mapping[Address, Befo
     origins = {name: provider.origin for name, provider in here.providers.items()}
     basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)
     first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
+    lost = beyond_recall(first.pending, desired, KINDS)
+    if lost:
+        desired = left_as_they_are(lost, first.pending, desired, state, live)
+        first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
     counts = risks(first.pending)
     acks = {risk: counts[risk] for risk in ("archive", "replace", "loosen") if counts[risk]}
     whole = make_plan(desired, live, state, ALL_KINDS, Options(policy=Policy(acks=acks)), basis)
-    return Planned(back(whole, befores, KINDS), desired, live, state, read_at)
+    return Planned(back(whole, befores, KINDS), desired, live, state, read_at), lost
 
 
 def _teller(here: Session) -> Callable[[Step, StepOutcome], None]:

@@ -29,6 +29,7 @@ from msgspec.structs import replace
 
 from reconciler.model.kind import AnyKind
 from reconciler.model.plan import Cause, FieldChange
+from reconciler.model.secrecy import masked
 from reconciler.model.spec import Mark, Shape
 from reconciler.model.values import Fields, Json, alike
 from reconciler.planning.alignment import aligned
@@ -112,7 +113,7 @@ def _reset(name: str, shape: Shape, default: Json, live: Json, applied: Fields) 
         return
     if not same(default, live, shape):
         cause = Cause.MANIFEST if same(applied[name], live, shape) else Cause.BOTH
-        yield _change(name, live, default, cause, shape.marks)
+        yield _change(name, live, default, cause, shape, shape.marks)
 
 
 def same(wanted: Json, live: Json, shape: Shape = _OPAQUE) -> bool:
@@ -190,7 +191,7 @@ def _leaves(
     ``last`` is what we wrote there last, ``_ABSENT`` when nothing; ``marks`` are those of the top-level field.
     """
     if Mark.WRITE_ONLY in shape.marks:
-        yield from _unshown(path, wanted, last, marks)
+        yield from _unshown(path, shape, wanted, last, marks)
         return
     if isinstance(wanted, dict) and isinstance(live, dict) and shape.fields is not None:
         for name, value in wanted.items():
@@ -213,7 +214,7 @@ def _leaves(
         # The same items in another order: one change, of the list as a whole.
     if not is_same:
         before, after = (live, wanted) if None not in (live, wanted) else (_said(live, shape), _said(wanted, shape))
-        yield _change(path, before, after, _cause(shape, wanted, live, last), marks)
+        yield _change(path, before, after, _cause(shape, wanted, live, last), shape, marks)
 
 
 def _said(value: Json, shape: Shape) -> Json:
@@ -251,7 +252,7 @@ def _left_out(
         cause = Cause.DRIFT if isinstance(last, Mapping) else Cause.MANIFEST
         if ours:
             cause = Cause.MANIFEST if same(_json(then), there, shape) else Cause.BOTH
-        yield _change(f"{path}.{name}", there, None, cause, marks | shape.marks)
+        yield _change(f"{path}.{name}", there, None, cause, shape, marks | shape.marks)
 
 
 def _taken_along(
@@ -293,7 +294,7 @@ def _item(values: list[Json], place: int | None) -> Json:
     return None if place is None else values[place]
 
 
-def _unshown(path: str, wanted: Json, last: object, marks: frozenset[Mark]) -> Iterator[FieldChange]:
+def _unshown(path: str, shape: Shape, wanted: Json, last: object, marks: frozenset[Mark]) -> Iterator[FieldChange]:
     """The difference from what we wrote last.
 
     Nothing for a part of a create-only field that we never wrote: it can neither be seen nor set, so what the manifest
@@ -301,13 +302,28 @@ def _unshown(path: str, wanted: Json, last: object, marks: frozenset[Mark]) -> I
     """
     if last is _ABSENT:
         if Mark.CREATE_ONLY not in marks or "." not in path:
-            yield _change(path, None, wanted, Cause.MANIFEST, marks)
+            yield _change(path, None, wanted, Cause.MANIFEST, shape, marks)
     elif not same(wanted, _json(last)):
-        yield _change(path, _json(last), wanted, Cause.MANIFEST, marks)
+        yield _change(path, _json(last), wanted, Cause.MANIFEST, shape, marks)
 
 
-def _change(path: str, before: Json, after: Json, cause: Cause, marks: frozenset[Mark]) -> FieldChange:
-    return FieldChange(path, before, after, cause=cause, create_only=Mark.CREATE_ONLY in marks)
+def _change(path: str, before: Json, after: Json, cause: Cause, shape: Shape, marks: frozenset[Mark]) -> FieldChange:
+    """The change, as far as its values may be shown; ``marks`` are those of what it is in, too."""
+    return FieldChange(
+        path,
+        showable(before, shape),
+        showable(after, shape),
+        cause=cause,
+        sensitive=Mark.SENSITIVE in shape.marks,
+        create_only=Mark.CREATE_ONLY in marks,
+    )
+
+
+def showable(value: Json, shape: Shape) -> Json:
+    """A value as a plan may hold it: nothing of a sensitive one, and of a part all that is not."""
+    if Mark.SENSITIVE in shape.marks:
+        return None
+    return masked(value, shape) if isinstance(value, (dict, list)) and shape.parts is not None else value
 
 
 def _cause(shape: Shape, wanted: Json, live: Json, last: object) -> Cause:

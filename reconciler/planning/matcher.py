@@ -377,7 +377,11 @@ def _is_lost_create(item: LiveObject, doubt: Intent, resource: Resource | None, 
     return (
         bool(wanted)
         and kind.has_files(item.fields, wanted)
-        and not [change for change in field_changes(kind, wanted, item.fields, wanted) if change.before is not None]
+        and not [
+            change
+            for change in field_changes(kind, wanted, item.fields, wanted)
+            if change.before is not None or change.sensitive
+        ]
     )
 
 

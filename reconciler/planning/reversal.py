@@ -27,9 +27,12 @@ from reconciler.model.kind import AnyKind, Removal, Replace, root_of
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.records import removed
 from reconciler.model.resource import Address, Desired, Gate, Lifecycle, Live, LiveObject, Resource, Source
-from reconciler.model.spec import Mark
+from reconciler.model.secrecy import digests, is_sealed, unknown
+from reconciler.model.spec import Mark, Shape
 from reconciler.model.state import Entry, Record, State, done, entry_from_json, entry_to_json
-from reconciler.model.values import Fields
+from reconciler.model.values import Fields, Json
+from reconciler.planning.alignment import aligned
+from reconciler.planning.differ import same
 
 
 class Before(Struct, frozen=True):
@@ -153,7 +156,30 @@ def _noted(address: Address, entry: Entry | None, live: LiveObject, written: Fie
     hidden = {name for name in names if Mark.WRITE_ONLY in kind.shapes[name].marks or name not in live.fields}
     fields = {name: applied[name] if name in hidden else live.fields[name]
               for name in names if name not in hidden or name in applied}  # fmt: skip
+    for name, shape in kind.sensitive.items():
+        if name in fields and name not in hidden:
+            fields[name] = _with_digests(fields[name], applied.get(name), shape)
     return Before(address, live.remote_id, entry, fields, live.archived)
+
+
+def _with_digests(shown: Json, applied: Json, shape: Shape) -> Json:
+    """What the platform shows, with the digests of what it does not show inside of it, as we remember them."""
+    if isinstance(shown, dict) and isinstance(applied, dict) and shape.fields is not None:
+        inner = shape.fields
+        found = {
+            name: _with_digests(value, applied.get(name), inner[name]) if name in inner else value
+            for name, value in shown.items()
+        }
+        lost = [name for name in inner if name not in shown and is_sealed(applied.get(name))]
+        return {**found, **{name: applied[name] for name in lost}}
+    if isinstance(shown, list) and isinstance(applied, list) and shape.item is not None and shape.parts:
+        pairs = aligned(shown, applied, shape.item, same) if shape.item.keys else enumerate(range(len(shown)))
+        places = {theirs: ours for theirs, ours in pairs if ours is not None and ours < len(applied)}
+        return [
+            _with_digests(each, applied[places[place]] if place in places else None, shape.item)
+            for place, each in enumerate(shown)
+        ]
+    return shown
 
 
 # ---------------------------------------------------------------------------------------------- what cannot come back
@@ -197,7 +223,19 @@ def _why_not_back(step: Step, kind: AnyKind, before: Before | None) -> str:
         return ""
     changed = {change.top for change in step.changes} & kind.shapes.keys()
     lost = " and ".join(sorted(changed - before.fields.keys()))
-    return f"{step.address}: the platform does not show what {lost} was" if lost else ""
+    secret = ", ".join(_given_up(step, before, kind)) if kind.sensitive else ""
+    why = [f"the platform does not show what {lost} was"] if lost else []
+    why += [f"nobody keeps the sensitive value of {secret}"] if secret else []
+    return f"{step.address}: {', and '.join(why)}" if why else ""
+
+
+def _given_up(step: Step, before: Before, kind: AnyKind) -> list[str]:
+    """The paths of sensitive values that stand nowhere any more once the step is done."""
+    found = []
+    for name in sorted({change.top for change in step.changes} & kind.sensitive.keys() & before.fields.keys()):
+        wanted = {digest for _, digest in digests(name, step.fields.get(name), kind.sensitive)}
+        found += unknown(name, before.fields[name], kind.sensitive, wanted)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- the way back
@@ -346,7 +384,41 @@ def _resource(
         references=_references(written.references, homes, kinds) if written else (parent,) if parent else (),
         renamed_from=(address,) if address != before.address else (),
         files=written.files if written else {},
+        secrets=written.secrets if written else {},
     )
+
+
+def beyond_recall(steps: Iterable[Step], desired: Desired, kinds: Mapping[str, AnyKind]) -> dict[Address, list[str]]:
+    """What of each address cannot lead back: paths in fields that differ, whose values of then nobody knows."""
+    found: dict[Address, list[str]] = {}
+    for step in steps:
+        sensitive, resource = kinds[step.address.kind].sensitive, desired.resources.get(step.address)
+        if not sensitive or resource is None:
+            continue
+        changed = {change.top for change in step.changes} & step.fields.keys() & sensitive.keys()
+        paths = sorted(
+            path for name in changed for path in unknown(name, step.fields[name], sensitive, resource.secrets)
+        )
+        if paths:
+            found[step.address] = paths
+    return found
+
+
+def left_as_they_are(
+    lost: Mapping[Address, Iterable[str]], steps: Iterable[Step], desired: Desired, state: State, live: Live
+) -> Desired:
+    """The same, but for the fields that cannot lead back: they are wanted as they are now."""
+    there, resources = live.by_id(), dict(desired.resources)
+    for step in steps:
+        if step.address not in lost:
+            continue
+        entry, item = state.entries.get(step.former or step.address), there.get(step.remote_id or "")
+        now = {**(item.fields if item else {}), **(entry.applied if entry else {})}
+        resource = resources[step.address]
+        names = {path.partition(".")[0] for path in lost[step.address]}
+        fields = {name: value for name, value in resource.fields.items() if name not in names}
+        resources[step.address] = replace(resource, fields={**fields, **{n: now[n] for n in names if n in now}})
+    return replace(desired, resources=resources)
 
 
 def back(plan: Plan, befores: Mapping[Address, Before], kinds: Mapping[str, AnyKind]) -> Plan:

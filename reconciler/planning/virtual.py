@@ -17,6 +17,7 @@ from reconciler.model.kind import AnyKind
 from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.plan import Effect, LifecycleChange, deciding
 from reconciler.model.resource import Address, Desired, Gate, Resource
+from reconciler.model.secrecy import masked
 from reconciler.model.state import gate_to_json
 from reconciler.model.values import Fields, Json
 from reconciler.planning.differ import same
@@ -84,7 +85,7 @@ def _changes(
             continue
         place = kind.measuring.place if kind.measuring is not None else None
         effect = scope_effect(old, new) if shape.ref is not None and shape.ref.kind == place else Effect.REDEFINED
-        yield _change(resource, name, old, new, effect)
+        yield _change(resource, name, masked(old, shape), masked(new, shape), effect)
     around = Neighbourhood({}, kinds, resource.address)
     for each in gate_changes(gate, resource.gate, kind, around) if gate != resource.gate else ():
         yield _change(resource, each.path, each.before, each.after, each.effect)

@@ -26,9 +26,10 @@ from reconciler.model.plan import (
     worst,
 )
 from reconciler.model.resource import Address, LiveObject, Resource
+from reconciler.model.spec import Mark
 from reconciler.model.state import Entry
 from reconciler.model.values import Fields, Json
-from reconciler.planning.differ import field_changes, fingerprint
+from reconciler.planning.differ import field_changes, fingerprint, showable
 from reconciler.planning.effects import with_effects
 from reconciler.planning.leftovers import leftover, refuse_double, refuse_misplaced, unanswered
 from reconciler.planning.matcher import Match
@@ -437,9 +438,10 @@ def _which_of_them(formers: Sequence[Address]) -> tuple[str, str]:
 
 def _shown(fields: Fields, kind: AnyKind, cause: Cause) -> Iterator[FieldChange]:
     """What a create will say, beyond the name."""
-    for name in kind.shapes:
+    for name, shape in kind.shapes.items():
         if name in fields and name not in kind.identity:
-            yield FieldChange(name, None, fields[name], cause=cause)
+            sensitive = Mark.SENSITIVE in shape.marks
+            yield FieldChange(name, None, showable(fields[name], shape), cause=cause, sensitive=sensitive)
 
 
 def _with_our_names(live: LiveObject, kinds: Mapping[str, AnyKind], aliases: Mapping[Address, Address]) -> Fields:

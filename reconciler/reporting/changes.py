@@ -12,12 +12,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from msgspec import Struct
 
 from reconciler.model.plan import Cause, Effect, FieldChange, LifecycleChange, Step, deciding
 from reconciler.model.resource import ValueSource
+from reconciler.model.secrecy import NOT_SHOWN, is_sealed
 from reconciler.model.values import Fields, Json, counted
 from reconciler.reporting.escape import terminal
 from reconciler.reporting.lines import Line, Span, Tint, line
@@ -97,7 +98,7 @@ def change_lines(change: FieldChange, step: Step, *, verbose: bool) -> list[Line
     head = Span(f"{change.path}: ", solid=True)
     remarks = (*badge(change.effect), *_remarks(change, step))
     if change.sensitive:
-        return [line(head, "(sensitive, not shown)", *remarks)]
+        return [line(head, NOT_SHOWN, *remarks)]
     if _both_long(change.before, change.after):
         return [line(head, "text differs", *remarks), *_text_lines(str(change.before), str(change.after), verbose)]
     inner = _nested(change.before, change.after)
@@ -160,7 +161,11 @@ def _siblings(fields: Fields, change: FieldChange) -> str:
             return ""
     if not isinstance(place, dict) or place.get(last) != change.after:
         return ""
-    return " ".join(word for key, word in place.items() if key != last and isinstance(word, str))
+    return " ".join(word for key, word in place.items() if key != last and _is_telling(word))
+
+
+def _is_telling(word: Json) -> TypeGuard[str]:
+    return isinstance(word, str) and not is_sealed(word)
 
 
 # ---------------------------------------------------------------------------------------------- values
@@ -171,7 +176,7 @@ def shown(value: Side, *, verbose: bool = True) -> str:
     if value is None or isinstance(value, _Absent):
         return "unset"
     if isinstance(value, str):
-        return _quoted(value, verbose)
+        return value if value == NOT_SHOWN else _quoted(value, verbose)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, float) and value.is_integer():
@@ -211,7 +216,7 @@ def _arrow(before: Json, after: Json, verbose: bool) -> tuple[Span, ...]:
 def value_lines(change: FieldChange) -> list[Line]:
     """What a create writes: the value, or for a nested one every path inside it with its value."""
     if change.sensitive:
-        return [line(Span(f"{change.path}: ", solid=True), "(sensitive, not shown)")]
+        return [line(Span(f"{change.path}: ", solid=True), NOT_SHOWN)]
     return [line(Span(f"{path}: ", solid=True), shown(value)) for path, value in _flat(change.path, change.after)]
 
 

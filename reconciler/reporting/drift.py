@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from reconciler.model.plan import Action, Cause, FieldChange, Plan, Step
+from reconciler.model.secrecy import NOT_SHOWN
 from reconciler.model.values import counted
 from reconciler.reporting.blocks import Block, Group, drifted, note_block, plan_blocks
 from reconciler.reporting.changes import badge, is_item, item_text, shown
@@ -68,7 +69,7 @@ def _group(step: Step) -> Group:
 def _line(change: FieldChange) -> Line:
     head = Span(f"{change.path}: ", solid=True)
     if change.sensitive:
-        return line(head, "(sensitive, not shown)", indent=4)
+        return line(head, NOT_SHOWN, indent=4)
     if is_item(change):
         gone = change.before is None  # the step would put it back
         item = Span(item_text(change, verbose=False), "remove" if gone else "add")

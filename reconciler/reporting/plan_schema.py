@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.model.plan import Action, Cause, Effect
 from reconciler.model.replay import ReplayState
+from reconciler.model.secrecy import NOT_SHOWN
 
 _Schema = dict[str, Any]
 
@@ -238,15 +239,18 @@ def _step_as_always() -> _Schema:
     )
 
 
+_INSIDE = f'What is sensitive in a part is "{NOT_SHOWN}".'
+
+
 def _change() -> _Schema:
     return _closed(
         {
             "path": _text("Dots and positions in the wanted list (of an item that is gone, in the live one)."),
-            "before": {"description": "The live value; null for unset, and for a sensitive field."},
-            "after": {"description": "The wanted value; null for unset, and for a sensitive field."},
+            "before": {"description": f"The live value; null for unset, and for a sensitive field. {_INSIDE}"},
+            "after": {"description": f"The wanted value; null for unset, and for a sensitive field. {_INSIDE}"},
             "effect": _effect(),
             "cause": _one_of(Cause, "Who changed this field."),
-            "sensitive": _flag("The values are withheld."),
+            "sensitive": _flag("The field is sensitive: its values are withheld."),
             "create_only": _flag("Cannot be changed in place: this is what forces a replace."),
         }
     )

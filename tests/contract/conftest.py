@@ -29,6 +29,7 @@ from reconciler.emulator.server import running
 from reconciler.model.kind import AnyKind, Vendor
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Address, LiveObject
+from reconciler.model.secrecy import opened
 from reconciler.model.spec import Mark
 from reconciler.model.state import State
 from reconciler.model.values import Fields, Json
@@ -267,9 +268,9 @@ class Loop:
         return Address(self.sample.kind.id, tuple(path))
 
     def live(self) -> LiveObject:
-        """The object as we read it."""
+        """The object as we read it, with the values of what is sensitive."""
         (found,) = [each for each in self.planned().live.objects if each.address == self.address and not each.archived]
-        return found
+        return replace(found, fields=opened(found.fields, self.sample.kind.sensitive, found.secrets))
 
     @property
     def base_url(self) -> str:

@@ -131,14 +131,16 @@ def test_what_resources_have_in_common_is_kept_once(root: Path, cache: Cache) ->
 
 
 def test_every_field_of_what_is_loaded_is_kept() -> None:
-    """A field that is added here must be added to the cache, or a second run loses it; ``home`` and ``others`` are
-    the run's own."""
+    """A field that is added here must be added to the cache, or a second run loses it.
+
+    ``home`` and ``others`` are the run's own, and no set with ``secrets`` is kept.
+    """
     assert {each.__name__: list(each.__struct_fields__) for each in (Loaded, Desired, Resource)} == {
         "Loaded": ["desired", "environment", "environments", "warnings"],
         "Desired": ["resources", "digest", "scope", "warnings", "pins", "home", "others", "off"],
         "Resource": [
             *("address", "fields", "source", "lifecycle", "gate", "references", "renamed_from", "labels", "lines"),
-            *("lookup", "files", "value_sources"),
+            *("lookup", "files", "value_sources", "secrets"),
         ],
     }
     gate = Gate(severity="warn", runs=3, min_pass=2, flaky=True, regress=Regress(0.05, against=5))

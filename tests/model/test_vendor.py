@@ -9,7 +9,7 @@ import pytest
 from reconciler.model.call import Flow, Wire
 from reconciler.model.kind import AnyKind, Kind, Vendor, named
 from reconciler.model.resource import Address
-from reconciler.model.spec import RefTo, Spec
+from reconciler.model.spec import Mark, Part, RefTo, Spec
 from reconciler.model.values import Fields
 
 
@@ -21,6 +21,24 @@ class Book(Spec):
     """Names papers."""
 
     papers: Annotated[list[str] | None, RefTo("acme.Paper")] = None
+
+
+class Code(Part):
+    """What a list of parts may hold, and a mapping may not."""
+
+    code: Annotated[str, Mark.SENSITIVE]
+
+
+class Codes(Spec):
+    """Hides a secret where nobody looks."""
+
+    codes: dict[str, Code] | None = None
+
+
+class Alias(Spec):
+    """Hides what others call it."""
+
+    alias: Annotated[str, Mark.SENSITIVE]
 
 
 def nothing(_: str | None, __: Wire) -> Flow[list[Fields]]:
@@ -55,6 +73,14 @@ def test_what_is_never_read_may_name_its_own_kind() -> None:
     ("kinds", "message"),
     [
         ((SPACE, kind("Book", parent="acme.Spcae")), "acme.Book: its parent acme.Spcae is no kind of acme"),
+        (
+            (kind("Space", spec=Codes),),
+            "acme.Space: codes marks as SENSITIVE what stands in no Part, nor in a list of them",
+        ),
+        (
+            (kind("Space", spec=Alias, identity=("alias",)),),
+            "acme.Space: alias cannot be SENSITIVE: it names something, or its value decides",
+        ),
         ((PAPER, SPACE), "acme.Paper: its parent acme.Space must come earlier in the kinds of acme"),
         ((kind("Space", virtual=True), PAPER), "acme.Paper: its parent acme.Space is virtual: nothing can live in it"),
         ((SPACE, PAPER, kind("Line", parent="acme.Paper")), "acme.Line: its parent acme.Paper is no root"),

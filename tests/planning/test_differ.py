@@ -58,6 +58,7 @@ class Thing(Spec):
     without: Annotated[list[str], Mark.CREATE_ONLY, Mark.BLANK_IS_ABSENT] = Field(default_factory=list)
     backend: Annotated[Backend | None, Mark.CREATE_ONLY] = None
     upload: Annotated[str | None, Mark.WRITE_ONLY] = None
+    token: Annotated[str | None, Mark.SENSITIVE] = None
 
 
 def _nothing(*_: Any) -> Any:
@@ -73,7 +74,7 @@ THING: AnyKind = Kind(
     complete=lambda fields: {"places": "all", **fields},
 )
 BARE: Fields = {"name": "a", "text": None, "size": None, "tags": [], "limits": [], "star": None, "fixed": None,
-                "places": "all", "without": [], "backend": None}  # fmt: skip
+                "places": "all", "without": [], "backend": None, "token": None}  # fmt: skip
 
 
 def changed(wanted: Fields, live: Fields, applied: Fields | None = None) -> list[tuple[str, Json, Json, str]]:
@@ -367,10 +368,13 @@ def test_what_can_not_be_seen_is_named() -> None:
 
 
 def test_marks_travel_with_the_change() -> None:
-    """What forces a replace says so."""
-    live: Fields = {**BARE, "backend": {"table": "a"}}
-    changes = field_changes(THING, {"backend": {"table": "b"}}, live, None)
-    assert changes == (FieldChange("backend.table", "a", "b", cause=Cause.MANIFEST, create_only=True),)
+    """A secret is not in the change at all, and what forces a replace says so."""
+    live: Fields = {**BARE, "token": "old", "backend": {"table": "a"}}
+    changes = field_changes(THING, {"token": "new", "backend": {"table": "b"}}, live, None)
+    assert changes == (
+        FieldChange("backend.table", "a", "b", cause=Cause.MANIFEST, create_only=True),
+        FieldChange("token", None, None, cause=Cause.MANIFEST, sensitive=True),
+    )
 
 
 # ------------------------------------------------------------------------------------------ fingerprint
