@@ -286,7 +286,7 @@ class Faults:
     ) -> None:
         match rule.action if rule else None:
             case "drop-before" | "drop-after":
-                return await _hang_up(scope, receive)
+                return await _hang_up(scope, receive, has_arrived=answer is not None)
             case "cut-body" if answer is not None:
                 return await _cut(answer, scope, receive, send)
             case "delay" if rule is not None:
@@ -345,13 +345,18 @@ async def _cut(answer: _Answer, scope: Scope, receive: Receive, send: Send) -> N
     if HANG_UP not in scope:
         return await _send(half, send)
     await _send(half, send, of=len(answer.body), more=True)
-    return await _hang_up(scope, receive)
+    return await _hang_up(scope, receive, has_arrived=True)
 
 
-async def _hang_up(scope: Scope, receive: Receive) -> None:
-    """Close the connection and wait until it is closed, so that the server does not answer in our stead."""
+async def _hang_up(scope: Scope, receive: Receive, *, has_arrived: bool) -> None:
+    """Close the connection and wait until it is closed, so that the server does not answer in our stead.
+
+    A request that nobody has read is read first: else the connection is reset while its body is on the way.
+    """
     if HANG_UP not in scope:
         raise ConnectionResetError("the connection was dropped by the fault script")
+    while not has_arrived:
+        has_arrived = not (await receive()).get("more_body")
     scope[HANG_UP]()
     while (await receive())["type"] != "http.disconnect":
         continue

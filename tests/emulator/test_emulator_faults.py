@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from starlette.types import Message
 
-from reconciler.emulator.faults import FaultScript
+from reconciler.emulator.faults import HANG_UP, FaultScript
 from reconciler.emulator.server import running
 
 if TYPE_CHECKING:
@@ -65,6 +67,26 @@ def test_a_dropped_connection_gives_no_answer(make_api: Make, action: str, kept:
             client.post(f"{url}/v1/projects", json=BODY)
         assert client.get(f"{url}/v1/projects").is_success
     assert names(api) == kept
+
+
+def test_a_connection_is_dropped_when_the_whole_request_is_there(make_api: Make) -> None:
+    """Closed before, it would be reset while the body is on its way: another failure, and chance would choose."""
+    api = make_api(faults=[post(action="drop-before")])
+    arriving = [{"type": "http.request", "more_body": more} for more in (True, True, False)]
+    seen: list[object] = []
+
+    async def receive() -> Message:
+        message = arriving.pop(0) if arriving else {"type": "http.disconnect"}
+        seen.append(message.get("more_body", message["type"]))
+        return message
+
+    async def send(message: Message) -> None:
+        seen.append(message["type"])
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/projects", "query_string": b"", "headers": []}
+    asyncio.run(api.app({**scope, HANG_UP: lambda: seen.append("hung up")}, receive, send))
+    assert seen == [True, True, False, "hung up", "http.disconnect"]
+    assert names(api) == []
 
 
 def test_in_process_a_drop_is_a_connection_reset(make_api: Make) -> None:
