@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+
+from reconciler.cli.main import main
+from reconciler.emulator.app import create_app
+from reconciler.emulator.server import running
+from reconciler.evaluating import waiting
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-of-the-tests"
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -25,24 +29,28 @@ def scratch(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reconciler(scratch: Path) -> Run:
-    """Runs ``reconciler`` with these arguments as a process, in the scratch folder or in ``cwd`` below it.
+def reconciler(scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs ``reconciler`` with these arguments, in the scratch folder or in ``cwd`` below it.
 
-    The environment holds what is given as ``environ``, and of ours only what Python needs.
+    The environment holds what is given as ``environ``, and of ours only where programs are.  Commands run in this
+    process: those of the README's tests are processes, and begin with the same quickstart.
     """
+    # The emulator is done at once: it is asked more often than one asks a platform.
+    monkeypatch.setattr(waiting, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE_S", 0.2)
 
     def run(
         *arguments: str, exits: int = 0, cwd: str = ".", environ: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments],
-            cwd=scratch / cwd,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(environ or {})},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-        )
+    ) -> CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name in os.environ.keys() - {"PATH"}:
+                patch.delenv(name)
+            for name, value in (environ or {}).items():
+                patch.setenv(name, value)
+            patch.chdir(scratch / cwd)
+            capsys.readouterr()
+            code = main(list(arguments))
+        done = CompletedProcess(arguments, code, *capsys.readouterr())
         assert done.returncode == exits, f"exit {done.returncode}, not {exits}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -52,18 +60,10 @@ def reconciler(scratch: Path) -> Run:
 @pytest.fixture
 def emulator() -> Iterator[str]:
     """The base URL of an emulator behind a socket that accepts ``KEY`` only."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "reconciler", "emulator", "--port", "0", "--api-key", KEY],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout is not None
-    yield server.stdout.readline().strip()
-    server.terminate()
-    server.wait(timeout=30)
-    server.stdout.close()
+    app = create_app(api_key=KEY)
+    with running(app) as url:
+        yield f"{url}/v1"
+    app.state.database.close()
 
 
 @pytest.fixture
