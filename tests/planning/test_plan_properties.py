@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from random import Random
 from typing import Any
@@ -82,39 +83,55 @@ def shown(kind: AnyKind, fields: Fields) -> Fields:
     return {name: value for name, value in {**bare, **kind.complete(fields)}.items() if name != "referenceDatasetUri"}
 
 
-@st.composite
-def project_fields(draw: st.DrawFn, name: str) -> Fields:
-    fields: Fields = {"name": name, "taskType": draw(st.sampled_from(["llm-base"] * 19 + ["text-classification"]))}
-    return fields | _some(draw, description=TEXTS, modelTypes=(["a", "b"], ["b", "a"], []))
+@cache
+def one(*values: Any) -> st.SearchStrategy[Any]:
+    """One of the values.  Kept, like all that is drawn from often: to make a strategy takes longer than to draw."""
+    return st.sampled_from(values)
 
 
-@st.composite
-def pipeline_fields(draw: st.DrawFn, name: str) -> Fields:
-    return {"name": name, **_some(draw, description=TEXTS, referenceDatasetUri=("s3://old", "s3://new"))}
+@cache
+def some(values: tuple[str, ...], least: int = 0, most: int | None = None) -> st.SearchStrategy[list[str]]:
+    """Some of the values, in any order."""
+    return st.lists(one(*values), unique=True, min_size=least, max_size=most)
 
 
-@st.composite
-def test_fields(draw: st.DrawFn, name: str, places: tuple[str, ...]) -> Fields:
-    limit: Fields = {"measurement": "faithfulness", "operator": ">=", "value": draw(st.sampled_from([0.8, 0.9, 1]))}
-    fields: Fields = {"name": name, "type": "performance", "subtype": "metricThreshold", "thresholds": [limit]}
+@cache
+def targets(places: tuple[str, ...]) -> st.SearchStrategy[Json]:
+    """The pipelines that a test may be for, of these."""
     where: list[Json] = ["all", list[Json](places)] if places else ["all"]
-    where += [list[Json]([place]) for place in places]
-    return fields | _some(draw, description=TEXTS, evaluationWindow=("24h", "7d"), pipelines=tuple(where))
+    return st.sampled_from([*where, *(list[Json]([place]) for place in places)])
 
 
-test_fields.__test__ = False  # type: ignore[attr-defined]  # not pytest's
+yes_or_no = st.booleans()
+model_types = st.sampled_from((["a", "b"], ["b", "a"], []))
 
 
-def _some(draw: st.DrawFn, **choices: tuple[Any, ...]) -> Fields:
+def project_fields(draw: st.DrawFn, name: str) -> Fields:
+    fields: Fields = {"name": name, "taskType": draw(one(*["llm-base"] * 19, "text-classification"))}
+    return fields | _fields(draw, description=one(*TEXTS), modelTypes=model_types)
+
+
+def pipeline_fields(draw: st.DrawFn, name: str) -> Fields:
+    return {"name": name, **_fields(draw, description=one(*TEXTS), referenceDatasetUri=one("s3://old", "s3://new"))}
+
+
+def fields_of_a_test(draw: st.DrawFn, name: str, places: tuple[str, ...]) -> Fields:
+    limit: Fields = {"measurement": "faithfulness", "operator": ">=", "value": draw(one(0.8, 0.9, 1))}
+    fields: Fields = {"name": name, "type": "performance", "subtype": "metricThreshold", "thresholds": [limit]}
+    windows = one("24h", "7d")
+    return fields | _fields(draw, description=one(*TEXTS), evaluationWindow=windows, pipelines=targets(places))
+
+
+def _fields(draw: st.DrawFn, **values: st.SearchStrategy[Any]) -> Fields:
     """Some of the fields, each with one of its values."""
-    return {name: draw(st.sampled_from(values)) for name, values in choices.items() if draw(st.booleans())}
+    return {name: draw(value) for name, value in values.items() if draw(yes_or_no)}
 
 
 lifecycles = st.builds(
     Lifecycle,
-    protect=st.sampled_from([False] * 19 + [True]),
-    adopt=st.booleans(),
-    onRemoval=st.sampled_from(["keep", "delete"]),
+    protect=one(*[False] * 19, True),
+    adopt=yes_or_no,
+    onRemoval=one("keep", "delete"),
 )
 
 
@@ -122,19 +139,19 @@ lifecycles = st.builds(
 def manifests(draw: st.DrawFn, least: int) -> Desired:
     """A few projects with pipelines and tests; some say what they were called before."""
     made: list[Resource] = []
-    roots = draw(st.lists(st.sampled_from(ROOTS), unique=True, min_size=least, max_size=2))
+    roots = draw(some(ROOTS, least, 2))
     for root in roots:
         project = Address(PROJECT.id, (root,))
-        made.append(_resource(draw, project, draw(project_fields(root)), [n for n in ROOTS if n not in roots], ()))
-        places = tuple(draw(st.lists(st.sampled_from(PLACES), unique=True)))
+        made.append(_resource(draw, project, project_fields(draw, root), [n for n in ROOTS if n not in roots], ()))
+        places = tuple(draw(some(PLACES)))
         for place in places:
             free = [name for name in PLACES if name not in places]
             address = Address(INFERENCE_PIPELINE.id, (root, place))
-            made.append(_resource(draw, address, draw(pipeline_fields(place)), free, (project,)))
-        names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+            made.append(_resource(draw, address, pipeline_fields(draw, place), free, (project,)))
+        names = draw(some(NAMES))
         for name in names:
             free = [each for each in NAMES if each not in names]
-            fields = draw(test_fields(name, places))
+            fields = fields_of_a_test(draw, name, places)
             named = fields.get("pipelines", "all")
             targets = [Address(INFERENCE_PIPELINE.id, (root, str(n))) for n in named] if isinstance(named, list) else []
             address = Address(TEST.id, (root, "monitoring", name))
@@ -145,7 +162,7 @@ def manifests(draw: st.DrawFn, least: int) -> Desired:
 def _resource(
     draw: st.DrawFn, address: Address, fields: Fields, free: list[str], references: tuple[Address, ...]
 ) -> Resource:
-    former = draw(st.sampled_from([(), (), *((name,) for name in free), tuple(free[:2])]))
+    former = draw(one((), (), *((name,) for name in free), tuple(free[:2])))
     return Resource(
         address,
         fields,
@@ -185,25 +202,25 @@ def worlds(draw: st.DrawFn, whose: tuple[str, ...] = MOSTLY_OURS, least: int = 0
     ``least`` is how many projects are there and are wanted at the least; with two, one of them is both.
     """
     made = Drawing(whose)
-    for root in draw(st.lists(st.sampled_from(ROOTS), unique=True, min_size=least)):
-        known = draw(st.sampled_from([root, root, root, "delta"]))  # as we remember it
+    for root in draw(some(ROOTS, least)):
+        known = draw(one(root, root, root, "delta"))  # as we remember it
         if any(address.root == known for address in made.entries):
             continue
-        _object(draw, made, PROJECT, (root,), (known,), draw(project_fields(root)))
-        places = draw(st.lists(st.sampled_from(PLACES), unique=True))
+        _object(draw, made, PROJECT, (root,), (known,), project_fields(draw, root))
+        places = draw(some(PLACES))
         for place in places:
-            _object(draw, made, INFERENCE_PIPELINE, (root, place), (known, place), draw(pipeline_fields(place)))
-        twins = draw(st.sampled_from([(), (), (), NAMES[:1]]))
-        for name in (*draw(st.lists(st.sampled_from(NAMES), unique=True)), *twins):
-            as_known = draw(st.sampled_from([name, name, *NAMES]))
+            _object(draw, made, INFERENCE_PIPELINE, (root, place), (known, place), pipeline_fields(draw, place))
+        twins = draw(one((), (), (), NAMES[:1]))
+        for name in (*draw(some(NAMES)), *twins):
+            as_known = draw(one(name, name, *NAMES))
             path = (root, "monitoring", name)
-            fields = draw(test_fields(name, tuple(places)))
+            fields = fields_of_a_test(draw, name, tuple(places))
             _object(draw, made, TEST, path, (known, "monitoring", as_known), fields)
-    for name in draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=1)):
-        address = Address(TEST.id, (draw(st.sampled_from(ROOTS)), "monitoring", name))
+    for name in draw(some(NAMES, 0, 1)):
+        address = Address(TEST.id, (draw(one(*ROOTS)), "monitoring", name))
         if address not in made.entries and address not in made.in_doubt:
-            made.entries[address] = Entry("gone", source="manifests.yaml", unlisted=draw(st.booleans()))
-    options = Options(adopt=draw(st.booleans()), policy=Policy(destroy=draw(st.sampled_from([False] * 5 + [True]))))
+            made.entries[address] = Entry("gone", source="manifests.yaml", unlisted=draw(yes_or_no))
+    options = Options(adopt=draw(yes_or_no), policy=Policy(destroy=draw(one(*[False] * 5, True))))
     desired = Desired({}, "digest") if options.policy.destroy else draw(manifests(least))
     # A name that must be unique and that an object of ours has taken meanwhile is the platform's conflict to tell.
     ours = {entry.remote_id: address for address, entry in made.entries.items()}
@@ -221,8 +238,8 @@ def _object(
     """One object that is shown at ``path``, and what we remember of it, if anything, at ``known``."""
     number = len(made.objects)
     remote_id, address = f"{kind.word[0].lower()}{number}", Address(kind.id, known)
-    archived = kind is TEST and draw(st.sampled_from([False, False, False, True]))
-    whose = draw(st.sampled_from(made.whose))
+    archived = kind is TEST and draw(one(False, False, False, True))
+    whose = draw(one(*made.whose))
     op = f"op{number}" if whose == "in doubt" else None
     item = LiveObject(Address(kind.id, path), remote_id, shown(kind, fields), archived, op, (f"2026-{number}",))
     made.objects.append(item)
@@ -233,12 +250,12 @@ def _object(
     elif op is not None:
         made.in_doubt[address] = Intent(op)
     elif whose == "ours":
-        gone = draw(st.booleans()) and archived
+        gone = draw(yes_or_no) and archived
         made.entries[address] = Entry(
             remote_id,
             {} if gone else draw(st.sampled_from([fields, {**fields, "description": "Old"}, {"name": fields["name"]}])),
-            protect=draw(st.sampled_from([False] * 19 + [True])),
-            on_removal=draw(st.sampled_from(["keep", "delete"])),
+            protect=draw(one(*[False] * 19, True)),
+            on_removal=draw(one("keep", "delete")),
             source="manifests.yaml",
             archived=gone,
         )
@@ -498,7 +515,7 @@ def test_a_saved_plan_holds_in_an_unchanged_world(world: World, random: Random) 
 
 
 @BRIEF
-@given(worlds(), st.data())
+@given(worlds(least=1), st.data())
 def test_a_saved_plan_does_not_survive_a_change_of_what_it_compared(world: World, data: st.DataObject) -> None:
     """Whatever we own and the manifests want: change one written field of it, and the plan is stale."""
     plan = planned(world)
