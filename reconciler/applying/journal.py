@@ -82,7 +82,7 @@ class Journal:
         return self._folding.renamed
 
     def state(self) -> State:
-        """The state after everything that is durable so far; of no use after a ``failure``."""
+        """The state after everything that was handed to ``append`` so far; of no use after a ``failure``."""
         return self._folding.state()
 
     async def write(self, record: Record) -> None:

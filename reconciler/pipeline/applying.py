@@ -176,11 +176,11 @@ async def _apply_planned(
             reading.ended_all()
         applied, state = Applied(planned, outcomes), journal.state()
         after, live = await _look_again(here, applied, state, reading)
+        await journal.write_all(_refreshed(planned, after, state))
         failed = await not_archived(here, planned, outcomes, live)
-        await journal.write_all(still_ours(planned, state, failed))
+        await journal.write_all(still_ours(planned, journal.state(), failed))  # last: it adds to what is remembered
         outcomes = tuple(failed.get(outcome.step_id, outcome) for outcome in outcomes)
         applied = replace(applied, outcomes=outcomes)
-        await journal.write_all(_refreshed(planned, after, state))
         if all(outcome.status is StepStatus.DONE for outcome in outcomes):
             for record in _finished(here, outcomes, planned, saved, trial):
                 await journal.write(record)
