@@ -46,16 +46,21 @@ def said(folder: Path, encoding: str, *arguments: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
 def test_what_programs_read_is_utf_8_whatever_the_stream_speaks(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "spoken.yaml").write_text(MANIFEST, encoding="utf-8")
+    code, answer = said(tmp_path, encoding, "plan", "--env", "local", "--format", "json")
+    assert code == 0
+    assert NAME in answer.decode("utf-8")
+
+
+def test_every_form_that_programs_read_is_the_same_on_every_stream(tmp_path: Path) -> None:
+    (tmp_path / "spoken.yaml").write_text(MANIFEST, encoding="utf-8")
     for form in ("json", "markdown", "html"):
         plan = ("plan", "--env", "local", "--format", form)
-        code, answer = said(tmp_path, encoding, *plan)
-        assert (code, answer) == said(tmp_path, "utf-8", *plan)
-        assert NAME in answer.decode("utf-8")
-    code, answer = said(tmp_path, encoding, "apply", "--env", "local", "--yes", "--format", "json")
+        assert said(tmp_path, "ascii", *plan) == said(tmp_path, "utf-8", *plan)
+    code, answer = said(tmp_path, "ascii", "apply", "--env", "local", "--yes", "--format", "json")
     assert code == 0
     assert json.loads(answer)["apply"]["outcomes"]
     for form in ("json", "junit", "markdown"):
-        code, answer = said(tmp_path, encoding, "status", "--env", "local", "--format", form)
+        code, answer = said(tmp_path, "ascii", "status", "--env", "local", "--format", form)
         assert code == 5
         assert NAME in answer.decode("utf-8")
 
