@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -77,6 +78,19 @@ def test_the_import_contracts_hold() -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_oldest_libraries_that_are_allowed_are_those_that_a_run_of_the_gate_takes() -> None:
+    """A floor that nobody has tried is a guess, and what installs below it does not work."""
+    project = PROJECT["project"]
+    extras = (project["optional-dependencies"][name] for name in ("object-store", "postgres"))
+    allowed = [*project["dependencies"], *itertools.chain.from_iterable(extras)]
+    floors = {
+        re.sub(r"\[.*\]", "", name): rest.partition(",")[0] for name, _, rest in (e.partition(">=") for e in allowed)
+    }
+    lines = (ROOT / ".ci" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    assert dict(line.split("==") for line in lines if not line.startswith("#")) == floors
+    assert ".ci/lowest.txt" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 
 
 def test_every_part_of_the_package_stands_in_the_layers() -> None:
