@@ -350,6 +350,36 @@ def test_an_archive_that_was_not_taken_over_has_failed(beside: bool, bot: Any, p
     assert platform.tests("bot")["Answers are short"]["archived"]
 
 
+def test_an_old_object_that_stays_is_known_still_when_its_successor_becomes_protected(bot: Any, platform: Any) -> None:
+    """A replace was cut short before its archive, which is now answered 200, and nothing is done: two things are to be
+    remembered of one address.
+    """
+    bot("apply", "--yes")
+    old = platform.tests("bot")["Rows arrive"]["id"]
+    window = "subtype: rowCount\n      evaluationWindow:"
+    bot.edit("bot.yaml", f"{window} 24h", f"{window} 12h")
+    platform.fail({"method": "PUT", "path": "/v1/projects/*/tests", "action": "status", "status": 422})
+    bot("apply", "--yes", code=4)
+    bot.edit("bot.yaml", "name: Rows arrive", "name: Rows arrive\n      lifecycle: {protect: true}")
+    bot.edit("bot.yaml", "description: Answers", "description: All answers")
+
+    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = JSONResponse({}) if scope["method"] == "PUT" else platform.app
+        await answer(scope, receive, send)
+
+    platform.door = deaf
+    assert "1 done, 1 failed" in bot("apply", "--yes", code=4).out
+    entry = json.loads(bot("state", "list", "--format", "json").out)["entries"][
+        "openlayer.Test/bot/monitoring/Rows arrive"
+    ]
+    assert (entry["protect"], entry["retiring"]) == (True, [old])
+    platform.fail()
+    assert "1 done" in bot("apply", "--yes").out
+    project = platform.projects()["bot"]["id"]
+    archived = platform.api("GET", f"/projects/{project}/tests?includeArchived=true")["items"]
+    assert [item["id"] for item in archived if item["archived"]] == [old]
+
+
 def test_an_archive_that_shows_late_is_waited_for(bot: Any, platform: Any) -> None:
     """The list that is read first is a little behind."""
     bot("apply", "--yes")
