@@ -96,6 +96,17 @@ def test_a_leftover_goes_after_what_stands_at_its_address() -> None:
     assert found == {"replace first": [], "archive first": ["replace first"]}
 
 
+def test_an_older_file_goes_after_the_tests_of_any_project_that_are_pointed_at_the_newer_one() -> None:
+    file = Address("v.File", ("questions",))
+    steps = [step(Action.DELETE, file, "#7", "7"), step(Action.UPDATE, ELSEWHERE), step(Action.REPLACE, file)]
+    found = linked(steps, KINDS, {ELSEWHERE: (file,)})
+    assert [(each.id, each.after) for each in found] == [
+        (f"replace:{file}", ()),
+        (f"update:{ELSEWHERE}", (f"replace:{file}",)),
+        (f"delete:{file}#7", (f"replace:{file}", f"update:{ELSEWHERE}")),
+    ]
+
+
 def test_projects_do_not_wait_for_each_other() -> None:
     steps = [step(Action.CREATE, PROJECT), step(Action.CREATE, ELSEWHERE)]
     assert order(*steps) == {"create p": [], "create first": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_an_edit_deep_inside_is_refused() -> None:
     edited["steps"][1]["changes"][0]["after"] = 0.1
     with pytest.raises(StalePlan, match="changed after it was made"):
         check_untouched(edited)
+
+
+@pytest.mark.parametrize("lifecycle", [7, [7], [{"address": str(TEST), "path": "severity"}]])
+def test_what_is_no_plan_is_refused_whoever_has_made_its_digest(lifecycle: Any) -> None:
+    edited = {**SAVED, "lifecycle": lifecycle, "digest": "", "tool": ""}
+    text = json.dumps(edited, sort_keys=True, separators=(",", ":"))
+    with pytest.raises(StalePlan, match="this is not a plan file"):
+        check_untouched({**edited, "digest": hashlib.sha256(text.encode()).hexdigest()})
 
 
 @pytest.mark.parametrize("version", ["2.0", "", None, 1])
@@ -243,6 +252,24 @@ def test_what_a_resumed_plan_did_not_plan_was_changed_by_somebody() -> None:
     for change in FieldChange("description", "x", None), FieldChange(planned.path, 0.1, planned.after):
         moved = replace(UPDATE, fingerprint="f2", changes=(change,))
         assert begun(UPDATE, moved) == (f"{TEST}: somebody changed it at the platform",)
+
+
+def test_of_several_fields_a_resumed_plan_may_have_written_some_and_somebody_else_none() -> None:
+    """Fewer are left than were planned, and one that is left has got another value meanwhile."""
+    (first,), second = UPDATE.changes, FieldChange("description", "x", "y")
+    both = replace(UPDATE, changes=(first, second))
+    assert begun(both, replace(both, fingerprint="f2", changes=(second,))) == ()
+    for change in FieldChange(first.path, 0.1, first.after), FieldChange("name", "a", "b"):
+        moved = replace(both, fingerprint="f2", changes=(change,))
+        assert begun(both, moved) == (f"{TEST}: somebody changed it at the platform",)
+
+
+def test_what_a_resumed_plan_has_carried_out_was_done_to_the_object_that_was_planned_for() -> None:
+    """Another one that has its address since is as far from what is wanted only by chance."""
+    archive = Step(f"archive:{TEST}", Action.ARCHIVE, TEST, "gone", remote_id="t1", fingerprint="True")
+    assert begun(archive, replace(archive, remote_id="t2")) == (f"{TEST}: archive means something else now",)
+    other = replace(UPDATE, remote_id="t2", fingerprint="f2", changes=())
+    assert begun(UPDATE, other) == (f"{TEST}: somebody changed it at the platform",)
 
 
 def test_a_resumed_plan_does_nothing_new() -> None:
