@@ -94,7 +94,7 @@ def test_what_differs_is_named_and_the_way_back_means_the_opposite(one: Gate, ot
 def test_of_runs_it_is_said_what_any_results_would_show() -> None:
     """Loosened: whatever the latest results are, what passed still does; and so on."""
     latest = list(product([True, False], repeat=4))
-    gates = [Gate(runs=runs, min_pass=least) for runs in range(1, 5) for least in range(1, runs + 1)]
+    gates = [Gate(runs=runs, min_pass=least) for runs in range(1, 5) for least in (None, *range(1, runs + 1))]
     for before, after in product(gates, repeat=2):
         was, now = ({some for some in latest if _passes(gate, some)} for gate in (before, after))
         meant = (
