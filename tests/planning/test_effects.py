@@ -13,6 +13,7 @@ from reconciler.model.values import Fields, Json
 from reconciler.planning.differ import field_changes
 from reconciler.planning.effects import with_effects
 from reconciler.planning.thresholds import classify
+from reconciler.providers.digitalocean.evaluation_test_case import EVALUATION_TEST_CASE
 from reconciler.providers.openlayer.test import TEST
 
 
@@ -81,6 +82,26 @@ def test_a_rubric_that_is_reworded_is_another_one_whatever_its_limit() -> None:
 
     assert of(rubric("polite", 0.8), rubric("warm", 0.9)) is Effect.REDEFINED
     assert of(rubric("polite", 0.8), rubric("warm", 0.7)) is Effect.REDEFINED
+
+
+@pytest.mark.parametrize(
+    ("wanted", "means"),
+    [
+        ({"name": "Correct", "threshold": 70.0}, {"starMetric.threshold": Effect.LOOSENED}),
+        ({"name": "Correct", "threshold": 90.0}, {"starMetric.threshold": Effect.TIGHTENED}),
+        ({"name": "Polite", "threshold": 80.0}, {"starMetric.name": Effect.REDEFINED}),
+        (
+            {"name": "Polite", "threshold": 70.0},
+            {"starMetric.name": Effect.REDEFINED, "starMetric.threshold": Effect.LOOSENED},
+        ),
+    ],
+)
+def test_another_metric_that_decides_asks_another_question(wanted: Json, means: dict[str, Effect]) -> None:
+    """A test case at DigitalOcean has one limit: of another metric it neither loosens nor tightens anything."""
+    was: Fields = {"starMetric": {"name": "Correct", "threshold": 80.0}}
+    changes = field_changes(EVALUATION_TEST_CASE, {"starMetric": wanted}, was, was)
+    judged = with_effects(EVALUATION_TEST_CASE, {"starMetric": wanted}, was, changes, Nobody())
+    assert {change.path: change.effect for change in judged} == means
 
 
 LIMITS = ["x m >= 1", "x m >= 2", "y m >= 1", "- m >= 1", "x n >= 1", "x m(a) >= 1", "x m(b) >= 1", "x m(b) >= 2"]

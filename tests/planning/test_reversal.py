@@ -115,6 +115,16 @@ def test_a_gate_is_wanted_as_it_was() -> None:
         assert as_it_was(befores, now, KINDS).resources[TEST].gate == then
 
 
+def test_what_may_become_of_it_is_wanted_as_it_was() -> None:
+    """Not as the manifests have it now, which were to be applied; what was nobody's has no protection."""
+    now = desired(wanted(TEST, NEW, lifecycle=Lifecycle(protect=False, onRemoval="keep")))
+    strict = replace(OURS, protect=True, on_removal="delete")
+    befores = {TEST: Before(TEST, "t1", strict, OLD)}
+    assert as_it_was(befores, now, KINDS).resources[TEST].lifecycle == Lifecycle(protect=True, onRemoval="delete")
+    befores = {TEST: Before(TEST, "t1", None, OLD)}
+    assert as_it_was(befores, now, KINDS).resources[TEST].lifecycle == Lifecycle()
+
+
 def test_what_is_adopted_in_a_project_that_is_renamed_was_in_that_under_its_former_name() -> None:
     """So it was called as the platform calls it, too; there is nothing that we remember of it."""
     robot, inside = PROJECT.in_root("robot"), OTHER.in_root("robot")
