@@ -414,6 +414,21 @@ def test_a_refused_look_for_a_lost_trigger_does_not_prove_that_it_was_not_starte
     assert result.doubtful == (trigger(),)
 
 
+def test_a_refused_look_after_a_trigger_does_not_prove_that_it_was_not_started() -> None:
+    """It was answered, and its tasks are to be read somewhere else: what was started is not sent a second time."""
+    refused = failure(ReadFailed, "the server failed", "/look")
+    platform = Platform({START: [{}], "/look": [refused], RESULTS: [[]]})
+
+    def looking(of: Trigger, _: Wire) -> Flow[tuple[Task, ...] | None]:
+        yield Call("POST", url_path("start", of.remote_id), repeatable=False)
+        yield Call("GET", "/look")
+        return ()
+
+    platform.measuring = replace(TOY, trigger=looking)
+    result = platform.run(trigger(), deadline_s=5)
+    assert (result.doubtful, list(platform.tasks())) == ((trigger(),), [task_key(trigger())])
+
+
 def test_what_has_no_turn_by_the_deadline_is_not_started() -> None:
     platform = Patient({START: [["t1"]], "/start/id-toxic": [["t2"]]}, held={START: 30})
     result, _ = lasting(platform, trigger(), trigger("toxic"), deadline_s=10, parallelism=1)
@@ -632,6 +647,13 @@ def test_the_failure_of_one_trigger_is_local() -> None:
         ("toxic", None, "passing", ""),
     ]
     assert platform.tasks() == {}
+
+
+def test_a_refused_trigger_is_not_noted_while_others_go_on() -> None:
+    """Or the next run would look for it, and not send it."""
+    platform = Platform({START: [failure(PlanLimit)], "/start/id-toxic": [["t1"]], TASK: [BUSY]})
+    assert platform.run(trigger(), trigger("toxic"), deadline_s=20).unfinished == (trigger("toxic"),)
+    assert list(platform.tasks()) == [task_key(trigger("toxic"))]
 
 
 def test_a_refused_credential_stops_everything() -> None:
