@@ -177,6 +177,13 @@ def test_another_platform(saved: Any, platform: Any) -> None:
     assert platform.seen == []
 
 
+def test_a_plan_that_was_not_begun_can_not_be_resumed(saved: Any, platform: Any) -> None:
+    """To go on is to look less closely: what is done already may be missing."""
+    said = "this plan was not begun, or it was finished hint: leave out --resume"
+    is_refused(saved, platform, said, arguments=("--resume",))
+    assert "Apply: 1 done." in saved("apply", "--plan", "plan.json").out
+
+
 def test_a_plan_edited_by_hand(saved: Any, platform: Any) -> None:
     """Whatever was changed in it."""
     plan = json.loads((saved.folder / "plan.json").read_text())

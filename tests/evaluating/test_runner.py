@@ -601,6 +601,22 @@ def test_a_doubt_that_had_too_little_time_stays_noted_and_the_next_run_looks_for
     assert second.at[-1] == pytest.approx(40, abs=1)
 
 
+def _lost(_: Trigger, __: Wire) -> Flow[tuple[Task, ...]]:
+    reply = yield Call("GET", "/started")
+    assert isinstance(reply.body, list)
+    return tuple(Task(str(each), None) for each in reply.body)
+
+
+def test_a_look_that_was_begun_too_early_does_not_prove_that_a_trigger_was_not_started() -> None:
+    """The list takes longer than the window, and was made before what was started shows in it."""
+    script = {START: [failure(OutcomeUnknown)], "/started": [[], ["t1"]], TASK: [DONE], RESULTS: [[passing()]]}
+    platform = Patient(script, held={"/started": 61})
+    platform.measuring = replace(TOY, lost=_lost)
+    result = platform.run(replace(trigger(), op="abc"), doubt_s=60)
+    assert (told(result), result.doubtful) == ([("faithful", None, "passing", "")], ())
+    assert platform.calls.count(f"POST {START}") == 1
+
+
 async def cancelled_while_sending(platform: Platform) -> None:
     """One trigger, cancelled half way through its request."""
     running = asyncio.ensure_future(platform.evaluate([trigger()]))
@@ -687,6 +703,13 @@ def test_what_the_state_refuses_to_note_is_not_sent() -> None:
 def test_a_few_failed_reads_while_waiting_are_lived_with() -> None:
     broken = failure(ReadFailed, "502")
     platform = Platform({START: [["t1"]], TASK: [broken, broken, DONE], RESULTS: [[passing()]]})
+    assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
+
+
+def test_failed_reads_with_answers_between_them_are_lived_with_however_many_there_are() -> None:
+    """A long evaluation meets more of them than a short one."""
+    now_and_then = [failure(ReadFailed), BUSY] * 5
+    platform = Platform({START: [["t1"]], TASK: [*now_and_then, DONE], RESULTS: [[passing()]]})
     assert told(platform.run(trigger())) == [("faithful", None, "passing", "")]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, Unreachable
+from reconciler.errors import ApiError, InvalidRequest, NotApplied, NotAuthorized, ReadFailed, Unreachable
 from reconciler.model.call import Call, Reply, Upload
 
 if TYPE_CHECKING:
@@ -31,15 +31,17 @@ def signed(upload: Upload, url: str) -> Call:
     return Call("PUT", "/uploads", elsewhere=url, upload=upload)
 
 
-def sent(world: World, upload: Upload, *script: Any) -> tuple[Reply | ApiError, list[Any]]:
-    """What came of it, and what a server at the signed address saw."""
+def sent(world: World, upload: Upload | None, *script: Any) -> tuple[Reply | ApiError, list[Any]]:
+    """What came of it, and what a server at the signed address saw; without an upload the file is fetched."""
 
     async def main() -> tuple[Reply | ApiError, list[Any]]:
         peer = world.peer(script)
         server = await peer.start()
         provider = world.provider("http://localhost:9/v1")
         try:
-            return await provider.send(signed(upload, f"{peer.url}/bucket/rows.csv?signature=x%2By")), list(peer.seen)
+            url = f"{peer.url}/bucket/rows.csv?signature=x%2By"
+            call = signed(upload, url) if upload else Call("GET", "/downloads", elsewhere=url)
+            return await provider.send(call), list(peer.seen)
         except ApiError as error:
             return error, list(peer.seen)
         finally:
@@ -71,6 +73,23 @@ def test_a_file_that_is_gone_is_one_sentence(world: World, upload: Upload) -> No
     assert isinstance(result, InvalidRequest)
     assert "rows.csv.gone cannot be read: No such file or directory" in result.message
     assert seen == []
+
+
+def test_a_file_comes_from_the_signed_address_as_it_is(world: World) -> None:
+    result, (seen,) = sent(world, None, world.status(200, ROWS))
+    assert isinstance(result, Reply)
+    assert (result.content, seen.line) == (ROWS, "GET /bucket/rows.csv?signature=x%2By")
+    assert "authorization" not in seen.headers
+
+
+def test_a_file_that_was_cut_off_on_its_way_is_fetched_again(world: World) -> None:
+    """Half a table has fewer rows, and each of them looks whole."""
+    cut = world.status(200, ROWS, declared_length=100)
+    result, seen = sent(world, None, cut, world.status(200, ROWS + b"Is it late?\r\n"))
+    assert isinstance(result, Reply)
+    assert (result.content, len(seen)) == (ROWS + b"Is it late?\r\n", 2)
+    result, _ = sent(world, None, *[cut] * 4)
+    assert isinstance(result, ReadFailed)
 
 
 @pytest.mark.parametrize("code", [400, 401, 403])
