@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, OutcomeUnknown, Unreachable
 from reconciler.model.call import Call, Reply
 from reconciler.model.values import Json
-from reconciler.providers.answers import Advice, Answer, Failure, excerpt, judge, printable, vendor_message
+from reconciler.providers.answers import Advice, Again, Answer, Failure, excerpt, judge, printable, vendor_message
 
 ADVICE = Advice("ACME_API_KEY", "ACME_BASE_URL")
 
@@ -85,6 +86,20 @@ def test_any_json_is_read_as_it_is_and_any_json_error_is_one_line(body: Json) ->
     content = json.dumps(body).encode()
     assert judge(Call("GET", "/p"), Answer(200, {}, content), ADVICE) == Reply(200, body, {})
     assert vendor_message(Answer(422, {}, content)).isprintable()
+
+
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_where_nothing_was_sent_anything_may_be_sent_again(kind: type[httpx.TransportError]) -> None:
+    result = judge(Call("POST", "/projects", repeatable=False), Answer(None, broken=kind("no")), ADVICE)
+    assert isinstance(result, Failure)
+    assert (result.error, result.again) == (Unreachable, Again.ALWAYS)
+
+
+@pytest.mark.parametrize("kind", [httpx.ReadError, httpx.ReadTimeout, httpx.WriteError, TimeoutError])
+def test_where_something_may_have_been_sent_a_create_is_not_repeated(kind: type[Exception]) -> None:
+    result = judge(Call("POST", "/projects", repeatable=False), Answer(None, broken=kind("no")), ADVICE)
+    assert isinstance(result, Failure)
+    assert (result.error, result.again) == (OutcomeUnknown, Again.IF_REPEATABLE)
 
 
 def test_the_vendor_s_words_never_exceed_their_limit() -> None:

@@ -28,7 +28,7 @@ from reconciler.errors import (
     SettingsInvalid,
     Unreachable,
 )
-from reconciler.model.call import Call
+from reconciler.model.call import Call, Reply
 from reconciler.model.values import Json
 
 if TYPE_CHECKING:
@@ -488,6 +488,12 @@ def test_an_unlisted_status_of_a_write_proves_nothing(world: World, code: int) -
     assert isinstance(world.talk([world.status(code)], GET).error, ReadFailed)
 
 
+def test_what_an_unlisted_status_refuses_is_not_sent_again(world: World) -> None:
+    """Not even where that would do no harm: it would be refused the same way."""
+    for call in (GET, PUT, DELETE):
+        assert world.talk([world.status(418)], call).requests == 1
+
+
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("call", [GET, POST], ids=["GET", "POST"])
 def test_a_redirect_is_not_followed_and_its_target_sees_nothing(world: World, call: Call, code: int) -> None:
@@ -655,6 +661,38 @@ def test_an_outage_costs_at_most_twenty_requests_more_than_a_healthy_run(world: 
     talk = world.talk([world.status(500)] * 200, *[GET] * 60)
     assert all(isinstance(result, ReadFailed) for result in talk.results)
     assert talk.requests == 60 + 20
+
+
+def test_a_server_that_fails_now_and_then_is_asked_again_more_than_twenty_times(world: World) -> None:
+    """What it answers pays for a part of what it does not: a long run is not an outage."""
+    talk = world.talk([world.status(500), world.status(200, [])] * 22, *[GET] * 22)
+    assert [result.status for result in talk.results if isinstance(result, Reply)] == [200] * 22
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_an_overloaded_server_gets_half_as_many_requests_at_once(world: World, code: int) -> None:
+    async def scenario() -> int:
+        over = asyncio.Event()
+
+        async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await over.wait()
+            await world.status(200, [])(reader, writer)
+
+        peer = world.peer([world.status(code), world.status(200, []), *[held] * 4])
+        server = await peer.start()
+        provider = world.provider(peer.url, parallelism=4)
+        await provider.send(GET)
+        four = [asyncio.create_task(provider.send(GET)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        at_once = len(peer.seen) - 2
+        over.set()
+        await asyncio.gather(*four)
+        await provider.close()
+        server.close()
+        await asyncio.sleep(0.01)
+        return at_once
+
+    assert asyncio.run(scenario()) == 2
 
 
 def test_no_more_requests_are_in_flight_than_allowed(world: World) -> None:

@@ -157,6 +157,22 @@ def test_overload_halves_once_per_round_trip_and_ten_clean_answers_add_one(world
     assert asyncio.run(scenario()) == [8, 8, 8, 4, 2, 1, 1, 1, 2, 3, 4, 16]
 
 
+def test_clean_answers_from_before_an_overload_do_not_count_towards_the_next_request(world: World) -> None:
+    async def scenario() -> list[int]:
+        limiter = RateLimiter(world.clock(), 4, random.Random(1))
+        epoch = await limiter.enter()
+        for _ in range(9):
+            limiter.succeeded()
+        limiter.throttled(epoch)
+        limits = []
+        for _ in range(10):
+            limiter.succeeded()
+            limits.append(limiter.limit)
+        return limits
+
+    assert asyncio.run(scenario()) == [2, 2, 2, 2, 2, 2, 2, 2, 2, 3]
+
+
 def test_a_pause_is_at_most_a_minute_is_never_shortened_and_holds_everyone(world: World) -> None:
     async def scenario() -> tuple[float, float, float]:
         clock = world.clock()

@@ -602,6 +602,44 @@ def test_over_tls_the_server_learns_the_name_and_connections_are_kept(world: Wor
     assert peer.seen[1].body == content
 
 
+def test_over_tls_the_server_learns_the_name_on_every_connection(world: World) -> None:
+    """Also on those that go at once to where the first one has led: the certificate is for the name."""
+    context, names = _tls(world)
+    peer = world.peer([world.raw(OK, then_close=True), world.raw(OK)])
+
+    async def scenario() -> None:
+        sender = transport(context=_trusting())
+        for _ in range(2):
+            assert await read(sender, request(peer.url.replace("127.0.0.1", "localhost"))) == (200, b"hi")
+        await sender.aclose()
+
+    with_peer(peer, scenario, context)
+    assert (names, peer.connections) == (["localhost", "localhost"], 2)
+
+
+def test_who_is_cancelled_while_connecting_gives_the_place_to_the_next(world: World) -> None:
+    """A server that takes the connection and says nothing of TLS."""
+    peer, connected = world.peer([world.raw(OK)]), asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+
+    peer.at_connect.append(mute)
+
+    async def scenario() -> None:
+        sender = transport(connections=1, context=_trusting())
+        connecting = asyncio.create_task(read(sender, request(peer.url.replace("http:", "https:"))))
+        await connected.wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        assert await read(sender, request(peer.url, timeout={"pool": 0.5})) == (200, b"hi")
+        await sender.aclose()
+
+    with_peer(peer, scenario)
+
+
 def test_over_tls_a_body_may_end_with_the_connection(world: World) -> None:
     context, _ = _tls(world)
     peer = world.peer([world.raw(b"HTTP/1.1 200 OK\r\n\r\nhi", then_close=True), world.raw(OK)])
