@@ -305,6 +305,38 @@ def test_the_lock_counts_as_held_for_a_moment_after_each_append_and_is_then_aske
     asyncio.run(run())
 
 
+def test_a_slow_append_says_nothing_of_the_time_since_it_began() -> None:
+    """Somebody may have broken the lock meanwhile.  A store that is so slow each time is believed the third time."""
+
+    async def run() -> None:
+        disk, watch = Disk(), Watch()
+
+        def slow(records: Sequence[Record]) -> None:
+            disk.append(records)
+            watch.seconds += FRESH_S + 0.1
+
+        journal = Journal(slow, State(), watch)
+        await journal.write(record(1))
+        await journal.confirm()
+        assert disk.appends == [[record(1)], [], [], []]
+
+    asyncio.run(run())
+
+
+def test_after_a_failure_nobody_holds_the_lock_for_certain() -> None:
+    """However young the last append is that did not fail: a request would be sent of which nothing is written down."""
+
+    async def run() -> None:
+        journal = Journal(Disk(fails_at=2).append, State(), Watch())
+        await journal.write(record(1))
+        with pytest.raises(StateUnreadable, match="no space left"):
+            await journal.write(record(2))
+        with pytest.raises(StateUnreadable, match="no space left"):
+            await journal.confirm()
+
+    asyncio.run(run())
+
+
 def test_who_has_lost_the_lock_hears_of_it_at_the_first_question(tmp_path: Path) -> None:
     """A run that was frozen while somebody broke its lock sends nothing more, though it has nothing to write down."""
     now = lambda: datetime(2026, 11, 22, tzinfo=UTC)  # noqa: E731

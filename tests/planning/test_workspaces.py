@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.plan import Action, Basis, Plan, Refusal
+from reconciler.model.plan import LOST_REPLY, MATCHES_NOT_OURS, Action, Basis, Plan, Refusal
 from reconciler.model.resource import Address, Desired, Live, LiveObject, Resource, Source
 from reconciler.model.state import Entry, Intent, State
 from reconciler.model.values import Fields
@@ -172,6 +172,20 @@ def test_what_a_dataset_under_a_new_name_has_replaced_is_forgotten() -> None:
     old = LiveObject(Address(DATASET, ("old",)), "d0", {"name": "old", "file": {"bytes": 2}})
     plan = planned([faq], [old], State(entries=both))
     assert steps(plan) == ["keep:digitalocean.EvaluationDataset/faq#d0", "forget:digitalocean.EvaluationDataset/old"]
+
+
+def test_a_dataset_of_the_same_size_is_not_what_an_unanswered_create_has_made() -> None:
+    """A digest in its name tells the content of one of ours; of somebody else's nobody knows it."""
+    questions = Address(DATASET, ("questions",))
+    file: Fields = {"bytes": 7, "sha256": "ab" * 32}
+    wanted = Resource(questions, {"name": "questions", "file": file}, HERE)
+    doubt = State(in_doubt={questions: Intent("abcdefghijklmnopqrstuvwxyz")})
+    ours = LiveObject(questions, "d8", {"name": "questions", "file": file})
+    theirs = LiveObject(questions, "d9", {"name": "questions", "file": {"bytes": 7}})
+    (step,) = planned([wanted], [ours], doubt).steps
+    assert (step.action, step.remote_id, step.reason) == (Action.ADOPT, "d8", LOST_REPLY)
+    (step,) = planned([wanted], [theirs], doubt).steps
+    assert (step.remote_id, step.reason, step.idle) == ("d9", MATCHES_NOT_OURS, True)
 
 
 def test_the_new_name_of_what_a_field_names_is_no_change_of_who_refers_to_it() -> None:

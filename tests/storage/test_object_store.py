@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.errors import SettingsInvalid, StateUnreadable
 from reconciler.model.places import parse_place
@@ -241,6 +242,19 @@ def test_a_bucket_that_is_not_there_is_no_empty_state(open_s3: OpenStore, s3_env
     store = ObjectStateStore(place, "production", environ=s3_environ, now=noon)
     with pytest.raises(SettingsInvalid, match="s3://another-bucket: there is no such bucket"):
         store.load()
+
+
+def test_a_commit_that_failed_and_a_later_one_do_not_meet(open_s3: OpenStore, s3_wire: Any) -> None:
+    """The snapshot of the first was put aside, and the head that would name it was not written."""
+    store = open_s3(environ={"AWS_ENDPOINT_URL": s3_wire.url}, pause=lambda _: None)
+    with store.lock("apply"):
+        written = store.commit(State())
+        for _ in range(6):
+            s3_wire.next("PUT", "head", deliver=False, answer=503)
+        with pytest.raises(StateUnreadable, match="cannot be written: head"):
+            store.commit(replace(written, consumed=("first",)))
+        store.commit(replace(written, consumed=("second",)))
+    assert open_s3().load().consumed == ("second",)
 
 
 def test_what_is_kept_aside_is_tried_again(open_s3: OpenStore, s3_wire: Any) -> None:
