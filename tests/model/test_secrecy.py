@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.model.secrecy import NOT_SHOWN, is_sealed, masked_fields, opened, sealed, stripped, unknown, withheld
 from reconciler.model.spec import Mark, Part, Spec, fields_of
-from reconciler.model.values import Fields
+from reconciler.model.values import Fields, Secret
 
 
 class Basic(Part):
@@ -104,3 +104,8 @@ def test_what_is_shown_and_what_is_left_out() -> None:
     paths = ["size", "words", "headers", "logins.password", "logins.token", "login.password"]
     assert stripped(fields, SHAPES) == ({"logins": [{"user": "bob"}, {}], "login": {"user": "bob"}}, paths)
     assert withheld("1.5 is no size, hush", secrets) == f"{NOT_SHOWN} is no size, {NOT_SHOWN}"
+
+
+def test_of_two_values_one_of_which_begins_like_the_other_nothing_is_repeated() -> None:
+    secrets = {"short": Secret('"hunter"'), "long": Secret('"hunter2-of-old"')}
+    assert withheld("hunter2-of-old is no hunter", secrets) == f"{NOT_SHOWN} is no {NOT_SHOWN}"
