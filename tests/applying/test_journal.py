@@ -12,7 +12,10 @@ import pytest
 
 from reconciler.applying.journal import AT_ONCE, FRESH_S, Journal
 from reconciler.errors import StateUnreadable
+from reconciler.model.call import Call, Reply
+from reconciler.model.provider import Permit
 from reconciler.model.state import Record, State
+from reconciler.providers import VENDORS
 from reconciler.storage.file import FileStore
 
 
@@ -333,6 +336,48 @@ def test_after_a_failure_nobody_holds_the_lock_for_certain() -> None:
             await journal.write(record(2))
         with pytest.raises(StateUnreadable, match="no space left"):
             await journal.confirm()
+
+    asyncio.run(run())
+
+
+class Platform:
+    """Stands where a provider stands: asks for leave, and ``sent`` holds what left."""
+
+    vendor = VENDORS[0]
+    origin, dialect, requests = "http://platform.invalid", "", 0
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send(self, call: Call, permit: Permit | None = None) -> Reply:
+        if permit is not None:
+            await permit()
+        self.sent.append(str(call))
+        return Reply(200)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_what_is_not_a_step_is_sent_while_the_lock_is_ours_and_read_without_asking() -> None:
+    """An evaluation is started so, which costs money."""
+
+    async def run() -> None:
+        disk, watch, platform = Disk(fails_at=3), Watch(), Platform()
+        journal = Journal(disk.append, State(), watch)
+        send = journal.guard(platform)
+        await send(Call("POST", "/first"))
+        await send(Call("GET", "/results"))
+        assert disk.appends == [[]]
+        watch.seconds += 600
+        await send(Call("GET", "/results"))
+        assert disk.appends == [[]]
+        await send(Call("POST", "/second"))
+        assert disk.appends == [[], []]
+        watch.seconds += 600
+        with pytest.raises(StateUnreadable):
+            await send(Call("POST", "/third"))
+        assert platform.sent == ["POST /first", "GET /results", "GET /results", "POST /second"]
 
     asyncio.run(run())
 
