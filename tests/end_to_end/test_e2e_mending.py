@@ -163,8 +163,8 @@ def twin_of(test: dict[str, Any], platform: Any) -> dict[str, Any]:
     return made
 
 
-def test_an_owned_address_is_not_given_away(bot: Any, platform: Any) -> None:
-    """The object that has it is still there, and would be ours no more without a word."""
+def test_an_owned_address_is_not_given_away_nor_is_an_owned_object(bot: Any, platform: Any) -> None:
+    """The object that has it is still there, and would be ours no more without a word; or ours twice."""
     bot("apply", "--yes")
     address = "openlayer.Test/bot/monitoring/Rows arrive"
     ours = platform.tests("bot")["Rows arrive"]
@@ -173,6 +173,8 @@ def test_an_owned_address_is_not_given_away(bot: Any, platform: Any) -> None:
     assert f"{address} is ours already, as {ours['id']}" in ended.words
     assert f"forget it first: reconciler state rm '{address}'" in ended.words
     assert json.loads(bot("state", "show", address).out)["remote_id"] == ours["id"]
+    ended = bot("state", "import", f"{address} too", ours["id"], code=64)
+    assert f"{ours['id']} is ours already, as {address} hint: see: reconciler state mv" in ended.words
     bot("state", "import", address, ours["id"])
     bot("state", "rm", address)
     bot("state", "import", address, theirs["id"])
