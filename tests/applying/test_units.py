@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.applying.applier import apply
 from reconciler.applying.means import Known, Means
-from reconciler.errors import InvalidRequest
+from reconciler.errors import InvalidRequest, StateUnreadable
 from reconciler.model.call import Call, Reply
 from reconciler.model.outcome import StepOutcome, StepStatus
 from reconciler.model.plan import Action, Basis, FieldChange, Plan, Step
@@ -58,13 +58,15 @@ class Run:
         self.records: list[Record] = []
         self.started: list[str] = []
         self.ended: list[str] = []
+        self.has_lost_the_lock = False
 
     def apply(self, plan: Plan, state: State, live: Live, *resources: Resource) -> tuple[StepOutcome, ...]:
         async def write(record: Record) -> None:
             self.records.append(record)
 
         async def confirm() -> None:
-            pass
+            if self.has_lost_the_lock:
+                raise StateUnreadable("the lock was broken")
 
         means = Means(
             providers={"openlayer": self.platform},
@@ -181,3 +183,26 @@ def test_a_second_look_is_later_than_the_first(beside: bool) -> None:
     wanted = Resource(TEST, FIELDS, Source("bot.yaml", 1, 1))
     outcomes = Run(list_late, clock).apply(Plan(basis=BASIS, steps=tuple(steps)), state, live, wanted)
     assert (outcomes[0].status, outcomes[0].remote_id) == (StepStatus.DONE, "a")
+
+
+CHANGES = {
+    "create": Step(id="create", action=Action.CREATE, address=OTHER, reason="", fields={**FIELDS, "name": "B"}),
+    "update": Step(
+        id="update", action=Action.UPDATE, address=TEST, reason="", remote_id="a",
+        changes=(FieldChange("description", None, "new"),), fields={**FIELDS, "description": "new"},
+    ),
+    "archive": Step(id="archive", action=Action.ARCHIVE, address=TEST, reason="", remote_id="a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_who_has_lost_the_lock_sends_no_write_of_any_kind(change: str) -> None:
+    """Also none that does no harm when it is sent twice: another run may have written something else since."""
+    run, step = Run(lambda _: Reply(200, {"items": []})), CHANGES[change]
+    run.has_lost_the_lock = True
+    state = State(entries={PROJECT: Entry("p"), TEST: Entry("a", FIELDS)})
+    live = Live((LiveObject(PROJECT, "p", {"name": "bot"}), LiveObject(TEST, "a", FIELDS)))
+    wanted = Resource(step.address, step.fields, Source("bot.yaml", 1, 1))
+    with pytest.raises(StateUnreadable, match="the lock was broken"):
+        run.apply(Plan(basis=BASIS, steps=(step,)), state, live, wanted)
+    assert [call.method for call in run.platform.sent if call.method != "GET"] == []

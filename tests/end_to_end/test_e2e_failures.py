@@ -350,6 +350,23 @@ def test_an_archive_that_was_not_taken_over_has_failed(beside: bool, bot: Any, p
     assert platform.tests("bot")["Answers are short"]["archived"]
 
 
+def test_an_old_object_that_its_replace_did_not_archive_is_known_still(bot: Any, platform: Any) -> None:
+    """The archive is answered 200, and both are in use; the next run ends it."""
+    bot("apply", "--yes")
+    old = platform.tests("bot")["Rows arrive"]["id"]
+    window = "subtype: rowCount\n      evaluationWindow:"
+    bot.edit("bot.yaml", f"{window} 24h", f"{window} 12h")
+
+    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = JSONResponse({}) if scope["method"] == "PUT" else platform.app
+        await answer(scope, receive, send)
+
+    platform.door = deaf
+    assert "1 failed" in bot("apply", "--yes", code=4).out
+    entries = json.loads(bot("state", "list", "--format", "json").out)["entries"]
+    assert entries["openlayer.Test/bot/monitoring/Rows arrive"]["retiring"] == [old]
+
+
 def test_an_old_object_that_stays_is_known_still_when_its_successor_becomes_protected(bot: Any, platform: Any) -> None:
     """A replace was cut short before its archive, which is now answered 200, and nothing is done: two things are to be
     remembered of one address.
