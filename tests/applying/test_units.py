@@ -127,6 +127,44 @@ def test_an_archive_keeps_what_a_replace_left_behind() -> None:
     assert [(step.action, step.remote_id) for step in again.pending] == [(Action.ARCHIVE, "old")]
 
 
+def test_a_replace_keeps_what_an_earlier_one_left_behind() -> None:
+    """Another step lets go of that, or a later run: until then it goes on beside its successors."""
+
+    def answer(call: Call) -> Reply:
+        return Reply(201, {"id": "newest"}) if call.method == "POST" else Reply(200, {"items": []})
+
+    fields = {**FIELDS, "subtype": "y"}
+    step = Step(id="replace", action=Action.REPLACE, address=TEST, reason="", remote_id="new", fields=fields)
+    state = State(entries={PROJECT: Entry("p"), TEST: Entry("new", FIELDS, retiring=("old", "gone"))})
+    live = Live(
+        (
+            LiveObject(PROJECT, "p", {"name": "bot"}),
+            LiveObject(TEST, "new", FIELDS),
+            LiveObject(TEST, "old", FIELDS),
+            LiveObject(TEST, "gone", FIELDS, archived=True),
+        )
+    )
+    run = Run(answer)
+    (outcome,) = run.apply(Plan(BASIS, (step,)), state, live, Resource(TEST, fields, Source("bot.yaml", 1, 1)))
+    assert outcome.status is StepStatus.DONE
+    entry = fold(state, run.records).entries[TEST]
+    assert (entry.remote_id, entry.retiring) == ("newest", ("old",))
+
+
+def test_an_update_keeps_what_a_replace_left_behind() -> None:
+    fields = {**FIELDS, "description": "new"}
+    step = Step(
+        id="update", action=Action.UPDATE, address=TEST, reason="", remote_id="new",
+        changes=(FieldChange("description", None, "new"),), fields=fields,
+    )  # fmt: skip
+    state = State(entries={PROJECT: Entry("p"), TEST: Entry("new", FIELDS, retiring=("old",))})
+    live = Live((LiveObject(PROJECT, "p", {"name": "bot"}), LiveObject(TEST, "new", FIELDS)))
+    run = Run(lambda _: Reply(200, {"items": []}))
+    run.apply(Plan(BASIS, (step,)), state, live, Resource(TEST, fields, Source("bot.yaml", 1, 1)))
+    entry = fold(state, run.records).entries[TEST]
+    assert (entry.applied["description"], entry.retiring) == ("new", ("old",))
+
+
 def test_a_refused_removal_repeats_no_update_beside_it() -> None:
     """They share a unit: what is done of it is neither sent nor told again."""
 

@@ -344,6 +344,8 @@ def test_an_archive_that_was_not_taken_over_has_failed(beside: bool, bot: Any, p
     what = "PUT openlayer.Test/bot/monitoring/Answers are short: the platform has accepted it, and the test is not"
     assert f"{what} archived" in ended.words
     assert "apply again; if that changes nothing, archive it by hand" in ended.words
+    entries = json.loads((bot.folder / ".reconciler" / "default.state.json").read_text())["entries"]
+    assert "archived" not in entries["openlayer.Test/bot/monitoring/Answers are short"]
     tests = [path for method, path in platform.seen if (method, path[-6:]) == ("GET", "/tests")]
     assert len(tests) == 2 + beside  # for the plan, to make sure, and where more is read back with all of it
     finishes(bot, platform)

@@ -336,6 +336,14 @@ def test_a_renamed_root_that_holds_nothing_is_moved_alone() -> None:
     assert fold(known, [record]).entries == {Address(dataset, ("faq",)): Entry("d1"), case: Entry("c1")}
 
 
+def test_what_was_archived_in_a_root_that_was_renamed_is_forgotten_with_it() -> None:
+    """Also where another root had gone before."""
+    other, helper = (Address("openlayer.Project", (name,)) for name in ("other", "helper"))
+    known = State(entries={other: Entry("p2"), PROJECT: Entry("p1"), TEST: Entry("t1", archived=True)})
+    gone = [{"record": "removed", "address": str(address)} for address in (other, helper)]
+    assert fold(known, [gone[0], renamed(PROJECT, helper), gone[1]]).entries == {}
+
+
 def test_what_was_archived_in_a_root_is_forgotten_with_it_and_not_with_another_root_of_its_name() -> None:
     archived = State(entries={PROJECT: Entry("p1"), TEST: Entry("t1", archived=True)})
     assert fold(archived, [{"record": "removed", "address": str(PROJECT)}]).entries == {}
