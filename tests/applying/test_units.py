@@ -59,6 +59,7 @@ class Run:
         self.started: list[str] = []
         self.ended: list[str] = []
         self.has_lost_the_lock = False
+        self.marked = True
 
     def apply(self, plan: Plan, state: State, live: Live, *resources: Resource) -> tuple[StepOutcome, ...]:
         async def write(record: Record) -> None:
@@ -77,6 +78,7 @@ class Run:
             new_op=lambda: "x" * 26,
             window_s=lambda _: 10.0,
             lacking=functools.partial(lacking, KINDS),
+            marked=self.marked,
             on_start=lambda step: self.started.append(step.id),
             on_end=lambda step, _: self.ended.append(step.id),
         )
@@ -244,3 +246,14 @@ def test_who_has_lost_the_lock_sends_no_write_of_any_kind(change: str) -> None:
     with pytest.raises(StateUnreadable, match="the lock was broken"):
         run.apply(Plan(basis=BASIS, steps=(step,)), state, live, wanted)
     assert [call.method for call in run.platform.sent if call.method != "GET"] == []
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_create_carries_a_mark_where_marks_are_wanted_and_nowhere_else(marked: bool) -> None:
+    run, step = Run(lambda call: Reply(201, {"id": "b"} if call.method == "POST" else {"items": []})), CHANGES["create"]
+    run.marked = marked
+    live = Live((LiveObject(PROJECT, "p", {"name": "bot"}),))
+    wanted = Resource(OTHER, step.fields, Source("bot.yaml", 1, 1))
+    run.apply(Plan(basis=BASIS, steps=(step,)), State(entries={PROJECT: Entry("p")}), live, wanted)
+    (sent,) = (call for call in run.platform.sent if call.method == "POST")
+    assert ("x" * 26 in str(sent.body)) is marked
