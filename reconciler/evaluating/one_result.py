@@ -47,8 +47,8 @@ _FAILED: Mapping[Severity, Level] = {"error": Level.FAIL, "warn": Level.WARN, "i
 class Expectation(Struct, frozen=True):
     """One thing that must be judged: a resource on one pipeline, or wherever there are results (``pipeline`` None).
 
-    ``criteria`` are the thresholds that the platform judges by, ``there`` those that it has now, None where they are
-    the same or nothing is there; ``warn_criteria`` are ours alone.  Not ``windowed``: results are about no range of
+    ``criteria`` are the thresholds that the platform is to judge by, ``there`` those that it has now, None where
+    nothing is there; ``warn_criteria`` are ours alone.  Not ``windowed``: results are about no range of
     time, so all results on one place are about the same.
     """
 

@@ -21,8 +21,7 @@ class Observation(Struct, frozen=True):
 
     ``measured`` maps measurement to the unrounded value; ``wanted`` is the criteria in words as they were then.
     ``starts`` and ``ends`` are Unix seconds of the window; ``recorded`` is the vendor's time stamp as text, and
-    ``seen`` the Unix seconds when we judged it.  Two observations with the same address, pipeline, ``result_id`` and
-    ``recorded`` are of the same measurement: the later one replaces the earlier.
+    ``seen`` the Unix seconds when we judged it.
     """
 
     address: Address
@@ -38,6 +37,19 @@ class Observation(Struct, frozen=True):
     result_id: str = ""
     recorded: str = ""
     seen: float = 0.0
+
+    @property
+    def measurement(self) -> tuple[Json, ...]:
+        """What tells two measurements apart; of two observations of the same one the later replaces the earlier.
+
+        That is the vendor's result.  Where there is none, it is the window; and an evaluation that broke is not the
+        one that broke before, while what is missing stays the same for everybody who looks.
+        """
+        known = (str(self.address), self.pipeline, self.result_id, self.recorded)
+        if self.result_id or self.recorded:
+            return known
+        broke = self.seen if self.status is EvaluationStatus.ERROR else None
+        return (*known, self.starts, self.ends, broke)
 
 
 def observed(verdict: Verdict, seen: float) -> Observation:

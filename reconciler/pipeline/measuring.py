@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
@@ -18,13 +18,16 @@ from reconciler.evaluating.gates import Past, as_recorded, judge, passed
 from reconciler.evaluating.notes import noted, outdated, resume
 from reconciler.evaluating.one_result import Expectation
 from reconciler.evaluating.recent import RecentAnswers
+from reconciler.evaluating.regress import newest_first
 from reconciler.evaluating.runner import RunResult, run
 from reconciler.manifests.rows import load_rows, stamped
 from reconciler.model.call import Wire
 from reconciler.model.flow import Send, drive
+from reconciler.model.history import Observation
 from reconciler.model.kind import Vendor
 from reconciler.model.measuring import Trigger
 from reconciler.model.outcome import Doubt, Evaluation, EvaluationStatus, Level, TimeRange, Verdict
+from reconciler.model.plan import Effect
 from reconciler.model.resource import Address, Desired, Resource
 from reconciler.model.state import State
 from reconciler.model.values import parse_duration, unix_seconds
@@ -39,6 +42,7 @@ from reconciler.pipeline.replaying import Looking
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
 from reconciler.planning.selecting import meant_by_any
+from reconciler.planning.thresholds import classify_by_key
 from reconciler.providers import KINDS, VENDORS
 
 LOOKED_BACK = 250
@@ -74,6 +78,7 @@ class Inquiry(Struct, frozen=True):
     ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
     commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.  ``recent`` is
     how many of the latest verdicts on each test and place are wanted beside those of this run, for who looks at them.
+    ``revocable``: what the manifests rename may be put back, so the past stays with the former names for now.
     """
 
     range: TimeRange | None
@@ -88,6 +93,7 @@ class Inquiry(Struct, frozen=True):
     deadline_s: float = 600.0
     most: int | None = None
     recent: int = 0
+    revocable: bool = False
 
 
 async def evaluate(here: Session, ask: Inquiry) -> Evaluated:
@@ -122,7 +128,8 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         return Evaluated((), tuple(apart), unapplied=len(planned.plan.pending), nothing=why)
     if not tests:
         raise _nothing_to_measure(ask, here.desired)
-    await carry_over(here, _renamed(tests))
+    if ask.trigger and not ask.revocable:
+        await carry_over_renamed(here, [each.address for each in tests])
     expectations = expectations_of(planned, tests)
     estimate = None
     if ask.commit:
@@ -142,7 +149,8 @@ async def measure(here: Session, ask: Inquiry) -> Evaluated:
         verdicts = as_recorded(verdicts)
         _warn_of_preliminary(here, found)
     if ask.wait:
-        await remember(here, verdicts)
+        otherwise = set() if ask.trigger else _judged_otherwise(planned, expected)
+        await remember(here, [each for each in verdicts if each.address not in otherwise])
     return Evaluated(
         verdicts,
         tuple(apart),
@@ -178,14 +186,31 @@ async def _triggered(
     return replace(result, evaluations=(*result.evaluations, *unread)), estimate
 
 
-def _renamed(tests: Iterable[Resource]) -> list[tuple[Address, Address]]:
-    """What is no object at the platform and has another name, (former, address): no step says so."""
-    virtual = (each for each in tests if KINDS[each.address.kind].virtual)
-    return [
-        (former, each.address)
-        for each in sorted(virtual, key=lambda each: each.address)
-        for former in each.renamed_from
-    ]
+async def carry_over_renamed(here: Session, addresses: Collection[Address]) -> None:
+    """Give what is no object at the platform, and was renamed, its past: no step says that it has another name."""
+    tests = (here.desired.resources[address] for address in sorted(addresses))
+    await carry_over(here, [(former, each.address) for each in tests for former in _formers(each)])
+
+
+def _formers(resource: Resource) -> Sequence[Address]:
+    """Under which names the past of a resource may still be: that of an object is moved when the object is renamed."""
+    return resource.renamed_from if KINDS[resource.address.kind].virtual else ()
+
+
+def _judged_otherwise(planned: Planned, expected: Iterable[Expectation]) -> set[Address]:
+    """What the manifests judge by other thresholds, or a stricter gate, than those that were applied.
+
+    To look at it is nobody's business but the looker's: the past of everybody else stays as what was applied judged it.
+    Who looks without comparing (``regress: null``) accepts a fall for all.
+    """
+    gates = {each.address for each in planned.plan.lifecycle if each.effect not in (None, Effect.LOOSENED)}
+    return gates.union(each.address for each in expected if _is_judged_otherwise_there(each))
+
+
+def _is_judged_otherwise_there(expectation: Expectation) -> bool:
+    """Whether the platform has other thresholds than the manifests."""
+    meant = classify_by_key(expectation.there or (), expectation.criteria)
+    return expectation.there is not None and any(effect is not Effect.SAME for effect in meant.values())
 
 
 def _tell_of_unstarted(here: Session, count: int) -> None:
@@ -217,18 +242,30 @@ def _warn_of_preliminary(here: Session, evaluations: Iterable[Evaluation]) -> No
 
 async def _past_of(here: Session, tests: Iterable[Resource], evaluations: Iterable[Evaluation]) -> Past:
     """What was measured before of those whose gate asks for it.  Raises StateUnreadable: no past is not a good past."""
-    asking = [each.address for each in tests if each.gate.regress is not None or each.gate.runs > 1]
+    asking = [each for each in tests if each.gate.regress is not None or each.gate.runs > 1]
     new = Counter((each.address, each.pipeline) for each in evaluations)
-    return await asyncio.to_thread(past, here, asking, LOOKED_BACK + max(new.values(), default=0))
+    return await asyncio.to_thread(_known, here, asking, LOOKED_BACK + max(new.values(), default=0))
 
 
 async def _recent(here: Session, tests: Iterable[Resource], count: int) -> Past:
     """The latest ``count`` verdicts on each of these; nothing is decided by them, so a warning where they are lost."""
     try:
-        return await asyncio.to_thread(past, here, [each.address for each in tests], count) if count else {}
+        return await asyncio.to_thread(_known, here, list(tests), count) if count else {}
     except ReconcilerError as error:
         here.hooks.note(f"warning: what was measured before is not shown: {error.message}")
         return {}
+
+
+def _known(here: Session, tests: Sequence[Resource], limit: int) -> Past:
+    """The past of each of these, with what is known of it under former names."""
+    now = {former: each.address for each in tests for former in _formers(each)}
+    found = past(here, [*(each.address for each in tests), *now], limit)
+    if now.keys().isdisjoint(address for address, _ in found):
+        return found
+    together: dict[tuple[Address, str | None], list[Observation]] = defaultdict(list)
+    for (address, pipeline), observations in found.items():
+        together[now.get(address, address), pipeline] += observations
+    return {key: newest_first(observations)[:limit] for key, observations in together.items()}
 
 
 def expected_cost(here: Session, planned: Planned, changing: Iterable[Address], ask: Inquiry) -> Estimate:

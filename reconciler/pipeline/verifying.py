@@ -17,7 +17,15 @@ from reconciler.model.resource import Address
 from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
 from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
-from reconciler.pipeline.measuring import Evaluated, Inquiry, expected_cost, holds, measure, unverified
+from reconciler.pipeline.measuring import (
+    Evaluated,
+    Inquiry,
+    carry_over_renamed,
+    expected_cost,
+    holds,
+    measure,
+    unverified,
+)
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.rolling_back import (
     PutBack,
@@ -103,7 +111,7 @@ async def _verified(
     if not state.touched and not new:
         settle(here)
         return Verified(applied)
-    evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True))
+    evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True, revocable=way_back is not None))
     watch.judged(evaluated)
     judged = {verdict.address for verdict in evaluated.verdicts}
     left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
@@ -111,6 +119,7 @@ async def _verified(
         if state.unsettled or holds(evaluated.unverified, evaluated.verdicts, anew=ask.overwrite):
             settle(here)
         remember_measured(here, judged)
+        await carry_over_renamed(here, judged)
     elif way_back and state.before:
         return Verified(applied, evaluated, await way_back(), left)
     return Verified(applied, evaluated, unverified=left, changed=state.unsettled)

@@ -43,7 +43,7 @@ def row_of(each: Observation) -> Row:
     address = str(each.address)
     pipeline = None if each.pipeline is None else column(each.pipeline)
     at = next((float(time) for time in (each.ends, each.starts) if time is not None), each.seen)
-    key = hashlib.sha256(json.dumps([address, each.pipeline, each.result_id, each.recorded]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps(each.measurement).encode()).hexdigest()
     body = json.dumps({**{name: getattr(each, name) for name in _FIELDS}, "address": address}, sort_keys=True)
     return Row(key, column(address), pipeline, at, column(each.recorded), each.seen, body)
 

@@ -277,6 +277,25 @@ def test_a_renamed_run_keeps_its_past(care: Any, account: Any) -> None:
     assert "nothing was recorded of */nightly" in care("history", "*/nightly", code=64).err
 
 
+def test_a_rename_that_is_only_looked_at_or_put_back_leaves_the_past_where_it_is(care: Any, account: Any) -> None:
+    """A branch sees its run compared with the past of the former name; those who still call it so, too."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [bot]\n      regress: {maxDrop: 10}")
+    care.edit("care.yaml", "threshold: 82.4", "threshold: 20")
+    care("apply", "--yes", "--evaluate")
+    here = (care.folder / "care.yaml").read_text(encoding="utf-8")
+    care.edit("care.yaml", "name: nightly", "name: daily\n      renamedFrom: nightly")
+    assert "nothing was recorded of */daily" in care("history", "*/daily", code=64).err
+    care("status", "--select", "*/daily")
+    assert "1 verdict" in care("history", "*/nightly").out
+    care.edit("care.yaml", "threshold: 20", "threshold: 100")
+    newer = {"name": "bot", "answers": {"Can I pay later?": "Yes"}, "otherwise": "Well",
+             "run_states": ["EVALUATION_RUN_SUCCESSFUL"]}  # fmt: skip
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [newer]}]}))
+    care("apply", "--yes", "--evaluate", "--rollback", code=8)
+    care.write("care.yaml", here)
+    assert "50 is 50 below 100, the last passing value" in care("evaluate", code=5).words
+
+
 @pytest.mark.parametrize(
     "star",
     [{"success_threshold": 20}, {"name": "Instruction Following", "success_threshold": 0}],

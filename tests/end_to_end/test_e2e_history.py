@@ -62,6 +62,16 @@ def test_every_window_of_a_verdict_is_kept_once_whoever_looks_at_it(measured: An
     assert known(measured) == rows()
 
 
+def test_a_look_with_other_thresholds_or_another_gate_leaves_the_past_as_it_was_judged(measured: Any) -> None:
+    """A branch that is not applied: what it would say is not what was said, and the baseline of others stays."""
+    measured.edit("bot.yaml", 'operator: ">=", value: 2', 'operator: ">=", value: 9')
+    assert "0 passed" in measured("status", *RANGE, "--select", "*Rows*", code=5).words
+    assert known(measured) == rows()
+    measured.edit("bot.yaml", 'operator: ">=", value: 9}]', 'operator: ">=", value: 2}]\n      gate: {runs: 2}')
+    assert "0 passed" in measured("status", *RANGE, "--select", "*Rows*", code=5).words
+    assert known(measured) == rows()
+
+
 def test_what_nobody_has_judged_yet_is_not_kept(bot: Any) -> None:
     bot("apply", "--yes")
     bot("evaluate", *RANGE, "--no-wait")

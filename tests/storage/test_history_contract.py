@@ -69,6 +69,18 @@ def test_a_measurement_that_is_no_number_comes_back(open_history: OpenHistory) -
     assert open_history().of()[0].measured == {"x": math.inf}
 
 
+def test_what_has_no_result_is_told_apart_by_its_window_and_one_broken_evaluation_from_another(
+    open_history: OpenHistory,
+) -> None:
+    """What is missing is the same, however often somebody looks."""
+    bare: dict[str, Any] = {"result_id": "", "recorded": "", "measured": {}}
+    broke, missing = {**bare, "status": EvaluationStatus.ERROR}, {**bare, "status": EvaluationStatus.MISSING}
+    store = open_history()
+    assert store.record([seen(1, **broke), seen(2, **broke)]) == 2
+    assert store.record([seen(2, **broke), seen(2, **{**broke, "seen": 4.0 * DAY})]) == 1
+    assert store.record([seen(3, **missing), seen(3, **{**missing, "seen": 5.0 * DAY})]) == 1
+
+
 def test_one_measurement_is_kept_once_and_as_it_was_judged_last(open_history: OpenHistory) -> None:
     store = open_history()
     assert store.record([seen(1), seen(2)]) == 2
