@@ -36,7 +36,7 @@ from reconciler.pipeline.planning import ALL_KINDS, Planned, plan, read_vendors
 from reconciler.pipeline.reading_back import ReadingBack
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
-from reconciler.pipeline.settling import not_looked_at, remember_declared
+from reconciler.pipeline.settling import never_held, not_looked_at, remember_declared
 from reconciler.planning.found import lacking
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
@@ -115,7 +115,7 @@ async def apply_under_lock(
         check_untouched(saved)
     planned = await _unless_stopped(here, plan(here, destroy=destroy, resumed=resumed))
     if saved is not None:
-        _check_saved(saved, planned, trial, resumed=resumed)
+        _check_saved(here, saved, planned, trial, resumed=resumed)
     here.hooks.planned(replace(planned.plan, warnings=(*planned.plan.warnings, *trial.warn(planned))))
     if planned.plan.refusals:
         count = len(planned.plan.refusals)
@@ -375,11 +375,11 @@ def _refreshed(planned: Planned, after: Sequence[_Seen], state: State) -> list[R
     return records
 
 
-def _check_saved(saved: Mapping[str, Any], planned: Planned, trial: Trial, *, resumed: bool) -> None:
+def _check_saved(here: Session, saved: Mapping[str, Any], planned: Planned, trial: Trial, *, resumed: bool) -> None:
     """Raise StalePlan unless the saved plan holds: as one that is applied now, or with ``resumed`` as one to finish."""
     digest, state = str(saved["digest"]), planned.state
     is_applied = digest in state.consumed
-    if is_applied and (trial is NO_TRIAL or not _is_on_trial(saved, state)):
+    if is_applied and (trial is NO_TRIAL or not _is_on_trial(here, saved, state)):
         raise StalePlan("this plan was applied already", hint="make a new one: reconciler plan --out plan.json")
     if resumed and not is_applied and state.started != digest:
         raise StalePlan("this plan was not begun, or it was finished", hint="leave out --resume")
@@ -395,8 +395,19 @@ def _check_saved(saved: Mapping[str, Any], planned: Planned, trial: Trial, *, re
         )
 
 
-def _is_on_trial(saved: Mapping[str, Any], state: State) -> bool:
+def _is_on_trial(here: Session, saved: Mapping[str, Any], state: State) -> bool:
     """Whether what a plan that was applied has changed is not settled, and no other plan was applied or begun since."""
+    is_last = state.consumed[-1:] == (saved["digest"],) and not state.started
+    return is_last and (_is_unsettled(saved, state) or _is_unheld(here, saved, state))
+
+
+def _is_unsettled(saved: Mapping[str, Any], state: State) -> bool:
+    """Whether something that a step of the plan has changed is."""
     changed = {*map(str, state.touched), *map(str, state.before)}
-    is_its_doing = state.going_back or any(step["address"] in changed for step in saved["steps"])
-    return state.consumed[-1:] == (saved["digest"],) and not state.started and state.unsettled and is_its_doing
+    return state.unsettled and (state.going_back or any(step["address"] in changed for step in saved["steps"]))
+
+
+def _is_unheld(here: Session, saved: Mapping[str, Any], state: State) -> bool:
+    """Whether the gate has not held of something that the plan tells of and no step does."""
+    new = set(map(str, never_held(here, state)))
+    return any(each["address"] in new for each in saved.get("lifecycle", ()))

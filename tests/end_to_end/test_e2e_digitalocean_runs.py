@@ -105,6 +105,22 @@ def test_a_run_that_was_never_evaluated_is_evaluated_by_an_apply_that_changes_no
     assert "Nothing to evaluate" in ready(*again).err
 
 
+def test_a_saved_plan_of_nothing_but_runs_whose_gate_failed_is_finished_by_resume(ready: Any, account: Any) -> None:
+    """As one with steps: it is verified again until its gate holds, and then it is used up."""
+    ready("apply", "--yes", "--evaluate")
+    ready.edit("care.yaml", "agents: [bot]", "agents: [bot, canary]")
+    ready("plan", "--out", "plan.json")
+    verify = ("apply", "--plan", "plan.json", "--evaluate")
+    ready(*verify, code=5)
+    assert "applied and not verified hint: finish it: the same command with --resume" in ready(*verify, code=6).words
+    assert "applied already" in ready("apply", "--plan", "plan.json", "--resume", code=6).words
+    ready(*verify, "--resume", code=5)
+    right = {"name": "canary", "run_states": [DONE]}
+    account.console.sow(Seed.from_json({"workspaces": [{"name": "care", "agents": [right]}]}))
+    ready(*verify, "--resume")
+    assert "applied already" in ready(*verify, "--resume", code=6).words
+
+
 def test_a_new_run_that_was_not_selected_or_would_cost_too_much_is_left_alone(ready: Any, account: Any) -> None:
     again = ("apply", "--yes", "--evaluate")
     assert "Nothing to evaluate" in ready(*again, "--select", "*EvaluationTestCase/*").err
