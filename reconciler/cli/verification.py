@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reconciler.cli.console import Console
     from reconciler.cli.course import Course
     from reconciler.model.plan import Plan, Step
+    from reconciler.model.resource import Address
     from reconciler.pipeline.applying import Applied
     from reconciler.pipeline.measuring import Evaluated, Inquiry
     from reconciler.pipeline.rolling_back import PutBack
@@ -35,7 +36,7 @@ class Verification:
 
         def rolling_back(plan: Plan) -> None:
             self._signals.gently = here.stop.set
-            count = len(plan.pending)
+            count = len(plan.pending) + len(_gates(plan))
             self._console.story(f"the gate failed; putting back {count} change{'' if count == 1 else 's'}")
 
         same = same_command(saved)
@@ -88,7 +89,7 @@ class Verification:
                 + "\n".join(lines),
                 hint=f"send these with your key, or run {same} again: it still knows what was there before",
             )
-        told = _named(_line(step) for step in back)
+        told = _named([*map(_line, back), *_gates(put_back.plan)])
         told += _named(f"{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)
         told += _named(
             f"{address} stays, and is not verified: it was changed without --rollback" for address in put_back.earlier
@@ -116,5 +117,18 @@ def _named(lines: Iterable[str]) -> str:
 
 
 def _line(step: Step) -> str:
-    fields = ", ".join(change.path for change in step.changes[:3])
-    return f"{step.action.value} {step.address}{f' ({fields})' if fields else ''}"
+    return f"{step.action.value} {step.address}{_fields(change.path for change in step.changes)}"
+
+
+def _gates(plan: Plan) -> list[str]:
+    """What of a plan is only remembered, a line for each resource whose results count otherwise."""
+    paths: dict[Address, list[str]] = {}
+    for change in plan.lifecycle:
+        if change.effect is not None:
+            paths.setdefault(change.address, []).append(change.path)
+    return [f"gate of {address}{_fields(changed)}" for address, changed in paths.items()]
+
+
+def _fields(paths: Iterable[str]) -> str:
+    found = ", ".join(list(paths)[:3])
+    return f" ({found})" if found else ""

@@ -38,6 +38,7 @@ from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import Session, new_operation_id
 from reconciler.pipeline.settling import never_held, not_looked_at, remember_declared
 from reconciler.planning.found import lacking
+from reconciler.planning.gating import is_stricter
 from reconciler.planning.planner import compared
 from reconciler.planning.saved import check_untouched, what_moved
 from reconciler.providers import KINDS, VENDORS
@@ -201,9 +202,10 @@ def _begun(planned: Planned, saved: Mapping[str, Any] | None, trial: Trial) -> I
     if saved is not None and saved["digest"] not in planned.state.consumed:
         yield {"record": "plan_started", "digest": saved["digest"]}
     is_asked_now = trial is not NO_TRIAL and planned.state.plain
-    if planned.plan.pending or is_asked_now:
+    gates = set[Address]() if trial is NO_TRIAL else stricter(planned.plan)
+    if planned.plan.pending or is_asked_now or gates:
         before = dict(trial.before(planned))
-        addresses = sorted(map(str, staying(planned.plan)))
+        addresses = sorted(map(str, staying(planned.plan) | gates))
         asked: Record = {"verify": False} if trial is NO_TRIAL else {}
         yield {"record": "changing", "addresses": addresses, **({"before": before} if before else {}), **asked}
 
@@ -234,6 +236,12 @@ def staying(plan: Plan) -> set[Address]:
     """The addresses that a plan changes and that are still there afterwards."""
     steps = (step for step in plan.pending if not step.changes_memory_only)
     return {step.address for step in steps if not step.action.leaves_nothing}
+
+
+def stricter(plan: Plan) -> set[Address]:
+    """The addresses of objects whose gate may fail from then on where it did not."""
+    told = (each for each in plan.lifecycle if is_stricter(each.effect))
+    return {each.address for each in told if not KINDS[each.address.kind].virtual}
 
 
 def known_of(planned: Planned) -> Known:
@@ -402,9 +410,10 @@ def _is_on_trial(here: Session, saved: Mapping[str, Any], state: State) -> bool:
 
 
 def _is_unsettled(saved: Mapping[str, Any], state: State) -> bool:
-    """Whether something that a step of the plan has changed is."""
+    """Whether something that the plan has changed is."""
     changed = {*map(str, state.touched), *map(str, state.before)}
-    return state.unsettled and (state.going_back or any(step["address"] in changed for step in saved["steps"]))
+    planned = (*saved["steps"], *saved.get("lifecycle", ()))
+    return state.unsettled and (state.going_back or any(each["address"] in changed for each in planned))
 
 
 def _is_unheld(here: Session, saved: Mapping[str, Any], state: State) -> bool:

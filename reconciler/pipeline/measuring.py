@@ -74,7 +74,7 @@ class Inquiry(Struct, frozen=True):
 
     ``changed`` limits it to what the last apply touched, or is not settled of it, and to ``also``.  ``trigger`` False
     only reads what was recorded.  ``anew`` measures windows again that have results, even without ``overwrite``:
-    the tests were others when those were recorded.
+    the tests were others when those were recorded, but for those that are ``kept``.
     ``resume`` takes up what earlier runs have noted, whatever range they asked for.  ``commit`` reads the results of a
     commit instead (its id, or ``commits.LATEST``).  ``most`` is how many evaluations may be triggered.  ``recent`` is
     how many of the latest verdicts on each test and place are wanted beside those of this run, for who looks at them.
@@ -87,6 +87,7 @@ class Inquiry(Struct, frozen=True):
     trigger: bool = True
     overwrite: bool = False
     anew: bool = False
+    kept: frozenset[Address] = frozenset()
     wait: bool = True
     resume: bool = False
     commit: str = ""
@@ -465,7 +466,8 @@ def _triggers(resource: Resource, ids: Mapping[Address, str], ask: Inquiry) -> l
     places = targets_of(resource)
     targets = [ids[place] for place in places if place in ids] if places else [None]
     subject, runs = ids[subject_of(resource)], resource.gate.runs
-    overwrite = ask.overwrite or (ask.anew and measuring_of(resource.address).window is not None)
+    is_anew = ask.anew and resource.address not in ask.kept
+    overwrite = ask.overwrite or (is_anew and measuring_of(resource.address).window is not None)
     return [
         Trigger(resource.address, subject, target, ask.range, overwrite, new_operation_id(), runs) for target in targets
     ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from reconciler.model.kind import root_of
+from reconciler.model.neighbourhood import Neighbourhood
 from reconciler.model.resource import Address, Resource
-from reconciler.model.state import Record, State, fold
+from reconciler.model.state import Record, State, fold, gate_to_json
 from reconciler.model.values import Fields, Json
 from reconciler.pipeline.planning import Planned
 from reconciler.pipeline.session import Session
+from reconciler.planning.gating import gate_changes, is_stricter
 from reconciler.planning.selecting import meant_by_any
-from reconciler.planning.virtual import as_settled, virtuals
+from reconciler.planning.virtual import as_settled, gate_settled, virtuals
 from reconciler.providers import KINDS
+
+_GATE = "gate"
 
 
 def settle(here: Session) -> None:
@@ -28,14 +32,12 @@ def not_looked_at(here: Session, state: State) -> tuple[Address, ...]:
 
 
 def never_held(here: Session, state: State) -> tuple[Address, ...]:
-    """Virtual resources (no step tells of them) whose declaration has changed since their gate last held."""
+    """Virtual resources (no step tells of them) whose gate has not held as they are declared, or got stricter since."""
     patterns = here.request.select
     chosen = meant_by_any(patterns, {*here.desired.resources, *state.entries, *state.in_doubt}) if patterns else None
     virtual = (each for each in here.desired if KINDS[each.address.kind].virtual)
     return tuple(
-        each.address
-        for each in virtual
-        if _known(each, state) != _declared(each) and (chosen is None or each.address in chosen)
+        each.address for each in virtual if not _has_held(each, state) and (chosen is None or each.address in chosen)
     )
 
 
@@ -44,7 +46,7 @@ def remember_measured(here: Session, judged: Collection[Address]) -> None:
     state, desired = here.store.load(), here.desired.resources
     roots = {root_of(address, KINDS) for address in desired}
     kept = {a: was for a, was in state.measured.items() if a in desired or root_of(a, KINDS) not in roots}
-    held = {a: _declared(desired[a]) for a in judged if a in desired and KINDS[a.kind].virtual}
+    held = {a: _as_held(desired[a]) for a in judged if a in desired and KINDS[a.kind].virtual}
     measured = {**kept, **held}
     if measured != state.measured:
         _remember(here, state, {"record": "measured", "declared": {str(a): measured[a] for a in sorted(measured)}})
@@ -76,10 +78,24 @@ def _remember(here: Session, state: State, record: Record) -> None:
     here.store.commit(after)
 
 
-def _known(resource: Resource, state: State) -> Fields | None:
-    """As what it was declared when its gate held, under its name or a former one."""
+def _has_held(resource: Resource, state: State) -> bool:
+    """Whether its gate has held for what it measures, and now fails for no more than it did then."""
     names = (resource.address, *resource.renamed_from)
-    return next((state.measured[each] for each in names if each in state.measured), None)
+    held = next((state.measured[each] for each in names if each in state.measured), None)
+    if held is None or {**held, _GATE: None} != {**_declared(resource), _GATE: None}:
+        return False
+    # An older version did not write the gate down; what the last apply has settled is next to it.
+    settled = next((state.declared[each] for each in names if each in state.declared), {})
+    told = held if _GATE in held else settled
+    if _GATE not in told:
+        return True
+    kind, around = KINDS[resource.address.kind], Neighbourhood({}, KINDS, resource.address)
+    changes = gate_changes(gate_settled(resource.address, told), resource.gate, kind, around)
+    return not any(is_stricter(each.effect) for each in changes)
+
+
+def _as_held(resource: Resource) -> Fields:
+    return {**_declared(resource), _GATE: gate_to_json(resource.gate)}
 
 
 def _declared(resource: Resource) -> Fields:

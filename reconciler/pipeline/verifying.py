@@ -14,7 +14,8 @@ from reconciler.evaluating.estimate import Estimate
 from reconciler.evaluating.gates import passed
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Address
-from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying
+from reconciler.model.state import State
+from reconciler.pipeline.applying import Applied, Trial, apply_under_lock, staying, stricter
 from reconciler.pipeline.estimating import refuse_beyond
 from reconciler.pipeline.locking import locked
 from reconciler.pipeline.measuring import (
@@ -75,7 +76,8 @@ async def apply_and_verify(
 ) -> Verified:
     """Apply, then evaluate what changed since the last time that a gate held; with ``rollback`` undo what fails it.
 
-    What is no object at the platform has changed when it is declared otherwise than when its gate held.
+    A test has also changed when its gate got stricter.  What is no object at the platform has when it is declared
+    otherwise, or with a stricter gate, than when its gate held.
 
     Raises what ``apply`` and ``evaluate`` raise.  What was applied and could not be evaluated stays unsettled: the next
     run evaluates it, and can still put it back.
@@ -111,7 +113,9 @@ async def _verified(
     if not state.touched and not new:
         settle(here)
         return Verified(applied)
-    evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True, revocable=way_back is not None))
+    revocable = way_back is not None
+    kept = _as_they_were(applied.planned)
+    evaluated = await measure(here, replace(ask, changed=True, also=new, anew=True, kept=kept, revocable=revocable))
     watch.judged(evaluated)
     judged = {verdict.address for verdict in evaluated.verdicts}
     left = tuple(each for each in unverified(here, applied.planned.state) if each not in judged)
@@ -141,5 +145,15 @@ async def _roll_back(here: Session, watch: Watch, same: str) -> PutBack:
 
 def _cost(here: Session, planned: Planned, ask: Inquiry) -> Estimate:
     state = planned.state
-    changing = {*staying(planned.plan), *(state.touched if state.unsettled else ()), *never_held(here, state)}
-    return expected_cost(here, planned, changing, ask)
+    changing = staying(planned.plan) | stricter(planned.plan)
+    return expected_cost(here, planned, {*changing, *_left_over(state), *never_held(here, state)}, ask)
+
+
+def _as_they_were(planned: Planned) -> frozenset[Address]:
+    """The tests of which this apply has only made the gate stricter: what they have measured so far, they have."""
+    return frozenset(stricter(planned.plan) - staying(planned.plan) - {*_left_over(planned.state)})
+
+
+def _left_over(state: State) -> tuple[Address, ...]:
+    """What an earlier apply changed that is yet to be verified."""
+    return state.touched if state.unsettled else ()

@@ -55,6 +55,11 @@ def gate_changes(before: Gate, after: Gate, kind: AnyKind, find: LookUp) -> Iter
         yield GateChange("gate.minPass", before.min_pass, after.min_pass, effect)
 
 
+def is_stricter(effect: Effect | None) -> bool:
+    """Whether a change of this effect lets something fail that passed before."""
+    return effect not in (None, Effect.LOOSENED, Effect.SAME)
+
+
 def _ranked(strictest_first: Sequence[str], before: str, after: str) -> Effect:
     is_milder = strictest_first.index(after) > strictest_first.index(before)
     return Effect.LOOSENED if is_milder else Effect.TIGHTENED

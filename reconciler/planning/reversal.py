@@ -427,4 +427,7 @@ def back(plan: Plan, befores: Mapping[Address, Before], kinds: Mapping[str, AnyK
     steps = tuple(step for step in plan.steps if step.address in ours)
     known = {step.id for step in steps}
     linked = tuple(replace(step, after=tuple(each for each in step.after if each in known)) for step in steps)
-    return replace(plan, steps=linked, refusals=tuple(each for each in plan.refusals if each.address in ours))
+    refusals, lifecycle = (
+        tuple(each for each in told if each.address in ours) for told in (plan.refusals, plan.lifecycle)
+    )
+    return replace(plan, steps=linked, refusals=refusals, lifecycle=lifecycle)

@@ -114,11 +114,15 @@ def _gone(address: Address, before: Fields, kind: AnyKind) -> Iterator[Lifecycle
             yield LifecycleChange(address, name, was[name], None, Effect.LOOSENED)
 
 
-def _read(address: Address, before: Fields) -> tuple[Fields, Gate]:
-    """Fields and gate.  Raises StateUnreadable."""
-    fields = before.get("fields")
+def gate_settled(address: Address, before: Fields) -> Gate:
+    """The gate in what was settled.  Raises StateUnreadable."""
     try:
-        gate = convert(before.get("gate", {}), Gate)
+        return convert(before.get("gate", {}), Gate)
     except ValueError as error:
         raise StateUnreadable(f"the state is damaged: the gate of {address}: {error!r:.200}") from error
+
+
+def _read(address: Address, before: Fields) -> tuple[Fields, Gate]:
+    """Fields and gate.  Raises StateUnreadable."""
+    fields, gate = before.get("fields"), gate_settled(address, before)
     return (fields if isinstance(fields, dict) else {}), gate

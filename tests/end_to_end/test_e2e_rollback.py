@@ -23,12 +23,17 @@ HARDER = ("value: 2}]", "value: 9}]")
 def measured(bot: Any, platform: Any) -> Any:
     """The project applied, and two rows of one day on each pipeline."""
     bot("apply", "--yes")
-    for pipeline in platform.pipelines("bot").values():
-        rows = [{"output": "yes", "at": NOON + number} for number in range(2)]
-        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
-        platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
+    stream(platform, 2)
     platform.seen.clear()
     return bot
+
+
+def stream(platform: Any, count: int) -> None:
+    """So many rows of the day, to each pipeline."""
+    for pipeline in platform.pipelines("bot").values():
+        rows = [{"output": "yes", "at": NOON + number} for number in range(count)]
+        body = {"config": {"outputColumnName": "output", "timestampColumnName": "at"}, "rows": rows}
+        platform.api("POST", f"/inference-pipelines/{pipeline['id']}/data-stream", body)
 
 
 def as_written(platform: Any) -> Doc:
@@ -400,3 +405,87 @@ def test_what_was_only_remembered_is_put_back_too(measured: Any) -> None:
     assert "lifecycle.protect: true -> false" in ended.words
     assert state(measured)["entries"] == remembered
     assert "lifecycle.protect: true -> false" in measured("plan").words
+
+
+# ---------------------------------------------------------------------------------- a gate that gets stricter
+
+
+@pytest.fixture
+def warned(measured: Any, platform: Any) -> Any:
+    """The project with a test that fails and only warns, evaluated."""
+    measured.edit("bot.yaml", HARDER[0], f"{HARDER[1]}\n      severity: warn")
+    measured("apply", "--yes", "--evaluate", *DAY)
+    platform.seen.clear()
+    return measured
+
+
+def results(platform: Any) -> list[Any]:
+    """The ids of all results of the test that fails."""
+    test = platform.tests("bot")["Rows arrive"]["id"]
+    return [each["id"] for each in platform.api("GET", f"/tests/{test}/results")["items"]]
+
+
+def test_a_gate_that_gets_stricter_is_tried_until_it_holds(warned: Any, platform: Any) -> None:
+    """Nothing is sent for it but what evaluates, and nothing is written over: the test is as it was."""
+    before, again = results(platform), ("apply", "--yes", "--evaluate", *DAY)
+    warned.edit("bot.yaml", "severity: warn", "severity: error")
+    assert "TIGHTENED" in warned(*again, code=5).words
+    assert {path.rpartition("/")[2] for _, path in platform.writes} == {"evaluate"}
+    assert results(platform) == before
+    assert "1 test that an earlier apply changed is not verified" in warned("plan").words
+    warned(*again, code=5)
+    warned.edit("bot.yaml", "severity: error", "severity: warn")
+    warned(*again)
+    assert "Nothing to evaluate" in warned(*again).err
+
+
+def test_a_gate_that_gets_milder_is_not_tried(warned: Any, platform: Any) -> None:
+    warned.edit("bot.yaml", "severity: warn", "severity: info")
+    assert "Nothing to evaluate" in warned(*TRY).err
+    assert platform.writes == []
+
+
+def test_a_gate_that_fails_as_soon_as_it_is_stricter_is_put_back(warned: Any, platform: Any) -> None:
+    """Only our memory has changed, so the change is pending again."""
+    remembered = state(warned)["entries"]
+    warned.edit("bot.yaml", "severity: warn", "severity: error")
+    ended = warned(*TRY, code=8)
+    assert "the gate failed; putting back 1 change\n" in ended.err
+    assert "put back: gate of openlayer.Test/bot/monitoring/Rows arrive (severity)" in ended.words
+    assert {path.rpartition("/")[2] for _, path in platform.writes} == {"evaluate"}
+    assert state(warned)["entries"] == remembered
+    assert not {"before", "unsettled", "touched"} & state(warned).keys()
+    assert 'severity: "warn" -> "error" TIGHTENED' in warned("plan", "--detailed-exitcode", code=2).words
+
+
+def test_a_saved_plan_of_nothing_but_a_stricter_gate_is_finished_by_resume(warned: Any, platform: Any) -> None:
+    warned.edit("bot.yaml", "severity: warn", "severity: error")
+    warned("plan", "--out", "plan.json")
+    verify = ("apply", "--plan", "plan.json", "--evaluate", *DAY)
+    warned(*verify, code=5)
+    warned(*verify, "--resume", code=5)
+    stream(platform, 9)
+    warned(*verify, "--resume")
+    assert "applied already" in warned(*verify, "--resume", code=6).words
+
+
+def test_the_cost_of_a_stricter_gate_is_refused_before_it_is_remembered(warned: Any) -> None:
+    remembered = state(warned)["entries"]
+    warned.edit("bot.yaml", "severity: warn", "severity: error")
+    assert "would run 2 evaluations" in warned(*TRY, "--max-evaluations", "1", code=3).words
+    assert state(warned)["entries"] == remembered
+
+
+def test_the_stricter_gate_of_a_run_is_tried_until_it_holds(care: Any, account: Any) -> None:
+    """No run is started for it, where there is one.  Nothing was changed at the platform, so nothing is put back."""
+    care.edit("care.yaml", "agents: [bot]", "agents: [canary]\n      severity: warn")
+    care("apply", "--yes", "--evaluate")
+    care.edit("care.yaml", "severity: warn", "severity: error")
+    account.platform.seen.clear()
+    for _ in range(2):
+        ended = care("apply", "--yes", "--evaluate", "--rollback", code=5)
+        assert "put back" not in ended.err
+    assert account.writes == []
+    care.edit("care.yaml", "severity: error", "severity: info")
+    for _ in range(2):
+        assert "Nothing to evaluate" in care("apply", "--yes", "--evaluate").err
