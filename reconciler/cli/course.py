@@ -13,7 +13,7 @@ from reconciler.cli.console import Console, StepStory
 from reconciler.cli.options import WHOLE_FORMS
 from reconciler.cli.render import NOTHING_YET, show_outcomes
 from reconciler.cli.running import Signals, run
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.model.outcome import StepStatus
 from reconciler.pipeline.session import Hooks, Request, Session, session
 
@@ -96,9 +96,13 @@ def carried_out(
             signals.gently = here.stop.set
             return await work(here, Course(console, told, signals, style))
 
+    ended: ReconcilerError | None = None
     with told:
         try:
             return told.end(run(main, console.story))
+        except ReconcilerError as error:
+            ended = error
+            raise
         finally:
             if whole:
-                console.answer(told.document(whole))
+                console.answer(told.document(whole, ended))

@@ -161,6 +161,7 @@ class _Judged(Struct, frozen=True):
     cost: Fields | None
     doubts: Sequence[Doubt]
     past: Past
+    error: ReconcilerError | None
 
 
 def show_verdicts(
@@ -173,14 +174,16 @@ def show_verdicts(
     cost: Fields | None = None,
     doubts: Sequence[Doubt] = (),
     past: Past | None = None,
+    error: ReconcilerError | None = None,
 ) -> str:
-    """Verdicts in one of the forms ``VERDICT_FORMS``; json also tells the ``cost``, and html shows the ``past``.
+    """Verdicts in one of the forms ``VERDICT_FORMS``; json also tells the ``cost``, html shows the ``past``, and junit
+    holds the ``error`` that ended the run after they were there.
 
     The ``doubts`` stand in all of them but the text: there they come after it, in the story.
     """
     verdicts = placed_verdicts(verdicts, paper.place) if form in PLACED else verdicts
     doubts = placed_doubts(doubts, paper.place) if form in PLACED else doubts
-    return _VERDICTS[form](_Judged(verdicts, environment, apart, cost, doubts, past or {}), paper)
+    return _VERDICTS[form](_Judged(verdicts, environment, apart, cost, doubts, past or {}, error), paper)
 
 
 def _verdicts_text(told: _Judged, paper: Paper) -> str:
@@ -216,7 +219,7 @@ def _verdicts_github(told: _Judged, _: Paper) -> str:
 def _verdicts_junit(told: _Judged, _: Paper) -> str:
     from reconciler.reporting.junit import verdicts_junit
 
-    return verdicts_junit(told.verdicts, told.apart, doubts=told.doubts)
+    return verdicts_junit(told.verdicts, told.apart, doubts=told.doubts, error=told.error)
 
 
 def _verdicts_openmetrics(told: _Judged, _: Paper) -> str:

@@ -153,15 +153,18 @@ class Reports:
         self._console.event({"event": "run_ended", "exit_code": code, "error": error})
         self._console.close_events()
 
-    def document(self, form: str) -> str:
-        """What came of an apply as one document of parts; a part that it did not get to is left out.
+    def document(self, form: str, error: ReconcilerError | None = None) -> str:
+        """What came of an apply as one document of parts, and the ``error`` that ended it; a part that it did not get
+        to is left out.
 
         Empty where it got to none of them.
         """
-        told = self._told(None)
+        if error is not None:
+            error.hint = self._console.command(error.hint)
+        told = self._told(error)
         if told.plan is None and told.verdicts is None:
             return ""
-        return self._page(told) if form == "html" else _joined(self._parts(told, "json"))
+        return self._page(told) if form == "html" else _joined(self._parts(told, "json"), error)
 
     # --------------------------------------------------------------------------------------------- writing
 
@@ -208,7 +211,7 @@ class Reports:
             return self._page(told)
         texts = list(self._parts(told, form))
         if form == "json" and texts and self._about == "apply":
-            return _joined(texts)
+            return _joined(texts, error)
         return "\n".join(texts) or (show_error(error, form) if error else "")
 
     def _page(self, told: Told) -> str:
@@ -238,6 +241,7 @@ class Reports:
                     apart=self._apart,
                     cost=self._cost,
                     doubts=self._doubts,
+                    error=told.error,
                 )
             )
         return texts
@@ -385,12 +389,13 @@ def _make_room(file: str) -> None:
         raise SettingsInvalid(f"--report {file}: {error.strerror}") from error
 
 
-def _joined(texts: Sequence[str]) -> str:
-    """One document of several: an apply has a plan, outcomes and, with ``--evaluate``, verdicts."""
+def _joined(texts: Sequence[str], error: ReconcilerError | None) -> str:
+    """One document of several: an apply has a plan, outcomes and, with ``--evaluate``, verdicts; and what ended it."""
     import json
 
-    from reconciler.reporting.machine import to_json
+    from reconciler.reporting.machine import error_to_json, to_json
 
     documents = map(json.loads, texts)
     names = {"steps": "plan", "outcomes": "apply", "verdicts": "evaluation"}
-    return to_json({name: each for each in documents for key, name in names.items() if key in each})
+    parts = {name: each for each in documents for key, name in names.items() if key in each}
+    return to_json({**parts, **({"error": error_to_json(error)} if error is not None else {})})

@@ -58,8 +58,9 @@ def verdicts_junit(
 ) -> str:
     """One case for each verdict; ``apart`` are tests that were not judged, with the reason: they are skipped.
 
-    ``error`` is what ended the run before there were verdicts: an error of its own, so that nobody takes an empty
-    report for a success.  Beyond ``limit`` bytes cases are left out, passes first, and a property counts them.
+    ``error`` is what ended the run: an error of its own, so that nobody takes an empty report for a success, or
+    failures for all that happened.  Beyond ``limit`` bytes cases are left out, passes first, and a property counts
+    them.
     """
     judged = map(_judged, worst_first(verdicts))
     cases = [*_ended(error), *map(_doubtful, doubts), *judged, *(_apart(*each) for each in apart)]

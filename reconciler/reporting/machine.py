@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import Doubt, Evaluation, Level, StepOutcome, StepStatus, Verdict
 from reconciler.model.plan import FORMAT_VERSION, Plan, plan_to_json
 from reconciler.model.resource import Source
@@ -156,6 +156,11 @@ def problems_json(problems: Sequence[Problem]) -> str:
             ],
         }
     )
+
+
+def error_to_json(error: ReconcilerError) -> dict[str, Any]:
+    """What ended a run, as a part of what is told of it: its sentences, and the exit code that it has for that."""
+    return {"exit_code": int(error.exit_code), "message": error.message, "hint": error.hint}
 
 
 def to_json(data: object) -> str:

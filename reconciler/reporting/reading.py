@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.outcome import (
     Baseline,
     Doubt,
@@ -80,7 +80,12 @@ def _told(document: Document) -> Told:
         verdicts=[_verdict(each) for each in evaluation["verdicts"]] if evaluation else None,
         doubts=[_doubt(each) for each in evaluation.get("doubtful", ())] if evaluation else (),
         problems=[_problem(each) for each in problems] if problems is not None else None,
+        error=_error(document["error"]) if document.get("error") else None,
     )
+
+
+def _error(document: Document) -> ReconcilerError:
+    return ReconcilerError(str(document["message"]), hint=str(document["hint"]))
 
 
 def _plan(document: Document) -> Plan:

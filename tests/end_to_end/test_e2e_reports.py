@@ -602,7 +602,7 @@ def test_the_json_of_what_was_done_has_one_shape(command: str, bot: Any) -> None
         bot("apply", "--yes")
     asked = (command, "--format", "json", "--report", "json=report.json")
     for arguments, code, parts in (
-        (asked, 7, ["plan"]),
+        (asked, 7, ["plan", "error"]),
         ((*asked, "--yes"), 0, ["plan", "apply"]),
         (asked, 0, ["plan"]),
     ):
@@ -616,7 +616,8 @@ def test_the_json_of_an_apply_that_is_refused_has_the_same_shape(bot: Any) -> No
     bot.write("bot.yaml", (bot.folder / "bot.yaml").read_text().replace("llm-base", "tabular-regression"))
     ended = bot("apply", "--yes", "--format", "json", "--report", "json=report.json", code=3)
     answer = json.loads(ended.out)
-    assert list(answer) == ["plan"]
+    assert list(answer) == ["plan", "error"]
+    assert answer["error"]["exit_code"] == 3
     assert [each["address"] for each in answer["plan"]["refusals"]] == ["openlayer.Project/bot"]
     assert "taskType cannot be changed in place" in ended.err
     assert answer == json.loads((bot.folder / "report.json").read_text(encoding="utf-8"))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.reporting.reading import read_told
+
 Doc = dict[str, Any]
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
 DAY = ("--from", "2026-11-10", "--to", "2026-11-11")
@@ -405,6 +407,34 @@ def test_what_was_only_remembered_is_put_back_too(measured: Any) -> None:
     assert "lifecycle.protect: true -> false" in ended.words
     assert state(measured)["entries"] == remembered
     assert "lifecycle.protect: true -> false" in measured("plan").words
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(8, "the gate failed, and what was changed was put back:"), (9, "1 change could not be put back; left to do:")],
+)
+def test_reports_for_machines_say_what_became_of_a_change_that_failed_its_gate(
+    code: int, message: str, measured: Any, platform: Any
+) -> None:
+    """The steps were done, so what has ended the run stands beside them: with exit 9 also what is left to send."""
+    reports = ("--format", "json", "--report", "json=report.json", "--report", "junit=junit.xml")
+    measured.edit("bot.yaml", *HARDER)
+    if code == 9:
+        rule = {"method": "PUT", "path": "/v1/projects/*/tests", "nth": 2, "action": "status", "status": 422}
+        platform.fail(rule)
+    told = json.loads(measured(*TRY, *reports, code=code).out)
+    assert told == json.loads((measured.folder / "report.json").read_text())
+    assert list(told) == ["plan", "apply", "evaluation", "error"]
+    assert told["apply"]["summary"]["done"] == 1
+    assert (told["error"]["exit_code"], told["error"]["hint"] != "") == (code, True)
+    assert message in told["error"]["message"]
+    assert f"PUT {platform.url}" in told["error"]["message"] or code == 8
+    tab = (measured.folder / "junit.xml").read_text()
+    assert 'tests="3" failures="2" errors="1"' in tab
+    assert message in tab
+    page = read_told(json.dumps(told))
+    assert page is not None
+    assert str(page.error) == told["error"]["message"]
 
 
 # ---------------------------------------------------------------------------------- a gate that gets stricter
