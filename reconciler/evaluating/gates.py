@@ -140,26 +140,45 @@ def _elsewhere(expectation: Expectation, evaluations: Mapping[str, list[Evaluati
 
 
 def _on_place(expectation: Expectation, evaluations: Iterable[Evaluation], past: Past) -> Judged:
-    """The worst of the windows measured on one place, saying how many there were; of equally bad ones the latest.
+    """The worst of what was measured on one place, saying what else there was; of equally bad windows the latest.
 
     A window that is not over and has no rows yet tells nothing, as long as any other does.
     """
     found = _windows(expectation, evaluations)
     telling = [window for window in found if not all(map(is_empty_so_far, window))] or found
     windows = _in_turn(expectation, telling, past)
-    worst = min(windows, key=lambda each: _rank(each.verdict))
+    worst = min(windows, key=_badness)
     singles = tuple(_blunted(single) for each in windows for single in each.singles)
-    verdict = worst.verdict
-    if len(windows) > 1:
-        bad = sum(not each.passes for each in windows)
-        count = f"worst of {len(windows)} windows, {f'{bad} of them not passing' if bad else 'all passing'}"
-        verdict = replace(verdict, why=joined(verdict.why, count))
+    recorded = [each for window, each in zip(telling, windows, strict=True) if window[0].result_id]
+    beside = _beside(worst, recorded, len(windows) - len(recorded), "window" if expectation.windowed else "result")
+    verdict = replace(worst.verdict, why=joined(worst.verdict.why, beside))
     if len(telling) < len(found):
         early = len(found) - len(telling)
         without = f"not counting {counted(early, 'window')} skipped before {'its' if early == 1 else 'their'} end"
         verdict = replace(verdict, why=joined(verdict.why, without))
     verdict = replace(_blunted(verdict), parts=singles if len(singles) > 1 or verdict.runs else ())
     return replace(worst, verdict=verdict)
+
+
+def _badness(judged: Judged) -> tuple[int, float, bool, Address, str]:
+    """The worst first; of what is equally bad that last where nothing was tried, for it tells least."""
+    level, distance, address, place = _rank(judged.verdict)
+    return (level, distance, judged.verdict.status is EvaluationStatus.SKIPPED, address, place)
+
+
+def _beside(worst: Judged, recorded: Sequence[Judged], news: int, noun: str) -> str:
+    """What there was beside the worst: windows that the platform has ``recorded``, and ``news`` of our own."""
+    is_news, several = all(each is not worst for each in recorded), len(recorded) > 1
+    bad = sum(not each.passes for each in recorded)
+    windows = counted(len(recorded), noun)
+    if several:
+        windows += f", {bad} of them not passing" if bad else ", all passing"
+    elif is_news:
+        windows += " that does not pass" if bad else " that passes"
+    if is_news:
+        return f"beside {windows}" if recorded else ""
+    others = f"beside {counted(news, 'evaluation')} without a result" if news else ""
+    return joined(f"worst of {windows}" if several else "", others)
 
 
 def _in_turn(expectation: Expectation, windows: Sequence[Sequence[Evaluation]], past: Past) -> list[Judged]:
@@ -308,7 +327,7 @@ def _of_runs(gate: Gate, judged: Sequence[Judged]) -> Judged:
     runs = Runs(len(good), len(judged), gate.runs, least)
     text = _runs_text(runs, judged)
     if len(good) >= least or len(bad) > gate.runs - least:
-        worst = min(good if len(good) >= least else bad, key=lambda each: _rank(each.verdict))
+        worst = min(good if len(good) >= least else bad, key=_badness)
         return replace(worst, verdict=replace(worst.verdict, why=joined(text, worst.verdict.why), runs=runs))
     level, why, holds = unusual(gate, gate.on_missing, "onMissing", text)
     verdict = replace(judged[0].verdict, level=level, status=EvaluationStatus.MISSING, why=why, runs=runs)

@@ -209,7 +209,7 @@ def test_a_trigger_that_failed_is_not_made_up_for_by_runs_that_passed() -> None:
     verdict = one(TWO_OF_THREE, FIRST, THIRD, news)
     assert (verdict.level, verdict.why) == (
         FAIL,
-        "could not be evaluated: 402 not in your plan; worst of 2 windows, 1 of them not passing",
+        "could not be evaluated: 402 not in your plan; beside 1 window that passes",
     )
 
 

@@ -257,6 +257,33 @@ def test_an_evaluation_of_the_same_window_replaces_the_one_before() -> None:
     assert one(expect(), again, result(FAILING, 0.7)).level is PASS
 
 
+def test_a_failed_evaluation_is_told_before_a_window_without_rows() -> None:
+    """Both fail, and neither has a value; only one of them is news."""
+    empty, broken = result(SKIPPED, window=1, message="There are no rows."), result(ERROR, message="no such column")
+    for order in ([empty, broken], [broken, empty]):
+        told = "could not be evaluated: no such column; worst of 2 windows, 2 of them not passing"
+        assert one(expect(), *order).why == told
+    twice = expect(gate=Gate(runs=2, min_pass=1))
+    again = result(SKIPPED, recorded="2026-11-01T01:00:00Z", result_id="r2")
+    verdict = one(twice, broken, again)
+    assert verdict.why == "0 of 2 runs passed, at least 1 must; could not be evaluated: no such column"
+
+
+def test_news_of_our_own_is_no_window() -> None:
+    """It has no id at the platform: a task that failed, a wait that was given up."""
+    news = result(ERROR, message="The task failed.", result_id="")
+    good, bad = result(PASSING, 0.9, window=1), result(FAILING, 0.7, window=2)
+    failed = "could not be evaluated: The task failed"
+    assert one(expect(), news).why == f"{failed}."
+    assert one(expect(), news, good).why == f"{failed}; beside 1 window that passes"
+    assert one(expect(), news, good, replace(good, starts=0)).why == f"{failed}; beside 2 windows, all passing"
+    assert one(expect(), news, bad).why == "misses the threshold; beside 1 evaluation without a result"
+    told = "misses the threshold; worst of 2 windows, 1 of them not passing; beside 1 evaluation without a result"
+    assert one(expect(), news, good, bad).why == told
+    empty = result(SKIPPED, window=2, recorded="1970-01-01T04:00:00Z")
+    assert one(expect(), news, empty).why == f"{failed}; beside 1 window that does not pass"
+
+
 IN_HOUR_2, AFTER_HOUR_2 = "1970-01-01T02:03:00Z", "1970-01-01T03:00:00Z"
 
 
