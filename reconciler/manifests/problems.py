@@ -15,7 +15,7 @@ from reconciler.manifests.loader import Parsed
 from reconciler.manifests.positions import Map, Seq, Spot, unpack
 from reconciler.model.nearest import did_you_mean, nearest
 from reconciler.model.secrecy import NOT_SHOWN
-from reconciler.model.spec import Mark, Shape
+from reconciler.model.spec import Conflict, Mark, Shape
 from reconciler.model.values import how_to_write_number, number_meant, some_of
 
 Loc = tuple[int | str, ...]
@@ -172,6 +172,14 @@ class Problems(Struct):
         number, line, _ = unpack(spot)
         return f"{self.files[number].file}:{line}"
 
+    def is_beside(self, spot: Spot, other: Spot) -> bool:
+        """Whether both stand in one mapping as it is written, and not in two of which one was laid over the other."""
+        one, two = ((unpack(each)[0], self._path_of(each).rpartition(".")[0]) for each in (spot, other))
+        return one == two
+
+    def _path_of(self, spot: Spot) -> str:
+        return self._paths_of(unpack(spot)[0]).values.get(spot, "")
+
     def file_problem(self, file: str, message: str, hint: str = "") -> None:
         """Note a problem with a file as a whole."""
         self.errors.append(Problem(file, 0, 0, "", message, hint))
@@ -292,7 +300,19 @@ def _say(complaints: list[_Complaint], what: str, fields: Mapping[str, Shape], p
     elif all(complaint.type in {*_EXPECTED, "literal_error"} for complaint in complaints):
         _say_expected(complaints, problems)
     else:
-        problems.add(first.spot, *_sentence(first))
+        message, hint = _sentence(first)
+        problems.add(first.spot, message, _from_elsewhere(first, problems) or hint)
+
+
+def _from_elsewhere(complaint: _Complaint, problems: Problems) -> str:
+    """Where the value has its place that this one does not go with; empty where it stands beside it."""
+    conflict, container = complaint.context.get("error"), complaint.container
+    if not isinstance(conflict, Conflict) or not isinstance(container, Map) or conflict.field not in container:
+        return ""
+    spot = container.value_spot(conflict.field)
+    if problems.is_beside(spot, complaint.spot):
+        return ""
+    return f"{conflict.field}: {container[conflict.field]} comes from {problems.place(spot)}"
 
 
 def _word_meant(word: str, words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, fie
 from reconciler.model.criteria import undirected
 from reconciler.model.kind import AnyKind, Criterion
 from reconciler.model.resource import Gate, LiveObject, OnUnusual, Regress, Severity
-from reconciler.model.spec import Mark, Part
+from reconciler.model.spec import Conflict, Mark, Part
 from reconciler.model.values import Fields
 
 MOST_RUNS = 20
@@ -93,7 +93,7 @@ class GatePolicy(Part):
         runs = info.data.get("runs")
         if value is not None and runs is not None and value > runs:
             hint = f"; write runs: {min(value + 1, MOST_RUNS)} beside it" if runs == 1 else ""
-            raise ValueError(f"{value} cannot pass of {runs} run{'' if runs == 1 else 's'}{hint}")
+            raise Conflict("runs", f"{value} cannot pass of {runs} run{'' if runs == 1 else 's'}{hint}")
         return value
 
 

@@ -72,6 +72,14 @@ class Part(BaseModel):
     )
 
 
+class Conflict(ValueError):
+    """A value does not go with that of another ``field`` of the same mapping, by its manifest name."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Spec(Part):
     """What a user may write about one resource.  The fields every kind has; kinds add their own."""
 

@@ -95,6 +95,18 @@ def test_an_override_is_checked_where_it_is_written(tmp_path: Path) -> None:
         gate(tmp_path, "      gate: {runs: 3}\n", staging="gate: {minPass: 4}")
     (problem,) = caught.value.problems
     assert (problem.file, problem.message) == ("staging.yaml", "4 cannot pass of 3 runs")
+    assert problem.hint == "runs: 3 comes from bot.yaml:11"
+
+
+@pytest.mark.parametrize("runs", [2, 1])
+def test_an_override_that_makes_a_value_wrong_is_named(tmp_path: Path, runs: int) -> None:
+    """What is wrong beside it stands in another file, and was right there."""
+    defaults = "  testDefaults:\n    gate: {runs: 3, minPass: 3}\n"
+    with pytest.raises(ManifestsInvalid) as caught:
+        gate(tmp_path, "", defaults=defaults, staging=f"gate: {{runs: {runs}}}")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.path) == ("bot.yaml", "spec.testDefaults.gate.minPass")
+    assert problem.hint == f"runs: {runs} comes from staging.yaml:5"
 
 
 @pytest.mark.parametrize(("written", "drop"), [("5%", Regress(0.05)), ("0.05", Regress(0.05, relative=False))])
