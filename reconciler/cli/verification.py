@@ -84,10 +84,11 @@ class Verification:
         if put_back.left:
             lines = [line for each in put_back.left for line in each.lines()]
             count = len(put_back.left)
+            by_hand = "send these with your key" if any(each.request for each in put_back.left) else "do this by hand"
             return RollbackFailed(
                 f"the gate failed, and {count} change{'' if count == 1 else 's'} could not be put back; left to do:\n"
                 + "\n".join(lines),
-                hint=f"send these with your key, or run {same} again: it still knows what was there before",
+                hint=f"{by_hand}, or run {same} again: it still knows what was there before",
             )
         told = _named([*map(_line, back), *_gates(put_back.plan)])
         told += _named(f"{step.address} stays: {step.reason}" for step in put_back.plan.steps if step.idle)

@@ -7,7 +7,7 @@ taken up by the next ``apply --evaluate --rollback``: it applies again, verifies
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,7 +26,8 @@ from reconciler.pipeline.applying import known_of, means_of
 from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import LOCAL, Session
-from reconciler.planning.planner import digest, make_plan
+from reconciler.planning.matcher import match
+from reconciler.planning.planner import digest, known_ids, make_plan
 from reconciler.planning.policy import Policy, risks
 from reconciler.planning.reversal import (
     Before,
@@ -39,9 +40,11 @@ from reconciler.planning.reversal import (
     concerned,
     irreversible,
     left_as_they_are,
+    left_as_they_name,
     memory_first,
     memory_last,
     merged,
+    naming_what_is_gone,
     snapshot,
     still_there,
 )
@@ -74,8 +77,24 @@ class Left(Struct, frozen=True):
         return {"address": str(self.address), "why": self.why, "method": method, "url": self.url, "body": body}
 
 
-Lost = Mapping[Address, Sequence[str]]
-"""What of each address cannot lead back: paths, without positions."""
+class _Lost(Struct, frozen=True):
+    """What of each address cannot lead back, and stays as it is now.
+
+    ``secrets`` are paths, without positions; ``names`` what is not there any more, by the field that named it.
+    """
+
+    secrets: Mapping[Address, Sequence[str]]
+    names: Mapping[Address, Mapping[str, Sequence[Address]]]
+
+    def left(self) -> Iterator[Left]:
+        """The same, to be told."""
+        for address, paths in self.secrets.items():
+            what = f"the sensitive value that {', '.join(paths)} had"
+            yield Left(address, f"nobody keeps {what}; it stays as it is now")
+        for address, fields in self.names.items():
+            for field, gone in fields.items():
+                names = f"{', '.join(map(str, gone))}, which {'is' if len(gone) == 1 else 'are'} gone"
+                yield Left(address, f"{field} named {names}; it stays as it is now")
 
 
 class PutBack(Struct, frozen=True):
@@ -151,10 +170,7 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))
         outcomes = await carry_out(planned.plan, known_of(planned), means)
         left = [Left(each.address, each.reason) for each in planned.plan.refusals]
-        left += [
-            Left(address, f"nobody keeps the sensitive value that {', '.join(paths)} had; it stays as it is now")
-            for address, paths in lost.items()
-        ]
+        left += lost.left()
         for step, outcome in zip(planned.plan.pending, outcomes, strict=True):
             if outcome.status is not StepStatus.DONE:
                 left.append(await _left(here, planned, step, outcome))
@@ -175,10 +191,10 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
 
 async def _plan_back(
     here: Session, state: State, befores: Mapping[Address, Before], journal: Journal
-) -> tuple[Planned, Lost]:
+) -> tuple[Planned, _Lost]:
     """The steps that lead back, from what is there now.  What they risk was agreed to when it was asked for.
 
-    Beside them what of each address cannot lead back, because nobody knows a value.
+    Beside them what of each address cannot lead back, because nobody knows a value or what it named is gone.
     """
     read_at = here.clock.monotonic()
     both = {**here.desired.resources, **as_it_was(befores, here.desired, KINDS).resources}
@@ -190,14 +206,19 @@ async def _plan_back(
     origins = {name: provider.origin for name, provider in here.providers.items()}
     basis = Basis(here.environment, origins, here.desired.digest, state.lineage, state.serial)
     first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
-    lost = beyond_recall(first.pending, desired, KINDS)
-    if lost:
-        desired = left_as_they_are(lost, first.pending, desired, state, live)
+    secrets = beyond_recall(first.pending, desired, KINDS)
+    if secrets:
+        desired = left_as_they_are(secrets, first.pending, desired, state, live)
+        first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
+    names = naming_what_is_gone(first.pending, desired, known_ids(desired, live, state, ALL_KINDS), KINDS)
+    if names:
+        aliases = match(desired, live, state, KINDS).aliases
+        desired = left_as_they_name(names, first.pending, desired, live, aliases, KINDS)
         first = back(make_plan(desired, live, state, ALL_KINDS, Options(), basis), befores, KINDS)
     counts = risks(first.pending)
     acks = {risk: counts[risk] for risk in ("archive", "replace", "loosen") if counts[risk]}
     whole = make_plan(desired, live, state, ALL_KINDS, Options(policy=Policy(acks=acks)), basis)
-    return Planned(back(whole, befores, KINDS), desired, live, state, read_at), lost
+    return Planned(back(whole, befores, KINDS), desired, live, state, read_at), _Lost(secrets, names)
 
 
 def _teller(here: Session) -> Callable[[Step, StepOutcome], None]:

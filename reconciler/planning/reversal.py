@@ -16,14 +16,14 @@ and without what was not there.  Only our memory needs a hand beforehand where a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.checkout import from_home
-from reconciler.model.kind import AnyKind, Removal, Replace, root_of
+from reconciler.model.kind import AnyKind, Removal, Replace, named, root_of
 from reconciler.model.plan import Action, Plan, Step
 from reconciler.model.records import removed
 from reconciler.model.resource import Address, Desired, Gate, Lifecycle, Live, LiveObject, Resource, Source
@@ -33,6 +33,7 @@ from reconciler.model.state import Entry, Record, State, done, entry_from_json, 
 from reconciler.model.values import Fields, Json
 from reconciler.planning.alignment import aligned
 from reconciler.planning.differ import same
+from reconciler.planning.wanted import with_our_names
 
 
 class Before(Struct, frozen=True):
@@ -410,7 +411,7 @@ def left_as_they_are(
     """The same, but for the fields that cannot lead back: they are wanted as they are now."""
     there, resources = live.by_id(), dict(desired.resources)
     for step in steps:
-        if step.address not in lost:
+        if step.address not in lost or not step.changes:  # what is left behind at the same address has none
             continue
         entry, item = state.entries.get(step.former or step.address), there.get(step.remote_id or "")
         now = {**(item.fields if item else {}), **(entry.applied if entry else {})}
@@ -418,6 +419,46 @@ def left_as_they_are(
         names = {path.partition(".")[0] for path in lost[step.address]}
         fields = {name: value for name, value in resource.fields.items() if name not in names}
         resources[step.address] = replace(resource, fields={**fields, **{n: now[n] for n in names if n in now}})
+    return replace(desired, resources=resources)
+
+
+def naming_what_is_gone(
+    steps: Iterable[Step], desired: Desired, ids: Container[Address], kinds: Mapping[str, AnyKind]
+) -> dict[Address, dict[str, list[Address]]]:
+    """What the steps would name and nothing bears any more, by address and field; ``ids`` has all that is there."""
+    found: dict[Address, dict[str, list[Address]]] = {}
+    for step in steps:
+        resource = desired.resources.get(step.address)
+        for name in sorted({change.top for change in step.changes} & resource.fields.keys()) if resource else ():
+            shape, value = kinds[step.address.kind].shapes[name], step.fields.get(name)
+            if shape.ref is None or (isinstance(value, str) and shape.item is not None):  # a word for all of them
+                continue
+            gone = [each for each in named(value, shape.ref.kind, step.address, kinds) if each not in ids]
+            if gone:
+                found.setdefault(step.address, {})[name] = gone
+    return found
+
+
+def left_as_they_name(
+    gone: Mapping[Address, Iterable[str]],
+    steps: Iterable[Step],
+    desired: Desired,
+    live: Live,
+    aliases: Mapping[Address, Address],
+    kinds: Mapping[str, AnyKind],
+) -> Desired:
+    """The same, but for the fields that would name what is gone: they are wanted as the platform shows them.
+
+    ``aliases`` leads from the addresses there to ours.
+    """
+    there, resources = live.by_id(), dict(desired.resources)
+    for step in steps:
+        item = there.get(step.remote_id or "") if step.changes else None  # not what is left behind at the same address
+        if step.address in gone and item is not None:
+            now = with_our_names(item, kinds, aliases)
+            shown = {name: now[name] for name in gone[step.address] if name in now}
+            resource = resources[step.address]
+            resources[step.address] = replace(resource, fields={**resource.fields, **shown})
     return replace(desired, resources=resources)
 
 

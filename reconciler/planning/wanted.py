@@ -398,7 +398,7 @@ class Wanted(Struct, frozen=True):
     def differences(self, live: LiveObject, entry: Entry | None) -> tuple[FieldChange, ...]:
         """What separates ``live`` from what is wanted, and what each of it means; ``entry`` is None for a stranger."""
         resource, kind, world = self.resource, self.kind, self.world
-        there = _with_our_names(live, world.kinds, world.matches.aliases)
+        there = with_our_names(live, world.kinds, world.matches.aliases)
         changes = field_changes(kind, resource.fields, there, entry.applied if entry else None)
         if not changes and not live.refs and not live.archived:
             return ()
@@ -444,7 +444,7 @@ def _shown(fields: Fields, kind: AnyKind, cause: Cause) -> Iterator[FieldChange]
             yield FieldChange(name, None, showable(fields[name], shape), cause=cause, sensitive=sensitive)
 
 
-def _with_our_names(live: LiveObject, kinds: Mapping[str, AnyKind], aliases: Mapping[Address, Address]) -> Fields:
+def with_our_names(live: LiveObject, kinds: Mapping[str, AnyKind], aliases: Mapping[Address, Address]) -> Fields:
     """The live fields, with the names of other resources spelled as we know them: a rename is no change of them."""
     if not aliases:
         return live.fields
