@@ -39,7 +39,7 @@ from reconciler.pipeline.session import Session, new_operation_id
 from reconciler.pipeline.settling import never_held, not_looked_at, remember_declared
 from reconciler.planning.found import lacking
 from reconciler.planning.gating import is_stricter
-from reconciler.planning.planner import compared
+from reconciler.planning.planner import compared, warned
 from reconciler.planning.saved import check_untouched, what_moved
 from reconciler.providers import KINDS, VENDORS
 
@@ -117,7 +117,8 @@ async def apply_under_lock(
     planned = await _unless_stopped(here, plan(here, destroy=destroy, resumed=resumed))
     if saved is not None:
         _check_saved(here, saved, planned, trial, resumed=resumed)
-    here.hooks.planned(replace(planned.plan, warnings=(*planned.plan.warnings, *trial.warn(planned))))
+    warnings = trial.warn(planned)
+    here.hooks.planned(warned(planned.plan, warnings) if warnings else planned.plan)
     if planned.plan.refusals:
         count = len(planned.plan.refusals)
         raise RefusedByPolicy(

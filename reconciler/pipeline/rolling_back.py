@@ -27,7 +27,7 @@ from reconciler.pipeline.planning import ALL_KINDS, Planned, read_vendors
 from reconciler.pipeline.remembering import carry_over
 from reconciler.pipeline.session import LOCAL, Session
 from reconciler.planning.matcher import match
-from reconciler.planning.planner import digest, known_ids, make_plan
+from reconciler.planning.planner import known_ids, make_plan, warned
 from reconciler.planning.policy import Policy, risks
 from reconciler.planning.reversal import (
     Before,
@@ -146,8 +146,7 @@ def what_stays(planned: Planned) -> tuple[str, ...]:
 
 def with_what_stays(planned: Planned) -> Planned:
     """The plan with these sentences among its warnings."""
-    plan = replace(planned.plan, warnings=(*planned.plan.warnings, *what_stays(planned)))
-    return replace(planned, plan=replace(plan, digest=digest(plan)))
+    return replace(planned, plan=warned(planned.plan, what_stays(planned)))
 
 
 def _befores(state: State) -> dict[Address, Before]:
@@ -167,15 +166,21 @@ async def roll_back(here: Session, planned_back: Callable[[Plan], None] = lambda
         await journal.write({"record": "going_back"})
         planned, lost = await _plan_back(here, state, befores, journal)
         planned_back(planned.plan)
+        there = still_there(befores, planned.live)
         means = replace(means_of(here, journal), on_start=lambda _: None, on_end=_teller(here))
         outcomes = await carry_out(planned.plan, known_of(planned), means)
         left = [Left(each.address, each.reason) for each in planned.plan.refusals]
         left += lost.left()
+        left += [
+            Left(address, f"what was there, {was.remote_id}, was deleted for good; what took its place stays")
+            for address, was in befores.items()
+            if address not in there and address in journal.state().entries
+        ]
         for step, outcome in zip(planned.plan.pending, outcomes, strict=True):
             if outcome.status is not StepStatus.DONE:
                 left.append(await _left(here, planned, step, outcome))
         stuck = {each.address for each in left}
-        settled = {each: was for each, was in befores.items() if not stuck & concerned({each: was}, KINDS)}
+        settled = {each: was for each, was in there.items() if not stuck & concerned({each: was}, KINDS)}
         await journal.write_all(memory_last(settled, journal.state(), KINDS))
         earlier = tuple(sorted(set(state.touched) - befores.keys()))
         if not left:

@@ -24,7 +24,7 @@ def leftover(address: Address, found: Match, old: LiveObject, world: World, sour
     if not users and (asked == "delete" or "delete" in policy.acks or policy.destroy):
         return _of(old, Action.DELETE, address, "replaced, and nothing refers to it any more", source)
     why = f"still in use by {users[0]}" if users else "to delete it: --ack delete=N, or lifecycle.onRemoval: delete"
-    reason = "replaced by newer content; the older one stays at the platform"
+    reason = "replaced by other content, and stays at the platform"
     return replace(_of(old, Action.KEEP, address, reason, source), idle=True, notes=(why,))
 
 

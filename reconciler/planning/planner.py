@@ -159,6 +159,12 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(compact(data)).hexdigest()
 
 
+def warned(plan: Plan, warnings: Iterable[str]) -> Plan:
+    """The plan with these among its warnings, and the digest of that."""
+    plan = replace(plan, warnings=(*plan.warnings, *warnings))
+    return replace(plan, digest=digest(plan))
+
+
 def only_drift(plan: Plan, kinds: Iterable[AnyKind]) -> Plan:
     """The part of a plan that somebody at the platform caused, without what the manifests ask for.
 

@@ -284,7 +284,10 @@ def _as_it_must_be(entry: Entry | None, before: Before, there: Mapping[str, Live
 
 
 def memory_last(befores: Mapping[Address, Before], state: State, kinds: Mapping[str, AnyKind]) -> list[Record]:
-    """What is to be remembered of everything that is back: just what was remembered before."""
+    """What is to be remembered of everything that is back: what was remembered before, and what is to be retired since.
+
+    What this apply has made in its place is ours, and stays there where its kind archives nothing.
+    """
     records: list[Record] = []
     for before in befores.values():
         entry = state.entries.get(before.address)
@@ -292,8 +295,10 @@ def memory_last(befores: Mapping[Address, Before], state: State, kinds: Mapping[
             continue
         if before.entry is None:
             records.append(removed(before.address, kinds))
-        elif entry != before.entry:
-            records.append(done(before.address, before.entry, state.in_doubt.get(before.address)))
+            continue
+        was = replace(before.entry, retiring=entry.retiring)
+        if entry != was:
+            records.append(done(before.address, was, state.in_doubt.get(before.address)))
     return records
 
 

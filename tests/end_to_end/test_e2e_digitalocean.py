@@ -317,11 +317,11 @@ def test_the_older_generation_goes_when_somebody_says_so(care: Any, account: Any
     care("apply", "--yes")
     (first,) = account.datasets()
     care.write("faq.csv", MORE)
-    assert "the older one stays at the platform" in care("plan").words
+    assert "replaced by other content, and stays at the platform" in care("plan").words
     care("apply", "--yes")
     assert len(account.datasets()) == 2
     kept = care("plan", "--verbose").words
-    assert f"the older one stays at the platform (id {first['dataset_uuid']}, care.yaml:7)" in kept
+    assert f"replaced by other content, and stays at the platform (id {first['dataset_uuid']}, care.yaml:7)" in kept
     assert "--ack delete=N" in kept
     care("apply", "--yes", "--ack", "delete=2", code=3)
     assert len(account.datasets()) == 2

@@ -107,3 +107,56 @@ def test_a_test_case_whose_dataset_was_deleted_under_its_former_name_is_put_back
     fails.edit("care.yaml", "agents: [canary]", "agents: [bot]")
     fails(*TRY)
     fails("plan", "--detailed-exitcode")
+
+
+def test_a_dataset_that_was_deleted_for_good_is_told_and_the_one_in_its_place_stays_ours(
+    fails: Any, account: Any
+) -> None:
+    """The manifests of before make another one, and nobody has to help."""
+    for _ in range(2):
+        ended = fails(*TRY, code=9)
+        assert "was deleted for good; what took its place stays" in ended.words
+        (dataset,) = account.datasets()
+        assert ids(fails)["digitalocean.EvaluationDataset/faq"] == dataset["dataset_uuid"]
+        assert account.case()["dataset_uuid"] == dataset["dataset_uuid"]
+    fails.write("faq.csv", FAQ)
+    fails.edit("care.yaml", "agents: [canary]", "agents: [bot]")
+    fails(*TRY)
+    fails("plan", "--detailed-exitcode")
+
+
+# ------------------------------------------------------------------------------------------ what stays beside it
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["of its name", "renamed"])
+def test_what_an_upload_brought_stays_ours_to_be_retired(renamed: bool, care: Any, account: Any) -> None:
+    """The change is pending again, however often it is tried; nobody's twins are left behind."""
+    care("apply", "--yes", "--evaluate")
+    was = account.case()["dataset_uuid"]
+    care.write("faq.csv", FAQ + "Who are you?,A shop\n")
+    care.edit("care.yaml", "agents: [bot]", "agents: [canary]")
+    if renamed:
+        care.edit("care.yaml", "- {name: faq,", "- {name: faq2, renamedFrom: faq,")
+        care.edit("care.yaml", "dataset: faq", "dataset: faq2")
+    for _ in range(2):
+        care(*TRY, code=8)
+        assert account.case()["dataset_uuid"] == was
+        remembered = state(care)["entries"]["digitalocean.EvaluationDataset/faq"]
+        others = sorted({each["dataset_uuid"] for each in account.datasets()} - {was})
+        assert (remembered["remote_id"], sorted(remembered["retiring"])) == (was, others)
+    care.edit("care.yaml", "agents: [canary]", "agents: [bot]")
+    care("apply", "--yes", "--evaluate", "--ack", "delete=3")
+    assert [each["dataset_uuid"] for each in account.datasets()] == [account.case()["dataset_uuid"]]
+    care("plan", "--detailed-exitcode")
+
+
+# ------------------------------------------------------------------------------------------ what is told beforehand
+
+
+def test_the_plan_that_is_shown_is_the_one_that_was_saved(fails: Any) -> None:
+    """With the warnings about what cannot be rolled back, its digest is that of what it says."""
+    fails("plan", "--rollback", "--out", "plan.json")
+    saved = json.loads((fails.folder / "plan.json").read_text())
+    shown = json.loads(fails(*TRY, "--plan", "plan.json", "--format", "json", code=9).out)["plan"]
+    assert "cannot be rolled back" in json.dumps(saved["warnings"])
+    assert shown == saved
