@@ -9,7 +9,7 @@ ReconcilerError                     1   what happened, where, what next
 ├── ApiError                        1   a request to a vendor failed; says method, path and status
 │   ├── NotApplied                      nothing happened at the vendor, for certain
 │   │   ├── Unreachable                 the request never left (connection refused, DNS, TLS)
-│   │   ├── NotAuthorized               401, 403: stop sending
+│   │   ├── NotAuthorized               401: stop sending; 403: stop sending the like
 │   │   ├── PlanLimit                   402: the vendor's plan does not allow it
 │   │   ├── NotFound                    404
 │   │   ├── MethodMissing               405, or 404 for a whole route: the server is too old
@@ -155,7 +155,7 @@ class Unreachable(NotApplied):
 
 
 class NotAuthorized(NotApplied):
-    """401 or 403.  Nothing further is sent with this credential."""
+    """401: nothing further is sent with this credential.  403: nothing that asks for the same permission is."""
 
 
 class PlanLimit(NotApplied):

@@ -140,7 +140,8 @@ class _Run:
         try:
             await self._act(unit)
         except NotAuthorized as error:
-            self.refused = f"stopped, because {withheld(error.message, self._secrets(unit))}"
+            if error.status != 403:  # that is about what the key may do, and others may need something else
+                self.refused = f"stopped, because {withheld(error.message, self._secrets(unit))}"
             self._fail(unit, error, StepStatus.FAILED)
         except OutcomeUnknown as error:
             self._fail(unit, error, StepStatus.UNKNOWN)

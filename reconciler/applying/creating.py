@@ -23,7 +23,7 @@ from reconciler.applying.memory import Memory
 from reconciler.applying.requests import Requests
 from reconciler.applying.second_looks import SecondLooks
 from reconciler.applying.siblings import Siblings
-from reconciler.errors import ApiError, Conflict, NotApplied, NotAuthorized, NotFound, OutcomeUnknown
+from reconciler.errors import ApiError, Conflict, NotApplied, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Reply
 from reconciler.model.plan import FieldChange, Step
 from reconciler.model.resource import Address, LiveObject
@@ -152,8 +152,6 @@ class Creating:
         sought = Sought(step.address, creation.op, step.fields, by_name, until, _lagging(creation.missing), taken)
         try:
             return await self._lost.find(sought, self._requests.siblings(step.address))
-        except NotAuthorized:
-            raise
         except ApiError as error:
             if creation.is_unsent:
                 raise

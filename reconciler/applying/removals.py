@@ -103,9 +103,7 @@ class Look(Struct, frozen=True):
             listed = await self._listed()
         except ApiError as error:
             for each in sent:
-                await tell(
-                    each.step, _unknown(each, f"nobody can tell whether it is gone: {error.message}", error.hint)
-                )
+                await tell(each.step, self._unseen(error))
             return []
         left: list[Deleted] = []
         for each in sent:
@@ -122,6 +120,12 @@ class Look(Struct, frozen=True):
     @property
     def _removed(self) -> str:
         return "archived" if self.siblings.kind.removal is Removal.ARCHIVE else "deleted"
+
+    def _unseen(self, error: ApiError) -> OutcomeUnknown:
+        """What is to be said of a removal where the list cannot be read."""
+        said = error.message.removeprefix(f"{error.method} {error.path}: ")
+        what = f"nobody can tell whether the {self.siblings.kind.noun} was {self._removed}: {said}"
+        return OutcomeUnknown(what, method=error.method, path=error.path, status=error.status, hint=error.hint)
 
     def _in_vain(self, sent: Deleted) -> ApiError:
         """What is to be said of what was accepted, and shows as ever when the time is over."""

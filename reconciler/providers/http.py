@@ -74,6 +74,7 @@ _HEADERS = (
 )
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+)+")
+_WORD = re.compile(r"[A-Za-z_-]+|v[0-9]+")
 _WITH_CONTENT = ("POST", "PUT", "PATCH")
 _SHORTEST_REDACTED = 8
 _PAUSES = {429: "too many requests (429)", 503: "the server is not available (503)"}
@@ -141,6 +142,7 @@ class RestProvider:
         self._told_until = -math.inf
         self._paused_by: int | None = None
         self._locked_out: ApiError | None = None
+        self._forbidden: dict[tuple[str, str], ApiError] = {}
 
     def __repr__(self) -> str:
         return f"RestProvider({self.vendor.name}, {self.origin})"
@@ -149,8 +151,9 @@ class RestProvider:
         """Send one request and return its 2xx answer; retries what is safe to retry.
 
         Raises NotApplied (nothing happened), Conflict, OutcomeUnknown (a write) or ReadFailed (a GET), chained
-        from the library's exception if there was one.  Once a credential was refused, raises NotAuthorized
-        without sending, and Withheld once the run is to stop.  What ``permit`` raises comes out unchanged.
+        from the library's exception if there was one.  Raises NotAuthorized without sending once a credential was
+        refused, or may not do the same elsewhere; and Withheld once the run is to stop.  What ``permit`` raises comes
+        out unchanged.
         """
         outgoing = (
             await _signed(call, self._base) if call.elsewhere else _Outgoing(_url(self._base, call), _content(call))
@@ -184,7 +187,7 @@ class RestProvider:
         except Stopped as error:
             raise _withheld(call) from error
         try:
-            self._stop_if_locked_out(call)
+            self._stop_if_refused(call)
             if permit is not None:  # last of all: the wait for a place may have been long
                 await permit()
             if self._stop is not None and self._stop.is_set() and call.method != "GET":
@@ -205,15 +208,21 @@ class RestProvider:
         return True
 
     def _remembered(self, error: ApiError) -> ApiError:
-        if isinstance(error, NotAuthorized):
+        """A 401 is about the key, a 403 about what it may do."""
+        if isinstance(error, NotAuthorized) and error.status == 403:
+            self._forbidden[error.method, _route(error.path)] = error
+        elif isinstance(error, NotAuthorized):
             self._locked_out = error
         return error
 
-    def _stop_if_locked_out(self, call: Call) -> None:
-        if self._locked_out is None:
+    def _stop_if_refused(self, call: Call) -> None:
+        if self._locked_out is not None:
+            first, why = self._locked_out, "the key was refused before"
+        elif self._forbidden and (found := self._forbidden.get((call.method, _route(call.path)))):
+            first, why = found, "the key may not do that"
+        else:
             return
-        first = self._locked_out
-        why = f"not sent, because the key was refused before ({first.status} on {first.method} {first.path})"
+        why = f"not sent, because {why} ({first.status} on {first.method} {first.path})"
         raise NotAuthorized(why, method=call.method, path=call.path, status=first.status, hint=first.hint)
 
     def _learn(self, epoch: int, answer: Answer) -> None:
@@ -419,6 +428,15 @@ def _below(base: str, path: str) -> httpx.URL | None:
     if not _PATH.fullmatch(path) or any(step in (".", "..") for step in steps):
         return None
     return httpx.URL(base + path)
+
+
+def _route(path: str) -> str:
+    """The path with its ids taken out.  No word of a vendor's paths holds a digit, but for the version of the API.
+
+    >>> _route("/v2/gen-ai/workspaces/5d41402a-bc4b/evaluation_test_cases")
+    '/v2/gen-ai/workspaces//evaluation_test_cases'
+    """
+    return "/".join(step if _WORD.fullmatch(step) else "" for step in path.split("/"))
 
 
 async def _signed(call: Call, base: str) -> _Outgoing:

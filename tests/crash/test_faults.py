@@ -365,15 +365,27 @@ def test_everything_goes_wrong_now_and_then(seed: int, make_world: MakeWorld) ->
     survive(make_world(parallelism=4), *rules)
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_revoked_key_stops_the_run(status: int, make_world: MakeWorld) -> None:
+def test_a_revoked_key_stops_the_run(make_world: MakeWorld) -> None:
     """Nothing is sent after the refusal; the next run, with a key that works, finishes."""
     world = make_world(parallelism=1)
-    world.fail({"method": "POST", "path": "/v1/projects", "action": "status", "status": status})
+    world.fail({"method": "POST", "path": "/v1/projects", "action": "status", "status": 401})
     applied = world.apply()
     assert world.requests[-1] == ("POST", "/projects")
     assert world.requests.count(("POST", "/projects")) == 1
     assert "failed" in {outcome.status.value for outcome in applied.outcomes}
+    world.converges(within=1)
+
+
+def test_what_a_key_may_not_do_is_tried_once(make_world: MakeWorld) -> None:
+    """All creates of tests fail by that, whatever project they are in; the rest is done."""
+    world = make_world()
+    world.fail({"method": "POST", "path": "*/tests", "action": "status", "status": 403})
+    applied = world.apply()
+    assert sum(method == "POST" and path.endswith("/tests") for method, path in world.requests) == 1
+    kinds = {step.id: step.address.kind for step in applied.planned.plan.pending}
+    ended = {(kinds[each.step_id], each.status.value) for each in applied.outcomes}
+    assert ("openlayer.Test", "failed") in ended
+    assert {("openlayer.Project", "done"), ("openlayer.InferencePipeline", "done"), ("openlayer.Test", "done")} <= ended
     world.converges(within=1)
 
 

@@ -92,5 +92,6 @@ def test_what_cannot_be_looked_at_is_unknown(make_world: MakeWorld) -> None:
     world.fail({**lists, "nth": list(range(2, 99))})
     (outcome,) = (each for each in world.apply().outcomes if each.step_id == f"delete:{OLD}")
     assert outcome.status == "unknown"
-    assert "nobody can tell whether it is gone: GET /projects/" in outcome.error
+    assert outcome.error.startswith("GET /projects/")
+    assert "/inference-pipelines: nobody can tell whether the inference pipeline was deleted: " in outcome.error
     world.converges(within=1)

@@ -220,6 +220,75 @@ def test_a_key_that_is_revoked_while_applying(bot: Any, platform: Any) -> None:
     finishes(bot, platform)
 
 
+def other_project(cli: Any, *pipelines: str, window: str = "1h", second: str = "") -> None:
+    """A project beside ``bot``, whose one test is replaced where the window changes; ``second`` is another test."""
+    rows = {"insightName": "metrics", "measurement": "rowCount", "operator": ">=", "value": 1}
+    test = {"type": "integrity", "subtype": "rowCount", "thresholds": [rows]}
+    tests = [{"name": "Fresh", **test, "evaluationWindow": window}, *([{"name": second, **test}] if second else [])]
+    spec = {"taskType": "llm-base", "pipelines": [{"name": name} for name in pipelines], "tests": tests}
+    project = {"apiVersion": "openlayer/v1", "kind": "Project", "metadata": {"name": "other"}}
+    cli.write("other.yaml", json.dumps({**project, "spec": spec}))
+
+
+def test_a_key_that_may_not_do_one_thing_does_the_others(cli: Any, platform: Any) -> None:
+    """What needs the permission is refused, once; what does not is done, made sure of and read back."""
+    other_project(cli, "old", "older", second="Going")
+    cli("apply", "--yes")
+    other_project(cli, window="5h")
+    platform.seen.clear()
+    platform.fail({"method": "DELETE", "action": "status", "status": 403})
+    ended = cli("apply", "--yes", "--parallelism", "1", "--ack", "delete=2", code=4)
+    assert "Apply: 2 done, 2 failed. (1 replaced, 1 archived)" in ended.words
+    assert "not sent, because the key may not do that (403 on DELETE /inference-pipelines/" in ended.words
+    assert "could not read back" not in ended.text
+    assert "hint: mend what was refused, then apply again; what is done is remembered" in ended.words
+    assert [method for method, _ in platform.writes].count("DELETE") == 1
+    assert platform.tests("other")["Going"]["archived"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_write_that_is_under_way_when_the_key_is_refused_is_unknown(status: int, bot: Any, platform: Any) -> None:
+    """The archive was accepted, and nobody may ask how it ended: the next run looks."""
+    other_project(bot, second="Going")
+    bot("apply", "--yes")
+    other_project(bot)
+    platform.fail({"method": "GET", "path": "/v1/background-tasks/*", "action": "status", "status": status})
+    ended = bot("apply", "--yes", code=4)
+    assert "UNKNOWN openlayer.Test/other/monitoring/Going PUT /projects/" in ended.words
+    assert "it was accepted, and how the platform's background task ended is not known: GET /background" in ended.words
+    assert "hint: run apply again to finish" in ended.words
+    platform.fail()
+    assert "1 forgotten" in bot("apply", "--yes").words
+    bot("plan", "--detailed-exitcode")
+
+
+def test_a_create_that_nobody_may_look_for_is_unknown(bot: Any, platform: Any) -> None:
+    """Its answer was lost, and the list that would show it is refused: it is looked for by the next run."""
+    platform.fail(
+        {"method": "POST", "path": "/v1/projects", "nth": 1, "action": "drop-after"},
+        {"method": "GET", "path": "/v1/projects", "nth": list(range(2, 99)), "action": "status", "status": 403},
+    )
+    ended = bot("apply", "--yes", code=4)
+    assert "UNKNOWN openlayer.Project/bot GET /projects: nobody can tell whether it was made: " in ended.words
+    assert remembered(bot) == ["openlayer.Project/bot ?"]
+    finishes(bot, platform)
+
+
+def test_a_delete_that_nobody_may_look_at_is_unknown(cli: Any, platform: Any) -> None:
+    """The request that was refused is named."""
+    project = {"apiVersion": "openlayer/v1", "kind": "Project", "metadata": {"name": "bot"}}
+    kept = {"taskType": "llm-base", "pipelines": [{"name": "live"}]}
+    cli.write("bot.yaml", json.dumps({**project, "spec": kept}))
+    cli("apply", "--yes")
+    cli.write("bot.yaml", json.dumps({**project, "spec": {"taskType": "llm-base"}}))
+    lists = {"method": "GET", "path": "/v1/projects/*/inference-pipelines"}
+    platform.fail({**lists, "nth": list(range(2, 99)), "action": "status", "status": 403})
+    ended = cli("apply", "--yes", "--ack", "delete=1", code=4)
+    home = f"/projects/{platform.projects()['bot']['id']}"
+    told = f"GET {home}/inference-pipelines: nobody can tell whether the inference pipeline was deleted: "
+    assert f"UNKNOWN openlayer.InferencePipeline/bot/live {told}this key may not do that (403)" in ended.words
+
+
 def test_manifests_are_read_before_anything_is_asked(cli: Any, platform: Any) -> None:
     """A mistake in a manifest is told without a request."""
     cli.write("bad.yaml", "apiVersion: openlayer/v1\nkind: Project\nmetadata: {name: bot}\nspec: {taskTyp: llm-base}\n")

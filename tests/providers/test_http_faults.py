@@ -429,15 +429,34 @@ def test_a_wrong_key_names_the_variable(world: World) -> None:
     assert talk.error.hint == "the key in ACME_API_KEY_STAGING belongs to another workspace or lacks the permission"
 
 
-@pytest.mark.parametrize("code", [401, 403])
-def test_nothing_more_is_sent_after_the_key_was_refused(world: World, code: int) -> None:
-    talk = world.talk([world.status(200, []), world.status(code)], GET, GET, POST, GET)
+def test_nothing_more_is_sent_after_the_key_was_refused(world: World) -> None:
+    talk = world.talk([world.status(200, []), world.status(401)], GET, GET, POST, GET)
     assert isinstance(talk.results[2], NotAuthorized)
     assert isinstance(talk.results[3], NotAuthorized)
     assert str(talk.results[2]) == (
-        f"POST /projects: not sent, because the key was refused before ({code} on GET /projects)"
+        "POST /projects: not sent, because the key was refused before (401 on GET /projects)"
     )
     assert talk.requests == len(talk.seen) == 2
+
+
+CASE = "/v2/gen-ai/evaluation_test_cases/0b9d7c52-6d1c-4f6e-9a57-8d1f6f2a7b11"
+OTHER_CASE = "/v2/gen-ai/evaluation_test_cases/77a1e0c4-2f43-4b52-8f0e-b1f2c3d4e5f6"
+
+
+def test_what_the_key_may_not_do_is_sent_once_and_everything_else_goes_on(world: World) -> None:
+    """A 403 is about one method at one kind of place: the path without its ids."""
+    calls = [
+        Call("PUT", CASE, body={}),
+        Call("PUT", OTHER_CASE, body={}),
+        Call("GET", OTHER_CASE),
+        Call("PUT", CASE + "/evaluation_runs", body={}),
+        Call("PUT", "/v2/gen-ai/evaluation_test_cases", body={}),
+        Call("PUT", "/v1/gen-ai/evaluation_test_cases", body={}),
+    ]
+    talk = world.talk([world.status(403), *[world.status(200, [])] * 4], *calls)
+    assert [isinstance(result, NotAuthorized) for result in talk.results] == [True, True, *[False] * 4]
+    assert str(talk.results[1]) == f"PUT {OTHER_CASE}: not sent, because the key may not do that (403 on PUT {CASE})"
+    assert talk.requests == len(talk.seen) == 5
 
 
 def test_calls_that_wait_for_their_turn_are_not_sent_once_the_key_was_refused(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.errors import InvalidRequest, MethodMissing, NotFound, OutcomeUnknown
+from reconciler.errors import ApiError, InvalidRequest, MethodMissing, NotFound, OutcomeUnknown
 from reconciler.model.call import Call, Flow, Reply, Wait, url_path
 from reconciler.model.outcome import TaskState
 from reconciler.providers.bodies import id_in
@@ -33,7 +33,7 @@ def task_state(task_id: str) -> Flow[TaskState]:
 def settle(reply: Reply, call: Call) -> Flow[None]:
     """Wait until the background task that ``call`` started, if any, is over.
 
-    Raises InvalidRequest when the task failed, OutcomeUnknown when it does not end.
+    Raises InvalidRequest when the task failed, OutcomeUnknown when it does not end or cannot be looked at.
     """
     task_id = reply.body.get("taskResultId") if isinstance(reply.body, dict) else None
     if not isinstance(task_id, str) or not task_id:
@@ -45,6 +45,13 @@ def settle(reply: Reply, call: Call) -> Flow[None]:
             state = yield from task_state(task_id)
         except (NotFound, MethodMissing):
             return  # an older server: reading back decides
+        except ApiError as error:  # which is about the look, and not about what was accepted
+            raise OutcomeUnknown(
+                f"it was accepted, and how the platform's background task ended is not known: {error.message}",
+                method=call.method,
+                path=call.path,
+                hint=error.hint,
+            ) from error
         if state.error:
             raise InvalidRequest(
                 f"the platform's background task failed: {state.error}", method=call.method, path=call.path
