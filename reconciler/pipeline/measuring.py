@@ -41,6 +41,7 @@ from reconciler.pipeline.remembering import carry_over, past, remember
 from reconciler.pipeline.replaying import Looking
 from reconciler.pipeline.session import LOCAL, Session, new_operation_id
 from reconciler.pipeline.settling import settle
+from reconciler.planning.gating import is_stricter
 from reconciler.planning.selecting import meant_by_any
 from reconciler.planning.thresholds import classify_by_key
 from reconciler.providers import KINDS, VENDORS
@@ -204,7 +205,7 @@ def _judged_otherwise(planned: Planned, expected: Iterable[Expectation]) -> set[
     To look at it is nobody's business but the looker's: the past of everybody else stays as what was applied judged it.
     Who looks without comparing (``regress: null``) accepts a fall for all.
     """
-    gates = {each.address for each in planned.plan.lifecycle if each.effect not in (None, Effect.LOOSENED)}
+    gates = {each.address for each in planned.plan.lifecycle if is_stricter(each.effect)}
     return gates.union(each.address for each in expected if _is_judged_otherwise_there(each))
 
 
