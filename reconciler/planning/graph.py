@@ -6,6 +6,9 @@ renamed: a failed update does not block those who depend on it.
 A removal waits for the removal of everything inside it and of later kinds beside it, and for what else happens to its
 own address.  Kinds are listed parents first and steps stand in that order, so creates go out project, pipelines, tests,
 and removals the other way round; there is nothing to be cyclic.
+
+Where a platform has a name only once, what takes a name waits for what gives it up.  Of names that were exchanged there
+none can be given back first: a note says so.
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.kind import AnyKind, root_of
+from reconciler.model.kind import AnyKind, Replace, root_of
 from reconciler.model.plan import Action, Step
 from reconciler.model.resource import Address
 
+EXCHANGED = "its name and that of another one were exchanged at the platform: give one of them a third name there first"
 REMOVALS = (Action.DELETE, Action.ARCHIVE, Action.FORGET)
 _BRINGING = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME, Action.UPDATE)
 _NEEDED = (Action.CREATE, Action.ADOPT, Action.REPLACE, Action.RENAME)
@@ -52,6 +56,7 @@ def linked(
     roots = {step.address: step.id for step in steps if step.action in _NEEDED and step.address.is_root}
     deletes = any(step.action is Action.DELETE for step in steps)  # only they wait for what uses them
     bringing = _Ids((step for step in steps if deletes and step.action in _BRINGING), kinds, order)
+    given_up, exchanged = _given_up(steps, kinds)
     users: dict[Address, list[str]] = defaultdict(list)
     for address, step_id in brought.items() if deletes else ():
         for target in references.get(address, ()):
@@ -60,6 +65,8 @@ def linked(
     def waits(step: Step) -> Iterator[str]:
         if step.action not in REMOVALS:
             yield from (needed[address] for address in references.get(step.address, ()) if address in needed)
+            if step.address in given_up and step.address not in exchanged:
+                yield given_up[step.address]
             return
         root, rank = root_of(step.address, kinds), order[step.address.kind]
         yield from removals.behind(root, rank)
@@ -70,7 +77,29 @@ def linked(
 
     after = ((step, tuple(sorted(set(waits(step)) - {step.id}))) for step in steps)
     found = [replace(step, after=ids) if ids else step for step, ids in after]
+    if exchanged:
+        found = [replace(each, notes=(*each.notes, EXCHANGED)) if each.address in exchanged else each for each in found]
     return _behind_what_they_wait_for(sorted(found, key=lambda step: _place(step, order)))
+
+
+def _given_up(steps: Iterable[Step], kinds: Mapping[str, AnyKind]) -> tuple[dict[Address, str], set[Address]]:
+    """(address -> the step that takes its name away from what has it, the addresses that have names in a circle)."""
+    found: dict[Address, Step] = {}
+    for step in steps:
+        kind = kinds[step.address.kind]
+        if step.action not in (Action.UPDATE, Action.RENAME) or kind.replace is Replace.CREATE_FIRST:
+            continue  # where a new object stands beside the old one, several may have a name
+        for change in step.changes:
+            if change.path == kind.identity[-1] and isinstance(change.before, str):
+                found[Address(step.address.kind, (*step.address.path[:-1], change.before))] = step
+    exchanged = set[Address]()
+    for address in found:
+        circle, at = [address], found[address].address
+        while at in found and at not in circle:
+            circle.append(at)
+            at = found[at].address
+        exchanged |= set(circle) if at == address else set()
+    return {address: step.id for address, step in found.items()}, exchanged
 
 
 def _behind_what_they_wait_for(steps: Sequence[Step]) -> tuple[Step, ...]:

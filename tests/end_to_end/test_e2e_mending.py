@@ -259,3 +259,32 @@ def test_a_project_is_not_moved_onto_one_that_holds_the_same(bot: Any, platform:
     told = bot("state", "mv", "openlayer.Project/bot", "openlayer.Project/cat", code=64)
     assert "openlayer.Project/cat holds something of the same name as openlayer.Project/bot does" in told.words
     assert bot("state", "list").out == before
+
+
+# ------------------------------------------------------------------------------------------ names that moved by hand
+
+
+def call_pipelines(platform: Any, *names: tuple[str, str]) -> None:
+    """Rename at the platform, one after the other."""
+    for old, new in names:
+        at = f"/inference-pipelines/{platform.pipelines('bot')[old]['id']}"
+        platform.api("PUT", at, {"name": new, "description": platform.pipelines("bot")[old]["description"]})
+
+
+def test_names_that_moved_on_by_hand_come_back_in_one_apply(bot: Any, platform: Any) -> None:
+    """The platform has a name only once, so one waits until the other has given it up."""
+    bot("apply", "--yes")
+    before = ids(platform)
+    call_pipelines(platform, ("canary", "third"), ("live", "canary"))
+    bot("apply", "--yes")
+    assert ids(platform) == before
+
+
+def test_names_that_were_exchanged_by_hand_ask_for_help_in_the_plan(bot: Any, platform: Any) -> None:
+    bot("apply", "--yes")
+    before = ids(platform)
+    call_pipelines(platform, ("canary", "third"), ("live", "canary"), ("third", "live"))
+    assert "were exchanged at the platform: give one of them a third name there first" in bot("plan").words
+    call_pipelines(platform, ("live", "third"))
+    bot("apply", "--yes")
+    assert ids(platform) == before

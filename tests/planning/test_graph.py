@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reconciler.model.kind import Kind
-from reconciler.model.plan import Action, Step
+from reconciler.model.plan import Action, FieldChange, Step
 from reconciler.model.resource import Address
 from reconciler.model.spec import Spec
-from reconciler.planning.graph import linked
+from reconciler.planning.graph import EXCHANGED, linked
 
 
 def kind(kind_id: str, parent: str | None = None) -> Kind[Spec]:
@@ -104,6 +104,31 @@ def test_an_older_file_goes_after_the_tests_of_any_project_that_are_pointed_at_t
         (f"replace:{file}", ()),
         (f"update:{ELSEWHERE}", (f"replace:{file}",)),
         (f"delete:{file}#7", (f"replace:{file}", f"update:{ELSEWHERE}")),
+    ]
+
+
+def called(address: Address, name: str) -> Step:
+    """The step that gives something its name back."""
+    change = FieldChange("name", name, address.name)
+    return Step(f"update:{address}", Action.UPDATE, address, "because", changes=(change,), remote_id=name)
+
+
+def test_a_name_is_taken_once_it_is_given_up() -> None:
+    """By what is made, too; also where names moved on in a row."""
+    third = Address("v.Pipeline", ("p", "third"))
+    found = order(called(CANARY, "live"), called(LIVE, "third"), step(Action.CREATE, third))
+    assert list(found.items()) == [
+        ("update canary", []),
+        ("update live", ["update canary"]),
+        ("create third", ["update live"]),
+    ]
+
+
+def test_names_that_were_exchanged_wait_for_a_person() -> None:
+    found = linked([called(CANARY, "live"), called(LIVE, "canary")], KINDS, REFERENCES)
+    assert [(each.address.name, each.after, each.notes) for each in found] == [
+        ("canary", (), (EXCHANGED,)),
+        ("live", (), (EXCHANGED,)),
     ]
 
 
